@@ -1,0 +1,1 @@
+"""Files become validated nouns: reference, genotypes, genes, expression, covariates, people."""

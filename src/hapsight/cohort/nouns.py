@@ -1,0 +1,190 @@
+"""The nouns of a cohort. Coordinates are 0-based and half-open; only file readers know 1-based ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.errors import InputError
+
+__all__ = ["Dropped", "Gene", "Interval", "Strand", "Variants"]
+
+
+class Strand(StrEnum):
+    """Direction of transcription."""
+
+    PLUS = "+"
+    MINUS = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A stretch of a contig, ``[start, end)``; may reach over the contig's ends.
+
+    Examples
+    --------
+    >>> str(Interval("chr22", 99, 200))
+    'chr22:100-200'
+    """
+
+    contig: str
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if self.end < self.start:
+            raise InputError(
+                "An interval ends before it starts.", where=self.contig, got=f"[{self.start}, {self.end})"
+            )
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    def __str__(self) -> str:
+        return f"{self.contig}:{self.start + 1}-{self.end}"
+
+    def widen(self, left: int, right: int) -> Interval:
+        """Reach `left` and `right` bases further out."""
+        return Interval(self.contig, self.start - left, self.end + right)
+
+
+@dataclass(frozen=True, slots=True)
+class Gene:
+    """A gene and its transcription start.
+
+    Attributes
+    ----------
+    tss
+        0-based position of the first transcribed base.
+    strand
+        ``None`` where the file has no strand; oriented models then refuse the gene.
+    """
+
+    gene_id: str
+    contig: str
+    tss: int
+    strand: Strand | None = None
+    gene_name: str = ""
+
+    def cis(self, reach: int) -> Interval:
+        """The window of `reach` bases on either side of the TSS: ``[tss - reach, tss + reach]``."""
+        return Interval(self.contig, self.tss - reach, self.tss + reach + 1)
+
+
+@dataclass
+class Dropped:
+    """What a reader or a join left out: how many, and the first names, by kind and reason."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    names: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    keep_names: int = 1000
+
+    def add(self, kind: str, reason: str, name: str) -> None:
+        """Count one dropped `kind` (``"sample"``, ``"gene"``, ``"variant"``)."""
+        key = (kind, reason)
+        self.counts[key] += 1
+        names = self.names.setdefault(key, [])
+        if len(names) < self.keep_names:
+            names.append(name)
+
+    def merge(self, other: Dropped) -> None:
+        """Add what `other` dropped."""
+        self.counts.update(other.counts)
+        for key, names in other.names.items():
+            mine = self.names.setdefault(key, [])
+            mine.extend(names[: self.keep_names - len(mine)])
+
+    def rows(self) -> list[dict[str, object]]:
+        """One row per kind and reason: ``kind, reason, count, names``."""
+        return [
+            {"kind": kind, "reason": reason, "count": count, "names": list(self.names.get((kind, reason), []))}
+            for (kind, reason), count in sorted(self.counts.items())
+        ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variants:
+    """Phased biallelic variants of one contig, in file order; multi-allelic records come split.
+
+    Attributes
+    ----------
+    position
+        (V,) int64, 0-based position of the first base of `ref`; not decreasing.
+    ref, alt
+        V upper-case alleles each, as in the VCF (an indel keeps its anchor base).
+    alleles
+        (V, N, 2) uint8; 1 where that haplotype of that person carries `alt`.
+    samples
+        N sample identifiers, the order of the second axis.
+    """
+
+    contig: str
+    position: NDArray[np.int64]
+    ref: tuple[str, ...]
+    alt: tuple[str, ...]
+    variant_id: tuple[str, ...]
+    alleles: NDArray[np.uint8]
+    samples: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.ref), len(self.samples), 2)
+        if self.alleles.shape != shape or not (
+            len(self.position) == len(self.ref) == len(self.alt) == len(self.variant_id)
+        ):
+            raise InputError(
+                "The parts of Variants do not fit each other.", expected=shape, got=self.alleles.shape
+            )
+        if np.any(np.diff(self.position) < 0):
+            raise InputError("Variants must be sorted by position.", where=self.contig)
+
+    def __len__(self) -> int:
+        return len(self.ref)
+
+    @property
+    def dosage(self) -> NDArray[np.uint8]:
+        """(V, N) uint8: how many of a person's two haplotypes carry `alt`."""
+        return self.alleles.sum(axis=2, dtype=np.uint8)
+
+    @property
+    def af(self) -> NDArray[np.float64]:
+        """(V,) frequency of `alt` among the 2N haplotypes."""
+        return self.alleles.mean(axis=(1, 2), dtype=np.float64)
+
+    @property
+    def maf(self) -> NDArray[np.float64]:
+        """(V,) frequency of the rarer allele."""
+        return np.minimum(self.af, 1.0 - self.af)
+
+    @property
+    def end(self) -> NDArray[np.int64]:
+        """(V,) position after the last base of `ref`."""
+        return self.position + np.fromiter((len(r) for r in self.ref), np.int64, len(self))
+
+    @property
+    def is_snv(self) -> NDArray[np.bool_]:
+        """(V,) true where both alleles are one base."""
+        return np.fromiter(
+            (len(r) == len(a) == 1 for r, a in zip(self.ref, self.alt, strict=True)), np.bool_, len(self)
+        )
+
+    def take(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
+        """The variants at these indices, or where this mask is true."""
+        index = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen
+        return type(self)(
+            self.contig,
+            self.position[index],
+            tuple(self.ref[i] for i in index),
+            tuple(self.alt[i] for i in index),
+            tuple(self.variant_id[i] for i in index),
+            self.alleles[index],
+            self.samples,
+        )
+
+    def within(self, interval: Interval) -> Self:
+        """Variants whose reference allele overlaps `interval`."""
+        return self.take((self.end > interval.start) & (self.position < interval.end))

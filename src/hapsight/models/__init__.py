@@ -1,0 +1,1 @@
+"""Sequence-to-expression models behind one protocol; none knows of people or genes."""
