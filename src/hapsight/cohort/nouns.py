@@ -84,10 +84,10 @@ class Dropped:
     names: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     keep_names: int = 1000
 
-    def add(self, kind: str, reason: str, name: str) -> None:
-        """Count one dropped `kind` (``"sample"``, ``"gene"``, ``"variant"``)."""
+    def add(self, kind: str, reason: str, name: str, times: int = 1) -> None:
+        """Count a dropped `kind` (``"sample"``, ``"gene"``, ``"variant"``, ``"genotype"``) under one name."""
         key = (kind, reason)
-        self.counts[key] += 1
+        self.counts[key] += times
         names = self.names.setdefault(key, [])
         if len(names) < self.keep_names:
             names.append(name)
@@ -144,6 +144,11 @@ class Variants:
 
     def __len__(self) -> int:
         return len(self.ref)
+
+    @property
+    def haplotypes(self) -> NDArray[np.uint8]:
+        """(V, 2N) view of `alleles`: a column per haplotype, a person's two beside each other."""
+        return self.alleles.reshape(len(self), 2 * len(self.samples))
 
     @property
     def dosage(self) -> NDArray[np.uint8]:

@@ -1,0 +1,1 @@
+"""Statistics of the studies: arrays in, numbers out; no torch, no files."""

@@ -1,0 +1,86 @@
+"""Correlation of a prediction with what was observed, and what it is when there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from hapsight.errors import InputError
+
+__all__ = ["Correlation", "correlate", "fisher_interval", "is_constant"]
+
+Float = NDArray[np.float64]
+
+_FEWEST = 4
+"""Pairs below which Fisher's interval does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correlation:
+    """Correlation over n pairs; the numbers are ``None`` unless `status` is ``"ok"``.
+
+    Attributes
+    ----------
+    status
+        ``ok``, ``constant_prediction``, ``constant_expression`` or ``too_few``.
+    ci_low, ci_high
+        Interval of `pearson_r`.
+    pval_nominal
+        Two-sided p of `pearson_r` under independent normal pairs.
+    """
+
+    n: int
+    status: str
+    pearson_r: float | None = None
+    spearman_r: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    pval_nominal: float | None = None
+
+
+def correlate(predicted: Float, observed: Float, level: float = 0.95) -> Correlation:
+    """Pearson and Spearman of two (n,) arrays.
+
+    A prediction that does not vary has no correlation: it is called constant, and is not zero.
+
+    Raises
+    ------
+    InputError
+        Shapes differ, or a value is not finite.
+    """
+    predicted, observed = np.asarray(predicted, np.float64), np.asarray(observed, np.float64)
+    if predicted.shape != observed.shape or predicted.ndim != 1:
+        raise InputError(
+            "Predicted and observed must be one value each for the same things.",
+            expected=predicted.shape,
+            got=observed.shape,
+        )
+    if not (np.isfinite(predicted).all() and np.isfinite(observed).all()):
+        raise InputError("A correlation needs finite numbers.", got="NaN or infinity")
+    n = len(predicted)
+    if n < _FEWEST:
+        return Correlation(n, "too_few")
+    if is_constant(predicted):
+        return Correlation(n, "constant_prediction")
+    if is_constant(observed):
+        return Correlation(n, "constant_expression")
+    pearson = stats.pearsonr(predicted, observed)
+    low, high = fisher_interval(pearson.statistic, n, level)
+    rho = stats.spearmanr(predicted, observed).statistic
+    return Correlation(n, "ok", float(pearson.statistic), float(rho), low, high, float(pearson.pvalue))
+
+
+def is_constant(values: Float, resolution: float = 1e-6) -> bool:
+    """Whether (n,) values differ by no more than rounding in float32 (relative to the largest)."""
+    return bool(np.ptp(values) <= resolution * np.max(np.abs(values), initial=0.0))
+
+
+def fisher_interval(r: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a Pearson correlation r of n pairs by Fisher's z, half-width ``z / sqrt(n - 3)``."""
+    if abs(r) >= 1.0:
+        return r, r
+    half = stats.norm.ppf(0.5 + level / 2) / np.sqrt(n - 3)
+    return float(np.tanh(np.arctanh(r) - half)), float(np.tanh(np.arctanh(r) + half))

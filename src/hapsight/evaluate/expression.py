@@ -1,0 +1,56 @@
+"""Expression as it is compared: transformed, and with covariates regressed out."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.errors import ConfigError, InputError
+
+__all__ = ["Transform", "residuals", "transform"]
+
+Float = NDArray[np.float64]
+Transform = Literal["log10", "none"]
+
+
+def transform(values: Float, how: Transform, pseudocount: float = 0.1) -> Float:
+    """``log10(x + pseudocount)``, or nothing; shape kept.
+
+    Raises
+    ------
+    InputError
+        A logarithm is asked of values that are not positive with the pseudocount added.
+    """
+    if how == "none":
+        return values
+    if how != "log10":
+        raise ConfigError("Unknown transform of the expression.", expected=get_args(Transform), got=how)
+    if np.min(values, initial=0.0) + pseudocount <= 0:
+        raise InputError(
+            "Expression has values whose logarithm does not exist.",
+            expected=f"values above {-pseudocount}",
+            got=f"minimum {np.min(values):g}",
+            fix="if it is on a log or normal scale already, set `transform = \"none\"` under [expression]",
+        )
+    return np.log10(values + pseudocount)
+
+
+def residuals(values: Float, covariates: Float | None) -> Float:
+    """Residuals of (G, N) or (N,) expression on (N, C) covariates and an intercept, least squares.
+
+    For evaluation only: where something is trained, covariates are fitted inside its training folds.
+    """
+    n = values.shape[-1]
+    if covariates is None:
+        return values - values.mean(axis=-1, keepdims=True)
+    design = np.column_stack([np.ones(n), covariates])
+    if design.shape[1] >= n:
+        raise InputError(
+            "As many covariates as people leave no residual.",
+            expected=f"fewer than {n - 1} covariates",
+            got=covariates.shape[1],
+        )
+    basis, _ = np.linalg.qr(design)
+    return np.asarray(values - (values @ basis) @ basis.T, dtype=np.float64)

@@ -1,0 +1,140 @@
+"""Variants as edits of the reference, and who carries which."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.cohort.nouns import Dropped, Variants
+from hapsight.dna import Codes, encode
+from hapsight.sequence.kernels import keep_first_of_overlapping
+
+__all__ = ["Carriers", "Edits", "distinct_columns", "resolve_overlaps"]
+
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edits:
+    """V variants without the bases that their alleles share at the ends.
+
+    Attributes
+    ----------
+    start, removed
+        (V,) first reference base that is replaced, and how many are.
+    inserted_first
+        (V + 1,) where each variant's inserted bases begin in `inserted`.
+    inserted
+        Base codes of all variants, end to end.
+    """
+
+    start: Int
+    removed: Int
+    inserted_first: Int
+    inserted: Codes
+
+    @classmethod
+    def of(cls, variants: Variants) -> Edits:
+        """Trim each variant's common prefix, then its common suffix."""
+        start, removed, letters = [], [], []
+        for position, ref, alt in zip(variants.position.tolist(), variants.ref, variants.alt, strict=True):
+            prefix, gone, new = _trim(ref, alt)
+            start.append(position + prefix)
+            removed.append(len(gone))
+            letters.append(new)
+        first = np.concatenate([[0], np.cumsum([len(run) for run in letters])]).astype(np.int64)
+        return cls(
+            np.array(start, dtype=np.int64),
+            np.array(removed, dtype=np.int64),
+            first,
+            encode("".join(letters)),
+        )
+
+    @property
+    def shortens_by(self) -> Int:
+        """(V,) bases that a carrier has fewer (negative: more)."""
+        return self.removed - np.diff(self.inserted_first)
+
+
+def _trim(ref: str, alt: str) -> tuple[int, str, str]:
+    """Length of the common prefix; what is left of both alleles without it and the common suffix."""
+    prefix = len(os.path.commonprefix([ref, alt]))
+    ref, alt = ref[prefix:], alt[prefix:]
+    suffix = len(os.path.commonprefix([ref[::-1], alt[::-1]]))
+    return prefix, ref[: len(ref) - suffix], alt[: len(alt) - suffix]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Carriers:
+    """Which variants each of D haplotypes carries: ``variant[first[d]:first[d + 1]]``, ascending."""
+
+    first: Int
+    variant: Int
+
+    @classmethod
+    def of(cls, columns: NDArray[np.uint8]) -> Carriers:
+        """From (V, D) zeros and ones."""
+        haplotype, variant = np.nonzero(columns.T)
+        counts = np.bincount(haplotype, minlength=columns.shape[1])
+        return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), variant.astype(np.int64))
+
+    def where(self, keep: NDArray[np.bool_]) -> Carriers:
+        """Only the entries of `variant` where `keep` is true."""
+        before = np.concatenate([[0], np.cumsum(keep)])
+        return Carriers(before[self.first].astype(np.int64), self.variant[keep])
+
+    def most(self, value: Int) -> int:
+        """Largest sum of (V,) `value` that any one haplotype carries."""
+        if len(self.first) < 2 or not len(self.variant):
+            return 0
+        before = np.concatenate([[0], np.cumsum(value[self.variant])])
+        return int(np.max(before[self.first[1:]] - before[self.first[:-1]]))
+
+
+def distinct_columns(columns: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Distinct columns of a (V, H) matrix of zeros and ones.
+
+    Returns
+    -------
+    one, of
+        Index of one column for each of D distinct ones, in order of first appearance; and (H,) which
+        distinct one each column is.
+    """
+    if not len(columns):  # without variants all are the reference
+        return np.zeros(min(1, columns.shape[1]), np.intp), np.zeros(columns.shape[1], np.intp)
+    packed = np.ascontiguousarray(np.packbits(columns, axis=0).T)
+    rows = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
+    _, one, of = np.unique(rows, return_index=True, return_inverse=True)
+    order = np.argsort(one)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return one[order], rank[of]
+
+
+def resolve_overlaps(
+    variants: Variants, carriers: Carriers, name_of: Callable[[int], str]
+) -> tuple[Carriers, Dropped]:
+    """Leave out what overlaps an earlier record of the same haplotype; the rule of ``bcftools consensus``.
+
+    Parameters
+    ----------
+    name_of
+        A name for the d-th haplotype, for the report of what was left out.
+    """
+    length = [np.fromiter(map(len, alleles), np.int64, len(variants)) for alleles in (variants.ref, variants.alt)]
+    same = np.fromiter(
+        (r[:1] == a[:1] for r, a in zip(variants.ref, variants.alt, strict=True)), np.bool_, len(variants)
+    )
+    keep = keep_first_of_overlapping(
+        carriers.first, carriers.variant, variants.position, length[0], length[1], same
+    )
+    dropped = Dropped()
+    for k in np.flatnonzero(~keep):
+        v, d = carriers.variant[k], int(np.searchsorted(carriers.first, k, side="right")) - 1
+        where = f"{variants.contig}:{variants.position[v] + 1} {variants.ref[v]}>{variants.alt[v]}"
+        dropped.add("allele", "overlaps an earlier record of the same haplotype", f"{where} {name_of(d)}")
+    return carriers.where(keep), dropped

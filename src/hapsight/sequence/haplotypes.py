@@ -1,0 +1,214 @@
+"""Both haplotypes of every person in a window: distinct ones found first, then built once each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.cohort.nouns import Dropped, Interval, Variants
+from hapsight.dna import Codes, reverse_complement
+from hapsight.sequence.edits import Carriers, Edits, distinct_columns, resolve_overlaps
+from hapsight.sequence.kernels import build
+from hapsight.sequence.window import Window
+
+__all__ = ["CoordinateMap", "PersonalSequences", "coordinate_map", "personal_sequences"]
+
+_FIRST_MARGIN = 256
+"""Bases read beyond the window at first: enough that overlaps at its edge are judged as in the whole file."""
+
+ReadVariants = Callable[[Interval], Variants]
+FetchReference = Callable[[Interval], Codes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PersonalSequences:
+    """The haplotypes of N people in one window, D of them distinct.
+
+    Attributes
+    ----------
+    reference
+        (L,) codes of the reference sequence.
+    distinct
+        (D, L) codes of the distinct haplotypes, no two rows equal; forward strand.
+    index
+        (N, 2) row of `distinct` for each person's two haplotypes, in the order of the genotype file.
+    n_variants
+        Variants that overlap the window on the reference.
+    dropped
+        Alleles that could not be applied because they overlap others of the same haplotype.
+    """
+
+    window: Window
+    samples: tuple[str, ...]
+    reference: Codes
+    distinct: Codes
+    index: NDArray[np.intp]
+    n_variants: int
+    dropped: Dropped
+
+    def oriented(self, codes: Codes) -> Codes:
+        """`codes` (..., L) as the window's reader wants them: reversed and complemented if it says so."""
+        return reverse_complement(codes) if self.window.reverse else codes
+
+
+def personal_sequences(
+    window: Window, read_variants: ReadVariants, fetch_reference: FetchReference
+) -> PersonalSequences:
+    """Build the distinct haplotypes of a window.
+
+    The anchor stays at index ``window.left``: indels before it move the left edge, indels after it the
+    right one, and the window is refilled outwards with the person's own sequence further out, so its
+    length is exact. Where the contig ends, N. If a deletion takes the anchor base itself, the next base
+    that is left takes its place.
+
+    Parameters
+    ----------
+    read_variants
+        Gives the phased variants that overlap an interval; always the same people.
+    fetch_reference
+        Gives the codes of an interval, N beyond the contig's ends.
+    """
+    variants, edits = _read_far_enough(window, read_variants)
+    columns = variants.haplotypes
+    one, of = distinct_columns(columns)
+    carriers, dropped = resolve_overlaps(
+        variants, Carriers.of(columns[:, one]), lambda d: _haplotype_name(variants, int(one[d]))
+    )
+    sequences, reference = _build_codes(window, edits, carriers, fetch_reference)
+    rows, same = _distinct_rows(sequences)
+    return PersonalSequences(
+        window=window,
+        samples=variants.samples,
+        reference=reference,
+        distinct=sequences[rows],
+        index=same[of].reshape(-1, 2),
+        n_variants=_count_overlapping(variants, window.interval),
+        dropped=dropped,
+    )
+
+
+def _read_far_enough(window: Window, read_variants: ReadVariants) -> tuple[Variants, Edits]:
+    """Variants of the window and of all that deletions pull into it, on either side."""
+    margin = _FIRST_MARGIN
+    while True:
+        variants = read_variants(window.interval.widen(margin, margin))
+        edits = Edits.of(variants)
+        carriers = Carriers.of(variants.haplotypes)
+        pulled_in = carriers.most(np.maximum(edits.shortens_by, 0))
+        if pulled_in + _FIRST_MARGIN // 2 <= margin:
+            return variants, edits
+        margin = 2 * (pulled_in + _FIRST_MARGIN)
+
+
+def _build_codes(
+    window: Window, edits: Edits, carriers: Carriers, fetch_reference: FetchReference
+) -> tuple[Codes, Codes]:
+    """(D, L) codes of all haplotypes, and (L,) those of the reference."""
+    reach = _reach(window, edits, carriers)
+    bases = fetch_reference(reach)
+    out = np.empty((len(carriers.first) - 1, window.length), dtype=np.uint8)
+    _fill(out, window, bases, edits.inserted, reach.start, edits, carriers)
+    first = window.interval.start - reach.start
+    return out, bases[first : first + window.length]
+
+
+def _reach(window: Window, edits: Edits, carriers: Carriers) -> Interval:
+    """The reference that the builder may touch: the window and what deletions can pull in."""
+    margin = carriers.most(np.maximum(edits.shortens_by, 0)) + int(edits.removed.max(initial=0))
+    return window.interval.widen(margin, margin)
+
+
+def _fill(
+    out: NDArray[np.generic],
+    window: Window,
+    reference: NDArray[np.generic],
+    inserted: NDArray[np.generic],
+    offset: int,
+    edits: Edits,
+    carriers: Carriers,
+) -> None:
+    build(
+        out,
+        window.left,
+        reference,
+        offset,
+        window.anchor,
+        carriers.first,
+        carriers.variant,
+        edits.start,
+        edits.removed,
+        edits.inserted_first,
+        inserted,
+    )
+
+
+def _distinct_rows(sequences: Codes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """First row of each distinct sequence, in order; and for every row, which one it equals."""
+    seen: dict[bytes, int] = {}
+    digests = (hashlib.blake2b(row, digest_size=16).digest() for row in sequences)
+    same = np.array([seen.setdefault(digest, len(seen)) for digest in digests], dtype=np.intp)
+    return np.unique(same, return_index=True)[1], same
+
+
+def _count_overlapping(variants: Variants, interval: Interval) -> int:
+    return int(np.sum((variants.end > interval.start) & (variants.position < interval.end)))
+
+
+def _haplotype_name(variants: Variants, column: int) -> str:
+    return f"{variants.samples[column // 2]} haplotype {column % 2 + 1}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoordinateMap:
+    """Where each base of one haplotype comes from.
+
+    Attributes
+    ----------
+    reference_position
+        (L,) int64 reference position of each base; -1 for inserted bases.
+    """
+
+    window: Window
+    reference_position: NDArray[np.int64]
+
+    def to_reference(self, index: int) -> int | None:
+        """Reference position of the base at `index`; ``None`` for an inserted base."""
+        position = int(self.reference_position[index])
+        return None if position == INSERTED else position
+
+    def to_haplotype(self, position: int) -> int | None:
+        """Index of the base at a reference position; ``None`` where it is deleted or outside."""
+        found = np.flatnonzero(self.reference_position == position)
+        return int(found[0]) if len(found) else None
+
+
+INSERTED = np.iinfo(np.int64).min
+"""Marks inserted bases in a `CoordinateMap`; no position (not even one before a contig) has this value."""
+
+
+def coordinate_map(
+    window: Window, read_variants: ReadVariants, sample_id: str, haplotype: int
+) -> CoordinateMap:
+    """The map between one person's haplotype (1 or 2) and the reference, in a window.
+
+    Substituted bases map to the bases they replace; positions beyond a contig's ends go on counting.
+    """
+    variants, edits = _read_far_enough(window, read_variants)
+    column = variants.alleles[:, variants.samples.index(sample_id), haplotype - 1, None]
+    carriers, _ = resolve_overlaps(variants, Carriers.of(column), lambda _: sample_id)
+    reach = _reach(window, edits, carriers)
+    out = np.empty((1, window.length), dtype=np.int64)
+    source = np.arange(reach.start, reach.end, dtype=np.int64)
+    _fill(out, window, source, _inserted_positions(edits), reach.start, edits, carriers)
+    return CoordinateMap(window, out[0])
+
+
+def _inserted_positions(edits: Edits) -> NDArray[np.int64]:
+    """Positions that inserted bases stand for: those they substitute, else `INSERTED`."""
+    owner = np.repeat(np.arange(len(edits.start)), np.diff(edits.inserted_first))
+    nth = np.arange(len(edits.inserted)) - edits.inserted_first[owner]
+    return np.where(nth < edits.removed[owner], edits.start[owner] + nth, INSERTED)
