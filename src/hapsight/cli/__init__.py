@@ -1,0 +1,1 @@
+"""The command line; importing it brings no heavy package."""

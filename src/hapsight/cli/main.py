@@ -1,0 +1,316 @@
+"""The commands. Each reads a configuration, calls a stage, and says what came of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hapsight.cohort.check import CheckResult
+    from hapsight.config import Config
+    from hapsight.workflow.opened import Opened
+    from hapsight.workflow.predict import ModelRun
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Given this person's DNA, does a sequence-to-expression model know whether a gene goes up or down?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 incomplete.",
+)
+models_app = typer.Typer(help="List the models, and fetch published weights.", invoke_without_command=True)
+app.add_typer(models_app, name="models")
+
+_DETAILS = 10
+"""Instances of a failed check that are printed."""
+
+_HEADLINES = {
+    "across_genes_spearman": "across genes, Spearman (reference prediction v mean expression)",
+    "within_person_spearman_median": "across genes within a person, median Spearman",
+    "across_people_pearson_mean": "across people, mean R over genes",
+    "share_negative": "share of genes with R < 0",
+    "significant": "genes with q < 0.05 (random-weights null)",
+    "significant_negative_share": "of these, share with R < 0",
+}
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
+
+
+def main() -> None:
+    """Run the command line; errors a user can mend are told without a traceback."""
+    from hapsight.errors import ConfigError, HapsightError, IncompleteError
+
+    try:
+        app()
+    except HapsightError as error:
+        from hapsight.cli.console import show_error
+
+        show_error(str(error))
+        codes: dict[type[HapsightError], int] = {ConfigError: 2, IncompleteError: 3}
+        sys.exit(next((code for kind, code in codes.items() if isinstance(error, kind)), 1))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import hapsight
+
+        typer.echo(hapsight.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Every command takes --help."""
+
+
+@app.command()
+def check(config: ConfigPath) -> None:
+    """Open everything and print one table of what passes, what to know, and what fails."""
+    _check(_load(config))
+
+
+@app.command()
+def plan(config: ConfigPath) -> None:
+    """Count people, genes and distinct sequences; estimate time and disk; compute nothing."""
+    from hapsight.cli.console import progress, table
+    from hapsight.workflow.plan import plan_baseline, plan_model
+
+    opened = _open(_load(config))
+    rows: list[list[str]] = []
+    with progress() as report:
+        for run in _models(opened):
+            found = plan_model(opened, run, report)
+            ratio = found.asked / found.distinct
+            work = f"{found.distinct:,} passes of {found.asked:,} asked for: {ratio:.1f}x fewer, {found.tflop:.1f} TFLOP"
+            rows.append([found.model, work, _duration(found.seconds), f"{found.disk_mb:.1f} MB"])
+    if opened.config.baseline.run:
+        fits = plan_baseline(opened)
+        work = f"{fits.genes:,} genes at {fits.gene_seconds:.1f} s on {fits.workers} processes"
+        rows.append(["elastic_net", work, _duration(fits.seconds), "-"])
+    cohort = opened.cohort
+    _say(f"{opened.config.name}: {len(cohort.samples):,} people, {len(cohort.genes):,} genes")
+    table(["what", "work", "about", "disk"], rows)
+
+
+@app.command()
+def run(config: ConfigPath) -> None:
+    """Check, predict, fit the baseline, evaluate, and write the report; finished work is kept."""
+    loaded = _load(config)
+    _run(loaded, _check(loaded))
+
+
+@app.command()
+def predict(config: ConfigPath) -> None:
+    """Run the models on every person's two haplotypes."""
+    from hapsight.cli.console import progress
+    from hapsight.workflow.predict import predict as stage
+
+    opened = _open(_load(config))
+    runs = _models(opened)
+    with opened.folder.locked(), progress() as report:
+        opened.begin()
+        stage(opened, runs, report)
+
+
+@app.command()
+def baseline(config: ConfigPath) -> None:
+    """Fit the PrediXcan-like elastic net, nested cross-validation."""
+    from hapsight.cli.console import progress
+    from hapsight.workflow.baseline import baseline as stage
+
+    opened = _open(_load(config))
+    with opened.folder.locked(), progress() as report:
+        opened.begin()
+        stage(opened, report)
+
+
+@app.command()
+def evaluate(config: ConfigPath) -> None:
+    """Compare predictions with expression: across genes, within people, across people."""
+    from hapsight.cli.console import progress
+    from hapsight.workflow.evaluate import evaluate as stage
+
+    opened = _open(_load(config))
+    runs = _models(opened)
+    with opened.folder.locked(), progress() as report:
+        opened.begin()
+        stage(opened, runs, report)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run's folder, or its configuration")],
+) -> None:
+    """Write report.html from the tables of a run."""
+    from hapsight.report.build import build_report
+
+    _say(f"report: {build_report(run if run.is_dir() else _load(run).output)}")
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="folder of the run")] = Path("demo-run"),
+) -> None:
+    """Run everything on the real cohort that comes with hapsight (a stretch of chr22, 358 people)."""
+    from hapsight.workflow.demo import demo_config
+
+    config, remarks = demo_config(output)
+    for remark in remarks:
+        _say(remark)
+    _run(config, _check(config), remarks)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration."""
+    from hapsight.config import Config
+
+    typer.echo(json.dumps(Config.model_json_schema(), indent=2))
+
+
+@models_app.callback()
+def models(context: typer.Context) -> None:
+    """List the models, their published weights, and which of these are here."""
+    if context.invoked_subcommand is not None:
+        return
+    from hapsight.cli.console import table
+    from hapsight.models.registry import available
+    from hapsight.models.weights import cache_folder
+
+    rows = [
+        [entry.name, entry.source, weights, "yes" if weights in entry.present else "no", entry.licence]
+        for entry in available()
+        for weights in entry.weights or ("-",)
+    ]
+    table(["model", "from", "weights", "here", "licence"], rows)
+    _say(f"weights folder: {cache_folder()} (set HAPSIGHT_WEIGHTS to change it)")
+
+
+@models_app.command()
+def fetch(
+    model: Annotated[str, typer.Argument(help="a model's name")],
+    weights: Annotated[str | None, typer.Option(help="one set of weights; all where not given")] = None,
+) -> None:
+    """Download published weights from their official place, and check them."""
+    from hapsight.cli.console import progress
+    from hapsight.models.catalogue import published_weights
+    from hapsight.models.weights import fetch as download
+
+    for file in published_weights(model, weights):
+        with progress() as show:
+            path = download(
+                file, progress=lambda done, total, name=file.name: show(f"fetch {name}", done, total)
+            )
+        _say(f"{model}/{file.name}: {path}")
+
+
+def _load(path: Path) -> Config:
+    from hapsight.config import load_config
+
+    return load_config(path)
+
+
+def _open(config: Config) -> Opened:
+    from hapsight.workflow.opened import Opened
+
+    return Opened.from_config(config)
+
+
+def _models(opened: Opened) -> list[ModelRun]:
+    if not opened.config.models:
+        return []
+    from hapsight.workflow.predict import load_models
+
+    return load_models(opened)
+
+
+def _check(config: Config) -> list[CheckResult]:
+    """Print the table of checks; leaves with exit code 1 where one failed."""
+    from hapsight.cli.console import table
+    from hapsight.workflow.check import check as stage
+
+    results = stage(config)
+    styles = {"pass": "", "warn": "yellow", "fail": "red"}
+    rows, row_styles = [], []
+    for found in results:
+        rows.append([found.status, found.name, found.message])
+        rows += [["", "", f"  {detail}"] for detail in found.details[:_DETAILS]]
+        if len(found.details) > _DETAILS:
+            rows.append(["", "", f"  ... and {len(found.details) - _DETAILS} more"])
+        row_styles += [styles[found.status]] * (len(rows) - len(row_styles))
+    table(["", "check", "result"], rows, row_styles)
+    failed = sum(found.status == "fail" for found in results)
+    if failed:
+        _say(f"{failed} of {len(results)} checks failed; nothing was written")
+        raise typer.Exit(1)
+    return results
+
+
+def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -> None:
+    """All stages after the check."""
+    from hapsight.cli.console import progress
+    from hapsight.report.build import build_report
+    from hapsight.workflow.baseline import baseline as fit
+    from hapsight.workflow.check import save_checks
+    from hapsight.workflow.evaluate import evaluate as compare
+    from hapsight.workflow.predict import predict as run_models
+
+    opened = _open(config)
+    runs = _models(opened)
+    with opened.folder.locked(), progress() as show:
+        opened.begin()
+        save_checks(config, checks)
+        for note in notes:
+            opened.folder.note(note)
+        run_models(opened, runs, show)
+        if config.baseline.run:
+            fit(opened, show)
+        compare(opened, runs, show)
+        page = build_report(config.output)
+    _show_summary(opened)
+    _say(f"report: {page}")
+
+
+def _show_summary(opened: Opened) -> None:
+    """The numbers on top of the report, and what each stage took."""
+    import polars as pl
+
+    from hapsight.cli.console import table
+
+    summary = pl.read_parquet(opened.folder.path / "evaluation" / "summary.parquet")
+    rows = []
+    for row in summary.filter(pl.col("quantity").is_in(list(_HEADLINES))).iter_rows(named=True):
+        interval = f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]" if row["ci_low"] is not None else ""
+        value = "-" if row["value"] is None else f"{row['value']:.3f}"
+        rows.append(
+            [row["model"], _HEADLINES[row["quantity"]], value, interval, f"{row['n']:,} {row['unit']}"]
+        )
+    table(["model", "quantity", "value", "95 % interval", "n"], rows)
+    stages = opened.folder.record()["stages"]
+    memory = [f"{s['peak_mb']:,} MB" for s in stages]
+    rows = [[s["name"], _duration(s["seconds"]), m, s["detail"]] for s, m in zip(stages, memory, strict=True)]
+    table(["stage", "took", "peak memory", ""], rows)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _say(text: str) -> None:
+    from hapsight.cli.console import say
+
+    say(text)

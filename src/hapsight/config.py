@@ -1,0 +1,220 @@
+"""The one configuration file: TOML, checked when it is read, unknown keys refused."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hapsight.errors import ConfigError
+from hapsight.models.catalogue import PROTOCOL_OPTIONS
+
+__all__ = [
+    "BaselineConfig",
+    "CohortConfig",
+    "Config",
+    "EvaluateConfig",
+    "ExpressionConfig",
+    "ModelConfig",
+    "PredictConfig",
+    "load_config",
+    "to_toml",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CohortConfig(_Section):
+    """The cohort's files (relative paths start at the configuration file) and what to do with their flaws."""
+
+    genotypes: Path = Field(description="phased VCF or BCF, indexed")
+    reference: Path = Field(description="FASTA of the same build, indexed (bgzipped or plain)")
+    expression: Path = Field(description="tensorQTL phenotype BED: plain, gzipped or Parquet")
+    genes: Path | None = Field(
+        None, description="TSS and strand: GTF, BED6 or TSV; else the phenotype BED's TSS"
+    )
+    covariates: Path | None = Field(None, description="covariates x people")
+    samples: Path | None = Field(None, description="sample sheet: sample_id, population, sex")
+    keep_genes: tuple[str, ...] = Field((), description="only these genes; all where empty")
+    variants: Literal["all", "snv"] = Field("all", description="which variants go into personal sequences")
+    min_maf: Annotated[float, Field(ge=0, lt=0.5)] = Field(0.0, description="frequency floor for sequences")
+    missing: Literal["error", "reference", "drop"] = Field("error", description="missing genotypes")
+    unphased: Literal["error", "drop"] = Field("error", description="unphased heterozygotes")
+    ref_mismatch: Literal["error", "drop"] = Field("error", description="REF that differs from the FASTA")
+    duplicates: Literal["error", "first"] = Field("error", description="records of one position, REF and ALT")
+
+
+class ExpressionConfig(_Section):
+    """How expression is treated before it is compared or learned from."""
+
+    transform: Literal["log10", "none"] = Field("log10", description="log10(x + pseudocount), or as it is")
+    pseudocount: Annotated[float, Field(ge=0)] = Field(0.1, description="added before the logarithm")
+
+
+class ModelConfig(_Section):
+    """A model to run."""
+
+    name: str = Field(description="as in `hapsight models`")
+    weights: str | None = Field(None, description="a named set of weights, or a file")
+    read_out: str | None = Field(None, description="a named read-out; else the model's default")
+    options: dict[str, Any] = Field(default_factory=dict, description="options of this model")
+
+
+class PredictConfig(_Section):
+    """How models are run."""
+
+    device: str = Field("auto", description="auto, cpu, cuda or mps")
+    batch_size: Annotated[int, Field(ge=1)] = Field(64, description="sequences in a batch")
+    genes_per_unit: Annotated[int, Field(ge=1)] = Field(16, description="genes that are saved together")
+
+
+class BaselineConfig(_Section):
+    """The PrediXcan-like elastic net."""
+
+    run: bool = Field(True, description="whether to fit it")
+    cis_window: Annotated[int, Field(ge=1)] = Field(1_000_000, description="bases on either side of the TSS")
+    alpha: Annotated[float, Field(gt=0, le=1)] = Field(0.5, description="glmnet's alpha")
+    min_maf: Annotated[float, Field(ge=0, lt=0.5)] = Field(
+        0.01, description="frequency floor, in training people"
+    )
+    outer_folds: Annotated[int, Field(ge=2)] = Field(5, description="folds that are predicted")
+    inner_folds: Annotated[int, Field(ge=3)] = Field(10, description="folds that choose lambda")
+    genes_per_unit: Annotated[int, Field(ge=1)] = Field(8, description="genes that are saved together")
+
+
+class EvaluateConfig(_Section):
+    """The statistics."""
+
+    null_draws: Annotated[int, Field(ge=99)] = Field(1000, description="draws of the random-weights null")
+
+
+class Config(_Section):
+    """A run of hapsight."""
+
+    name: str = Field(description="the cohort's name, for titles")
+    output: Path = Field(description="folder of the run")
+    protocol: Literal["default", "huang2023"] = Field(
+        "default", description="a study's choices, see the README"
+    )
+    seed: int = Field(1, description="of folds and nulls")
+    workers: Annotated[int, Field(ge=0)] = Field(0, description="processes for the baseline; 0: one per core")
+    cohort: CohortConfig
+    expression: ExpressionConfig = ExpressionConfig()
+    models: tuple[ModelConfig, ...] = ()
+    predict: PredictConfig = PredictConfig()
+    baseline: BaselineConfig = BaselineConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_protocol(cls, data: Any) -> Any:
+        """Fill in what the protocol fixes; a contradiction is an error, since the name goes with the numbers."""
+        if not isinstance(data, dict) or data.get("protocol") != "huang2023":
+            return data
+        fixed, protocol = dict(data), data["protocol"]
+        if isinstance(data.get("cohort"), dict):
+            fixed["cohort"] = _fix(data["cohort"], {"variants": "snv"}, "cohort", protocol)
+        fixed["models"] = tuple(_fix_model(model, protocol) for model in data.get("models", ()))
+        return fixed
+
+
+def _fix_model(model: Any, protocol: str) -> Any:
+    """A model as the study ran it, where it did."""
+    fixed = PROTOCOL_OPTIONS.get(model.get("name"), {}).get(protocol) if isinstance(model, dict) else None
+    if fixed is None:
+        return model
+    options = {key: value for key, value in fixed.items() if key != "weights" and value is not None}
+    given = _fix(model, {"weights": fixed["weights"]}, "models", protocol)
+    return {**given, "options": _fix(model.get("options", {}), options, "models.options", protocol)}
+
+
+def _fix(given: dict[str, Any], fixed: dict[str, Any], where: str, protocol: str) -> dict[str, Any]:
+    for key, value in fixed.items():
+        if given.get(key, value) != value:
+            raise ValueError(f"protocol {protocol} has {where}.{key} = {value!r}, not {given[key]!r}")
+    return {**given, **fixed}
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration; paths in it are made absolute, from its own folder.
+
+    Raises
+    ------
+    ConfigError
+        The file is not there, not TOML, or has a key or value that hapsight does not know.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("There is no such configuration file.", where=path) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError("The configuration is not TOML.", where=path, got=error) from None
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(*_first_complaints(error), where=path) from None
+    return _absolute(config, path.resolve().parent)
+
+
+def _first_complaints(error: ValidationError) -> tuple[str]:
+    lines = []
+    for found in error.errors(include_url=False):
+        key = ".".join(str(part) for part in found["loc"]) or "configuration"
+        text = found["msg"].removeprefix("Value error, ")
+        if found["type"] == "extra_forbidden":
+            text = "unknown key" + _did_you_mean(str(found["loc"][-1]))
+        elif found["type"] != "missing" and found["loc"]:
+            text += f", got {found['input']!r}"
+        lines.append(f"  {key}: {text}")
+    return ("\n".join(["The configuration is not valid.", *lines]),)
+
+
+def _did_you_mean(key: str) -> str:
+    known = {
+        name
+        for section in (
+            Config,
+            CohortConfig,
+            ExpressionConfig,
+            ModelConfig,
+            PredictConfig,
+            BaselineConfig,
+            EvaluateConfig,
+        )
+        for name in section.model_fields
+    }
+    close = difflib.get_close_matches(key, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _absolute(config: Config, folder: Path) -> Config:
+    cohort = {name: folder / value for name, value in config.cohort if isinstance(value, Path)}
+    models = tuple(
+        model.model_copy(update={"weights": str(folder / model.weights)})
+        if _is_file(model.weights)
+        else model
+        for model in config.models
+    )
+    return config.model_copy(
+        update={
+            "output": folder / config.output,
+            "cohort": config.cohort.model_copy(update=cohort),
+            "models": models,
+        }
+    )
+
+
+def _is_file(weights: str | None) -> bool:
+    """Whether weights are given as a file and not by name."""
+    return weights is not None and bool(Path(weights).suffix)
+
+
+def to_toml(config: Config) -> str:
+    """The whole configuration, defaults included, as TOML that `load_config` reads."""
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))

@@ -1,0 +1,109 @@
+"""Finished units of work on disk: whole or absent, and only for the inputs that they were made from.
+
+A unit is a few tables and a *seal*, a small JSON file that is written last. The seal holds the unit's key
+(a digest of everything that its numbers depend on) and each table's digest. A unit without its seal, with
+another key, or with a table that is not as sealed counts as not done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from hapsight.errors import IncompleteError
+
+__all__ = ["UnitStore", "content_key", "write_atomically", "write_table"]
+
+FORMAT = 1
+"""Version of the layout on disk; part of every key."""
+
+
+def content_key(parts: Mapping[str, object]) -> str:
+    """Digest of everything that a unit's numbers depend on; `parts` must be JSON."""
+    text = json.dumps({"format": FORMAT, **parts}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is either the old one or the whole new one, even if the machine dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Write a Parquet table atomically."""
+    write_atomically(path, _parquet(table))
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStore:
+    """The units of one stage, each with the same tables, in one folder."""
+
+    folder: Path
+
+    def write(self, unit: str, key: str, tables: Mapping[str, pl.DataFrame]) -> None:
+        """Write a unit's tables, then its seal."""
+        digests = {}
+        for name, table in tables.items():
+            data = _parquet(table)
+            digests[name] = hashlib.sha256(data).hexdigest()
+            write_atomically(self._table(unit, name), data)
+        seal = json.dumps({"key": key, "tables": digests}, indent=1)
+        write_atomically(self._seal(unit), seal.encode())
+
+    def done(self, unit: str, key: str) -> bool:
+        """Whether the unit is whole and was made from the inputs of this key."""
+        try:
+            seal = json.loads(self._seal(unit).read_bytes())
+            return bool(seal["key"] == key) and all(
+                hashlib.sha256(self._table(unit, name).read_bytes()).hexdigest() == digest
+                for name, digest in seal["tables"].items()
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+
+    def read(self, units: Iterable[tuple[str, str]], table: str) -> pl.DataFrame:
+        """One table of all `units` (name and key), end to end.
+
+        Raises
+        ------
+        IncompleteError
+            Some units are not done; they are listed.
+        """
+        units = list(units)
+        missing = [unit for unit, key in units if not self.done(unit, key)]
+        if missing:
+            raise IncompleteError(
+                f"{len(missing)} of {len(units)} units of work are not done.",
+                where=self.folder,
+                got=", ".join(missing[:20]) + (" ..." if len(missing) > 20 else ""),
+                fix="run the same command again: finished units are kept, the rest is computed",
+            )
+        return pl.concat([pl.read_parquet(self._table(unit, table)) for unit, _ in units])
+
+    def _table(self, unit: str, name: str) -> Path:
+        return self.folder / f"{unit}.{name}.parquet"
+
+    def _seal(self, unit: str) -> Path:
+        return self.folder / f"{unit}.json"

@@ -1,0 +1,149 @@
+"""What is compared with what: each gene's prediction beside the expression that it should follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hapsight.cohort.nouns import Gene
+from hapsight.evaluate.expression import residuals, transform
+from hapsight.workflow.baseline import METHOD, baseline_units
+from hapsight.workflow.opened import Opened
+from hapsight.workflow.predict import ModelRun, window_interval
+from hapsight.workflow.variants import VariantReader
+
+__all__ = [
+    "Compared",
+    "Source",
+    "baseline_comparisons",
+    "baseline_source",
+    "model_comparisons",
+    "model_source",
+]
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What goes with every number: model, read-out, protocol, and what it was compared with."""
+
+    model: str
+    read_out: str
+    protocol: str
+    observed: str
+
+    def labels(self) -> dict[str, str]:
+        """The labels that every table has."""
+        return {"model": self.model, "read_out": self.read_out, "protocol": self.protocol}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """One gene's prediction and what it is compared with; N people.
+
+    Attributes
+    ----------
+    predicted, observed
+        (N,) per person.
+    reference
+        The prediction for the reference sequence; ``None`` for a method that has none.
+    dosage
+        (V, N) variants that the prediction could use.
+    status
+        Why there is nothing to compare; ``None`` where there may be.
+    """
+
+    gene: Gene
+    predicted: Float
+    observed: Float
+    reference: float | None
+    dosage: NDArray[np.uint8]
+    n_distinct: int | None
+    status: str | None = None
+
+
+def model_source(opened: Opened, run: ModelRun, track: str) -> Source:
+    """The labels of a model's numbers; a read-out of several tracks has a label for each."""
+    read_out = run.read_out.name if len(run.read_out.tracks) == 1 else f"{run.read_out.name}:{track}"
+    return Source(run.model.name, read_out, opened.config.protocol, _observed(opened, ""))
+
+
+def baseline_source(opened: Opened) -> Source:
+    """The labels of the baseline's numbers."""
+    config = opened.config.baseline
+    read_out = f"held out, {config.outer_folds} folds, cis {config.cis_window / 1e6:g} Mb"
+    return Source(
+        METHOD, read_out, opened.config.protocol, _observed(opened, " fitted in the training folds")
+    )
+
+
+def _observed(opened: Opened, where: str) -> str:
+    """In words, what expression the prediction is compared with."""
+    config, covariates = opened.config.expression, opened.cohort.covariates
+    text = f"log10(x + {config.pseudocount:g})" if config.transform == "log10" else "expression as given"
+    return text if covariates is None else f"{text}, residual on {len(covariates.names)} covariates{where}"
+
+
+def expression(opened: Opened) -> Float:
+    """(G, N) transformed expression, rows as ``cohort.genes``."""
+    config = opened.config.expression
+    return transform(opened.cohort.expression.values, config.transform, config.pseudocount)
+
+
+def model_comparisons(opened: Opened, run: ModelRun, track: str) -> Iterator[Compared]:
+    """Every gene of a model's predictions; a person's value is the mean of the two haplotypes'."""
+    cohort = opened.cohort
+    covariates = None if cohort.covariates is None else cohort.covariates.values
+    observed = residuals(expression(opened), covariates)
+    row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
+    store = opened.folder.predictions(run.model.name)
+    for name, key, genes in run.units(opened):
+        values = store.read([(name, key)], "values").filter(pl.col("track") == track)
+        facts = store.read([(name, key)], "genes")
+        distinct = dict(zip(facts["gene_id"], facts["n_distinct"], strict=True))
+        by_gene = values.partition_by("gene_id", as_dict=True, include_key=False)
+        windows = [window_interval(gene, run.model) for gene in genes]
+        reader = VariantReader(cohort.genotypes, cohort.reference, windows)
+        for gene, window in zip(genes, windows, strict=True):
+            reference, people = _split(by_gene[(gene.gene_id,)])
+            yield Compared(
+                gene,
+                people.mean(axis=1),
+                observed[row[gene.gene_id]],
+                reference,
+                reader(window).dosage,
+                distinct[gene.gene_id],
+            )
+
+
+def _split(values: pl.DataFrame) -> tuple[float, Float]:
+    """The reference's value, and (N, 2) the haplotypes', from one gene's rows as they were written."""
+    numbers = values["value"].to_numpy().astype(np.float64)
+    return float(numbers[0]), numbers[1:].reshape(-1, 2)
+
+
+def baseline_comparisons(opened: Opened) -> Iterator[Compared]:
+    """Every gene of the baseline: held-out predictions beside held-out residuals."""
+    for unit in baseline_units(opened):
+        done = [(unit.name, unit.key)]
+        facts = unit.store.read(done, "genes")
+        status = dict(zip(facts["gene_id"], facts["status"], strict=True))
+        tables = unit.store.read(done, "predictions").partition_by("gene_id", as_dict=True)
+        windows = [gene.cis(unit.cis_window) for gene in unit.genes]
+        reader = VariantReader(unit.genotypes, unit.reference, windows)
+        for gene, window in zip(unit.genes, windows, strict=True):
+            table, found = tables[(gene.gene_id,)], status[gene.gene_id]
+            yield Compared(
+                gene,
+                table["predicted"].to_numpy(),
+                table["observed"].to_numpy(),
+                None,
+                reader(window).dosage,
+                None,
+                None if found == "ok" else found,
+            )

@@ -1,0 +1,129 @@
+"""A configuration with its cohort opened and its inputs digested: what every stage starts from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+import hapsight
+from hapsight.cohort.digest import file_digest
+from hapsight.cohort.genotypes import GenotypePolicy
+from hapsight.cohort.join import Cohort, CohortFiles, open_cohort
+from hapsight.cohort.nouns import Dropped, Gene
+from hapsight.config import CohortConfig, Config
+from hapsight.workflow.run_folder import RunFolder
+
+__all__ = ["POLICY_KEYS", "Opened", "Progress", "cohort_files", "dropped_table", "gene_facts", "policy_of"]
+
+POLICY_KEYS = {"variants", "min_maf", "missing", "unphased", "ref_mismatch", "duplicates"}
+"""Keys of the cohort section that decide which variants there are."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's name, how many units are done, and how many there are."""
+
+DROPPED_SCHEMA = {"kind": pl.String, "reason": pl.String, "name": pl.String}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """A run that is ready to work.
+
+    Attributes
+    ----------
+    inputs
+        One entry per input file: ``role, path, bytes, sha256``.
+    """
+
+    config: Config
+    cohort: Cohort
+    dropped: Dropped
+    inputs: tuple[dict[str, Any], ...]
+    folder: RunFolder
+
+    @classmethod
+    def from_config(cls, config: Config) -> Opened:
+        """Open and join the cohort; nothing is written yet."""
+        files = cohort_files(config.cohort)
+        cohort, dropped = open_cohort(files, policy_of(config.cohort))
+        return cls(config, cohort, dropped, tuple(_inputs(files)), RunFolder(config.output))
+
+    def begin(self) -> None:
+        """Write the configuration and the record into the run folder."""
+        populations = Counter(p or "not given" for p in self.cohort.populations)
+        facts = {
+            "people": len(self.cohort.samples),
+            "genes": len(self.cohort.genes),
+            "populations": dict(sorted(populations.items())),
+        }
+        self.folder.begin(self.config, list(self.inputs), facts)
+        for note in self.cohort.notes:
+            self.folder.note(note)
+
+    def key_parts(self, *roles: str) -> dict[str, object]:
+        """What numbers made from these inputs depend on, whatever the stage; JSON."""
+        people = hashlib.sha256("\n".join(self.cohort.samples).encode()).hexdigest()
+        return {
+            "hapsight": hapsight.__version__,
+            "inputs": {entry["role"]: entry["sha256"] for entry in self.inputs if entry["role"] in roles},
+            "samples": people,
+        }
+
+    def units(self, size: int) -> Iterator[tuple[str, Sequence[Gene]]]:
+        """Blocks of `size` neighbouring genes, each with its name."""
+        genes = self.cohort.genes
+        for number, first in enumerate(range(0, len(genes), size)):
+            yield f"block-{number:05d}", genes[first : first + size]
+
+
+def gene_facts(genes: Sequence[Gene]) -> list[list[object]]:
+    """What of genes enters a key."""
+    return [[g.gene_id, g.contig, g.tss, g.strand.value if g.strand else None] for g in genes]
+
+
+def cohort_files(config: CohortConfig) -> CohortFiles:
+    """The files of a cohort."""
+    return CohortFiles(
+        genotypes=config.genotypes,
+        reference=config.reference,
+        expression=config.expression,
+        genes=config.genes,
+        covariates=config.covariates,
+        samples=config.samples,
+        keep_genes=config.keep_genes or None,
+    )
+
+
+def policy_of(config: CohortConfig) -> GenotypePolicy:
+    """What to do with the flaws of the genotypes."""
+    return GenotypePolicy(
+        snv_only=config.variants == "snv",
+        min_maf=config.min_maf,
+        missing=config.missing,
+        unphased=config.unphased,
+        ref_mismatch=config.ref_mismatch,
+        duplicates=config.duplicates,
+    )
+
+
+def _inputs(files: CohortFiles) -> Iterator[dict[str, Any]]:
+    for role in ("genotypes", "reference", "expression", "genes", "covariates", "samples"):
+        path: Path | None = getattr(files, role)
+        if path is not None:
+            yield {
+                "role": role,
+                "path": str(path),
+                "bytes": path.stat().st_size,
+                "sha256": file_digest(path),
+            }
+
+
+def dropped_table(dropped: Dropped) -> pl.DataFrame:
+    """One row per name that was left out: ``kind, reason, name``."""
+    rows = [(kind, reason, name) for (kind, reason), names in dropped.names.items() for name in names]
+    return pl.DataFrame(rows, schema=DROPPED_SCHEMA, orient="row").unique(maintain_order=True)

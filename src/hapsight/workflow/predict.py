@@ -1,0 +1,170 @@
+"""The stage that runs models: one unit is a block of genes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from hapsight.cohort.nouns import Gene, Interval
+from hapsight.models.protocol import ReadOut, SequenceModel
+from hapsight.predict.store import content_key
+from hapsight.sequence.window import Window
+from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, dropped_table, gene_facts
+from hapsight.workflow.variants import VariantReader
+
+if TYPE_CHECKING:
+    from hapsight.predict.engine import GenePrediction
+
+__all__ = ["ModelRun", "load_models", "predict", "window_interval"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelRun:
+    """A loaded model and how it is read."""
+
+    model: SequenceModel
+    read_out: ReadOut
+    device: str
+
+    def unit_key(self, opened: Opened, genes: Sequence[Gene]) -> str:
+        """Digest of all that the predictions of these genes depend on."""
+        window = self.model.window
+        return content_key(
+            {
+                "stage": "predict",
+                "fingerprint": self.model.fingerprint,
+                "read_out": [
+                    self.read_out.name,
+                    self.read_out.tracks,
+                    self.read_out.bins,
+                    self.read_out.reduce,
+                ],
+                "window": [window.upstream, window.downstream, window.oriented],
+                "device": self.device,
+                "batch_size": opened.config.predict.batch_size,
+                "policy": opened.config.cohort.model_dump(mode="json", include=POLICY_KEYS),
+                "genes": gene_facts(genes),
+                **opened.key_parts("genotypes", "reference"),
+            }
+        )
+
+    def units(self, opened: Opened) -> list[tuple[str, str, Sequence[Gene]]]:
+        """Name, key and genes of every unit."""
+        size = opened.config.predict.genes_per_unit
+        return [(name, self.unit_key(opened, genes), genes) for name, genes in opened.units(size)]
+
+
+def load_models(opened: Opened) -> list[ModelRun]:
+    """Load the configured models, with their read-outs, onto the configured device."""
+    from hapsight.models.registry import load_model, resolve_device
+
+    device = opened.config.predict.device
+    runs = []
+    for wanted in opened.config.models:
+        model = load_model(wanted.name, wanted.weights, device, **wanted.options)
+        runs.append(ModelRun(model, model.read_out(wanted.read_out), str(resolve_device(device))))
+    return runs
+
+
+def window_interval(gene: Gene, model: SequenceModel) -> Interval:
+    """The stretch of reference that a model reads for a gene."""
+    window = model.window
+    return Window.around(gene, window.upstream, window.downstream, window.oriented).interval
+
+
+def predict(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> None:
+    """Run every model on every gene's distinct haplotypes; finished units are not run again."""
+    for run in runs:
+        label = f"predict {run.model.name}"
+        with opened.folder.stage(label) as stage:
+            store, units = opened.folder.predictions(run.model.name), run.units(opened)
+            kept = 0
+            for done, (name, key, genes) in enumerate(units):
+                progress(label, done, len(units))
+                if store.done(name, key):
+                    kept += 1
+                else:
+                    store.write(name, key, _predict_unit(opened, run, genes))
+            progress(label, len(units), len(units))
+            entry = _entry(opened, run)
+            opened.folder.add_model(entry)
+            stage["detail"] = (
+                f"{entry['asked']:,} passes asked for, {entry['distinct']:,} distinct "
+                f"({entry['asked'] / max(entry['distinct'], 1):.1f}x fewer); "
+                f"{len(units) - kept} units computed, {kept} kept"
+            )
+
+
+def _predict_unit(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> dict[str, pl.DataFrame]:
+    import torch
+
+    from hapsight.predict.engine import predict_genes
+
+    cohort = opened.cohort
+    windows = [window_interval(gene, run.model) for gene in genes]
+    reader = VariantReader(cohort.genotypes, cohort.reference, windows)
+    found = predict_genes(
+        run.model,
+        run.read_out,
+        genes,
+        reader,
+        cohort.reference.fetch,
+        batch_size=opened.config.predict.batch_size,
+        device=torch.device(run.device),
+    )
+    tracks = [run.model.tracks[index].name for index in run.read_out.tracks]
+    for prediction in found:
+        reader.dropped.merge(prediction.dropped)
+    return {
+        "values": pl.concat([_values(prediction, tracks) for prediction in found]),
+        "genes": pl.DataFrame(
+            {
+                "gene_id": [p.gene_id for p in found],
+                "n_variants": [p.n_variants for p in found],
+                "n_distinct": [len(p.distinct) for p in found],
+            }
+        ),
+        "dropped": dropped_table(reader.dropped),
+    }
+
+
+def _values(found: GenePrediction, tracks: Sequence[str]) -> pl.DataFrame:
+    """One row per track, person and haplotype; the reference first, with an empty ``sample_id``."""
+    n = len(found.samples)
+    distinct = np.concatenate([[-1], found.index.ravel()]).astype(np.int32)
+    values = np.concatenate([found.reference[None], found.distinct[found.index.ravel()]])  # (1 + 2N, T)
+    return pl.concat(
+        [
+            pl.DataFrame(
+                {
+                    "gene_id": [found.gene_id] * (1 + 2 * n),
+                    "track": [track] * (1 + 2 * n),
+                    "sample_id": ["", *np.repeat(found.samples, 2)],
+                    "haplotype": np.concatenate([[0], np.tile([1, 2], n)]).astype(np.int8),
+                    "distinct": distinct,
+                    "value": values[:, t],
+                }
+            )
+            for t, track in enumerate(tracks)
+        ]
+    )
+
+
+def _entry(opened: Opened, run: ModelRun) -> dict[str, Any]:
+    """What the record says of a model that was run."""
+    names = [(name, key) for name, key, _ in run.units(opened)]
+    genes = opened.folder.predictions(run.model.name).read(names, "genes")
+    window = run.model.window
+    return {
+        "name": run.model.name,
+        "read_out": run.read_out.name,
+        "fingerprint": run.model.fingerprint,
+        "window": f"{window.upstream:,} bp before and {window.downstream:,} bp from the TSS on",
+        "device": run.device,
+        "asked": 2 * len(opened.cohort.samples) * len(genes),
+        "distinct": int(genes["n_distinct"].sum()),
+    }

@@ -1,0 +1,152 @@
+"""The folder of a run: its lock, its configuration, and the record of what was done."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+import hapsight
+from hapsight.config import Config, to_toml
+from hapsight.errors import StoreError
+from hapsight.predict.store import UnitStore, write_atomically, write_table
+from hapsight.workflow.memory import peak_mb, reset_peak
+
+__all__ = ["RunFolder"]
+
+_PACKAGES = ("numpy", "scipy", "polars", "numba", "cyvcf2", "pysam", "torch", "altair")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where a run keeps everything; see ``docs/formats.md``."""
+
+    path: Path
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.path / "report.html"
+
+    def predictions(self, model: str) -> UnitStore:
+        """The units of a model's predictions."""
+        return UnitStore(self.path / "predictions" / model.replace("/", "-"))
+
+    def baseline(self, method: str) -> UnitStore:
+        """The units of a baseline."""
+        return UnitStore(self.path / "baseline" / method)
+
+    def write(self, name: str, table: pl.DataFrame) -> None:
+        """Write a table, such as ``"evaluation/per_gene.parquet"``."""
+        write_table(self.path / name, table)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; the lock goes with the process, however it ends.
+
+        Raises
+        ------
+        StoreError
+            Another process works in this folder, or it cannot be written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise StoreError(
+                "The run folder cannot be written to.", where=self.path, got=error, fix="set another `output`"
+            ) from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise StoreError(
+                    "Another hapsight process works in this run folder.",
+                    where=self.path,
+                    fix="wait for it, or set another `output`",
+                ) from None
+            yield
+
+    def begin(self, config: Config, inputs: list[dict[str, Any]], cohort: dict[str, Any]) -> None:
+        """Save the resolved configuration and start the record; finished stages of a former run stay."""
+        write_atomically(self.path / "config.toml", to_toml(config).encode())
+        record = self.record()
+        record |= {
+            "format": 1,
+            "name": config.name,
+            "hapsight": hapsight.__version__,
+            "created": record.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
+            "protocol": config.protocol,
+            "seed": config.seed,
+            "versions": _versions(),
+            "inputs": inputs,
+            "cohort": cohort,
+            "models": [],
+            "notes": [],
+            "stages": record.get("stages", []),
+        }
+        self._write_record(record)
+
+    def record(self) -> dict[str, Any]:
+        """The record as it is on disk; empty where there is none."""
+        try:
+            found: dict[str, Any] = json.loads((self.path / "run.json").read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise StoreError(
+                "The record of the run is not JSON.", where=self.path / "run.json", got=error, fix="delete it"
+            ) from None
+        return found
+
+    def note(self, text: str) -> None:
+        """Add a sentence to the record that the report must show."""
+        record = self.record()
+        if text not in record["notes"]:
+            record["notes"].append(text)
+            self._write_record(record)
+
+    def add_model(self, entry: dict[str, Any]) -> None:
+        """Record a model that was run, replacing an entry of the same name and read-out."""
+        record = self.record()
+        same = (entry["name"], entry["read_out"])
+        kept = [m for m in record["models"] if (m["name"], m["read_out"]) != same]
+        self._write_record(record | {"models": [*kept, entry]})
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[dict[str, Any]]:
+        """Time a stage and record its wall time and peak memory; the yielded dict may be given a ``detail``."""
+        reset_peak()
+        start = time.perf_counter()
+        entry: dict[str, Any] = {"name": name, "detail": ""}
+        yield entry
+        own, worker = peak_mb()
+        seconds = round(time.perf_counter() - start, 2)
+        entry |= {"seconds": seconds, "peak_mb": own, "largest_worker_mb": worker}
+        record = self.record()
+        kept = [s for s in record["stages"] if s["name"] != name]
+        self._write_record(record | {"stages": [*kept, entry]})
+
+    def _write_record(self, record: dict[str, Any]) -> None:
+        write_atomically(self.path / "run.json", json.dumps(record, indent=1).encode())
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "system": platform.platform(), "cores": str(os.cpu_count())}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

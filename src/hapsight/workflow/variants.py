@@ -1,0 +1,50 @@
+"""Reading the variants of many windows: each apart, or all at once where windows overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hapsight.cohort.genotypes import GenotypeFile
+from hapsight.cohort.nouns import Dropped, Interval, Variants
+from hapsight.cohort.reference import Reference
+
+__all__ = ["VariantReader"]
+
+
+class VariantReader:
+    """Variants of any interval, and what was dropped of all that was read.
+
+    Parameters
+    ----------
+    expected
+        Intervals that will be asked for. Where together they are shorter than their sum, they are read
+        once and kept; others are read when asked for.
+    """
+
+    def __init__(
+        self, genotypes: GenotypeFile, reference: Reference, expected: Sequence[Interval] = ()
+    ) -> None:
+        self._genotypes, self._reference = genotypes, reference
+        self.dropped = Dropped()
+        self._kept: list[tuple[Interval, Variants]] = []
+        for contig in sorted({interval.contig for interval in expected}):
+            parts = [interval for interval in expected if interval.contig == contig]
+            union = Interval(contig, min(p.start for p in parts), max(p.end for p in parts))
+            if len(parts) > 1 and len(union) < sum(map(len, parts)):
+                self._kept.append((union, self._read(union)))
+
+    def __call__(self, interval: Interval) -> Variants:
+        """The variants whose reference allele overlaps `interval`."""
+        for union, variants in self._kept:
+            if (
+                union.contig == interval.contig
+                and union.start <= interval.start
+                and interval.end <= union.end
+            ):
+                return variants.within(interval)
+        return self._read(interval)
+
+    def _read(self, interval: Interval) -> Variants:
+        variants, dropped = self._genotypes.read(interval, self._reference)
+        self.dropped.merge(dropped)
+        return variants
