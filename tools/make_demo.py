@@ -35,7 +35,10 @@ def cut_sequence(source: Path, target: Path) -> None:
 
 
 def cut_genotypes(source: Path, target: Path) -> None:
-    with pysam.VariantFile(str(source)) as file, pysam.VariantFile(str(target), "wz", header=file.header) as out:
+    with (
+        pysam.VariantFile(str(source)) as file,
+        pysam.VariantFile(str(target), "wz", header=file.header) as out,
+    ):
         for record in file.fetch(CONTIG, FIRST - REACH - 1, LAST + REACH + 1):
             out.write(record)
     pysam.tabix_index(str(target), preset="vcf", force=True)

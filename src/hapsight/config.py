@@ -114,7 +114,7 @@ class Config(_Section):
     @model_validator(mode="before")
     @classmethod
     def _apply_protocol(cls, data: Any) -> Any:
-        """Fill in what the protocol fixes; a contradiction is an error, since the name goes with the numbers."""
+        """Fill in what the protocol fixes; a contradiction is an error: its name goes with the numbers."""
         if not isinstance(data, dict) or data.get("protocol") != "huang2023":
             return data
         fixed, protocol = dict(data), data["protocol"]
@@ -126,9 +126,9 @@ class Config(_Section):
 
 def _fix_model(model: Any, protocol: str) -> Any:
     """A model as the study ran it, where it did."""
-    fixed = PROTOCOL_OPTIONS.get(model.get("name"), {}).get(protocol) if isinstance(model, dict) else None
-    if fixed is None:
+    if not isinstance(model, dict) or protocol not in PROTOCOL_OPTIONS.get(str(model.get("name")), {}):
         return model
+    fixed = PROTOCOL_OPTIONS[model["name"]][protocol]
     options = {key: value for key, value in fixed.items() if key != "weights" and value is not None}
     given = _fix(model, {"weights": fixed["weights"]}, "models", protocol)
     return {**given, "options": _fix(model.get("options", {}), options, "models.options", protocol)}

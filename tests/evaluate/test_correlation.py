@@ -38,7 +38,10 @@ def test_interval_covers_the_truth():
     rng = np.random.default_rng(1)
     x = rng.standard_normal((2000, 50))
     y = 0.5 * x + np.sqrt(0.75) * rng.standard_normal(x.shape)
-    inside = [low < 0.5 < high for low, high in (fisher_interval(stats.pearsonr(*p)[0], 50) for p in zip(x, y))]
+    inside = [
+        low < 0.5 < high
+        for low, high in (fisher_interval(stats.pearsonr(*p)[0], 50) for p in zip(x, y, strict=True))
+    ]
     assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
 
 

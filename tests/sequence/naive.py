@@ -20,7 +20,9 @@ def toy_variants(
     people = samples or tuple(f"P{i}" for i in range(alleles.shape[1]))
     position, ref, alt = ([r[k] for r in records] for k in range(3))
     names = tuple(f"{contig}_{p}_{r}_{a}" for p, r, a in records)
-    return Variants(contig, np.array(position, dtype=np.int64), tuple(ref), tuple(alt), names, alleles, people)
+    return Variants(
+        contig, np.array(position, dtype=np.int64), tuple(ref), tuple(alt), names, alleles, people
+    )
 
 
 def toy_reference(sequence: str, contig: str = "c"):
@@ -29,7 +31,9 @@ def toy_reference(sequence: str, contig: str = "c"):
     def fetch(interval: Interval) -> Codes:
         assert interval.contig == contig
         return encode(
-            "".join(sequence[p] if 0 <= p < len(sequence) else "N" for p in range(interval.start, interval.end))
+            "".join(
+                sequence[p] if 0 <= p < len(sequence) else "N" for p in range(interval.start, interval.end)
+            )
         )
 
     return fetch
@@ -66,11 +70,11 @@ def naive_contig(sequence: str, variants: Variants, person: int, haplotype: int)
     return [base for p in sorted(pieces) for base in pieces[p]]
 
 
-def naive_window(sequence: str, variants: Variants, window: Window, person: int, haplotype: int) -> list[Base]:
+def naive_window(
+    sequence: str, variants: Variants, window: Window, person: int, haplotype: int
+) -> list[Base]:
     """The window of one haplotype, its anchor at index ``window.left``."""
     bases = naive_contig(sequence, variants, person, haplotype)
-    at = next(
-        (i for i, (_, p) in enumerate(bases) if p is not None and p >= window.anchor), len(bases)
-    )
+    at = next((i for i, (_, p) in enumerate(bases) if p is not None and p >= window.anchor), len(bases))
     first = at - window.left
     return [bases[i] if 0 <= i < len(bases) else ("N", None) for i in range(first, first + window.length)]

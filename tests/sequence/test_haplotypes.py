@@ -132,9 +132,13 @@ def cohorts(draw):
         if alt != ref:
             records.append((position, ref, alt))
     records.sort(key=lambda r: r[0])
-    bits = draw(st.lists(st.booleans(), min_size=2 * n_people * len(records), max_size=2 * n_people * len(records)))
+    bits = draw(
+        st.lists(st.booleans(), min_size=2 * n_people * len(records), max_size=2 * n_people * len(records))
+    )
     variants = toy_variants(records, np.array(bits, dtype=np.uint8).reshape(len(records), n_people, 2))
-    window = Window("c", draw(st.integers(0, len(reference) - 1)), draw(st.integers(1, 30)), draw(st.integers(1, 30)))
+    window = Window(
+        "c", draw(st.integers(0, len(reference) - 1)), draw(st.integers(1, 30)), draw(st.integers(1, 30))
+    )
     return reference, variants, window
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,7 +96,8 @@ def plan(config: ConfigPath) -> None:
         for run in _models(opened):
             found = plan_model(opened, run, report)
             ratio = found.asked / found.distinct
-            work = f"{found.distinct:,} passes of {found.asked:,} asked for: {ratio:.1f}x fewer, {found.tflop:.1f} TFLOP"
+            passes = f"{found.distinct:,} passes of {found.asked:,} asked for"
+            work = f"{passes}: {ratio:.1f}x fewer, {found.tflop:.1f} TFLOP"
             rows.append([found.model, work, _duration(found.seconds), f"{found.disk_mb:.1f} MB"])
     if opened.config.baseline.run:
         fits = plan_baseline(opened)
@@ -212,9 +214,7 @@ def fetch(
 
     for file in published_weights(model, weights):
         with progress() as show:
-            path = download(
-                file, progress=lambda done, total, name=file.name: show(f"fetch {name}", done, total)
-            )
+            path = download(file, progress=partial(show, f"fetch {file.name}"))
         _say(f"{model}/{file.name}: {path}")
 
 
@@ -245,7 +245,8 @@ def _check(config: Config) -> list[CheckResult]:
 
     results = stage(config)
     styles = {"pass": "", "warn": "yellow", "fail": "red"}
-    rows, row_styles = [], []
+    rows: list[list[str]] = []
+    row_styles: list[str] = []
     for found in results:
         rows.append([found.status, found.name, found.message])
         rows += [["", "", f"  {detail}"] for detail in found.details[:_DETAILS]]

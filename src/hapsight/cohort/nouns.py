@@ -102,7 +102,12 @@ class Dropped:
     def rows(self) -> list[dict[str, object]]:
         """One row per kind and reason: ``kind, reason, count, names``."""
         return [
-            {"kind": kind, "reason": reason, "count": count, "names": list(self.names.get((kind, reason), []))}
+            {
+                "kind": kind,
+                "reason": reason,
+                "count": count,
+                "names": list(self.names.get((kind, reason), [])),
+            }
             for (kind, reason), count in sorted(self.counts.items())
         ]
 
@@ -153,12 +158,14 @@ class Variants:
     @property
     def dosage(self) -> NDArray[np.uint8]:
         """(V, N) uint8: how many of a person's two haplotypes carry `alt`."""
-        return self.alleles.sum(axis=2, dtype=np.uint8)
+        dosage: NDArray[np.uint8] = self.alleles.sum(axis=2, dtype=np.uint8)
+        return dosage
 
     @property
     def af(self) -> NDArray[np.float64]:
         """(V,) frequency of `alt` among the 2N haplotypes."""
-        return self.alleles.mean(axis=(1, 2), dtype=np.float64)
+        af: NDArray[np.float64] = self.alleles.mean(axis=(1, 2), dtype=np.float64)
+        return af
 
     @property
     def maf(self) -> NDArray[np.float64]:

@@ -32,9 +32,9 @@ def transform(values: Float, how: Transform, pseudocount: float = 0.1) -> Float:
             "Expression has values whose logarithm does not exist.",
             expected=f"values above {-pseudocount}",
             got=f"minimum {np.min(values):g}",
-            fix="if it is on a log or normal scale already, set `transform = \"none\"` under [expression]",
+            fix='if it is on a log or normal scale already, set `transform = "none"` under [expression]',
         )
-    return np.log10(values + pseudocount)
+    return np.asarray(np.log10(values + pseudocount), dtype=np.float64)
 
 
 def residuals(values: Float, covariates: Float | None) -> Float:

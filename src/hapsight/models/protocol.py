@@ -112,7 +112,7 @@ class SequenceModel(ABC):
         """Move the parameters to `device`; returns the model."""
 
     def read_out(self, name: str | None = None) -> ReadOut:
-        """The read-out of this name, or the default."""
+        """Give the read-out of this name, or the default."""
         wanted = name or self.default_read_out
         if wanted not in self.read_outs:
             raise ConfigError(

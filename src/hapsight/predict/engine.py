@@ -85,7 +85,7 @@ def predict_genes(
         GenePrediction(
             gene.gene_id, found.samples, part[0], part[1:], found.index, found.n_variants, found.dropped
         )
-        for gene, found, part in zip(genes, made, np.split(values, ends[:-1]), strict=True)
+        for gene, found, part in zip(genes, made, np.split(values, ends)[: len(made)], strict=True)
     ]
 
 

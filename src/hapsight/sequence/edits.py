@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -62,10 +61,16 @@ class Edits:
 
 def _trim(ref: str, alt: str) -> tuple[int, str, str]:
     """Length of the common prefix; what is left of both alleles without it and the common suffix."""
-    prefix = len(os.path.commonprefix([ref, alt]))
+    prefix = _shared(ref, alt)
     ref, alt = ref[prefix:], alt[prefix:]
-    suffix = len(os.path.commonprefix([ref[::-1], alt[::-1]]))
+    suffix = _shared(ref[::-1], alt[::-1])
     return prefix, ref[: len(ref) - suffix], alt[: len(alt) - suffix]
+
+
+def _shared(one: str, other: str) -> int:
+    """How many first letters two strings share."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +130,9 @@ def resolve_overlaps(
     name_of
         A name for the d-th haplotype, for the report of what was left out.
     """
-    length = [np.fromiter(map(len, alleles), np.int64, len(variants)) for alleles in (variants.ref, variants.alt)]
+    length = [
+        np.fromiter(map(len, alleles), np.int64, len(variants)) for alleles in (variants.ref, variants.alt)
+    ]
     same = np.fromiter(
         (r[:1] == a[:1] for r, a in zip(variants.ref, variants.alt, strict=True)), np.bool_, len(variants)
     )

@@ -40,9 +40,7 @@ def keep_first_of_overlapping(
         for k in range(first[d], first[d + 1]):
             v = carried[k]
             is_anchored_indel = same_first_base[v] and ref_length[v] != alt_length[v]
-            if position[v] < last or (
-                position[v] == last and (not is_anchored_indel or last_inserts)
-            ):
+            if position[v] < last or (position[v] == last and (not is_anchored_indel or last_inserts)):
                 keep[k] = False
                 continue
             last = position[v] + ref_length[v] - 1

@@ -126,7 +126,7 @@ class RunFolder:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
-        """Time a stage and record its wall time and peak memory; the yielded dict may be given a ``detail``."""
+        """Time a stage and record its wall time and peak memory; the block may set ``["detail"]``."""
         reset_peak()
         start = time.perf_counter()
         entry: dict[str, Any] = {"name": name, "detail": ""}

@@ -1,0 +1,241 @@
+"""Open everything that a cohort consists of and say, concern by concern, what is well and what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from hapsight.cohort.check_sites import CheckResult, Status, scan_sites
+from hapsight.cohort.contigs import find_contig
+from hapsight.cohort.expression import Expression, read_expression
+from hapsight.cohort.genes import gene_format, read_genes
+from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
+from hapsight.cohort.join import CohortFiles, join_covariates, join_genes, join_people
+from hapsight.cohort.nouns import Dropped, Gene, Interval
+from hapsight.cohort.people import read_sample_sheet
+from hapsight.cohort.reference import Reference
+from hapsight.errors import HapsightError
+
+__all__ = ["CheckResult", "check_cohort"]
+
+_SHOWN = 20
+T = TypeVar("T")
+
+
+def check_cohort(
+    files: CohortFiles, policy: GenotypePolicy, windows: Callable[[Gene], Interval]
+) -> list[CheckResult]:
+    """Check a cohort, going on after a failure wherever the rest can still be looked at.
+
+    Parameters
+    ----------
+    windows
+        The stretch around a gene whose variants will be used; every site in it is looked at.
+
+    Returns
+    -------
+    list of CheckResult
+        One for each concern; ``"fail"`` where `open_cohort` or a later stage would refuse.
+    """
+    check = _Check(files, policy)
+    genotypes = check.open("genotypes", lambda: GenotypeFile(files.genotypes, policy=policy), _say_genotypes)
+    reference = check.open("reference", lambda: Reference(files.reference), _say_reference)
+    measured = check.open("expression", lambda: read_expression(files.expression), _say_expression)
+    if measured is not None:
+        check.results += [_order(measured), _constant(measured), _scale(measured)]
+    check.contigs(genotypes, reference, measured)
+    samples = check.people(genotypes, measured)
+    check.covariates(samples)
+    genes = check.genes(genotypes, reference, measured)
+    check.sites(genotypes, reference, samples, genes, windows)
+    return check.results
+
+
+@dataclass
+class _Check:
+    files: CohortFiles
+    policy: GenotypePolicy
+    results: list[CheckResult] = field(default_factory=list)
+
+    def open(self, name: str, action: Callable[[], T], say: Callable[[T], CheckResult]) -> T | None:
+        """Do one thing; its result is told by `say`, an error becomes a failure of this concern."""
+        try:
+            value = action()
+        except HapsightError as error:
+            details = tuple(f"{key}: {text}" for key, text in error.details.items())
+            self.results.append(CheckResult(name, "fail", error.what, details))
+            return None
+        self.results.append(say(value))
+        return value
+
+    def skip(self, name: str, needs: str) -> None:
+        self.results.append(CheckResult(name, "warn", f"not checked: needs {needs}"))
+
+    def contigs(
+        self, genotypes: GenotypeFile | None, reference: Reference | None, measured: Expression | None
+    ) -> None:
+        if genotypes is None or reference is None or measured is None:
+            self.skip("contig names", "genotypes, reference and expression")
+            return
+        names = dict.fromkeys(gene.contig for gene in measured.genes)
+        self.results.append(
+            _contig_names(names, {"FASTA": reference.contigs, "genotypes": genotypes.contigs})
+        )
+
+    def people(self, genotypes: GenotypeFile | None, measured: Expression | None) -> tuple[str, ...] | None:
+        if genotypes is None or measured is None:
+            self.skip("people", "genotypes and expression")
+            return None
+        dropped = Dropped()
+
+        def join() -> tuple[str, ...]:
+            sheet = read_sample_sheet(self.files.samples) if self.files.samples else None
+            return join_people(measured.samples, genotypes.samples_in_file, sheet, dropped)
+
+        return self.open("people", join, lambda kept: _left_out("people", f"{len(kept)} people", dropped))
+
+    def covariates(self, samples: Sequence[str] | None) -> None:
+        path = self.files.covariates
+        if path is None:
+            return
+        if samples is None:
+            self.skip("covariates", "the people")
+            return
+        self.open(
+            "covariates",
+            lambda: join_covariates(path, samples),
+            lambda joined: CheckResult(
+                "covariates",
+                "warn" if joined[1] else "pass",
+                f"{len(joined[0].names) if joined[0] else 0} covariates of {len(samples)} people",
+                joined[1],
+            ),
+        )
+
+    def genes(
+        self, genotypes: GenotypeFile | None, reference: Reference | None, measured: Expression | None
+    ) -> tuple[Gene, ...] | None:
+        if genotypes is None or reference is None or measured is None:
+            self.skip("genes", "genotypes, reference and expression")
+            return None
+        dropped = Dropped()
+
+        def join() -> tuple[dict[int, Gene], tuple[str, ...]]:
+            table = read_genes(self.files.genes) if self.files.genes else None
+            return join_genes(self.files, measured, table, reference, genotypes.contigs, dropped)
+
+        joined = self.open(
+            "genes", join, lambda j: _left_out("genes", _say_genes(self.files, j), dropped, j[1])
+        )
+        return None if joined is None else tuple(joined[0].values())
+
+    def sites(
+        self,
+        genotypes: GenotypeFile | None,
+        reference: Reference | None,
+        samples: tuple[str, ...] | None,
+        genes: tuple[Gene, ...] | None,
+        windows: Callable[[Gene], Interval],
+    ) -> None:
+        if genotypes is None or reference is None or samples is None or genes is None:
+            self.skip("variants", "genotypes, reference, people and genes")
+            return
+
+        def scan() -> list[CheckResult]:
+            kept = GenotypeFile(self.files.genotypes, samples, self.policy)
+            return scan_sites(kept, reference, [windows(gene) for gene in genes])
+
+        found = self.open("variants", scan, lambda results: results[0])
+        self.results += found[1:] if found else []
+
+
+def _say_genotypes(file: GenotypeFile) -> CheckResult:
+    message = f"{len(file.samples_in_file)} people, indexed (so sorted); contigs {_first(file.contigs)}"
+    indexes = [Path(f"{file.path}{suffix}") for suffix in (".tbi", ".csi")]
+    stale = any(i.is_file() and i.stat().st_mtime < file.path.stat().st_mtime for i in indexes)
+    if stale:
+        return CheckResult("genotypes", "warn", message, ("the index is older than the file: make it anew",))
+    return CheckResult("genotypes", "pass", message)
+
+
+def _say_reference(reference: Reference) -> CheckResult:
+    return CheckResult("reference", "pass", f"{len(reference.contigs)} contigs: {_first(reference.contigs)}")
+
+
+def _say_expression(measured: Expression) -> CheckResult:
+    return CheckResult("expression", "pass", f"{len(measured.genes)} genes of {len(measured.samples)} people")
+
+
+def _say_genes(files: CohortFiles, joined: tuple[dict[int, Gene], tuple[str, ...]]) -> str:
+    source = (
+        f"a {gene_format(files.genes)} gene table" if files.genes else "the expression file, without strand"
+    )
+    return f"{len(joined[0])} genes with a place, from {source}"
+
+
+def _left_out(name: str, message: str, dropped: Dropped, notes: tuple[str, ...] = ()) -> CheckResult:
+    reasons = tuple(
+        f"{count} {kind}s left out, {reason}: {_first(dropped.names[kind, reason])}"
+        for (kind, reason), count in sorted(dropped.counts.items())
+    )
+    return CheckResult(name, "warn" if reasons or notes else "pass", message, reasons + notes)
+
+
+def _contig_names(names: Collection[str], sides: Mapping[str, Collection[str]]) -> CheckResult:
+    """How the contigs of the expression file are called on the other sides."""
+    renamed, absent = [], []
+    for side, contigs in sides.items():
+        for name in names:
+            found = find_contig(name, contigs)
+            if found is None:
+                absent.append(f"{name} is not in the {side}")
+            elif found != name:
+                renamed.append(f"{name} is {found} in the {side}")
+    usable = [name for name in names if all(find_contig(name, contigs) for contigs in sides.values())]
+    message = f"{len(usable)} of {len(names)} contigs of the genes are in FASTA and genotypes"
+    status: Status = "fail" if not usable else "warn" if renamed or absent else "pass"
+    return CheckResult("contig names", status, message, tuple(renamed + absent)[:_SHOWN])
+
+
+def _order(measured: Expression) -> CheckResult:
+    places = [(gene.contig, gene.tss) for gene in measured.genes]
+    contigs = list(dict.fromkeys(contig for contig, _ in places))
+    grouped = sorted(places, key=lambda place: (contigs.index(place[0]), place[1]))
+    if places == grouped:
+        return CheckResult("expression order", "pass", "genes are sorted by contig and TSS")
+    first = next(i for i, (a, b) in enumerate(zip(places, grouped, strict=True)) if a != b)
+    return CheckResult(
+        "expression order",
+        "warn",
+        "genes are not sorted by contig and TSS; hapsight does not mind, tensorQTL does",
+        (f"from {measured.genes[first].gene_id} on",),
+    )
+
+
+def _constant(measured: Expression) -> CheckResult:
+    rows = np.flatnonzero(np.ptp(measured.values, axis=1) == 0)
+    names = tuple(measured.genes[i].gene_id for i in rows[:_SHOWN])
+    if not names:
+        return CheckResult("constant genes", "pass", "every gene varies between people")
+    return CheckResult("constant genes", "warn", f"{len(rows)} genes have one value in all people", names)
+
+
+def _scale(measured: Expression) -> CheckResult:
+    low, high = float(measured.values.min()), float(measured.values.max())
+    message = f"values from {low:.4g} to {high:.4g}"
+    if low >= 0:
+        return CheckResult("expression scale", "pass", f"{message}: not yet transformed, by their range")
+    spread = measured.values.std(axis=1)
+    standard = np.abs(measured.values.mean(axis=1)) < 0.05
+    share = float((standard & (np.abs(spread - 1) < 0.1)).mean())
+    hint = f"{share:.0%} of genes have mean 0 and spread 1; do not take logs of such values"
+    return CheckResult("expression scale", "warn", f"{message}: already normalised or logged", (hint,))
+
+
+def _first(names: Sequence[str] | dict[str, int], count: int = 5) -> str:
+    listed = list(names)
+    return ", ".join(listed[:count]) + (f" ... ({len(listed)})" if len(listed) > count else "")

@@ -1,0 +1,98 @@
+"""Covariates in tensorQTL's form: covariates x people."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.cohort.tables import numbers, read_table, require_unique
+from hapsight.errors import InputError
+
+__all__ = ["Covariates", "read_covariates"]
+
+
+@dataclass(frozen=True, eq=False)
+class Covariates:
+    """Covariates of people.
+
+    Attributes
+    ----------
+    names
+        C covariates.
+    samples
+        N people.
+    values
+        (N, C) float64, finite.
+    """
+
+    names: tuple[str, ...]
+    samples: tuple[str, ...]
+    values: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.samples), len(self.names))
+        if self.values.shape != shape:
+            raise InputError(
+                "The parts of Covariates do not fit each other.", expected=shape, got=self.values.shape
+            )
+
+    @property
+    def constant(self) -> tuple[str, ...]:
+        """Covariates that have one value in all people; they explain nothing."""
+        same = (self.values == self.values[:1]).all(axis=0)
+        return tuple(name for name, flag in zip(self.names, same, strict=True) if flag)
+
+    def take(self, samples: NDArray[np.intp]) -> Covariates:
+        """The people at these indices, in this order."""
+        return Covariates(self.names, tuple(self.samples[i] for i in samples), self.values[samples])
+
+
+def read_covariates(path: Path | str, samples: Collection[str]) -> tuple[Covariates, bool]:
+    """Read covariates x people, or people x covariates where the people are found in the first column.
+
+    Parameters
+    ----------
+    path
+        A table whose first column has names; tab-separated, or comma-separated where called ``.csv``.
+    samples
+        People of the cohort, by whose names the orientation is known.
+
+    Returns
+    -------
+    Covariates
+        With all people of the file, in its order.
+    bool
+        True where the file was people x covariates.
+
+    Raises
+    ------
+    InputError
+        No person of the cohort is in the file; a value is no finite number; a name comes twice.
+    """
+    path = Path(path)
+    table = read_table(path, "covariates")
+    first, header = [str(name) for name in table[:, 0]], table.columns[1:]
+    require_unique(first, "row", path)
+    transposed = _is_transposed(path, header, first, set(samples))
+    values = numbers(table[:, 1:], first, path)
+    if transposed:
+        return Covariates(tuple(header), tuple(first), values), True
+    return Covariates(tuple(first), tuple(header), np.ascontiguousarray(values.T)), False
+
+
+def _is_transposed(path: Path, header: list[str], first: list[str], samples: set[str]) -> bool:
+    across, down = len(samples.intersection(header)), len(samples.intersection(first))
+    if across == down:
+        raise InputError(
+            "It is not clear where the covariates file names the people."
+            if across
+            else "The covariates file names no person of the cohort.",
+            where=path,
+            expected=f"people such as {', '.join(sorted(samples)[:3])} in the header line",
+            got=f"header {', '.join(header[:3])} ...; first column {', '.join(first[:3])} ...",
+        )
+    return down > across

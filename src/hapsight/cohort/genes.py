@@ -1,0 +1,180 @@
+"""Genes and their transcription starts, from GTF, BED, a TSV or the phenotype BED."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+from hapsight.cohort.expression import phenotype_columns, read_expression
+from hapsight.cohort.nouns import Gene, Strand
+from hapsight.cohort.tables import read_lines, read_table, require_unique
+from hapsight.errors import InputError
+
+__all__ = ["GeneFormat", "gene_format", "read_genes"]
+
+GeneFormat = Literal["gtf", "bed", "tsv", "phenotype_bed"]
+
+_TSV_COLUMNS: Final = ("gene_id", "chrom", "tss", "strand")
+_ATTRIBUTE: Final = re.compile(r'(gene_id|gene_name) "([^"]*)"')
+
+
+def gene_format(path: Path | str) -> GeneFormat:
+    """Which of the formats a gene file is: by its extension for GTF and Parquet, else by its first line.
+
+    Raises
+    ------
+    InputError
+        None of them.
+    """
+    path = Path(path)
+    if path.suffix == ".parquet":
+        return "phenotype_bed"
+    if ".gtf" in path.suffixes[-2:]:
+        return "gtf"
+    first = next(_rows(path), [])
+    if set(_TSV_COLUMNS) <= set(first):
+        return "tsv"
+    if phenotype_columns(first) and [name.lower() for name in first[4:6]] != ["score", "strand"]:
+        return "phenotype_bed"
+    if len(first) == 9 and 'gene_id "' in first[8]:
+        return "gtf"
+    if len(first) >= 4 and (_is_span(first) or _is_bed_header(first)):
+        return "bed"
+    raise InputError(
+        "The gene file is in no format that is known.",
+        where=path,
+        expected="GTF; BED6; a TSV with gene_id, chrom, tss, strand; or a phenotype BED",
+        got="\t".join(first[:6]) or "no rows",
+        fix="GFF3 is not read: use the GTF of the same release",
+    )
+
+
+def read_genes(path: Path | str) -> list[Gene]:
+    """Read genes in the file's order; the format is found by `gene_format`.
+
+    TSS: a GTF's start on ``+`` and end on ``-`` (gene records, or else the outermost transcripts);
+    a BED's start on ``+`` and ``end - 1`` on ``-``; a TSV's column ``tss``, 1-based; a phenotype BED's
+    start, without strand.
+
+    Raises
+    ------
+    InputError
+        Unknown format, a row without what is needed, or a gene twice.
+    """
+    path = Path(path)
+    readers = {"gtf": _read_gtf, "bed": _read_bed, "tsv": _read_tsv, "phenotype_bed": _read_phenotypes}
+    genes = readers[gene_format(path)](path)
+    if not genes:
+        raise InputError("The gene file has no genes.", where=path)
+    require_unique((gene.gene_id for gene in genes), "gene", path)
+    return genes
+
+
+def _rows(path: Path) -> Iterator[list[str]]:
+    """Fields of each line; comments (``##``, ``#!``), track lines and empty lines passed over."""
+    for line in read_lines(path, "gene"):
+        if line and not line.startswith(("##", "#!", "track", "browser")):
+            yield line.split("\t")
+
+
+def _read_phenotypes(path: Path) -> list[Gene]:
+    return list(read_expression(path).genes)
+
+
+def _read_tsv(path: Path) -> list[Gene]:
+    table = read_table(path, "gene")
+    genes = []
+    for row in table.iter_rows(named=True):
+        where = f"{path}, gene {row['gene_id']}"
+        tss = _integer(row["tss"], "tss", where) - 1
+        genes.append(
+            Gene(row["gene_id"], row["chrom"], tss, _strand(row["strand"], where), row.get("gene_name") or "")
+        )
+    return genes
+
+
+def _read_bed(path: Path) -> list[Gene]:
+    rows = (row for row in _rows(path) if not _is_bed_header(row))
+    return [_bed_gene(row, f"{path}, gene {row[3] if len(row) > 3 else '?'}") for row in rows]
+
+
+def _bed_gene(row: list[str], where: str) -> Gene:
+    if len(row) < 4:
+        raise InputError(
+            "A BED row is too short.", where=where, expected="4 columns or more", got="\t".join(row)
+        )
+    start, end = _integer(row[1], "start", where), _integer(row[2], "end", where)
+    strand = _strand(row[5] if len(row) > 5 else None, where)
+    if strand is None and end != start + 1:
+        raise InputError(
+            "A gene of a BED has no strand, so its TSS is not known.",
+            where=where,
+            expected="+ or - in column 6, or a stretch of one base",
+            got=f"[{start}, {end})",
+        )
+    return Gene(row[3], row[0], end - 1 if strand is Strand.MINUS else start, strand)
+
+
+def _read_gtf(path: Path) -> list[Gene]:
+    found: dict[str, list[list[str]]] = {"gene": [], "transcript": []}
+    for row in _rows(path):
+        if len(row) != 9:
+            raise InputError("A GTF row has not 9 columns.", where=path, got="\t".join(row)[:80])
+        if row[2] in found:
+            found[row[2]].append(row)
+    if found["gene"]:
+        return [_gtf_gene(path, [row]) for row in found["gene"]]
+    return [_gtf_gene(path, rows) for rows in _by_gene(path, found["transcript"])]
+
+
+def _by_gene(path: Path, rows: Iterable[list[str]]) -> Iterable[list[list[str]]]:
+    groups: dict[tuple[str, str, str], list[list[str]]] = {}
+    for row in rows:
+        groups.setdefault((_attributes(path, row)["gene_id"], row[0], row[6]), []).append(row)
+    return groups.values()
+
+
+def _gtf_gene(path: Path, rows: list[list[str]]) -> Gene:
+    """The gene of these rows, all of one gene, contig and strand: the outermost start."""
+    attributes = _attributes(path, rows[0])
+    gene_id = attributes["gene_id"]
+    where = f"{path}, gene {gene_id}"
+    strand = _strand(rows[0][6], where)
+    if strand is None:
+        raise InputError("A gene of a GTF has no strand.", where=where, expected="+ or -", got=rows[0][6])
+    if strand is Strand.PLUS:
+        tss = min(_integer(row[3], "start", where) for row in rows) - 1
+    else:
+        tss = max(_integer(row[4], "end", where) for row in rows) - 1
+    return Gene(gene_id, rows[0][0], tss, strand, attributes.get("gene_name", ""))
+
+
+def _attributes(path: Path, row: list[str]) -> dict[str, str]:
+    attributes = dict(_ATTRIBUTE.findall(row[8]))
+    if not attributes.get("gene_id"):
+        raise InputError("A GTF row has no gene_id.", where=f"{path}, {row[0]}:{row[3]}", got=row[8][:80])
+    return attributes
+
+
+def _is_span(row: list[str]) -> bool:
+    return row[1].isdecimal() and row[2].isdecimal()
+
+
+def _is_bed_header(row: list[str]) -> bool:
+    return [name.lower() for name in row[1:3]] in (["start", "end"], ["chromstart", "chromend"])
+
+
+def _strand(text: str | None, where: str) -> Strand | None:
+    if text in (None, "", "."):
+        return None
+    if text not in ("+", "-"):
+        raise InputError("A strand is neither + nor -.", where=where, got=repr(text))
+    return Strand(text)
+
+
+def _integer(text: str | None, what: str, where: str) -> int:
+    if text is None or not text.strip().isdecimal():
+        raise InputError(f"A gene's {what} is not a whole number.", where=where, got=repr(text))
+    return int(text)

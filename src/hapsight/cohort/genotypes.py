@@ -1,0 +1,243 @@
+"""Phased genotypes from an indexed VCF or BCF."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import cyvcf2
+import numpy as np
+import pysam
+from numpy.typing import NDArray
+
+from hapsight.cohort.contigs import resolve_contig
+from hapsight.cohort.nouns import Dropped, Interval, Variants
+from hapsight.cohort.policies import GenotypePolicy, RowFilter
+from hapsight.cohort.records import RecordReader, Rows
+from hapsight.cohort.reference import Reference
+from hapsight.cohort.wholeness import is_bgzip, require_end, require_file
+from hapsight.errors import InputError
+
+__all__ = ["GenotypeFile", "GenotypePolicy"]
+
+
+class GenotypeFile:
+    """An indexed VCF or BCF and the people wanted from it; may be pickled, forked and shared by processes.
+
+    Parameters
+    ----------
+    path
+        A bgzipped VCF or a BCF, with its ``.tbi`` or ``.csi`` beside it.
+    samples
+        The people to keep, in this order; all of the file's by default.
+    policy
+        Which variants to use, and what to do with bad ones.
+
+    Attributes
+    ----------
+    samples_in_file
+        All people of the file, in its order.
+    samples
+        The kept people, in the order asked.
+    contigs
+        Contigs that have records.
+
+    Raises
+    ------
+    InputError
+        The file or its index is missing, is no VCF or BCF, is cut off, or lacks a person asked for.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        samples: Sequence[str] | None = None,
+        policy: GenotypePolicy = GenotypePolicy(),
+    ) -> None:
+        self.path = Path(path)
+        self.policy = policy
+        _require_indexed(self.path)
+        self._is_bcf = _is_bcf(self.path)
+        self.samples_in_file, self.contigs = _header(self.path, self._is_bcf)
+        self.samples = self.samples_in_file if samples is None else tuple(samples)
+        _require_samples(self.path, self.samples, self.samples_in_file)
+        self._open: tuple[int, Any, Any] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_open": None}
+
+    def __repr__(self) -> str:
+        return f"GenotypeFile({str(self.path)!r}, {len(self.samples)} people)"
+
+    def resolve(self, contig: str) -> str:
+        """The file's own name of a contig; an error that lists its contigs where it has none."""
+        return resolve_contig(contig, self.contigs, self.path)
+
+    def read(self, interval: Interval, reference: Reference | None = None) -> tuple[Variants, Dropped]:
+        """Read the variants whose REF overlaps `interval`, and what was left out of them.
+
+        A record with several ALTs becomes one row for each; a haplotype with an ALT that is left out
+        (symbolic, ``*``) counts as reference there. FILTER is not looked at. A record without an
+        identifier is named ``contig_position_ref_alt``.
+
+        Parameters
+        ----------
+        interval
+            Where; its contig may be named as ``22`` or ``chr22``, and names the result.
+        reference
+            Where given, every REF is compared with it.
+
+        Returns
+        -------
+        Variants
+            With people in the order of `samples`.
+        Dropped
+            Variants left out, by reason; and genotypes that were missing and read as reference.
+
+        Raises
+        ------
+        InputError
+            A record offends against a policy of ``"error"``, a call is not diploid, or the file is damaged.
+        """
+        contig = self.resolve(interval.contig)
+        dropped = Dropped()
+        cutter = RecordReader(
+            self.path,
+            interval,
+            self._order(),
+            self.samples,
+            self.policy.snv_only,
+            self.policy.duplicates,
+            dropped,
+        )
+        keep = RowFilter(self.path, self.samples, self.policy, reference, dropped)
+        records = self._records(Interval(contig, max(interval.start, 0), max(interval.end, 0)))
+        parts = [keep.apply(rows) for rows in cutter.blocks(records)]
+        return _variants(interval.contig, parts, self.samples), dropped
+
+    def _records(self, interval: Interval) -> Any:
+        """Every record of the stretch, or an error.
+
+        At a damaged block cyvcf2 ends an indexed query as if it were complete; pysam does not, so it counts.
+        """
+        if interval.end <= interval.start:
+            return
+        _, vcf, index = self._handles()
+        try:
+            expected = sum(1 for _ in index.fetch(interval.contig, interval.start, interval.end))
+            found = 0
+            for record in vcf(str(interval)):
+                found += 1
+                yield record
+        except Exception as error:  # cyvcf2 raises no narrower one
+            self._close()
+            raise self._damaged(interval, "records up to its end", error) from error
+        if found != expected:
+            self._close()
+            raise self._damaged(interval, f"{expected:,} records", f"{found:,}")
+
+    def _damaged(self, interval: Interval, expected: str, got: object) -> InputError:
+        return InputError(
+            "The genotypes are damaged: a block or a record cannot be read.",
+            where=f"{self.path}, {interval}",
+            expected=expected,
+            got=got,
+            fix=f"copy the file again; find the place with: bcftools view {self.path} > /dev/null",
+        )
+
+    def _close(self) -> None:
+        """Let go of handles that met an error: they would meet it again anywhere in the file."""
+        with suppress(OSError):
+            self._handles()[2].close()
+        self._open = None
+
+    def _order(self) -> NDArray[np.intp]:
+        """(N,) column, among those that cyvcf2 gives, of each kept person."""
+        wanted = set(self.samples)
+        column = {name: i for i, name in enumerate(n for n in self.samples_in_file if n in wanted)}
+        return np.array([column[name] for name in self.samples], dtype=np.intp)
+
+    def _handles(self) -> tuple[int, Any, Any]:
+        """Open files of the running process: handles that came through a fork share their position."""
+        if self._open is None or self._open[0] != os.getpid():
+            some = None if len(self.samples) == len(self.samples_in_file) else list(self.samples)
+            vcf = cyvcf2.VCF(str(self.path), samples=some)
+            self._open = (os.getpid(), vcf, _indexed(self.path, self._is_bcf))
+        return self._open
+
+
+def _variants(contig: str, parts: list[Rows], samples: tuple[str, ...]) -> Variants:
+    return Variants(
+        contig,
+        np.concatenate([np.empty(0, np.int64), *(rows.position for rows in parts)]),
+        tuple(ref for rows in parts for ref in rows.ref),
+        tuple(alt for rows in parts for alt in rows.alt),
+        tuple(name for rows in parts for name in rows.variant_id),
+        np.concatenate([np.empty((0, len(samples), 2), np.uint8), *(r.calls.view(np.uint8) for r in parts)]),
+        samples,
+    )
+
+
+def _indexed(path: Path, is_bcf: bool) -> Any:
+    if is_bcf:
+        return pysam.VariantFile(str(path))
+    suffix = ".tbi" if Path(f"{path}.tbi").is_file() else ".csi"
+    return pysam.TabixFile(str(path), index=f"{path}{suffix}")
+
+
+def _is_bcf(path: Path) -> bool:
+    with gzip.open(path) as file:
+        return file.read(3) == b"BCF"
+
+
+def _header(path: Path, is_bcf: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """People of the file, and contigs that have records."""
+    try:
+        samples = tuple(cyvcf2.VCF(str(path)).samples)
+        index = _indexed(path, is_bcf)
+        if not is_bcf:
+            return samples, tuple(index.contigs)
+        # A BCF's index lists every contig of the header, with records or without.
+        return samples, tuple(name for name in index.index if next(index.fetch(name), None) is not None)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "The genotype file is no VCF or BCF that can be read.", where=path, got=error
+        ) from error
+
+
+def _require_indexed(path: Path) -> None:
+    require_file(path, "genotype")
+    if not is_bgzip(path):
+        raise InputError(
+            "The genotype file is not bgzipped, so it cannot be indexed.",
+            where=path,
+            fix=f"bcftools view -Oz -o {path.stem}.gz {path} && bcftools index -t {path.stem}.gz",
+        )
+    require_end(path)
+    if not any(Path(f"{path}{suffix}").is_file() for suffix in (".tbi", ".csi")):
+        raise InputError(
+            "The genotype file has no index.",
+            where=path,
+            expected=f"{path}.tbi or {path}.csi",
+            fix=f"bcftools index {path} (or tabix -p vcf {path})",
+        )
+
+
+def _require_samples(path: Path, wanted: tuple[str, ...], there: tuple[str, ...]) -> None:
+    absent = sorted(set(wanted) - set(there))
+    if absent:
+        raise InputError(
+            f"{len(absent)} of {len(wanted)} people are not in the genotypes.",
+            where=path,
+            expected=", ".join(absent[:5]),
+            got=f"{len(there)} people: {', '.join(there[:5])} ...",
+        )
+    if len(set(wanted)) < len(wanted):
+        twice = sorted({name for name in wanted if wanted.count(name) > 1})
+        raise InputError("People are asked for twice.", where=path, got=", ".join(twice[:5]))
+    if not wanted:
+        raise InputError("The genotype file has no people, or none are asked for.", where=path)

@@ -1,0 +1,249 @@
+"""The files of a cohort joined to one whole: the same people everywhere, and genes with a place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hapsight.cohort.contigs import find_contig
+from hapsight.cohort.covariates import Covariates, read_covariates
+from hapsight.cohort.expression import Expression, read_expression
+from hapsight.cohort.genes import read_genes
+from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
+from hapsight.cohort.matching import match_genes, match_people
+from hapsight.cohort.nouns import Dropped, Gene
+from hapsight.cohort.people import SampleSheet, read_sample_sheet
+from hapsight.cohort.reference import Reference
+from hapsight.errors import InputError
+
+__all__ = ["Cohort", "CohortFiles", "join_covariates", "join_genes", "join_people", "open_cohort"]
+
+
+@dataclass(frozen=True)
+class CohortFiles:
+    """Where the parts of a cohort lie.
+
+    Attributes
+    ----------
+    genes
+        The gene table; without one, TSS (and no strand) are the expression file's.
+    samples
+        The sample sheet; where given, only its people are used.
+    keep_genes
+        Only these genes, by the expression file's identifiers.
+    """
+
+    genotypes: Path
+    reference: Path
+    expression: Path
+    genes: Path | None = None
+    covariates: Path | None = None
+    samples: Path | None = None
+    keep_genes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """People, their genotypes and their expression, each in one order.
+
+    Attributes
+    ----------
+    samples, populations
+        N people in the expression file's order.
+    genes
+        G genes by contig (in the FASTA's order and names) and TSS.
+    expression
+        Of these genes and people, (G, N).
+    covariates
+        Of these people, (N, C).
+    genotypes
+        With `samples` set.
+    notes
+        What was resolved and should be known.
+    """
+
+    samples: tuple[str, ...]
+    populations: tuple[str | None, ...]
+    genes: tuple[Gene, ...]
+    expression: Expression
+    covariates: Covariates | None
+    genotypes: GenotypeFile
+    reference: Reference
+    notes: tuple[str, ...]
+
+
+def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dropped]:
+    """Open a cohort's files and keep what all of them have; who and what was left out comes with it.
+
+    Raises
+    ------
+    InputError
+        A file is broken, nobody or no gene is left, a person has no covariates, or the files are of
+        different genome builds.
+    """
+    dropped = Dropped()
+    genotypes = GenotypeFile(files.genotypes, policy=policy)
+    reference = Reference(files.reference)
+    measured = read_expression(files.expression)
+    sheet = read_sample_sheet(files.samples) if files.samples else None
+    table = read_genes(files.genes) if files.genes else None
+    samples = join_people(measured.samples, genotypes.samples_in_file, sheet, dropped)
+    covariates, notes = join_covariates(files.covariates, samples)
+    genes, gene_notes = join_genes(files, measured, table, reference, genotypes.contigs, dropped)
+    population = sheet.population_of() if sheet else {}
+    cohort = Cohort(
+        samples,
+        tuple(population.get(person) for person in samples),
+        tuple(genes.values()),
+        _ordered(measured, genes, samples),
+        covariates,
+        GenotypeFile(files.genotypes, samples, policy),
+        reference,
+        notes + gene_notes,
+    )
+    return cohort, dropped
+
+
+def join_people(
+    measured: Sequence[str], genotyped: Sequence[str], sheet: SampleSheet | None, dropped: Dropped
+) -> tuple[str, ...]:
+    """People with expression and genotypes (and in the sample sheet), in the expression file's order."""
+    sides: dict[str, Sequence[str]] = {"expression": measured, "genotypes": genotyped}
+    if sheet is not None:
+        sides["sample sheet"] = sheet.samples
+    return match_people(sides, dropped)
+
+
+def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariates | None, tuple[str, ...]]:
+    """Covariates of exactly these people, and notes on the file.
+
+    Raises
+    ------
+    InputError
+        A person has no covariates: neither a guess nor leaving the person out is right unasked.
+    """
+    if path is None:
+        return None, ()
+    table, transposed = read_covariates(path, samples)
+    column = {name: i for i, name in enumerate(table.samples)}
+    absent = [person for person in samples if person not in column]
+    if absent:
+        raise InputError(
+            f"{len(absent)} of {len(samples)} people have no covariates: {', '.join(absent[:5])}"
+            + (" ..." if len(absent) > 5 else "."),
+            where=path,
+            expected="covariates of everyone with expression and genotypes",
+            got=f"{len(table.samples)} people in the file",
+            fix="add them to the covariates, or leave them out with a sample sheet of the people to use",
+        )
+    covariates = table.take(np.array([column[person] for person in samples], dtype=np.intp))
+    notes = ["the covariates file is people x covariates: turned round"] if transposed else []
+    if covariates.constant:
+        notes.append(f"covariates with one value in all people: {', '.join(covariates.constant)}")
+    return covariates, tuple(notes)
+
+
+def join_genes(
+    files: CohortFiles,
+    measured: Expression,
+    table: Sequence[Gene] | None,
+    reference: Reference,
+    genotyped: Sequence[str],
+    dropped: Dropped,
+) -> tuple[dict[int, Gene], tuple[str, ...]]:
+    """Genes that can be used, by contig and TSS, keyed by their row in the expression file; and notes.
+
+    Parameters
+    ----------
+    measured
+        The expression file.
+    table
+        The gene table, where there is one.
+    genotyped
+        Contigs that have genotypes.
+    dropped
+        Counts genes without TSS, or on contigs that the FASTA or the genotypes lack.
+
+    Raises
+    ------
+    InputError
+        No gene is left, or one lies outside its contig or elsewhere in the two files.
+    """
+    found = dict(enumerate(measured.genes))
+    notes: tuple[str, ...] = ()
+    if table is not None:
+        found, notes = match_genes(measured.genes, table, files.genes, dropped)
+    if files.keep_genes is not None:
+        found = _asked(found, files.keep_genes, measured, files.expression)
+    placed = {i: gene for i, gene in found.items() if _has_contig(gene, reference, genotyped, dropped)}
+    if not placed:
+        raise InputError(
+            "No gene lies on a contig that the FASTA and the genotypes have.",
+            expected=f"contigs such as {', '.join(sorted({gene.contig for gene in found.values()})[:5])}",
+            got=f"FASTA {', '.join(list(reference.contigs)[:5])}; genotypes {', '.join(genotyped[:5])}",
+        )
+    notes += _contig_notes(placed, reference, genotyped)
+    named = {i: replace(gene, contig=reference.resolve(gene.contig)) for i, gene in placed.items()}
+    _require_inside(named, reference)
+    rank = {contig: i for i, contig in enumerate(reference.contigs)}
+    ordered = sorted(named.items(), key=lambda item: (rank[item[1].contig], item[1].tss, item[1].gene_id))
+    return dict(ordered), notes
+
+
+def _asked(
+    found: Mapping[int, Gene], wanted: Sequence[str], measured: Expression, where: Path
+) -> dict[int, Gene]:
+    unknown = sorted(set(wanted) - {gene.gene_id for gene in measured.genes})
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} of the genes asked for are not in the expression file.",
+            where=where,
+            expected=f"identifiers such as {', '.join(gene.gene_id for gene in measured.genes[:3])}",
+            got=", ".join(unknown[:5]),
+        )
+    names = set(wanted)
+    return {i: gene for i, gene in found.items() if gene.gene_id in names}
+
+
+def _has_contig(gene: Gene, reference: Reference, genotyped: Sequence[str], dropped: Dropped) -> bool:
+    for side, contigs in (("FASTA", tuple(reference.contigs)), ("genotypes", tuple(genotyped))):
+        if find_contig(gene.contig, contigs) is None:
+            dropped.add("gene", f"its contig is not in the {side}", gene.gene_id)
+            return False
+    return True
+
+
+def _contig_notes(
+    genes: Mapping[int, Gene], reference: Reference, genotyped: Sequence[str]
+) -> tuple[str, ...]:
+    contigs = sorted({gene.contig for gene in genes.values()})
+    notes = []
+    for side, there in (("FASTA", tuple(reference.contigs)), ("genotypes", tuple(genotyped))):
+        others = [(contig, find_contig(contig, there)) for contig in contigs if contig not in there]
+        if others:
+            ours, theirs = others[0]
+            notes.append(f"{len(others)} contigs are named otherwise in the {side}: {ours} is {theirs} there")
+    return tuple(notes)
+
+
+def _require_inside(genes: Mapping[int, Gene], reference: Reference) -> None:
+    beyond = [gene for gene in genes.values() if not 0 <= gene.tss < reference.contigs[gene.contig]]
+    if beyond:
+        gene = beyond[0]
+        raise InputError(
+            f"{len(beyond)} of {len(genes)} genes lie beyond the end of their contig.",
+            where=f"gene {gene.gene_id}, {gene.contig}:{gene.tss + 1}",
+            expected=f"a TSS within {reference.contigs[gene.contig]:,} bases ({reference.path})",
+            got=f"{gene.tss + 1:,}",
+            fix="use the FASTA of the genes' genome build, whole contigs of it",
+        )
+
+
+def _ordered(measured: Expression, genes: Mapping[int, Gene], samples: Sequence[str]) -> Expression:
+    column = {name: i for i, name in enumerate(measured.samples)}
+    rows = np.array(list(genes), dtype=np.intp)
+    values = measured.values[np.ix_(rows, np.array([column[person] for person in samples], dtype=np.intp))]
+    return Expression(tuple(genes.values()), tuple(samples), values)

@@ -1,0 +1,157 @@
+"""What to do with rows of a VCF that cannot be used as they stand: refuse, drop and count, never guess."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.cohort.nouns import Dropped, Interval
+from hapsight.cohort.records import Rows
+from hapsight.cohort.reference import Reference
+from hapsight.dna import decode, encode
+from hapsight.errors import ConfigError, InputError
+
+__all__ = ["GenotypePolicy", "RowFilter", "ref_differs"]
+
+
+@dataclass(frozen=True)
+class GenotypePolicy:
+    """Which variants are used, and what happens to those that are not as they should be.
+
+    Attributes
+    ----------
+    snv_only
+        Use substitutions of one base only.
+    min_maf
+        Least frequency of the rarer allele among the kept people, in [0, 0.5]; 0 keeps all.
+    missing
+        A missing genotype: refuse the file, read it as the reference allele, or drop the variant.
+    unphased
+        An unphased heterozygote: refuse the file, or drop the variant.
+    ref_mismatch
+        A REF that is not what the FASTA has: refuse the file, or drop the variant.
+    duplicates
+        A position, REF and ALT that comes twice: refuse the file, or keep the first.
+
+    Raises
+    ------
+    ConfigError
+        A value that is none of these.
+    """
+
+    snv_only: bool = False
+    min_maf: float = 0.0
+    missing: Literal["error", "reference", "drop"] = "error"
+    unphased: Literal["error", "drop"] = "error"
+    ref_mismatch: Literal["error", "drop"] = "error"
+    duplicates: Literal["error", "first"] = "error"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_maf <= 0.5:
+            raise ConfigError("min_maf is out of range.", expected="0 to 0.5", got=self.min_maf)
+        hints = get_type_hints(type(self))
+        for name in (field.name for field in fields(self)):
+            choices = get_args(hints[name])
+            if choices and getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"{name} has no such choice.", expected=" or ".join(choices), got=getattr(self, name)
+                )
+
+
+@dataclass(frozen=True)
+class RowFilter:
+    """Applies a policy to rows; what it drops is counted in `dropped`."""
+
+    path: object
+    samples: tuple[str, ...]
+    policy: GenotypePolicy
+    reference: Reference | None
+    dropped: Dropped
+
+    def apply(self, rows: Rows) -> Rows:
+        """REF against the FASTA, missing genotypes, the MAF floor and phase, in this order.
+
+        Raises
+        ------
+        InputError
+            A row offends against a policy of ``"error"``; names the record and the person.
+        """
+        for step in (self._ref, self._missing, self._maf, self._phase):
+            if len(rows):
+                rows = step(rows)
+        return rows
+
+    def _ref(self, rows: Rows) -> Rows:
+        if self.reference is None:
+            return rows
+        bad = ref_differs(rows, self.reference)
+        if bad.any() and self.policy.ref_mismatch == "error":
+            raise self._wrong_ref(rows, bad, self.reference)
+        return self._drop(rows, bad, "REF differs from the FASTA")
+
+    def _missing(self, rows: Rows) -> Rows:
+        missing: NDArray[np.bool_] = rows.calls < 0
+        people: NDArray[np.bool_] = np.any(missing, axis=2)  # (V, N)
+        bad: NDArray[np.bool_] = np.any(people, axis=1)
+        if self.policy.missing == "error" and bad.any():
+            raise self._bad_call("A genotype is missing.", rows, people, "missing = 'reference' or 'drop'")
+        if self.policy.missing == "drop":
+            return self._drop(rows, bad, "missing genotype")
+        for row in np.flatnonzero(bad).tolist():
+            self.dropped.add("genotype", "missing, read as reference", rows.name(row), int(people[row].sum()))
+        return replace(rows, calls=np.maximum(rows.calls, 0)) if bad.any() else rows
+
+    def _maf(self, rows: Rows) -> Rows:
+        if self.policy.min_maf == 0:
+            return rows
+        af = rows.calls.mean(axis=(1, 2), dtype=np.float64)
+        rare = np.minimum(af, 1 - af) < self.policy.min_maf
+        return self._drop(rows, rare, f"MAF below {self.policy.min_maf:g}")
+
+    def _phase(self, rows: Rows) -> Rows:
+        unphased = (rows.calls[:, :, 0] != rows.calls[:, :, 1]) & ~rows.phased
+        if self.policy.unphased == "error" and unphased.any():
+            fix = "phase the file (for example with SHAPEIT or Beagle), or unphased = 'drop'"
+            raise self._bad_call("A heterozygous genotype is not phased.", rows, unphased, fix)
+        return self._drop(rows, unphased.any(axis=1), "unphased heterozygote")
+
+    def _drop(self, rows: Rows, bad: NDArray[np.bool_], reason: str) -> Rows:
+        for row in np.flatnonzero(bad).tolist():
+            self.dropped.add("variant", reason, rows.name(row))
+        return rows.take(~bad)
+
+    def _bad_call(self, what: str, rows: Rows, bad: NDArray[np.bool_], fix: str) -> InputError:
+        row, person = (int(index) for index in np.argwhere(bad)[0])
+        return InputError(
+            what,
+            where=f"{self.path}, {rows.name(row)}, {self.samples[person]}",
+            expected="a phased genotype, such as 0|1",
+            got=f"{bad[row].sum()} such of {len(self.samples)} people at this record",
+            fix=fix,
+        )
+
+    def _wrong_ref(self, rows: Rows, bad: NDArray[np.bool_], reference: Reference) -> InputError:
+        row = int(np.argmax(bad))
+        start = int(rows.position[row])
+        there = decode(reference.fetch(Interval(rows.contig, start, start + len(rows.ref[row]))))
+        exchanged = ", which is this record's ALT" if there == rows.alt[row] else ""
+        return InputError(
+            "A variant's REF is not what the FASTA has there.",
+            where=f"{self.path}, {rows.name(row)}",
+            expected=f"{there} (in {reference.path}{exchanged})",
+            got=f"REF {rows.ref[row]}; so do {bad.sum():,} of the {len(rows):,} variants read with it",
+            fix="use the FASTA of the VCF's genome build; or drop such variants: ref_mismatch = 'drop'",
+        )
+
+
+def ref_differs(rows: Rows, reference: Reference) -> NDArray[np.bool_]:
+    """Where (V,) a row's REF is not the FASTA's sequence, letter by letter and case apart."""
+    lengths = np.array([len(ref) for ref in rows.ref], dtype=np.int64)
+    span = Interval(rows.contig, int(rows.position.min()), int((rows.position + lengths).max()))
+    first = np.concatenate([[0], np.cumsum(lengths)[:-1]])  # where each REF starts among all letters
+    offset = np.repeat(rows.position - span.start - first, lengths) + np.arange(lengths.sum())
+    differs = reference.fetch(span)[offset] != encode("".join(rows.ref))
+    return np.logical_or.reduceat(differs, first).astype(np.bool_)

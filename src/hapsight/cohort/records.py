@@ -1,0 +1,205 @@
+"""Records of a VCF become biallelic rows; alleles that are no DNA sequence are left out and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.cohort.nouns import Dropped, Interval
+from hapsight.errors import InputError
+
+__all__ = ["RecordReader", "Rows", "allele_fault"]
+
+_BLOCK: Final = 512
+_DNA: Final = frozenset("ACGTN")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Biallelic rows with their calls, before any policy on genotypes.
+
+    Attributes
+    ----------
+    position
+        (V,) int64, 0-based.
+    calls
+        (V, N, 2) int8: 1 where that haplotype carries `alt`, 0 where it does not, -1 missing.
+    phased
+        (V, N) whether the call is phased.
+    """
+
+    contig: str
+    position: NDArray[np.int64]
+    ref: tuple[str, ...]
+    alt: tuple[str, ...]
+    variant_id: tuple[str, ...]
+    calls: NDArray[np.int8]
+    phased: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ref)
+
+    def name(self, row: int) -> str:
+        """A row in words, 1-based as in the file: ``chr22:100 A>G``."""
+        return f"{self.contig}:{self.position[row] + 1} {self.ref[row]}>{self.alt[row]}"
+
+    def take(self, chosen: NDArray[np.bool_]) -> Self:
+        """The rows where the mask (V,) is true."""
+        if chosen.all():
+            return self
+        index = np.flatnonzero(chosen)
+        return type(self)(
+            self.contig,
+            self.position[index],
+            tuple(self.ref[i] for i in index),
+            tuple(self.alt[i] for i in index),
+            tuple(self.variant_id[i] for i in index),
+            self.calls[index],
+            self.phased[index],
+        )
+
+
+def allele_fault(ref: str, alt: str) -> str | None:
+    """Why this pair of alleles is no change of sequence; ``None`` where it is one.
+
+    Examples
+    --------
+    >>> allele_fault("A", "<DEL>"), allele_fault("A", "*"), allele_fault("A", "AT")
+    ('symbolic allele', 'spanning deletion (*)', None)
+    """
+    if alt == "*":
+        return "spanning deletion (*)"
+    if alt.startswith("<"):
+        return "symbolic allele"
+    if "[" in alt or "]" in alt or alt.startswith(".") or alt.endswith("."):
+        return "breakend"
+    if not (_DNA.issuperset(ref) and _DNA.issuperset(alt)):
+        return "allele is not A, C, G, T or N"
+    if ref == alt:
+        return "ALT equals REF"
+    return None
+
+
+@dataclass
+class RecordReader:
+    """Cuts one stretch's records into blocks of rows.
+
+    Parameters
+    ----------
+    path
+        Named in errors.
+    interval
+        Its contig names the rows; records whose REF does not overlap it are passed over.
+    order
+        (N,) column of the file's calls for each kept person.
+    samples
+        The N kept people, named in errors.
+    snv_only
+        Leave out, and count, what is no substitution of one base.
+    duplicates
+        What to do with a second row of the same position, REF and ALT.
+    dropped
+        Where what is left out is counted.
+    """
+
+    path: object
+    interval: Interval
+    order: NDArray[np.intp]
+    samples: tuple[str, ...]
+    snv_only: bool
+    duplicates: Literal["error", "first"]
+    dropped: Dropped
+    _seen: set[tuple[str, str]] = field(default_factory=set)
+    _last: int = -1
+
+    def blocks(self, records: Iterable[Any]) -> Iterator[Rows]:
+        """Rows of cyvcf2 records, in file order, a few thousand at a time."""
+        stream = iter(records)
+        while block := list(islice(stream, _BLOCK)):
+            split = [(record, list(self._split(record))) for record in block]
+            kept = [(record, rows) for record, rows in split if rows]
+            if kept:
+                yield self._rows(kept)
+
+    def _split(self, record: Any) -> Iterator[tuple[int, int, str, str, str]]:
+        """Each usable ALT of a record: its number, then position, REF, ALT and identifier."""
+        position, ref = record.POS - 1, record.REF.upper()
+        if position >= self.interval.end or position + len(ref) <= self.interval.start:
+            return
+        if not record.ALT:
+            self.dropped.add("variant", "no alternative allele", self._name(position, ref, "."))
+        for number, letters in enumerate(record.ALT, start=1):
+            alt = letters.upper()
+            fault = self._fault(position, ref, alt)
+            if fault is not None:
+                self.dropped.add("variant", fault, self._name(position, ref, letters))
+                continue
+            name = record.ID or f"{self.interval.contig}_{position + 1}_{ref}_{alt}"
+            yield number, position, ref, alt, name
+
+    def _fault(self, position: int, ref: str, alt: str) -> str | None:
+        fault = allele_fault(ref, alt)
+        if fault is None and self.snv_only and not len(ref) == len(alt) == 1:
+            fault = "not an SNV"
+        if fault is None and self._is_duplicate(position, ref, alt):
+            fault = "duplicate record"
+        return fault
+
+    def _is_duplicate(self, position: int, ref: str, alt: str) -> bool:
+        if position != self._last:
+            self._seen.clear()
+            self._last = position
+        if (ref, alt) not in self._seen:
+            self._seen.add((ref, alt))
+            return False
+        if self.duplicates == "error":
+            raise InputError(
+                "A variant is in the file twice.",
+                where=f"{self.path}, {self._name(position, ref, alt)}",
+                fix="bcftools norm --rm-dup exact, or duplicates = 'first' to keep the first of them",
+            )
+        return True
+
+    def _name(self, position: int, ref: str, alt: str) -> str:
+        return f"{self.interval.contig}:{position + 1} {ref}>{alt}"
+
+    def _rows(self, kept: list[tuple[Any, list[tuple[int, int, str, str, str]]]]) -> Rows:
+        calls = np.stack([self._calls(record) for record, _ in kept])  # (R, N, 3)
+        record_of_row = np.repeat(np.arange(len(kept)), [len(rows) for _, rows in kept])
+        numbers, positions, refs, alts, names = zip(*chain.from_iterable(r for _, r in kept), strict=True)
+        alleles = calls[record_of_row, :, :2]  # (V, N, 2)
+        carried = (alleles == np.array(numbers)[:, None, None]).astype(np.int8)
+        carried[alleles < 0] = -1
+        phased = calls[record_of_row, :, 2].astype(np.bool_)
+        return Rows(self.interval.contig, np.array(positions, np.int64), refs, alts, names, carried, phased)
+
+    def _calls(self, record: Any) -> NDArray[np.int16]:
+        """Diploid calls (N, 3) of a record: two allele numbers (-1 missing) and the phase."""
+        if record.genotype is None:
+            raise InputError("A record has no genotypes (GT).", where=f"{self.path}, {self._at(record)}")
+        calls: NDArray[np.int16] = record.genotype.array()[self.order]
+        if calls.shape[1] == 2:  # one allele in everyone
+            calls = np.insert(calls, 1, -2, axis=1)
+        calls[(calls[:, 0] == -1) & (calls[:, 1] == -2), 1] = -1  # "." for "./."
+        if calls.shape[1] != 3 or (calls[:, 1] == -2).any():
+            raise self._not_diploid(record, calls)
+        return calls
+
+    def _not_diploid(self, record: Any, calls: NDArray[np.int16]) -> InputError:
+        ploidy = (calls[:, :-1] > -2).sum(axis=1)
+        person = int(np.argmax(ploidy != 2))
+        return InputError(
+            "A call is not diploid.",
+            where=f"{self.path}, {self._at(record)}, {self.samples[person]}",
+            expected="two alleles, such as 0|1",
+            got=f"{ploidy[person]} allele(s); {(ploidy != 2).sum()} of {len(ploidy)} people at this record",
+            fix="bcftools +fixploidy makes haploid calls (chrX, chrY, MT) diploid; or leave the contig out",
+        )
+
+    def _at(self, record: Any) -> str:
+        return f"{self.interval.contig}:{record.POS}"

@@ -1,0 +1,132 @@
+"""The reference genome: stretches of a FASTA as codes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pysam
+
+from hapsight.cohort.contigs import resolve_contig
+from hapsight.cohort.nouns import Interval
+from hapsight.cohort.wholeness import is_bgzip, is_gzip, require_end, require_file
+from hapsight.dna import N_CODE, Codes, encode
+from hapsight.errors import InputError
+
+__all__ = ["Reference"]
+
+
+class Reference:
+    """An indexed FASTA, plain or bgzipped; may be pickled, forked and shared by processes.
+
+    Parameters
+    ----------
+    path
+        The FASTA, with its ``.fai`` (and ``.gzi`` where bgzipped) beside it.
+
+    Attributes
+    ----------
+    path
+        The FASTA.
+    contigs
+        Length in bases of each contig, in the file's order.
+
+    Raises
+    ------
+    InputError
+        The file or its index is missing, it is gzipped but not bgzipped, or it is cut off.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        _require_indexed(self.path)
+        self.contigs: dict[str, int] = _contig_lengths(Path(f"{self.path}.fai"))
+        self._open: tuple[int, Any] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_open": None}
+
+    def __repr__(self) -> str:
+        return f"Reference({str(self.path)!r})"
+
+    def resolve(self, contig: str) -> str:
+        """The FASTA's own name of a contig (``22`` and ``chr22``, ``MT`` and ``chrM`` are one).
+
+        Raises
+        ------
+        InputError
+            The FASTA has no such contig; lists those it has.
+        """
+        return resolve_contig(contig, self.contigs, self.path)
+
+    def fetch(self, interval: Interval) -> Codes:
+        """Codes (L,) of `interval`, uint8; N on the side where it reaches over the contig's end.
+
+        Raises
+        ------
+        InputError
+            Unknown contig, or the file holds less than its index says.
+        """
+        contig = self.resolve(interval.contig)
+        codes = np.full(len(interval), N_CODE, dtype=np.uint8)
+        start, end = max(interval.start, 0), min(interval.end, self.contigs[contig])
+        if start < end:
+            offset = start - interval.start
+            codes[offset : offset + end - start] = self._fetch_inside(contig, start, end)
+        return codes
+
+    def _fetch_inside(self, contig: str, start: int, end: int) -> Codes:
+        try:
+            codes = encode(self._handle().fetch(contig, start, end))
+        except (OSError, ValueError) as error:
+            raise self._damaged(contig, start, end, error) from error
+        if len(codes) != end - start:
+            raise self._damaged(contig, start, end, f"{len(codes):,} bases")
+        return codes
+
+    def _damaged(self, contig: str, start: int, end: int, got: object) -> InputError:
+        return InputError(
+            "The FASTA does not hold what its index says.",
+            where=f"{self.path}, {Interval(contig, start, end)}",
+            expected=f"{end - start:,} bases",
+            got=got,
+            fix=f"copy the file again, or make its index anew: samtools faidx {self.path}",
+        )
+
+    def _handle(self) -> Any:
+        """The open file of this process: a handle that came through a fork shares its position."""
+        if self._open is None or self._open[0] != os.getpid():
+            self._open = (os.getpid(), pysam.FastaFile(str(self.path)))
+        return self._open[1]
+
+
+def _require_indexed(path: Path) -> None:
+    require_file(path, "reference FASTA")
+    suffixes = [".fai"]
+    if is_gzip(path):
+        if not is_bgzip(path):
+            raise InputError(
+                "The FASTA is gzipped, but not in blocks, so it cannot be indexed.",
+                where=path,
+                fix=f"gunzip {path} && bgzip {path.with_suffix('')} && samtools faidx {path}",
+            )
+        require_end(path)
+        suffixes.append(".gzi")
+    for suffix in suffixes:
+        if not Path(f"{path}{suffix}").is_file():
+            raise InputError(
+                f"The FASTA has no {suffix} index.",
+                where=path,
+                expected=f"{path}{suffix}",
+                fix=f"samtools faidx {path}",
+            )
+
+
+def _contig_lengths(index: Path) -> dict[str, int]:
+    fields = (line.split("\t") for line in index.read_text().splitlines())
+    lengths = {field[0]: int(field[1]) for field in fields}
+    if not lengths:
+        raise InputError("The FASTA's index names no contig.", where=index)
+    return lengths

@@ -1,0 +1,89 @@
+"""The models that come with hapsight: their published weights, and the options of published protocols.
+
+Read without torch, so that listing and fetching need nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from hapsight.errors import ConfigError
+from hapsight.models.weights import WeightsFile
+
+__all__ = ["PROTOCOL_OPTIONS", "WEIGHTS", "published_weights"]
+
+_XPRESSO_URL: Final = (
+    "https://raw.githubusercontent.com/ni-lab/personalized-expression-benchmark/"
+    "65772e3819a56f740e6221041e3021bbab9a7051/xpresso/xpresso/pretrained_models/"
+)
+
+
+def _xpresso(name: str, filename: str, sha256: str) -> WeightsFile:
+    return WeightsFile("xpresso", name, filename, _XPRESSO_URL + filename, sha256, 1_392_384, "MIT")
+
+
+WEIGHTS: Final[Mapping[str, tuple[WeightsFile, ...]]] = MappingProxyType(
+    {
+        "xpresso": (
+            _xpresso(
+                "GM12878",
+                "GM12878_trainepoch.06-0.5062.h5",
+                "3e44d222897ca54d6dff9a5cff440ac351804d529be036f19c7c61c4bcc865f7",
+            ),
+            _xpresso(
+                "K562",
+                "K562_trainepoch.11-0.4917.h5",
+                "95cb2279568a039bff7ae5dcfc1c9e467a8065ba97a7b250e91265b5cd946b80",
+            ),
+            _xpresso(
+                "humanMedian",
+                "humanMedian_trainepoch.11-0.426.h5",
+                "15a383648008df5f843ec8651e78be5faf82609c88fb068da890aa7a89387bb0",
+            ),
+            _xpresso(
+                "mESC",
+                "mESC_trainepoch.10-0.3867.h5",
+                "b352199616d675f9d4647626374553106be1af98aa82e4ba6d75f734f947cfe5",
+            ),
+            _xpresso(
+                "mouseMedian",
+                "mouseMedian_trainepoch.05-0.278.h5",
+                "e2a48e994aa6e6d9c619ba2865cd76804433d63620f8f82b044389ea78239d37",
+            ),
+        )
+    }
+)
+"""Model -> its published weights, the default first."""
+
+PROTOCOL_OPTIONS: Final[Mapping[str, Mapping[str, Mapping[str, object]]]] = MappingProxyType(
+    {
+        "xpresso": MappingProxyType(
+            {"huang2023": MappingProxyType({"weights": "GM12878", "tss_index": 6999, "half_life": None})}
+        )
+    }
+)
+"""Model -> protocol -> the options of `load_model` with which that study ran it."""
+
+
+def published_weights(model: str, name: str | None = None) -> tuple[WeightsFile, ...]:
+    """List the published weights of a model that can be fetched: all, or those of one name.
+
+    Raises
+    ------
+    ConfigError
+        No such model or weights; lists what there is.
+    """
+    if model not in WEIGHTS:
+        raise ConfigError(
+            f"hapsight knows no published weights of a model {model!r}.", expected=", ".join(WEIGHTS)
+        )
+    files = WEIGHTS[model]
+    chosen = files if name is None else tuple(file for file in files if file.name == name)
+    if not chosen:
+        raise ConfigError(
+            f"The model {model!r} has no published weights {name!r}.",
+            expected=", ".join(file.name for file in files),
+        )
+    return chosen

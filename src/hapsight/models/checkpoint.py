@@ -1,0 +1,130 @@
+"""Arrays of weights in and out of files: Keras HDF5 and safetensors, never pickle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+import safetensors
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from hapsight.errors import WeightsError
+
+__all__ = ["Arrays", "read_keras", "read_safetensors", "refuse_pickle", "write_safetensors"]
+
+Arrays = dict[str, NDArray[np.float32]]
+Shapes = Mapping[str, tuple[int, ...]]
+
+_ZIP = b"PK\x03\x04"
+_PICKLE = b"\x80"
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise WeightsError for a pickle, alone or in a torch archive: reading one can run anybody's code."""
+    with path.open("rb") as handle:
+        start = handle.read(4)
+    if path.suffix != ".safetensors" and (start == _ZIP or start[:1] == _PICKLE):
+        raise WeightsError(
+            "This file of weights is a pickle, which can run code when it is read; hapsight never reads one.",
+            where=path,
+            expected="a Keras .h5 or a .safetensors file",
+            fix="convert it where you trust it, with safetensors.torch.save_file",
+        )
+
+
+def read_keras(path: Path, shapes: Shapes) -> Arrays:
+    """Weights of a Keras 2 model saved whole: ``model_weights/<layer>/<layer>/<weight>:0``.
+
+    Parameters
+    ----------
+    shapes
+        ``"<layer>/<weight>"`` -> shape, all of them: another set of layers is another model.
+
+    Raises
+    ------
+    WeightsError
+        Not HDF5, cut short, or not these layers with these shapes and finite numbers.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            found = dict(_keras_weights(file, path))
+    except OSError as error:
+        raise WeightsError(
+            "A file of weights cannot be read as HDF5.", where=path, expected="a Keras .h5 file", got=error
+        ) from error
+    return _checked(found, shapes, path)
+
+
+def _keras_weights(file: h5py.File, path: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    if "model_weights" not in file:
+        raise WeightsError(
+            "An HDF5 file holds no Keras model.",
+            where=path,
+            expected="a group 'model_weights'",
+            got=", ".join(sorted(file)) or "an empty file",
+        )
+    for layer, group in file["model_weights"].items():
+        for name, dataset in group.get(layer, {}).items():
+            yield f"{layer}/{name.removesuffix(':0')}", dataset[()]
+
+
+def read_safetensors(path: Path, shapes: Shapes) -> Arrays:
+    """Arrays of a safetensors file.
+
+    Raises
+    ------
+    WeightsError
+        Not safetensors, cut short, or not these names with these shapes and finite numbers.
+    """
+    try:
+        found = load_file(path)
+    except (safetensors.SafetensorError, OSError, TypeError) as error:
+        raise WeightsError("A file cannot be read as safetensors.", where=path, got=error) from error
+    return _checked(found, shapes, path)
+
+
+def write_safetensors(path: Path, arrays: Arrays) -> None:
+    """Write arrays exactly; to a temporary name first, then renamed."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(contiguous, part, metadata={"format": "pt"})
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _checked(found: Arrays, shapes: Shapes, path: Path) -> Arrays:
+    """Give the arrays back if they are exactly the expected ones."""
+    if found.keys() != shapes.keys():
+        lacking, extra = sorted(shapes.keys() - found.keys()), sorted(found.keys() - shapes.keys())
+        raise WeightsError(
+            "A file of weights does not have the layers of this model.",
+            where=path,
+            expected=", ".join(shapes),
+            got=f"missing: {', '.join(lacking) or 'none'}; not of this model: {', '.join(extra) or 'none'}",
+        )
+    for name, shape in shapes.items():
+        _check_array(name, found[name], shape, path)
+    return found
+
+
+def _check_array(name: str, array: NDArray[np.float32], shape: tuple[int, ...], path: Path) -> None:
+    where = f"{path}, {name}"
+    if array.shape != shape or array.dtype != np.float32:
+        raise WeightsError(
+            "A layer's weights have another shape or number format than this model's.",
+            where=where,
+            expected=f"{shape} float32",
+            got=f"{array.shape} {array.dtype}",
+        )
+    if not np.isfinite(array).all():
+        raise WeightsError(
+            "A layer's weights are not all finite numbers.",
+            where=where,
+            got=f"{int(np.count_nonzero(~np.isfinite(array)))} of {array.size} infinite or not a number",
+        )

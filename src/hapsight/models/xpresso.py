@@ -1,0 +1,274 @@
+"""Xpresso: expression from a promoter (Agarwal and Shendure 2020), 10,500 bases, one number.
+
+Two convolutions, two poolings, three dense layers. Architecture and weights as published with
+Keras; padding as Keras pads.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - as everybody writes it
+
+from hapsight.errors import ConfigError, InputError, WeightsError
+from hapsight.models import checkpoint
+from hapsight.models.catalogue import WEIGHTS
+from hapsight.models.onehot import one_hot
+from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
+from hapsight.models.threads import map_on_threads
+from hapsight.models.trimers import pooled_by_trimers, trimer_table
+from hapsight.models.weights import locate, verify
+
+__all__ = ["Xpresso", "XpressoNet", "load", "read_weights", "save_safetensors"]
+
+LENGTH: Final = 10_500
+TRAINING_TSS_INDEX: Final = 7_000
+HALF_LIFE_FEATURES: Final = 6
+CODE_VERSION: Final = 1
+"""Part of the fingerprint; to be raised when a change of this file changes numbers."""
+
+UNITS: Final = "z-score of log10(RPKM + 0.1)"
+
+KERAS_LAYERS: Final = {
+    "conv1d_1": ("conv1", (6, 4, 128)),
+    "conv1d_2": ("conv2", (9, 128, 32)),
+    "dense_1": ("dense1", (1126, 64)),
+    "dense_2": ("dense2", (64, 2)),
+    "dense_3": ("dense3", (2, 1)),
+}
+"""Published layer -> our module, shape of the Keras kernel; the bias has the kernel's last length."""
+
+
+class XpressoNet(nn.Module):
+    """The network; B sequences in, B numbers out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(4, 128, 6)
+        self.conv2 = nn.Conv1d(128, 32, 9, padding=4)
+        self.dense1 = nn.Linear(35 * 32 + HALF_LIFE_FEATURES, 64)
+        self.dense2 = nn.Linear(64, 2)
+        self.dense3 = nn.Linear(2, 1)
+
+    def forward(self, sequence: torch.Tensor, half_life: torch.Tensor) -> torch.Tensor:
+        """Predict from one-hot `sequence` (B, 4, 10500) and `half_life` (6,); returns (B, 1)."""
+        x = F.pad(sequence, (2, 3))  # (B, 4, 10505), as Keras pads an even kernel
+        x = F.relu(self.conv1(x))  # (B, 128, 10500)
+        return self.from_pooled(F.max_pool1d(x, 30), half_life)
+
+    def from_pooled(self, x: torch.Tensor, half_life: torch.Tensor) -> torch.Tensor:
+        """Run the layers after the first pooling, (B, 128, 350) -> (B, 1)."""
+        x = F.relu(self.conv2(x))  # (B, 32, 350)
+        x = F.max_pool1d(x, 10)  # (B, 32, 35)
+        x = x.transpose(1, 2).flatten(1)  # (B, 1120), position-major
+        x = torch.cat([x, half_life.expand(len(x), -1)], dim=1)  # (B, 1126)
+        x = F.relu(self.dense1(x))  # (B, 64)
+        x = F.relu(self.dense2(x))  # (B, 2)
+        return self.dense3(x)  # type: ignore[no-any-return]  # (B, 1)
+
+
+class Xpresso(SequenceModel):
+    """Xpresso with one set of weights.
+
+    On a CPU every sequence goes through alone, on one thread, so its value is the same to the last
+    bit whatever batch it came in and however many threads torch has. On other devices the batch goes
+    through together, and values may differ by float rounding (some 3e-7) between batch sizes.
+
+    Parameters
+    ----------
+    name
+        ``xpresso/<weights>``.
+    network
+        The network with its weights.
+    cell_type
+        What the weights were trained on.
+    tss_index
+        0-based index of the TSS in the window: 7000 as in training, 6999 in Huang et al. 2023.
+    half_life
+        Six standardised mRNA half-life features, by default zeros (the mean), as published
+        predictions have them.
+
+    Raises
+    ------
+    ConfigError
+        `tss_index` outside the window, or `half_life` not six finite numbers.
+    """
+
+    flop_per_pass = 2.0 * (10_500 * 6 * 4 * 128 + 350 * 9 * 128 * 32 + 1126 * 64 + 64 * 2 + 2)
+
+    def __init__(
+        self,
+        name: str,
+        network: XpressoNet,
+        *,
+        cell_type: str,
+        tss_index: int = TRAINING_TSS_INDEX,
+        half_life: Sequence[float] | None = None,
+    ) -> None:
+        features = _half_life(half_life)
+        self.name = name
+        self.network = network.eval()
+        self.half_life = torch.tensor(features, dtype=torch.float32)
+        self.window = _window(tss_index)
+        self.tracks = (Track("expression", "RNA-seq", cell_type, ".", UNITS),)
+        self.read_outs = {"default": ReadOut("default", description=f"the model's output, {UNITS}")}
+        self.default_read_out = "default"
+        options = {"tss_index": tss_index, "half_life": features, "code_version": CODE_VERSION}
+        self.fingerprint = _fingerprint(network, options)
+
+    def to(self, device: torch.device) -> Self:
+        """Move the parameters to `device`; returns the model."""
+        self.network.to(device)
+        self.half_life = self.half_life.to(device)
+        return self
+
+    @torch.no_grad()
+    def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        """Predicted expression of (B, 10500) codes, as (B, 1); see `SequenceModel.predict`.
+
+        Raises
+        ------
+        InputError
+            Sequences of another length than the window's.
+        """
+        if codes.ndim != 2 or codes.shape[1] != LENGTH:
+            raise InputError(
+                "Xpresso reads sequences of one length only.",
+                where=self.name,
+                expected=f"(sequences, {LENGTH})",
+                got=tuple(codes.shape),
+            )
+        if codes.device.type != "cpu":
+            return self._predict_together(codes)
+        return self._predict_one_by_one(codes)
+
+    def _predict_together(self, codes: torch.Tensor) -> torch.Tensor:
+        """Run the plain forward pass, in full float32 (no TF32)."""
+        with torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+            return self.network(one_hot(codes), self.half_life)  # type: ignore[no-any-return]
+
+    def _predict_one_by_one(self, codes: torch.Tensor) -> torch.Tensor:
+        """Run the same with the first layer by trimers, each sequence alone on a thread."""
+        conv1 = self.network.conv1
+        table = trimer_table(conv1)
+
+        @torch.no_grad()
+        def predict_one(sequence: torch.Tensor) -> torch.Tensor:
+            pooled = pooled_by_trimers(sequence, table, conv1)  # (128, 350)
+            return self.network.from_pooled(pooled[None], self.half_life)  # (1, 1)
+
+        return torch.cat([codes.new_empty((0, 1), dtype=torch.float32), *map_on_threads(predict_one, codes)])
+
+
+def load(
+    weights: str = "GM12878",
+    *,
+    tss_index: int = TRAINING_TSS_INDEX,
+    half_life: Sequence[float] | None = None,
+    device: torch.device | str = "cpu",
+) -> Xpresso:
+    """Load Xpresso.
+
+    Parameters
+    ----------
+    weights
+        A published name (``GM12878``, ``K562``, ``humanMedian``, ``mESC``, ``mouseMedian``), whose
+        file must have the published checksum, or the path of a Keras .h5 or a .safetensors file.
+    tss_index, half_life
+        See `Xpresso`.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing, damaged, or of another model.
+    ConfigError
+        An unknown name of weights, or an option out of range.
+    """
+    known = {file.name: file for file in WEIGHTS["xpresso"]}
+    if weights in known:
+        path = locate(known[weights])
+        verify(path, known[weights].sha256)
+        cell_type = weights
+    else:
+        path, cell_type = _own_file(weights, list(known)), "unknown"
+    network = XpressoNet()
+    network.load_state_dict(read_weights(path))
+    name = f"xpresso/{weights if weights in known else path.stem}"
+    model = Xpresso(name, network, cell_type=cell_type, tss_index=tss_index, half_life=half_life)
+    return model.to(torch.device(device))
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """State dict of `XpressoNet` from a published Keras .h5 or one of `save_safetensors`.
+
+    Raises
+    ------
+    WeightsError
+        A pickle, neither format, a missing or foreign layer, or another shape.
+    """
+    checkpoint.refuse_pickle(path)
+    if path.suffix == ".safetensors":
+        shapes = {name: tuple(tensor.shape) for name, tensor in XpressoNet().state_dict().items()}
+        return {n: torch.from_numpy(a) for n, a in checkpoint.read_safetensors(path, shapes).items()}
+    kernels = {f"{layer}/kernel": shape for layer, (_, shape) in KERAS_LAYERS.items()}
+    biases = {f"{layer}/bias": shape[-1:] for layer, (_, shape) in KERAS_LAYERS.items()}
+    arrays = checkpoint.read_keras(path, kernels | biases)
+    state = {}
+    for layer, (module, _) in KERAS_LAYERS.items():
+        kernel = np.ascontiguousarray(arrays[f"{layer}/kernel"].T)  # (width, in, out) -> (out, in, width)
+        state[f"{module}.weight"] = torch.from_numpy(kernel)
+        state[f"{module}.bias"] = torch.from_numpy(arrays[f"{layer}/bias"])
+    return state
+
+
+def save_safetensors(model: Xpresso, path: Path) -> None:
+    """Write the model's weights, exactly, to a file that `load` reads."""
+    state = model.network.state_dict()
+    checkpoint.write_safetensors(path, {name: tensor.cpu().numpy() for name, tensor in state.items()})
+
+
+def _own_file(weights: str, known: list[str]) -> Path:
+    path = Path(weights).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix in {".h5", ".hdf5", ".safetensors"}:
+        raise WeightsError("There is no file of weights at this path.", where=path)
+    close = difflib.get_close_matches(weights, known, n=1)
+    raise ConfigError(
+        f"Xpresso has no weights {weights!r}.",
+        expected=f"{', '.join(known)}, or the path of an .h5 or .safetensors file",
+        fix=f"did you mean {close[0]!r}?" if close else None,
+    )
+
+
+def _half_life(features: Sequence[float] | None) -> list[float]:
+    values = [0.0] * HALF_LIFE_FEATURES if features is None else [float(value) for value in features]
+    if len(values) != HALF_LIFE_FEATURES or not np.isfinite(values).all():
+        raise ConfigError(
+            "Xpresso's 'half_life' must be six finite numbers.", expected="six numbers", got=features
+        )
+    return values
+
+
+def _window(tss_index: int) -> ModelWindow:
+    if not 0 <= tss_index < LENGTH:
+        raise ConfigError(
+            "Xpresso's 'tss_index' lies outside its window.", expected=f"0 to {LENGTH - 1}", got=tss_index
+        )
+    return ModelWindow(upstream=tss_index, downstream=LENGTH - tss_index, oriented=True)
+
+
+def _fingerprint(network: XpressoNet, options: dict[str, object]) -> str:
+    """SHA-256 over every weight and option; the file format of the weights does not matter."""
+    digest = hashlib.sha256(json.dumps(["xpresso", options], sort_keys=True).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode() + tensor.cpu().numpy().astype("<f4").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,105 @@
+"""A run folder in, ``report.html`` and the plotted numbers out."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from hapsight.errors import MissingExtraError
+from hapsight.report.run_folder import RunFolder, read_run
+
+if TYPE_CHECKING:
+    from hapsight.report.figure import Figure
+
+__all__ = ["build_report"]
+
+_NEEDED = ("altair", "jinja2", "vl_convert")
+
+
+def build_report(run: Path) -> Path:
+    """Write ``<run>/report.html``, which works offline, and the numbers behind it in ``<run>/report/*.csv``.
+
+    Parameters
+    ----------
+    run
+        A run folder (docs/formats.md). Tables that are missing or empty are named in the report.
+
+    Returns
+    -------
+    The path of the report.
+
+    Raises
+    ------
+    StoreError
+        The folder is not a run, or a file of it is damaged.
+    MissingExtraError
+        altair, jinja2 or vl-convert-python is not installed.
+    """
+    _require_extra()
+    from hapsight.report.page import render
+
+    found = read_run(run)
+    figures = _figures(found)
+    (run / "report").mkdir(exist_ok=True)
+    for figure in figures:
+        _write_csv(run / "report" / f"{figure.name}.csv", figure.numbers)
+    context = _context(found, figures)
+    _write_csv(run / "report" / "genes.csv", context.pop("gene_rows"))
+    _write_csv(run / "report" / "summary.csv", found.summary)
+    report = run / "report.html"
+    _write_text(report, render(context))
+    return report
+
+
+def _require_extra() -> None:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            "The report needs packages that are not installed.",
+            expected=", ".join(_NEEDED),
+            got=f"missing: {', '.join(missing)}",
+            fix="pip install 'hapsight[report]'",
+        )
+
+
+def _figures(run: RunFolder) -> tuple[Figure, ...]:
+    from hapsight.report.across_genes import across_genes
+    from hapsight.report.across_people import across_people
+    from hapsight.report.model_v_baseline import model_v_baseline
+    from hapsight.report.within_person import within_person
+
+    return across_people(run), model_v_baseline(run), across_genes(run), within_person(run)
+
+
+def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
+    from hapsight.report.cards import cards, summary_rows
+    from hapsight.report.tables import gene_columns, gene_rows
+
+    single = run.models[0] if len(run.models) == 1 else run.baseline if not run.models else None
+    return {
+        "run": run,
+        "record": run.record,
+        "figures": figures,
+        "cards": cards(run, single) if single else (),
+        "summary_rows": summary_rows(run),
+        "genes": gene_columns(run),
+        "gene_rows": gene_rows(run),
+        "observed": run.per_gene.get_column("observed").drop_nulls().unique().sort().to_list(),
+        "dropped": run.dropped.rows(named=True),
+    }
+
+
+def _write_csv(path: Path, table: pl.DataFrame) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    table.write_csv(partial)
+    partial.replace(path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,248 @@
+"""Vega-Lite specifications, made from frames; pure functions that know nothing of runs.
+
+Text, axes and grid are drawn in ``currentColor``: the page's colours (light, dark, print) reach into the SVG.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import altair as alt
+import polars as pl
+
+from hapsight.report.binning import grid, log_floor
+
+__all__ = ["BASELINE_COLOUR", "MODEL_COLOUR", "cloud", "density", "distribution"]
+
+MODEL_COLOUR: Final = "#0072b2"
+BASELINE_COLOUR: Final = "#d55e00"
+
+_TEXT: Final = "currentColor"
+
+
+def distribution(
+    bars: pl.DataFrame | None,
+    outline: pl.DataFrame | None,
+    medians: Sequence[tuple[float, str]],
+    *,
+    axis: str,
+    unit: str,
+    zero: bool,
+    alt_text: str,
+) -> dict[str, Any]:
+    """Histogram in bars (the model), in outline (the baseline), or both on the same bins.
+
+    Parameters
+    ----------
+    bars, outline
+        ``start, end, count``, as `hapsight.report.binning.histogram` gives it; at least one of them.
+    medians
+        Place and colour of each vertical mark.
+    axis
+        Title of the x axis.
+    unit
+        What is counted, such as ``"genes"``.
+    zero
+        Mark 0 on the x axis, and so keep it in view.
+    alt_text
+        The picture in words, for a reader who does not see it.
+    """
+    layers: list[Any] = []
+    if bars is not None:
+        layers.append(_bars(bars, axis, unit))
+    if outline is not None:
+        layers.append(_outline(outline, axis, unit))
+    layers += [_medians(medians), *([_zero("x")] if zero else [])]
+    return _finish(alt.layer(*layers), 260, alt_text)
+
+
+def cloud(
+    points: pl.DataFrame,
+    *,
+    x: str,
+    y: str,
+    tooltip: Sequence[str],
+    cross: bool = False,
+    alt_text: str,
+) -> dict[str, Any]:
+    """Scatter of points; filled where `strong` is true.
+
+    Parameters
+    ----------
+    points
+        ``x, y`` (numbers), ``strong`` (bool) and the columns of `tooltip` (text, ready to print).
+    x, y
+        Titles of the axes.
+    cross
+        Mark both zeros and use one domain for both axes (two correlations).
+    """
+    across, up = _axes(points, x, y, cross)
+    chart = (
+        alt.Chart(_values(points))
+        .mark_point(size=34, stroke=MODEL_COLOUR, strokeWidth=1.2, opacity=0.85)
+        .encode(
+            x=across,
+            y=up,
+            fill=alt.condition("datum.strong", alt.value(MODEL_COLOUR), alt.value("transparent")),
+            tooltip=[alt.Tooltip(f"{name}:N", title=name) for name in tooltip],
+        )
+    )
+    layers = [_zero("x"), _zero("y"), chart] if cross else [chart]
+    return _finish(alt.layer(*layers), 440, alt_text)
+
+
+def density(
+    points: pl.DataFrame, *, x: str, y: str, unit: str, cross: bool = False, alt_text: str
+) -> dict[str, Any]:
+    """Heat map of a crowd of points: the darker a cell, the more points (log scale).
+
+    Parameters
+    ----------
+    points
+        ``x, y``; what is drawn are the cells of `hapsight.report.binning.grid`.
+    unit
+        What is counted, such as ``"genes"``.
+    """
+    across, up = _axes(points, x, y, cross)
+    cells = grid(points.get_column("x").to_numpy(), points.get_column("y").to_numpy())
+    chart = (
+        alt.Chart(_values(cells))
+        .mark_rect(color=MODEL_COLOUR)
+        .encode(
+            x=across,
+            x2="x_end:Q",
+            y=up,
+            y2="y_end:Q",
+            opacity=alt.Opacity(
+                "count:Q",
+                title=unit,
+                scale=alt.Scale(type="log", range=[0.2, 1]),
+                legend=alt.Legend(orient="top"),
+            ),
+            tooltip=[alt.Tooltip("count:Q", title=unit)],
+        )
+    )
+    layers = [chart, _zero("x"), _zero("y")] if cross else [chart]
+    return _finish(alt.layer(*layers), 440, alt_text)
+
+
+def _values(frame: pl.DataFrame) -> alt.InlineData:
+    return alt.InlineData(values=frame.to_dicts())
+
+
+def _bars(bins: pl.DataFrame, axis: str, unit: str) -> Any:
+    return (
+        alt.Chart(_values(bins.filter(pl.col("count") > 0)))
+        .mark_bar(color=MODEL_COLOUR, opacity=0.75)
+        .encode(
+            x=alt.X("start:Q", bin="binned", title=axis, scale=alt.Scale(zero=False)),
+            x2="end:Q",
+            y=alt.Y("count:Q", title=unit),
+            tooltip=[
+                alt.Tooltip("start:Q", title="from"),
+                alt.Tooltip("end:Q", title="to"),
+                alt.Tooltip("count:Q", title=unit),
+            ],
+        )
+    )
+
+
+def _outline(bins: pl.DataFrame, axis: str, unit: str) -> Any:
+    filled = bins.with_row_index().filter(pl.col("count") > 0).get_column("index")
+    first, last = max(int(filled[0]) - 1, 0), int(filled[-1])
+    shown = bins.slice(first, last - first + 1)
+    closing = pl.DataFrame({"start": shown["end"].tail(1), "count": [0]})
+    steps = pl.concat([shown.select("start", "count"), closing])
+    return (
+        alt.Chart(_values(steps))
+        .mark_line(color=BASELINE_COLOUR, interpolate="step-after", strokeWidth=2.5)
+        .encode(x=alt.X("start:Q", title=axis), y=alt.Y("count:Q", title=unit))
+    )
+
+
+def _medians(medians: Sequence[tuple[float, str]]) -> Any:
+    """Dashed rules with their values written above the plot, apart from each other."""
+    layers: list[Any] = []
+    for rank, (place, colour) in enumerate(sorted(medians)):
+        base = alt.Chart(
+            alt.InlineData(values=[{"place": place, "text": f"median {place:.3f}".replace("-", "−")}])
+        )
+        left = len(medians) > 1 and rank == 0
+        layers.append(base.mark_rule(color=colour, strokeDash=[6, 4], strokeWidth=2).encode(x="place:Q"))
+        layers.append(
+            base.mark_text(
+                color=_TEXT,
+                align="right" if left else "left",
+                fontSize=12,
+                dx=-4 if left else 4,
+                fontWeight=600,
+            ).encode(x="place:Q", y=alt.value(-11), text="text:N")
+        )
+    return alt.layer(*layers)
+
+
+def _zero(channel: str) -> Any:
+    rule = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color=_TEXT, opacity=0.55)
+    return rule.encode(x="zero:Q") if channel == "x" else rule.encode(y="zero:Q")
+
+
+def _axes(points: pl.DataFrame, x: str, y: str, cross: bool) -> tuple[Any, Any]:
+    """Make the x and the y axis of a scatter; see `cloud`."""
+    if cross:
+        both = pl.concat([points.get_column("x"), points.get_column("y")]).to_numpy()
+        low, high = min(float(both.min()), 0.0), max(float(both.max()), 0.0)
+        scale = alt.Scale(domain=[math.floor(low * 10) / 10, math.ceil(high * 10) / 10], nice=False)
+        return alt.X("x:Q", title=x, scale=scale), alt.Y("y:Q", title=y, scale=scale)
+    return (
+        alt.X("x:Q", **_scale(points.get_column("x"), x)),
+        alt.Y("y:Q", **_scale(points.get_column("y"), y)),
+    )
+
+
+def _scale(values: pl.Series, title: str) -> dict[str, Any]:
+    """Choose title, scale and ticks of an axis: linear, or logarithmic where values are much skewed."""
+    floor = log_floor(values.to_numpy())
+    if floor is None:
+        return {"title": title, "scale": alt.Scale(zero=False)}
+    return {
+        "title": f"{title} (log scale, linear near 0)",
+        "scale": alt.Scale(type="symlog", constant=floor),
+        "axis": alt.Axis(values=_decades(floor, float(values.to_numpy().max())), format=",~r"),
+    }
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """List 0 and the round numbers 1, 3, 10, 30, ... (any power of ten) in ``(low, high]``."""
+    powers = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+    rounds = [float(f"{lead}e{power}") for power in powers for lead in (1, 3)]
+    return [0.0, *(value for value in rounds if low < value <= high)]
+
+
+def _finish(chart: Any, height: int, alt_text: str) -> dict[str, Any]:
+    """Fit the page's width, take its text colour, and say in words what is seen."""
+    styled = chart.properties(
+        width="container", height=height, background="transparent", description=alt_text
+    )
+    styled = (
+        styled.configure_axis(
+            labelColor=_TEXT,
+            titleColor=_TEXT,
+            domainColor=_TEXT,
+            tickColor=_TEXT,
+            gridColor=_TEXT,
+            gridOpacity=0.12,
+            labelFontSize=12,
+            titleFontSize=13,
+            titleFontWeight="normal",
+            titlePadding=8,
+            labelOverlap="parity",
+            labelSeparation=8,
+        )
+        .configure_legend(labelColor=_TEXT, titleColor=_TEXT)
+        .configure_view(stroke=None)
+    )
+    spec: dict[str, Any] = styled.to_dict()
+    spec.pop("$schema", None)
+    return spec

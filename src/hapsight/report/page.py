@@ -1,0 +1,67 @@
+"""Fill the template: one HTML text with everything inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import altair
+import jinja2
+import vl_convert
+from markupsafe import Markup
+
+from hapsight.report import words
+from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR
+
+__all__ = ["embedded_json", "render", "vega_bundle"]
+
+
+def render(context: Mapping[str, Any]) -> str:
+    """Write the page as text.
+
+    Parameters
+    ----------
+    context
+        The variables of ``template.html``. Everything is escaped but what is `markupsafe.Markup`.
+    """
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {
+        name: getattr(words, name)
+        for name in ("count", "decimal", "duration", "listed", "percent", "plural", "size")
+    }
+    environment.filters["embedded_json"] = embedded_json
+    return environment.from_string(_part("template.html")).render(
+        **context,
+        style=Markup(_part("style.css")),
+        script=Markup(_part("page.js")),
+        vega=Markup(vega_bundle()),
+        model_colour=MODEL_COLOUR,
+        baseline_colour=BASELINE_COLOUR,
+    )
+
+
+def embedded_json(value: Any) -> Markup:
+    """JSON that is safe inside a ``<script>`` element: no ``<``, ``>`` or ``&`` in it.
+
+    Raises
+    ------
+    ValueError
+        A number is NaN or infinite, which JSON does not know.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def vega_bundle() -> str:
+    """Vega, Vega-Lite and vega-embed as one script, of the version that altair writes for."""
+    version = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
+    return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _part(name: str) -> str:
+    return files("hapsight.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,246 @@
+"""Read a run folder (docs/formats.md, version 1) into tables whose columns and types are certain."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from hapsight.errors import StoreError
+
+__all__ = ["FORMAT", "TABLES", "Arm", "RunFolder", "read_run"]
+
+FORMAT: Final = 1
+
+_WHO: Final = {"model": pl.String, "read_out": pl.String, "protocol": pl.String}
+_GENE: Final = {"gene_id": pl.String, "gene_name": pl.String}
+
+TABLES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "evaluation/per_gene.parquet": {
+        **_GENE,
+        "contig": pl.String,
+        "tss": pl.Int64,
+        "strand": pl.String,
+        **_WHO,
+        "observed": pl.String,
+        "n": pl.Int64,
+        "status": pl.String,
+        "pearson_r": pl.Float64,
+        "spearman_r": pl.Float64,
+        "ci_low": pl.Float64,
+        "ci_high": pl.Float64,
+        "pval_nominal": pl.Float64,
+        "pval_empirical": pl.Float64,
+        "qval": pl.Float64,
+        "n_variants": pl.Int64,
+        "n_distinct": pl.Int64,
+    },
+    "evaluation/per_person.parquet": {
+        "sample_id": pl.String,
+        **_WHO,
+        "n": pl.Int64,
+        "pearson_r": pl.Float64,
+        "spearman_r": pl.Float64,
+    },
+    "evaluation/across_genes.parquet": {
+        **_GENE,
+        **_WHO,
+        "predicted_reference": pl.Float64,
+        "mean_expression": pl.Float64,
+    },
+    "evaluation/summary.parquet": {
+        **_WHO,
+        "quantity": pl.String,
+        "value": pl.Float64,
+        "n": pl.Int64,
+        "unit": pl.String,
+        "ci_low": pl.Float64,
+        "ci_high": pl.Float64,
+    },
+    "dropped.parquet": {
+        "kind": pl.String,
+        "reason": pl.String,
+        "count": pl.Int64,
+        "names": pl.List(pl.String),
+    },
+}
+"""The columns the report reads, by file; a file may have more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One model with one read-out: what every number of a report belongs to.
+
+    Attributes
+    ----------
+    label
+        The model's name, with the read-out where the model has more than one.
+    is_baseline
+        True where the model was trained on the cohort (it is not among the sequence models of ``run.json``).
+    """
+
+    model: str
+    read_out: str
+    label: str
+    is_baseline: bool
+
+    def of(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Take the rows of `table` that belong to this arm."""
+        return table.filter((pl.col("model") == self.model) & (pl.col("read_out") == self.read_out))
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Everything the report needs of a run.
+
+    Attributes
+    ----------
+    record
+        ``run.json``.
+    checks
+        ``check.json``; None where the run has none.
+    config
+        The text of ``config.toml``; None where the run has none.
+    arms
+        The sequence models in the order of ``run.json``, then the baselines (`elastic_net` first).
+    missing
+        Tables that the run does not have; they are read as empty.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    checks: list[dict[str, Any]] | None
+    config: str | None
+    per_gene: pl.DataFrame
+    per_person: pl.DataFrame
+    across_genes: pl.DataFrame
+    summary: pl.DataFrame
+    dropped: pl.DataFrame
+    arms: tuple[Arm, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def models(self) -> tuple[Arm, ...]:
+        """The arms that are sequence models."""
+        return tuple(arm for arm in self.arms if not arm.is_baseline)
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Models that ``run.json`` names but that have no row in any table of results."""
+        seen = {arm.model for arm in self.arms}
+        return tuple(str(m["name"]) for m in self.record.get("models", []) if m["name"] not in seen)
+
+    @property
+    def baseline(self) -> Arm | None:
+        """The baseline the models are shown beside; None where none ran."""
+        return next((arm for arm in self.arms if arm.is_baseline), None)
+
+
+def read_run(folder: Path) -> RunFolder:
+    """Read a run folder.
+
+    Parameters
+    ----------
+    folder
+        A run as docs/formats.md describes it. ``run.json`` must be there; other files may be missing.
+
+    Raises
+    ------
+    StoreError
+        ``run.json`` is missing or of another format version, or a file is damaged or lacks columns.
+    """
+    record = _read_record(folder)
+    tables = {name: _read_table(folder / name, columns) for name, columns in TABLES.items()}
+    per_gene, per_person, across_genes, summary, dropped = tables.values()
+    checks = _read_json(folder / "check.json") if (folder / "check.json").exists() else None
+    config = folder / "config.toml"
+    return RunFolder(
+        folder=folder,
+        record=record,
+        checks=checks,
+        config=config.read_text(encoding="utf-8") if config.exists() else None,
+        per_gene=per_gene,
+        per_person=per_person,
+        across_genes=across_genes,
+        summary=summary,
+        dropped=dropped,
+        arms=_arms(record, (per_gene, across_genes, summary)),
+        missing=tuple(name for name in TABLES if not (folder / name).exists()),
+    )
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    path = folder / "run.json"
+    if not path.exists():
+        raise StoreError(
+            "This folder is not a run: it has no run.json.",
+            where=folder,
+            fix="give the folder that `hapsight run` wrote, or finish the run first",
+        )
+    record: dict[str, Any] = _read_json(path)
+    found = record.get("format") if isinstance(record, dict) else None
+    if found != FORMAT:
+        raise StoreError(
+            "This run has a format that this hapsight does not know.",
+            where=path,
+            expected=f'"format": {FORMAT}',
+            got=f'"format": {json.dumps(found)}',
+            fix="make the report with the hapsight version that made the run",
+        )
+    return record
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StoreError(
+            "A file of the run is not JSON.", where=path, got=error, fix="delete the file and run again"
+        ) from error
+
+
+def _read_table(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
+    """Read the wanted columns with the wanted types; NaN becomes null, a missing file an empty table."""
+    if not path.exists():
+        return pl.DataFrame(schema=dict(columns))
+    try:
+        table = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise StoreError(
+            "A table of the run cannot be read.", where=path, got=error, fix="delete the file and run again"
+        ) from error
+    lacking = [name for name in columns if name not in table.columns]
+    if lacking:
+        raise StoreError(
+            f"A table of the run lacks columns: {', '.join(lacking)}.",
+            where=path,
+            expected=", ".join(columns),
+            got=", ".join(table.columns),
+            fix="evaluate the run again with this version of hapsight",
+        )
+    table = table.select(pl.col(name).cast(kind) for name, kind in columns.items())
+    table = table.with_columns(pl.col(pl.Float64).fill_nan(None))
+    return table.with_columns(pl.col(name).fill_null("") for name in ("read_out",) if name in columns)
+
+
+def _arms(record: Mapping[str, Any], tables: tuple[pl.DataFrame, ...]) -> tuple[Arm, ...]:
+    order = {str(model["name"]): place for place, model in enumerate(record.get("models", []))}
+    pairs = {pair for table in tables for pair in table.select("model", "read_out").unique().iter_rows()}
+    read_outs = Counter(model for model, _ in pairs)
+    arms = [
+        Arm(
+            model,
+            read_out,
+            f"{model} ({read_out})" if read_outs[model] > 1 and read_out else model,
+            is_baseline=model not in order,
+        )
+        for model, read_out in pairs
+    ]
+    return tuple(
+        sorted(arms, key=lambda a: (order.get(a.model, len(order)), a.model != "elastic_net", a.label))
+    )

@@ -1,0 +1,153 @@
+"""Numbers as a reader wants them; a number that is not there is a dash, never NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+__all__ = [
+    "ABSENT",
+    "STATUS",
+    "count",
+    "decimal",
+    "duration",
+    "listed",
+    "p_value",
+    "percent",
+    "plural",
+    "size",
+    "status",
+]
+
+ABSENT: Final = "–"
+_MINUS: Final = "−"
+
+STATUS: Final = {
+    "ok": "tested",
+    "constant_prediction": "same prediction for everybody",
+    "no_variants": "no variant in the window",
+    "constant_expression": "same expression in everybody",
+    "no_model": "no model: every fold constant",
+    "not_predicted": "not predicted",
+}
+
+
+def _absent(value: float | None) -> bool:
+    return value is None or not math.isfinite(value)
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """Write a number with a fixed count of decimals and a true minus sign.
+
+    Examples
+    --------
+    >>> decimal(-0.01234), decimal(None), decimal(-0.0001)
+    ('−0.012', '–', '0.000')
+    """
+    if value is None or _absent(value):
+        return ABSENT
+    text = f"{abs(value):.{digits}f}"
+    return f"{_MINUS}{text}" if value < 0 and float(text) != 0 else text
+
+
+def percent(value: float | None) -> str:
+    """Write a share (0 to 1) in per cent, one decimal.
+
+    Examples
+    --------
+    >>> percent(0.453)
+    '45.3 %'
+    """
+    return ABSENT if value is None or _absent(value) else f"{100 * value:.1f} %"
+
+
+def count(value: float | None) -> str:
+    """Write a whole number with thousands apart.
+
+    Examples
+    --------
+    >>> count(82203)
+    '82,203'
+    """
+    return ABSENT if value is None or _absent(value) else f"{value:,.0f}"
+
+
+def plural(number: float | None, noun: str) -> str:
+    """Write a count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "gene"), plural(2, "gene"), plural(3, "people")
+    ('1 gene', '2 genes', '3 people')
+    """
+    if noun == "people":
+        return f"{count(number)} {'person' if number == 1 else 'people'}"
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def p_value(value: float | None) -> str:
+    """Write a p or q: plain down to 0.001, then a power of ten.
+
+    Examples
+    --------
+    >>> p_value(0.0421), p_value(2e-7)
+    ('0.042', '2.0e−7')
+    """
+    if value is None or _absent(value):
+        return ABSENT
+    if value >= 0.00095:
+        return f"{value:.3f}"
+    if value == 0:
+        return f"< 1e{_MINUS}300"
+    mantissa, power = f"{value:.1e}".split("e")
+    return f"{mantissa}e{_MINUS}{abs(int(power))}"
+
+
+def duration(seconds: float | None) -> str:
+    """Wall time.
+
+    Examples
+    --------
+    >>> duration(4.25), duration(92), duration(7320)
+    ('4.2 s', '1 min 32 s', '2 h 2 min')
+    """
+    if seconds is None or _absent(seconds):
+        return ABSENT
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(number: float | None) -> str:
+    """Bytes in decimal units.
+
+    Examples
+    --------
+    >>> size(512), size(41_200_000)
+    ('512 B', '41.2 MB')
+    """
+    if number is None or _absent(number):
+        return ABSENT
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= scale:
+            return f"{number / scale:.1f} {unit}"
+    return f"{number:.0f} B"
+
+
+def status(code: str | None) -> str:
+    """Put a gene's status in words; a code this version does not know is shown as it is."""
+    return ABSENT if code is None else STATUS.get(code, code)
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Write the first names of a list, and how many more there are.
+
+    Examples
+    --------
+    >>> listed(["A", "B", "C"], most=2)
+    'A, B and 1 more'
+    """
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {count(len(names) - most)} more"

@@ -1,0 +1,86 @@
+import json
+
+import polars as pl
+import pytest
+
+from hapsight.errors import IncompleteError
+from hapsight.predict.store import UnitStore, content_key, write_atomically
+
+TABLE = pl.DataFrame({"gene_id": ["a", "b"], "value": [1.0, 2.0]})
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = UnitStore(tmp_path / "units")
+    store.write("block-0", "key", {"values": TABLE})
+    return store
+
+
+def test_what_was_written_is_read(store):
+    assert store.done("block-0", "key")
+    assert store.read([("block-0", "key")], "values").equals(TABLE)
+    assert not list(store.folder.glob("*.tmp"))
+
+
+def test_another_key_is_not_done(store):
+    assert not store.done("block-0", "other")
+
+
+def test_a_changed_or_cut_table_is_not_done(store):
+    path = store.folder / "block-0.values.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-7])
+    assert not store.done("block-0", "key")
+    path.write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
+    assert not store.done("block-0", "key")
+    path.unlink()
+    assert not store.done("block-0", "key")
+
+
+@pytest.mark.parametrize("seal", ["", "{", "[]", '{"key": "key"}', '{"key": "key", "tables": 3}'])
+def test_a_broken_seal_is_not_done(store, seal):
+    (store.folder / "block-0.json").write_text(seal)
+    assert not store.done("block-0", "key")
+
+
+def test_tables_without_a_seal_are_not_done(store):
+    (store.folder / "block-0.json").unlink()
+    assert not store.done("block-0", "key")
+
+
+def test_missing_units_are_listed(store):
+    with pytest.raises(IncompleteError, match=r"2 of 3 units[\s\S]*block-1, block-2"):
+        store.read([("block-0", "key"), ("block-1", "key"), ("block-2", "key")], "values")
+
+
+def test_the_seal_comes_last(tmp_path, monkeypatch):
+    """Dying between table and seal leaves a unit that is not done."""
+    import hapsight.predict.store as module
+
+    def dies_at_the_seal(path, data):
+        if path.suffix == ".json":
+            raise KeyboardInterrupt
+        write_atomically(path, data)
+
+    monkeypatch.setattr(module, "write_atomically", dies_at_the_seal)
+    store = UnitStore(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        store.write("block-0", "key", {"values": TABLE})
+    assert (tmp_path / "block-0.values.parquet").exists()
+    assert not store.done("block-0", "key")
+
+
+def test_keys_depend_on_every_part_and_not_on_order():
+    one = content_key({"a": 1, "b": [1, 2]})
+    assert one == content_key({"b": [1, 2], "a": 1})
+    assert one != content_key({"a": 1, "b": [2, 1]})
+    assert json.loads(json.dumps(one)) == one
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    with pytest.raises(TypeError):
+        write_atomically(path, "not bytes")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

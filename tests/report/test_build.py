@@ -1,0 +1,156 @@
+import json
+import re
+from importlib.util import find_spec
+
+import polars as pl
+import pytest
+from fake_run import Plan, write_run
+
+from hapsight.errors import MissingExtraError
+from hapsight.report import build, build_report
+
+needs_extra = pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("altair", "jinja2", "vl_convert")),
+    reason="the report's extra is not installed",
+)
+
+
+@pytest.fixture
+def light(monkeypatch) -> None:
+    """A report without the drawing library, which takes a second to bundle."""
+    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+
+
+def visible(html: str) -> str:
+    """What a reader can see: no scripts, styles or tags."""
+    return re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<(script|style).*?</\1>", "", html))
+
+
+def embedded(html: str) -> list[object]:
+    return [
+        json.loads(text)
+        for text in re.findall(r'(?s)<script type="application/json"[^>]*>(.*?)</script>', html)
+    ]
+
+
+PLANS = {
+    "model and baseline": Plan(),
+    "several models": Plan(models=("a", "b")),
+    "baseline only": Plan(models=(), notes=("xpresso was not run: its weights are not here.",)),
+    "model only": Plan(baseline=False),
+    "all genes constant": Plan(genes=4, constant=4),
+    "nothing": Plan(models=(), baseline=False),
+    "one gene": Plan(genes=1, constant=0, people=4),
+}
+
+
+@needs_extra
+@pytest.mark.usefixtures("light")
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_every_state_is_an_honest_page(tmp_path, plan) -> None:
+    report = build_report(write_run(tmp_path, plan))
+    html = report.read_text()
+    text = visible(html).replace("p (null)", "")
+    assert not re.search(r"\b(NaN|nan|None|null|undefined|inf)\b", text)
+    assert plan.name in text
+    assert all(note in text for note in plan.notes)
+    assert ("No sequence model has results" in text) == (not plan.models)
+    assert ("No baseline ran" in text) == (not plan.baseline)
+    assert embedded(html) or plan.models == ()
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@needs_extra
+@pytest.mark.usefixtures("light")
+def test_numbers_are_saved_beside_the_page(tmp_path) -> None:
+    build_report(write_run(tmp_path))
+    names = {path.stem for path in (tmp_path / "report").glob("*.csv")}
+    assert names == {"across_people", "model_v_baseline", "across_genes", "within_person", "genes", "summary"}
+    genes = pl.read_csv(tmp_path / "report" / "genes.csv")
+    assert genes.height == 120
+    assert {"gene_id", "pearson_r", "outcome", "baseline_r"} <= set(genes.columns)
+
+
+@needs_extra
+@pytest.mark.usefixtures("light")
+def test_missing_tables_are_named(tmp_path) -> None:
+    write_run(tmp_path)
+    for name in ("dropped.parquet", "check.json", "config.toml", "evaluation/per_person.parquet"):
+        (tmp_path / name).unlink()
+    text = visible(build_report(tmp_path).read_text())
+    assert "This run has no evaluation/per_person.parquet" in text
+    assert "did not record what it left out" in text
+    assert "no record of checks" in text
+
+
+@needs_extra
+@pytest.mark.usefixtures("light")
+def test_a_record_with_little_in_it(tmp_path) -> None:
+    write_run(tmp_path)
+    (tmp_path / "run.json").write_text('{"format": 1}')
+    text = visible(build_report(tmp_path).read_text())
+    assert "unnamed cohort" in text
+    assert not re.search(r"\b(NaN|None|undefined)\b", text)
+
+
+@needs_extra
+@pytest.mark.usefixtures("light")
+def test_names_cannot_break_out(tmp_path) -> None:
+    evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+    write_run(tmp_path, Plan(first_gene_name=evil, name=evil, models=(evil,), notes=(evil,)))
+    dropped = pl.DataFrame({"kind": [evil], "reason": [evil], "count": [1], "names": [[evil]]})
+    dropped.write_parquet(tmp_path / "dropped.parquet")
+    (tmp_path / "config.toml").write_text(evil)
+    (tmp_path / "check.json").write_text(
+        json.dumps([{"name": evil, "status": "pass", "message": evil, "details": {evil: evil}}])
+    )
+    html = build_report(tmp_path).read_text()
+    assert "alert(1)</script" not in html
+    assert "<img" not in html
+    assert evil in embedded(html)[-1]["genes"]["name"]
+
+
+@needs_extra
+@pytest.mark.usefixtures("light")
+def test_provenance_is_on_the_page(tmp_path) -> None:
+    text = visible(build_report(write_run(tmp_path)).read_text())
+    for wanted in (
+        "ab" * 32,
+        "41.2 MB",
+        "1 min 32 s",
+        "905.5 MB",
+        "4.2×",
+        "symbolic allele",
+        "1,200",
+        "22 -&gt; chr22",
+    ):
+        assert wanted in text
+
+
+@needs_extra
+@pytest.mark.usefixtures("light")
+def test_twenty_thousand_genes_stay_small(tmp_path) -> None:
+    report = build_report(write_run(tmp_path, Plan(genes=20_000, people=400, constant=200)))
+    assert report.stat().st_size < 8_500_000, "with the drawing library (0.9 MB) this must stay below 10 MB"
+
+
+@needs_extra
+@pytest.mark.usefixtures("light")
+def test_a_failure_leaves_the_old_report(tmp_path, monkeypatch) -> None:
+    report = build_report(write_run(tmp_path))
+    before = report.read_bytes()
+
+    def fail(*_: object) -> str:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr("hapsight.report.page.render", fail)
+    with pytest.raises(RuntimeError):
+        build_report(tmp_path)
+    assert report.read_bytes() == before
+
+
+def test_missing_extra(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(build, "find_spec", lambda name: None if name == "altair" else object())
+    with pytest.raises(MissingExtraError, match=r"(?s)missing: altair.*pip install 'hapsight\[report\]'"):
+        build_report(write_run(tmp_path))
+    assert not (tmp_path / "report.html").exists()

@@ -1,0 +1,66 @@
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+import hapsight
+from hapsight.cli.main import app
+
+COMMANDS = ("check", "plan", "run", "predict", "evaluate", "baseline", "report", "models", "demo", "schema")
+
+
+def hapsight_command(*arguments, **options):
+    command = [sys.executable, "-m", "hapsight", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+
+
+def test_help_names_every_command_and_is_quick():
+    hapsight_command("--help")  # compiles
+    took = []
+    for _ in range(3):
+        start = time.perf_counter()
+        found = hapsight_command("--help")
+        took.append(time.perf_counter() - start)
+    assert found.returncode == 0
+    assert all(command in found.stdout for command in COMMANDS)
+    assert "3 incomplete" in found.stdout
+    assert min(took) < 0.5, took
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from hapsight.cli.main import app; "
+        "heavy = {'torch', 'numpy', 'polars', 'pydantic', 'numba', 'altair', 'scipy'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_version():
+    assert hapsight_command("--version").stdout.strip() == hapsight.__version__
+
+
+def test_usage_errors_exit_with_2(tmp_path):
+    assert hapsight_command("run").returncode == 2
+    assert hapsight_command("no-such-command").returncode == 2
+    found = hapsight_command("check", tmp_path / "none.toml")
+    assert found.returncode == 2
+    assert "no such configuration file" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_models_lists_what_is_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAPSIGHT_WEIGHTS", str(tmp_path))
+    found = CliRunner().invoke(app, ["models"])
+    assert found.exit_code == 0
+    assert "GM12878" in found.stdout
+    assert str(tmp_path) in found.stdout
+
+
+@pytest.mark.parametrize(("model", "message"), [("xpreso", "no published weights of a model 'xpreso'")])
+def test_fetching_what_does_not_exist(model, message):
+    found = hapsight_command("models", "fetch", model)
+    assert found.returncode == 2
+    assert message in found.stderr
