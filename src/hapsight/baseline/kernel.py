@@ -1,15 +1,15 @@
 """Elastic-net paths by coordinate descent: all the paths of a cross-validation in lockstep over lambda.
 
 The problem and its conventions are glmnet's (Friedman, Hastie and Tibshirani, J. Stat. Softw. 33(1), 2010):
-minimise ``1/(2n) |y - b0 - Xb|^2 + lambda (alpha |b|_1 + (1 - alpha)/2 |b|_2^2)`` with predictors *and* outcome
-scaled to unit variance (1/n) on the rows of that fit. Inside, columns and outcome have unit norm, so that a
-gradient is a correlation.
+minimise ``1/(2n) |y - b0 - Xb|^2 + lambda (alpha |b|_1 + (1 - alpha)/2 |b|_2^2)`` with predictors *and*
+outcome scaled to unit variance (1/n) on the people of that fit. Inside, columns and outcome have unit norm,
+so that a gradient is a correlation.
 
-Problem 0 is the fit on all rows; problem k + 1 leaves out the rows of fold k. All follow one sequence of
-lambdas, that of problem 0, as ``cv.glmnet`` does when it is given lambdas. So one pass over the predictors
-screens them for all problems. The descent itself runs on the predictors that ever entered a problem, with their
-Gram matrix; the sequential strong rule (Tibshirani et al., J. R. Stat. Soc. B 74(2), 2012) says which others
-to look at, and every solution is checked against every predictor.
+Problem 0 is the fit on all people; the others leave some out. All follow one sequence of lambdas, that of
+problem 0, as ``cv.glmnet`` does when it is given lambdas. So one pass over the predictors screens them for
+all problems. The descent itself runs on the predictors that ever entered a problem, with their Gram matrix;
+the sequential strong rule (Tibshirani et al., J. R. Stat. Soc. B 74(2), 2012) says which others to look at,
+and every solution is checked against every predictor.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _subtract(vector: Floats, factor: float, other: Floats) -> None:
 
 @njit(cache=True, nogil=True)
 def _descend(active: _Active, q: int, l1: float, l2: float, thresh: float) -> bool:
-    """Cycle through the active predictors until no squared change reaches `thresh`; false if that never comes."""
+    """Cycle through the active predictors until none changes much; false if that never comes."""
     size = active.size[q]
     beta, ridge, gram = active.beta[q], active.ridge[q], active.gram[q]
     gradient = active.gradient[q, :size]
@@ -199,7 +199,7 @@ def _solve_all(
     alpha: float,
     thresh: float,
 ) -> tuple[_Active, bool]:
-    """Solve every problem at its `penalty` (Q,), and again where a predictor below its `cut` was wanted after all.
+    """Solve every problem at its `penalty` (Q,), and again where the strong rule missed a predictor.
 
     `gradient` (Q, P) and `residual` (Q, n) go from the last solution's to this one's.
     """
@@ -267,13 +267,16 @@ def _moments(rows: Floats, left_out: Flags) -> tuple[Floats, Floats]:
 
 @njit(cache=True, nogil=True)
 def _write_held_out(data: _Data, active: _Active, q: int, mean: float, norm: float, out: Floats) -> None:
-    """Predict the outcome of the people that problem q left out, from the outcome's `mean` and `norm` there."""
-    for i in np.flatnonzero(data.left_out[q]):
-        total = 0.0
-        for place in range(active.size[q]):
-            j = active.index[q, place]
-            total += active.beta[q, place] / data.norm[q, j] * (data.rows[j, i] - data.mean[q, j])
-        out[i] = mean + norm * total
+    """Predict the outcome, of this `mean` and `norm`, of the people that problem q left out."""
+    people = np.flatnonzero(data.left_out[q])
+    total = np.zeros(len(people))
+    for place in range(active.size[q]):
+        j = active.index[q, place]
+        slope = active.beta[q, place] / data.norm[q, j]
+        if slope != 0.0:
+            for k, i in enumerate(people):
+                total[k] += slope * (data.rows[j, i] - data.mean[q, j])
+    out[people] = mean + norm * total
 
 
 @njit(cache=True, nogil=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,13 +13,16 @@ from rich.table import Table
 
 __all__ = ["out", "progress", "say", "show_error", "table"]
 
-out = Console(highlight=False, soft_wrap=True)
+_PLAIN_WIDTH = 160
+"""Columns where there is no terminal, so that tables in a log stay on their lines."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """Print a line."""
-    out.print(escape(text))
+    out.print(escape(text), soft_wrap=True)
 
 
 def show_error(text: str) -> None:

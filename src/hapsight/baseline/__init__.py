@@ -1,0 +1,1 @@
+"""Predictors of expression from genotypes alone, to compare sequence models with."""

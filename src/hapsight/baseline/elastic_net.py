@@ -1,0 +1,169 @@
+"""Elastic net of one outcome on dosages, lambda chosen by cross-validation: ``cv.glmnet``'s ``lambda.min``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.baseline.duplicates import distinct_rows
+from hapsight.baseline.kernel import MAX_SWEEPS, lockstep_paths
+from hapsight.errors import ConfigError, InputError
+
+__all__ = [
+    "CrossValidatedFit",
+    "ElasticNetOptions",
+    "fit_cross_validated",
+    "lambda_ladder",
+    "usable_variants",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ElasticNetOptions:
+    """What the nested elastic net is asked to do; the defaults are PrediXcan's.
+
+    Attributes
+    ----------
+    alpha
+        glmnet's alpha, scikit-learn's ``l1_ratio``: 1 is the LASSO; above 0.
+    n_lambdas
+        Length of the path of penalties.
+    outer, inner
+        Folds over people that judge the predictions, and folds within the training people that choose lambda.
+    min_maf
+        Variants rarer than this among the training people of a fit take no part in that fit.
+    thresh
+        Convergence threshold, glmnet's ``thresh``.
+    """
+
+    alpha: float = 0.5
+    n_lambdas: int = 100
+    outer: int = 5
+    inner: int = 10
+    min_maf: float = 0.01
+    thresh: float = 1e-7
+
+    def __post_init__(self) -> None:
+        _require(0.0 < self.alpha <= 1.0, "alpha", "above 0 and at most 1", self.alpha)
+        _require(self.n_lambdas >= 2, "n_lambdas", "2 or more", self.n_lambdas)
+        _require(self.outer >= 2, "outer", "2 or more folds", self.outer)
+        _require(self.inner >= 3, "inner", "3 or more folds, as cv.glmnet does", self.inner)
+        _require(0.0 <= self.min_maf < 0.5, "min_maf", "from 0 to below 0.5", self.min_maf)
+        _require(0.0 < self.thresh <= 1e-3, "thresh", "above 0 and at most 0.001", self.thresh)
+
+
+def _require(fine: bool, name: str, expected: str, got: float) -> None:
+    if not fine:
+        raise ConfigError(
+            f"The elastic net cannot work with this {name}.", where=name, expected=expected, got=got
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CrossValidatedFit:
+    """A linear predictor and the lambda it was chosen by.
+
+    Attributes
+    ----------
+    weights
+        (V,) change of the outcome per unit of dosage.
+    intercept
+        Outcome at dosage 0.
+    lambda_min
+        The largest lambda of the least cross-validated squared error; NaN where there was nothing to choose.
+    lambdas, squared_error
+        (M,) the path, and the mean over people of the squared error on the fold that held each out.
+    """
+
+    weights: NDArray[np.float64]
+    intercept: float
+    lambda_min: float
+    lambdas: NDArray[np.float64]
+    squared_error: NDArray[np.float64]
+
+    def predict(self, dosage: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Outcome (n,) of people with these dosages (V, n)."""
+        predicted: NDArray[np.float64] = self.intercept + self.weights @ dosage
+        return predicted
+
+
+def lambda_ladder(n_lambdas: int, n_people: int, n_predictors: int) -> NDArray[np.float64]:
+    """glmnet's lambdas (L,) as shares of the largest: down to 0.01 if people < predictors, else to 0.0001."""
+    least = 0.01 if n_people < n_predictors else 1e-4
+    ladder: NDArray[np.float64] = least ** (np.arange(n_lambdas) / (n_lambdas - 1))
+    return ladder
+
+
+def fit_cross_validated(
+    dosage: NDArray[np.float64],
+    outcome: NDArray[np.float64],
+    fold: NDArray[np.int64],
+    options: ElasticNetOptions,
+) -> CrossValidatedFit:
+    """Fit the path, choose lambda by cross-validation over `fold`, keep the fit on all people at that lambda.
+
+    Predictors are scaled to unit variance within each fit. Where the dosages or the outcome do not vary,
+    or the outcome does not vary without one of the folds, the fit is the mean of the outcome.
+
+    Parameters
+    ----------
+    dosage
+        (V, n) dosages; rows that do not vary, or are rarer than `min_maf`, get weight 0.
+    outcome
+        (n,) values to predict.
+    fold
+        (n,) fold of each person, 0..K-1, none empty.
+
+    Raises
+    ------
+    InputError
+        If a descent does not converge.
+    """
+    usable = np.flatnonzero(usable_variants(dosage, options.min_maf))
+    left_out = np.vstack([np.zeros_like(fold, np.bool_), fold == np.arange(fold.max() + 1)[:, None]])
+    if not len(usable) or not all(_varies(outcome[None, ~out])[0] for out in left_out):
+        return _mean_only(len(dosage), float(outcome.mean()))
+    distinct = distinct_rows(dosage[usable])
+    rows = dosage[usable[distinct.first]]
+    rows -= rows.mean(axis=1, keepdims=True)
+    ladder = lambda_ladder(options.n_lambdas, len(outcome), len(usable))
+    lambdas, slopes, held_out, converged = lockstep_paths(
+        rows, distinct.copies.astype(np.float64), outcome, left_out, ladder, options.alpha, options.thresh
+    )
+    if not converged:
+        raise _did_not_converge(dosage.shape, options)
+    squared_error = np.mean((held_out - outcome) ** 2, axis=1)
+    best = int(np.argmin(squared_error))
+    weights = np.zeros(len(dosage))
+    weights[usable] = distinct.spread(slopes[best])
+    intercept = float(outcome.mean() - weights @ dosage.mean(axis=1))
+    return CrossValidatedFit(weights, intercept, float(lambdas[best]), lambdas, squared_error)
+
+
+def usable_variants(dosage: NDArray[np.float64], min_maf: float) -> NDArray[np.bool_]:
+    """(V,) whether each row of `dosage` (V, n) varies and its rarer allele reaches `min_maf`."""
+    frequency = dosage.mean(axis=1) / 2.0
+    usable: NDArray[np.bool_] = _varies(dosage) & (np.minimum(frequency, 1.0 - frequency) >= min_maf)
+    return usable
+
+
+def _did_not_converge(shape: tuple[int, ...], options: ElasticNetOptions) -> InputError:
+    return InputError(
+        "The elastic net did not converge.",
+        where=f"{shape[0]} variants, {shape[1]} people",
+        expected=f"squared changes below thresh = {options.thresh:g} within {MAX_SWEEPS} sweeps",
+        fix="raise thresh",
+    )
+
+
+def _varies(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(V,) whether each row (V, n) varies by more than the rounding of its size."""
+    size = np.abs(values).max(axis=1)
+    varies: NDArray[np.bool_] = np.ptp(values, axis=1) > 1e-9 * size
+    return varies
+
+
+def _mean_only(n_variants: int, mean: float) -> CrossValidatedFit:
+    return CrossValidatedFit(np.zeros(n_variants), mean, float("nan"), np.empty(0), np.empty(0))

@@ -1,0 +1,135 @@
+"""The whole chain on a cohort whose truth is known."""
+
+import json
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from hapsight.cli.main import app
+from hapsight.models.registry import register
+from tests.planted import load_toy, write_planted
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    planted = write_planted(tmp_path_factory.mktemp("planted"))
+    with register("toy", load_toy):
+        found = CliRunner().invoke(app, ["run", str(planted.config)], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return planted, found.output
+
+
+def per_gene(planted, model: str) -> dict[str, dict]:
+    table = pl.read_parquet(planted.folder / "run/evaluation/per_gene.parquet")
+    return {row["gene_id"]: row for row in table.filter(pl.col("model") == model).iter_rows(named=True)}
+
+
+def test_planted_directions_are_found(planted):
+    genes = per_gene(planted[0], "toy")
+    for gene_id, row in genes.items():
+        if gene_id.startswith("up"):
+            assert row["pearson_r"] > 0.8
+            assert row["spearman_r"] > 0.7
+            assert row["ci_low"] < row["pearson_r"] < row["ci_high"]
+            assert row["qval"] < 0.05
+        if gene_id.startswith("down"):
+            assert row["pearson_r"] < -0.8
+            assert row["qval"] < 0.05
+        if gene_id.startswith("null"):
+            assert abs(row["pearson_r"]) < 0.45
+    assert genes["bare"]["status"] == "no_variants"
+    assert genes["bare"]["pearson_r"] is None
+    assert genes["bare"]["qval"] is None
+    assert all(row["n"] == 60 for row in genes.values())
+    assert {row["observed"] for row in genes.values()} == {"expression as given, residual on 1 covariates"}
+
+
+def test_the_baseline_learns_both_directions(planted):
+    genes = per_gene(planted[0], "elastic_net")
+    for gene_id in ("up1", "up2", "down1", "down2"):
+        assert genes[gene_id]["pearson_r"] > 0.4, gene_id
+    assert genes["bare"]["status"] in ("no_variants", "no_model")
+    assert "fitted in the training folds" in genes["up1"]["observed"]
+
+
+def test_summary_counts_what_the_table_holds(planted):
+    folder = planted[0].folder / "run/evaluation"
+    summary = pl.read_parquet(folder / "summary.parquet").filter(pl.col("model") == "toy")
+    values = {row["quantity"]: row for row in summary.iter_rows(named=True)}
+    table = pl.read_parquet(folder / "per_gene.parquet").filter(pl.col("model") == "toy")
+    ok = table.filter(pl.col("status") == "ok")
+    assert values["genes_ok"]["value"] == len(ok) == 6
+    assert values["genes_constant"]["value"] == 1
+    assert values["across_people_pearson_mean"]["value"] == pytest.approx(ok["pearson_r"].mean())
+    assert values["share_negative"]["value"] == pytest.approx((ok["pearson_r"] < 0).mean())
+    people = pl.read_parquet(folder / "per_person.parquet")
+    assert len(people) == 60
+    assert people["n"].unique().to_list() == [7]
+    across = pl.read_parquet(folder / "across_genes.parquet")
+    assert len(across) == 7
+
+
+def test_raw_values_of_every_haplotype_are_kept(planted):
+    files = sorted((planted[0].folder / "run/predictions/toy").glob("*.values.parquet"))
+    values = pl.concat([pl.read_parquet(file) for file in files])
+    assert len(values) == 7 * (1 + 2 * 60)
+    assert values.filter(pl.col("haplotype") == 0)["sample_id"].unique().to_list() == [""]
+    per_sequence = values.filter(pl.col("haplotype") > 0).group_by("gene_id", "distinct").agg(pl.col("value").n_unique())
+    assert per_sequence["value"].unique().to_list() == [1]
+
+
+def test_provenance(planted):
+    record = json.loads((planted[0].folder / "run/run.json").read_text())
+    assert record["format"] == 1
+    assert {entry["role"] for entry in record["inputs"]} == {
+        "genotypes", "reference", "expression", "genes", "covariates", "samples"
+    }  # fmt: skip
+    assert all(len(entry["sha256"]) == 64 for entry in record["inputs"])
+    assert record["cohort"] == {"people": 60, "genes": 7, "populations": {"CEU": 30, "TSI": 30}}
+    (model,) = record["models"]
+    assert model["asked"] == 7 * 120
+    assert 7 <= model["distinct"] < model["asked"]
+    stages = [stage["name"] for stage in record["stages"]]
+    assert stages == ["predict toy", "baseline elastic_net", "evaluate"]
+    assert all(stage["seconds"] >= 0 and stage["peak_mb"] > 0 for stage in record["stages"])
+
+
+def test_report_and_console(planted):
+    folder, output = planted[0].folder / "run", planted[1]
+    page = (folder / "report.html").read_text()
+    assert "planted" in page
+    assert "across people, mean R over genes" in output
+    assert "6 genes" in output
+    checks = json.loads((folder / "check.json").read_text())
+    assert {check["status"] for check in checks} <= {"pass", "warn"}
+
+
+def test_a_second_run_keeps_everything(planted):
+    folder = planted[0].folder / "run"
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("block-*")}
+    with register("toy", load_toy):
+        assert CliRunner().invoke(app, ["run", str(planted[0].config)]).exit_code == 0
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("block-*")} == before
+
+
+def test_another_seed_computes_the_baseline_anew_and_the_predictions_not(planted, tmp_path):
+    folder = planted[0].folder
+    before = {path: path.read_bytes() for path in folder.rglob("block-*.json")}
+    changed = folder / "changed.toml"
+    changed.write_text("seed = 2\n" + planted[0].config.read_text())
+    with register("toy", load_toy):
+        assert CliRunner().invoke(app, ["run", str(changed)]).exit_code == 0
+    after = {path: path.read_bytes() for path in folder.rglob("block-*.json")}
+    for path, seal in before.items():
+        assert (after[path] == seal) == ("predictions" in path.parts), path
+
+
+def test_plan_counts_what_run_ran(planted):
+    with register("toy", load_toy):
+        found = CliRunner().invoke(app, ["plan", str(planted[0].config)])
+    assert found.exit_code == 0, found.output
+    record = json.loads((planted[0].folder / "run/run.json").read_text())
+    passes = record["models"][0]["distinct"] + 7  # and each gene's reference
+    assert f"{passes:,} passes of 840 asked for" in found.output
+    assert "60 people, 7 genes" in found.output
