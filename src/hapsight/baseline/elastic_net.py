@@ -1,4 +1,4 @@
-"""Elastic net of one outcome on dosages, lambda chosen by cross-validation: ``cv.glmnet``'s ``lambda.min``."""
+"""Elastic net of one outcome on dosages, at the ``lambda.min`` of ``cv.glmnet``."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class CrossValidatedFit:
 
 
 def lambda_ladder(n_lambdas: int, n_people: int, n_predictors: int) -> NDArray[np.float64]:
-    """glmnet's lambdas (L,) as shares of the largest: down to 0.01 if people < predictors, else to 0.0001."""
+    """Lambdas (L,) of glmnet as shares of the largest: to 0.01 if people < predictors, else to 0.0001."""
     least = 0.01 if n_people < n_predictors else 1e-4
     ladder: NDArray[np.float64] = least ** (np.arange(n_lambdas) / (n_lambdas - 1))
     return ladder

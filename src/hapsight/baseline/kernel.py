@@ -52,7 +52,7 @@ class _Active(NamedTuple):
 
     size: Ints  # (Q,) how many there are
     member: Flags  # (Q, P)
-    index: Ints  # (Q, R) which predictor
+    which: Ints  # (Q, R) row of the predictor
     ridge: Floats  # (Q, R)
     beta: Floats  # (Q, R) coefficients
     gradient: Floats  # (Q, R) column . residual
@@ -79,7 +79,7 @@ def _allocate(size: Ints, member: Flags, room: int, n_people: int) -> _Active:
 def _doubled(active: _Active) -> _Active:
     room, n_people = active.columns.shape[1:]
     larger = _allocate(active.size, active.member, 2 * room, n_people)
-    larger.index[:, :room] = active.index
+    larger.which[:, :room] = active.which
     larger.ridge[:, :room] = active.ridge
     larger.beta[:, :room] = active.beta
     larger.gradient[:, :room] = active.gradient
@@ -100,7 +100,7 @@ def _dot(a: Floats, b: Floats) -> float:
 def _enter(data: _Data, active: _Active, q: int, predictor: int, gradient: float) -> _Active:
     """Let a predictor into problem q: its column, and its products with those already there."""
     place = active.size[q]
-    if place == active.index.shape[1]:
+    if place == active.which.shape[1]:
         active = _doubled(active)
     row, mean, norm = data.rows[predictor], data.mean[q, predictor], data.norm[q, predictor]
     columns, gram = active.columns[q], active.gram[q]
@@ -110,7 +110,7 @@ def _enter(data: _Data, active: _Active, q: int, predictor: int, gradient: float
         product = _dot(columns[other], columns[place])
         gram[place, other] = product
         gram[other, place] = product
-    active.index[q, place] = predictor
+    active.which[q, place] = predictor
     active.ridge[q, place] = data.ridge[predictor]
     active.beta[q, place] = 0.0
     active.gradient[q, place] = gradient
@@ -176,7 +176,7 @@ def _solve(
     while True:
         for j in candidates:
             if abs(gradient[j]) > l1 and not active.member[q, j]:
-                active = _enter(data, active, q, j, gradient[j])
+                active = _enter(data, active, q, int(j), gradient[j])
         converged &= _descend(active, q, l1, l2, thresh)
         _write_residual(data, active, q, residual)
         missing = False
@@ -206,9 +206,11 @@ def _solve_all(
     converged = True
     pending = np.ones(len(penalty), np.bool_)
     while pending.any():
-        for q in np.flatnonzero(pending):
+        for q in range(len(penalty)):
+            if not pending[q]:
+                continue
             size = active.size[q]
-            active.gradient[q, :size] = gradient[q][active.index[q, :size]]
+            active.gradient[q, :size] = gradient[q][active.which[q, :size]]
             l1, l2 = alpha * penalty[q], (1.0 - alpha) * penalty[q]
             active, done = _solve(data, active, q, gradient[q], residual[q], cut[q], l1, l2, thresh)
             converged &= done
@@ -260,7 +262,7 @@ def _moments(rows: Floats, left_out: Flags) -> tuple[Floats, Floats]:
             for i in range(n_people):
                 if not left_out[q, i]:
                     squares += (rows[j, i] - mean[q, j]) ** 2
-            if squares > 1e-18 * n * (1.0 + mean[q, j] ** 2):
+            if squares > 1e-20 * (squares + n * mean[q, j] ** 2):
                 norm[q, j] = np.sqrt(squares)
     return mean, norm
 
@@ -271,7 +273,7 @@ def _write_held_out(data: _Data, active: _Active, q: int, mean: float, norm: flo
     people = np.flatnonzero(data.left_out[q])
     total = np.zeros(len(people))
     for place in range(active.size[q]):
-        j = active.index[q, place]
+        j = active.which[q, place]
         slope = active.beta[q, place] / data.norm[q, j]
         if slope != 0.0:
             for k, i in enumerate(people):
@@ -326,7 +328,7 @@ def lockstep_paths(
     held_out
         (M, n) outcome of each person as predicted by the last problem that left the person out, or NaN.
     converged
-        False where a descent took more than `MAX_SWEEPS`.
+        False where a descent took more than `MAX_SWEEPS`; the path then ends before it.
     """
     n_people, problems = len(outcome), len(left_out)
     mean, norm = _moments(rows, left_out)
@@ -343,20 +345,20 @@ def lockstep_paths(
     lambdas = np.abs(gradient[0]).max() / alpha * deviation[0] * ladder
     slopes = np.zeros((len(lambdas), len(rows)))
     held_out = np.full((len(lambdas), n_people), np.nan)
-    converged = True
     explained = 0.0
     for step in range(len(lambdas)):
         cut = alpha * (2.0 * lambdas[step] - lambdas[max(step - 1, 0)]) / deviation  # the strong rule
         active, done = _solve_all(
             data, active, gradient, residual, lambdas[step] / deviation, cut, alpha, thresh
         )
-        converged &= done
+        if not done:
+            return lambdas[:step], slopes[:step], held_out[:step], False
         for place in range(active.size[0]):
-            j = active.index[0, place]
+            j = active.which[0, place]
             slopes[step, j] = active.beta[0, place] * y_norm[0, 0] / norm[0, j]
         for q in range(1, problems):
             _write_held_out(data, active, q, y_mean[q, 0], y_norm[q, 0], held_out[step])
         before, explained = explained, 1.0 - _dot(residual[0], residual[0])
         if _ends(step, explained, before):
-            return lambdas[: step + 1], slopes[: step + 1], held_out[: step + 1], converged
-    return lambdas, slopes, held_out, converged
+            return lambdas[: step + 1], slopes[: step + 1], held_out[: step + 1], True
+    return lambdas, slopes, held_out, True

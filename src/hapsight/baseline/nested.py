@@ -111,7 +111,7 @@ def residualise(
     Raises
     ------
     ConfigError
-        If covariates and intercept span the whole space of the training people, so that nothing would be left.
+        If covariates and intercept have as many dimensions as there are training people: nothing is left.
     """
     train, test = _design(len(y_train), c_train), _design(len(y_test), c_test)
     scale = np.sqrt(np.mean(train**2, axis=0))
@@ -281,7 +281,7 @@ def _check_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> 
 
 
 def _check_values(
-    name: str, values: NDArray[np.generic], least: float = -np.inf, most: float = np.inf
+    name: str, values: NDArray[np.uint8] | Floats, least: float = -np.inf, most: float = np.inf
 ) -> None:
     fine = np.isfinite(values) & (values >= least) & (values <= most)
     if not fine.all():

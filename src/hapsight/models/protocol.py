@@ -12,7 +12,7 @@ from hapsight.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ModelWindow", "ReadOut", "SequenceModel", "Track"]
+__all__ = ["Grid", "ModelWindow", "ReadOut", "SequenceModel", "SharedModel", "Track"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,10 @@ class ReadOut:
         Output bins that are combined by `reduce`; empty where the model has no bins.
     haplotypes
         How a person's two haplotypes are combined for a person's value.
+    reverse_complement
+        Whether the value is the mean over both strands of the input.
+    shifts
+        The value is the mean over the window moved by these many bases.
     """
 
     name: str
@@ -68,6 +72,8 @@ class ReadOut:
     bins: tuple[int, ...] = ()
     reduce: str = "mean"
     haplotypes: str = "mean"
+    reverse_complement: bool = False
+    shifts: tuple[int, ...] = (0,)
     description: str = ""
 
 
@@ -119,3 +125,64 @@ class SequenceModel(ABC):
                 f"Model {self.name} has no read-out {wanted!r}.", expected=", ".join(sorted(self.read_outs))
             )
         return self.read_outs[wanted]
+
+    def mirrored(self, read_out: ReadOut) -> ReadOut:
+        """The read-out that gives the same quantity when the window is read from the other strand.
+
+        Models with bins or stranded tracks override it: bins count from the other end, strands change places.
+        """
+        return read_out
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The embedding that a model's local layers make of sequence: one position per `stride` bases.
+
+    Position j covers bases ``[j * stride, (j + 1) * stride)`` and depends on no base further than `before`
+    bases before, or `after` bases behind, these.
+
+    Attributes
+    ----------
+    stride, before, after
+        Bases; `before` and `after` are multiples of `stride`.
+    channels
+        Numbers per position.
+    """
+
+    stride: int
+    before: int
+    after: int
+    channels: int
+
+
+class SharedModel(SequenceModel):
+    """A model whose first layers are local, so that they can be computed once for what people share.
+
+    ``read(embed(codes)[:, first:last], read_out)`` with ``first, last = span(read_out)`` equals
+    ``predict(codes, read_out)``.
+    """
+
+    grid: Grid
+
+    @abstractmethod
+    def span(self, read_out: ReadOut) -> tuple[int, int]:
+        """Embedding positions ``[first, last)`` of the window that a read-out depends on."""
+
+    @abstractmethod
+    def embed(self, codes: torch.Tensor) -> torch.Tensor:
+        """The local layers on stretches that start on the window's grid.
+
+        Parameters
+        ----------
+        codes
+            (B, S) uint8, S a multiple of the stride.
+
+        Returns
+        -------
+        (B, S / stride, channels). Positions nearer to an end of the stretch than the grid's `before` or
+        `after` are those of the window only where that end is the window's own.
+        """
+
+    @abstractmethod
+    def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        """Everything behind the local layers: (B, last - first, channels) to (B, T)."""

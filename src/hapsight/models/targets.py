@@ -1,0 +1,122 @@
+"""The published list of tracks that Basenji2 and Enformer predict, and how to find one in it.
+
+The file is calico/basenji's ``manuscripts/cross2020/targets_human.txt``: tab-separated, one line a
+track, in the order of the models' heads, with ``index``, ``identifier``, and a ``description`` such as
+``CAGE:brain, adult,`` or ``CHIP:CTCF:MCF-7``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from hapsight.errors import ConfigError, WeightsError
+from hapsight.models.protocol import Track
+
+__all__ = ["find_tracks", "read_targets", "unnamed_tracks"]
+
+COLUMNS: Final = ("index", "identifier", "description")
+UNITS: Final = "reads per 128 bases, as in training (scaled and clipped)"
+LISTED: Final = 8
+"""Candidates that an error names."""
+
+
+def read_targets(path: Path) -> tuple[Track, ...]:
+    """Read the tracks in the file's order, which is the order of the head's outputs.
+
+    A track's `name` is its identifier (``CNhs12333``), `assay` what stands before the last colon-free
+    part of its description (``CAGE``, ``CHIP:CTCF``), `cell_type` the rest.
+
+    Raises
+    ------
+    WeightsError
+        Not a table with these columns, or lines that are missing, doubled or out of order.
+    """
+    with path.open(encoding="utf-8", newline="") as lines:
+        table = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        lacking = [column for column in COLUMNS if column not in (table.fieldnames or ())]
+        if lacking:
+            raise WeightsError(
+                "A list of tracks lacks columns.",
+                where=path,
+                expected=f"tab-separated columns {', '.join(COLUMNS)}",
+                got=", ".join(table.fieldnames or ()) or "an empty file",
+            )
+        return tuple(_track(row, number, path) for number, row in enumerate(table))
+
+
+def unnamed_tracks(count: int) -> tuple[Track, ...]:
+    """Tracks of a head whose list is not here: named by their index, ``track 5110``."""
+    return tuple(Track(f"track {index}", "unknown", "unknown", ".", UNITS) for index in range(count))
+
+
+def find_tracks(tracks: Sequence[Track], wanted: int | str | Iterable[int | str]) -> tuple[int, ...]:
+    """Indices of the tracks that are asked for, in the order asked.
+
+    Parameters
+    ----------
+    wanted
+        An index, a text, or several of these. A text is a track's name or description, or a part of
+        one that no other track has; upper and lower case are the same.
+
+    Raises
+    ------
+    ConfigError
+        An index out of range, a text that fits no track or several (lists these), nothing or one track twice.
+    """
+    asked = [wanted] if isinstance(wanted, int | str) else list(wanted)
+    found = tuple(_index(tracks, one) if isinstance(one, int) else _search(tracks, one) for one in asked)
+    if not found or len(set(found)) < len(found):
+        raise ConfigError(
+            "The 'tracks' must be at least one, and none twice.", got=f"{asked}, tracks {list(found)}"
+        )
+    return found
+
+
+def _track(row: dict[str, str | None], number: int, path: Path) -> Track:
+    index, name, description = (row[column] for column in COLUMNS)
+    if index != str(number) or not name or not description:
+        raise WeightsError(
+            "A list of tracks is broken: its indices must count up from 0, each with its names.",
+            where=f"{path}, line {number + 2}",
+            expected=f"index {number}, an identifier and a description",
+            got=f"index {index}, {name!r}, {description!r}",
+        )
+    parts = description.split(":", 2 if description.startswith("CHIP:") else 1)
+    return Track(name, ":".join(parts[:-1]) or "unknown", parts[-1], ".", UNITS)
+
+
+def _index(tracks: Sequence[Track], index: int) -> int:
+    if not 0 <= index < len(tracks):
+        raise ConfigError(f"There is no track {index}.", expected=f"0 to {len(tracks) - 1}", got=index)
+    return index
+
+
+def _search(tracks: Sequence[Track], text: str) -> int:
+    """Find the track called exactly so, else the only one that contains the text."""
+    key = text.strip().casefold()
+    labels = [(track.name.casefold(), _description(track).casefold()) for track in tracks]
+    exact = [index for index, label in enumerate(labels) if key in label]
+    found = exact or [
+        index for index, label in enumerate(labels) if key and any(key in part for part in label)
+    ]
+    if len(found) != 1:
+        raise _not_one(tracks, text, found)
+    return found[0]
+
+
+def _description(track: Track) -> str:
+    return f"{track.assay}:{track.cell_type}"
+
+
+def _not_one(tracks: Sequence[Track], text: str, found: list[int]) -> ConfigError:
+    shown = [f"{index} ({tracks[index].name}, {_description(tracks[index])})" for index in found[:LISTED]]
+    more = f"; and {len(found) - LISTED} more" if len(found) > LISTED else ""
+    return ConfigError(
+        f"The text {text!r} fits {len(found) or 'no'} tracks; a track must be named by a text of its own.",
+        expected=f"an index 0 to {len(tracks) - 1}, or a text that fits one track",
+        got=("; ".join(shown) + more) if found else None,
+        fix="give the index, or more of the description" if found else "look for part of a cell type's name",
+    )

@@ -1,0 +1,102 @@
+"""Ask R glmnet; and write its golden answers: ``python -m tests.verify.glmnet_oracle <folder of real data>``."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hapsight.baseline.nested import make_folds, residualise
+from tests.baseline.cohort import real_genes, simulated_gene
+
+SCRIPT = Path(__file__).with_name("glmnet_nested.R")
+GOLDEN = Path(__file__).parents[1] / "baseline" / "data"
+KEPT = slice(0, None, 9)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What glmnet says of one outer fold; ``error`` and ``predicted[0]`` at common lambdas, then its default."""
+
+    lambdas: np.ndarray
+    coefficients: np.ndarray  # (L, 1 + V)
+    error: np.ndarray
+    default_error: np.ndarray
+    chosen: np.ndarray
+    predicted: np.ndarray  # (2, N)
+    seconds: float
+
+
+def missing() -> str:
+    """Why glmnet cannot be asked, or nothing."""
+    if shutil.which("Rscript") is None:
+        return "Rscript is not installed"
+    test = subprocess.run(["Rscript", "-e", "library(glmnet)"], capture_output=True, check=False)
+    return "" if test.returncode == 0 else "the R package glmnet is not installed"
+
+
+def ask(
+    dosage: np.ndarray, outcome: np.ndarray, inner: np.ndarray, alpha: float = 0.5, thresh: float = 1e-7
+) -> list[Answer]:
+    """Fit each outer fold: `outcome` (K, N), `inner` (K, N) with -1 for the people held out."""
+    n_variants, n = dosage.shape
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "shape.txt").write_text(f"{n} {n_variants} {len(outcome)} {alpha} {thresh}")
+        dosage.astype(np.int8).tofile(folder / "dosage.bin")
+        outcome.astype(np.float64).tofile(folder / "outcome.bin")
+        (inner + 1).astype(np.int32).tofile(folder / "inner.bin")
+        subprocess.run(["Rscript", str(SCRIPT), name], check=True, capture_output=True, text=True)
+        return [_read(folder, k, n) for k in range(len(outcome))]
+
+
+def _read(folder: Path, k: int, n: int) -> Answer:
+    def get(name: str) -> np.ndarray:
+        return np.fromfile(folder / f"{k}.{name}.bin")
+
+    lambdas = get("lambda")
+    return Answer(
+        lambdas,
+        get("coefficients").reshape(len(lambdas), -1),
+        get("error"),
+        get("default"),
+        get("chosen"),
+        get("predicted").reshape(2, n),
+        float(get("seconds")[0]),
+    )
+
+
+def write_golden(name: str, dosage: np.ndarray, outcome: np.ndarray, fold: np.ndarray) -> None:
+    """Store a task and glmnet's answer, converged far beyond its default threshold."""
+    answer = ask(dosage, outcome[None], fold[None], thresh=1e-15)[0]
+    np.savez_compressed(
+        GOLDEN / f"glmnet_{name}.npz",
+        dosage=dosage.astype(np.uint8),
+        outcome=outcome,
+        fold=fold,
+        lambdas=answer.lambdas,
+        coefficients=answer.coefficients[KEPT],
+        error=answer.error,
+        default_error=answer.default_error,
+        chosen=answer.chosen,
+        predicted=answer.predicted,
+    )
+
+
+def main(data: Path) -> None:
+    """Make both golden files; the real one from the 120 common variants nearest to a gene's TSS."""
+    write_golden("simulated", *simulated_gene(n_variants=150, n=90, seed=1))
+    gene = list(real_genes(data, 5))[2]
+    near = np.sort(np.argsort(gene.distance)[:120])
+    outcome, _ = residualise(gene.expression, gene.covariates, gene.expression, gene.covariates)
+    fold = make_folds(len(outcome), 10, np.random.default_rng(1))
+    write_golden("chr22", gene.dosage[near], outcome, fold)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
