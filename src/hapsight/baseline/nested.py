@@ -165,10 +165,12 @@ def fit_gene(
         If shapes do not fit each other, or a value is missing or out of range.
     ConfigError
         If there are too few people for the folds, `outer_folds` are other folds than the options ask for, or
-        the covariates leave nothing to explain.
+        the covariates leave nothing to explain, or the seed is negative.
     """
     options = options or ElasticNetOptions()
     _check(dosage, expression, covariates, outer_folds, options)
+    if rng_seed < 0:
+        raise ConfigError("The seed of the folds must not be negative.", where="rng_seed", got=rng_seed)
     dosage = np.asarray(dosage, dtype=np.float64)
     expression = np.asarray(expression, dtype=np.float64)
     observed, predicted = np.empty(len(expression)), np.empty(len(expression))
@@ -277,7 +279,9 @@ def _check_folds(folds: Ints, k: int, n: int) -> None:
 
 def _check_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if got != expected:
-        raise InputError(f"The {name} does not fit the people.", where=name, expected=expected, got=got)
+        raise InputError(
+            f"The shape of {name} does not fit the number of people.", where=name, expected=expected, got=got
+        )
 
 
 def _check_values(

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from hapsight.errors import ConfigError
-from hapsight.models.weights import WeightsFile
+from hapsight.errors import ConfigError, WeightsError
+from hapsight.models.weights import WeightsFile, cache_folder
 
-__all__ = ["PROTOCOL_OPTIONS", "WEIGHTS", "published_weights"]
+__all__ = ["BY_HAND", "PROTOCOL_OPTIONS", "WEIGHTS", "published_weights"]
 
 _XPRESSO_URL: Final = (
     "https://raw.githubusercontent.com/ni-lab/personalized-expression-benchmark/"
@@ -57,11 +57,24 @@ WEIGHTS: Final[Mapping[str, tuple[WeightsFile, ...]]] = MappingProxyType(
 )
 """Model -> its published weights, the default first."""
 
+BY_HAND: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "expecto": (
+            "if its licence (Princeton, academic use, no redistribution) suits you, download "
+            "https://deepsea.princeton.edu/media/code/expecto/resources_20190807.tar.gz into the folder "
+            "'expecto' of the weights folder; what is needed is unpacked at first use. If it brings no .save "
+            "files, put those of https://github.com/FunctionLab/ExPecto (folder 'models') beside it"
+        )
+    }
+)
+"""Model -> how a user gets its weights by hand, where the licence or a missing checksum forbids `fetch`."""
+
 PROTOCOL_OPTIONS: Final[Mapping[str, Mapping[str, Mapping[str, object]]]] = MappingProxyType(
     {
         "xpresso": MappingProxyType(
             {"huang2023": MappingProxyType({"weights": "GM12878", "tss_index": 6999, "half_life": None})}
-        )
+        ),
+        "expecto": MappingProxyType({"huang2023": MappingProxyType({"weights": "20190807"})}),
     }
 )
 """Model -> protocol -> the options of `load_model` with which that study ran it."""
@@ -74,7 +87,15 @@ def published_weights(model: str, name: str | None = None) -> tuple[WeightsFile,
     ------
     ConfigError
         No such model or weights; lists what there is.
+    WeightsError
+        Weights that a user must get by hand; says how.
     """
+    if model in BY_HAND:
+        raise WeightsError(
+            f"The weights of {model} cannot be fetched for you.",
+            where=cache_folder() / model,
+            fix=BY_HAND[model],
+        )
     if model not in WEIGHTS:
         raise ConfigError(
             f"hapsight knows no published weights of a model {model!r}.", expected=", ".join(WEIGHTS)

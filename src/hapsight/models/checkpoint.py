@@ -1,9 +1,11 @@
-"""Arrays of weights in and out of files: Keras HDF5 and safetensors, never pickle."""
+"""Arrays of weights in and out of files: Keras HDF5, safetensors, torch tensors; no pickled code is run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import h5py
@@ -14,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from hapsight.errors import WeightsError
 
-__all__ = ["Arrays", "read_keras", "read_safetensors", "refuse_pickle", "write_safetensors"]
+__all__ = ["Arrays", "read_keras", "read_safetensors", "read_torch", "refuse_pickle", "write_safetensors"]
 
 Arrays = dict[str, NDArray[np.float32]]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -72,8 +74,13 @@ def _keras_weights(file: h5py.File, path: Path) -> Iterator[tuple[str, NDArray[n
             yield f"{layer}/{name.removesuffix(':0')}", dataset[()]
 
 
-def read_safetensors(path: Path, shapes: Shapes) -> Arrays:
+def read_safetensors(path: Path, shapes: Shapes, unused: Sequence[str] = ()) -> Arrays:
     """Arrays of a safetensors file.
+
+    Parameters
+    ----------
+    unused
+        Patterns (``*.num_batches_tracked``) of names that may be in the file and are left out.
 
     Raises
     ------
@@ -84,7 +91,38 @@ def read_safetensors(path: Path, shapes: Shapes) -> Arrays:
         found = load_file(path)
     except (safetensors.SafetensorError, OSError, TypeError) as error:
         raise WeightsError("A file cannot be read as safetensors.", where=path, got=error) from error
-    return _checked(found, shapes, path)
+    return _checked(_without(found, unused), shapes, path)
+
+
+def read_torch(path: Path, shapes: Shapes, unused: Sequence[str] = ()) -> Arrays:
+    """Arrays of a torch file of tensors (.pth, .bin, of any age), read with ``weights_only``: no code is run.
+
+    Parameters
+    ----------
+    unused
+        As of `read_safetensors`.
+
+    Raises
+    ------
+    WeightsError
+        Not a torch file of named tensors and nothing else, cut short, or not these names with these
+        shapes and finite numbers.
+    """
+    import torch
+
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
+        raise WeightsError(
+            "A file cannot be read as torch tensors.",
+            where=path,
+            expected="named tensors and nothing else, as torch.save writes a state dict",
+            got=str(error).partition("\n")[0],
+        ) from error
+    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise WeightsError("A torch file does not hold named tensors.", where=path, got=type(found).__name__)
+    arrays = {name: tensor.detach().numpy() for name, tensor in found.items()}
+    return _checked(_without(arrays, unused), shapes, path)
 
 
 def write_safetensors(path: Path, arrays: Arrays) -> None:
@@ -96,6 +134,15 @@ def write_safetensors(path: Path, arrays: Arrays) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _without(found: Arrays, unused: Sequence[str]) -> Arrays:
+    """The arrays whose names fit none of the patterns."""
+    return {
+        name: array
+        for name, array in found.items()
+        if not any(fnmatchcase(name, pattern) for pattern in unused)
+    }
 
 
 def _checked(found: Arrays, shapes: Shapes, path: Path) -> Arrays:

@@ -12,7 +12,7 @@ from hapsight.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Grid", "ModelWindow", "ReadOut", "SequenceModel", "SharedModel", "Track"]
+__all__ = ["Grid", "ModelWindow", "ReadOut", "SequenceModel", "SharedModel", "Track", "WindowedModel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,25 @@ class ModelWindow:
     oriented
         True: read in the direction of transcription (minus-strand genes reverse-complemented);
         false: always the genome's forward strand.
+    minus_shift
+        Bases that the window of a gene on the minus strand lies further upstream: 1 for a model that was
+        trained on windows of an even length centred in the genome's coordinates.
     """
 
     upstream: int
     downstream: int
     oriented: bool
+    minus_shift: int = 0
 
     @property
     def length(self) -> int:
         """Bases in the window."""
         return self.upstream + self.downstream
+
+    def reach(self, *, minus_strand: bool) -> tuple[int, int]:
+        """Bases upstream, and from the TSS on, of the window of a gene on that strand."""
+        shift = self.minus_shift if minus_strand else 0
+        return self.upstream + shift, self.downstream - shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +195,43 @@ class SharedModel(SequenceModel):
     @abstractmethod
     def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
         """Everything behind the local layers: (B, last - first, channels) to (B, T)."""
+
+
+class WindowedModel(SharedModel):
+    """A shared model that reads its embedding in short overlapping windows, each computed once for all.
+
+    Window w is the embedding positions ``[w * window_step, w * window_step + window_length)`` of the span;
+    what it becomes depends on `window_bases` bases and on nothing else.
+
+    Attributes
+    ----------
+    window_step, window_length
+        Embedding positions.
+    window_features
+        Numbers that a window becomes.
+    """
+
+    window_step: int
+    window_length: int
+    window_features: int
+
+    @property
+    def window_bases(self) -> int:
+        """Bases that a window depends on, from `grid.before` bases before its first position on."""
+        return self.grid.before + self.window_length * self.grid.stride + self.grid.after
+
+    @abstractmethod
+    def embed_window(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Each row's window: (B, window_length, channels) to (B, window_features)."""
+
+    @abstractmethod
+    def read_windows(self, features: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        """Everything behind the windows: (B, windows, window_features) to (B, T)."""
+
+    def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        """Everything behind the local layers: (B, last - first, channels) to (B, T)."""
+        import torch
+
+        windows = embedding.unfold(1, self.window_length, self.window_step)  # (B, W, channels, length)
+        features = [self.embed_window(window.transpose(1, 2)) for window in windows.unbind(1)]
+        return self.read_windows(torch.stack(features, dim=1), read_out)

@@ -48,6 +48,19 @@ def keep_first_of_overlapping(
     return keep
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _copy(target: NDArray[np.generic], at: int, source: NDArray[np.generic], begin: int, size: int) -> int:
+    """Copy `size` values (a plain loop: it becomes one memory copy); returns where the next goes."""
+    if size == 0:
+        return at
+    if min(size, at, begin) < 0 or at + size > len(target) or begin + size > len(source):
+        raise IndexError("the reference does not reach as far as the haplotype does")
+    to, values = target[at : at + size], source[begin : begin + size]
+    for i in range(size):
+        to[i] = values[i]
+    return at + size
+
+
 @njit(cache=True, nogil=True)
 def build(
     out: NDArray[np.generic],
@@ -76,47 +89,44 @@ def build(
         Values inserted by all edits, end to end; those of edit e are
         ``inserted[inserted_first[e]:inserted_first[e + 1]]``.
     """
+    pivot = anchor - offset
     for d in range(out.shape[0]):
+        row = out[d]
         # Rightwards from the anchor: `at` is the next column to write, `ref` the next reference base.
-        at, ref, length = left, anchor - offset, out.shape[1]
+        at, ref, length = left, pivot, len(row)
         for k in range(first[d], first[d + 1]):
             e = edit[k]
             begin, gone = start[e] - offset, removed[e]
             run, stop = inserted_first[e], inserted_first[e + 1]
-            if begin + gone <= anchor - offset:
+            if begin + gone <= pivot:
                 continue  # wholly left of the anchor; so is what is inserted just before it
-            if begin < anchor - offset:  # the anchor is among the replaced bases
-                run = min(run + (anchor - offset - begin), stop)
-                begin, gone = anchor - offset, begin + gone - (anchor - offset)
-            size = min(begin - ref, length - at)
-            out[d, at : at + size] = reference[ref : ref + size]
-            at += size
-            size = min(stop - run, length - at)
-            out[d, at : at + size] = inserted[run : run + size]
-            at += size
+            if begin < pivot:  # the anchor is among the replaced bases
+                run = min(run + (pivot - begin), stop)
+                begin, gone = pivot, begin + gone - pivot
+            at = _copy(row, at, reference, ref, min(begin - ref, length - at))
+            at = _copy(row, at, inserted, run, min(stop - run, length - at))
             ref = begin + gone
             if at == length:
                 break
-        size = length - at
-        out[d, at:length] = reference[ref : ref + size]
+        _copy(row, at, reference, ref, length - at)
         # Leftwards: columns [0, at) are still to write, `ref` is the base after the next one.
-        at, ref = left, anchor - offset
+        at, ref = left, pivot
         for k in range(first[d + 1] - 1, first[d] - 1, -1):
             e = edit[k]
             begin, gone = start[e] - offset, removed[e]
             run, stop = inserted_first[e], inserted_first[e + 1]
-            if begin + gone > anchor - offset:
-                if begin >= anchor - offset:
+            if begin + gone > pivot:
+                if begin >= pivot:
                     continue
-                gone = anchor - offset - begin
+                gone = pivot - begin
                 stop = min(run + gone, stop)
             size = min(ref - begin - gone, at)
-            out[d, at - size : at] = reference[ref - size : ref]
+            _copy(row, at - size, reference, ref - size, size)
             at -= size
             size = min(stop - run, at)
-            out[d, at - size : at] = inserted[stop - size : stop]
+            _copy(row, at - size, inserted, stop - size, size)
             at -= size
             ref = begin
             if at == 0:
                 break
-        out[d, 0:at] = reference[ref - at : ref]
+        _copy(row, 0, reference, ref - at, at)

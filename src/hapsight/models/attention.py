@@ -1,0 +1,164 @@
+"""Self-attention with relative positions, as Transformer-XL has it and Enformer and Borzoi use it.
+
+A query i and a key j meet in two terms: their contents, and a learned function of the signed distance
+j - i, which is a projection of fixed features of that distance.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import gammaln, xlogy
+from torch import nn
+
+from hapsight.errors import ConfigError
+
+__all__ = ["GAMMA_FORMS", "RelativeAttention", "distance_features"]
+
+GAMMA_FORMS: Final = ("official", "port")
+QUERY_BLOCK: Final = 256
+"""Queries that are attended at a time: bounds memory, and fewer distances are projected in vain."""
+
+Floats = NDArray[np.float64]
+
+
+def distance_features(length: int, count: int, gamma: str = "official") -> Floats:
+    """Features of every distance between two of `length` positions (Avsec et al. 2021, Methods).
+
+    A third each: exponentials of half-lives from 8 to `length`, central masks of widths that double,
+    and gamma densities with means up to `length`; then all again times the distance's sign.
+
+    Parameters
+    ----------
+    count
+        Number of features F, a multiple of 6.
+    gamma
+        What the gamma densities are divided by: their maximum over distances (``"official"``, the
+        published code), or over the features of one distance (``"port"``, as the PyTorch port on PyPI
+        does unless told otherwise).
+
+    Returns
+    -------
+    (2 * length - 1, F) float64; row p belongs to the distance p - (length - 1).
+
+    Raises
+    ------
+    ConfigError
+        `count` is not a positive multiple of 6, or `gamma` is unknown.
+    """
+    if count < 6 or count % 6:
+        raise ConfigError(
+            "Relative positions need a number of features that 6 divides.", expected="6, 12, 18, ...", got=count
+        )
+    distance = np.abs(np.arange(1 - length, length, dtype=np.float64))[:, None]  # (2 * length - 1, 1)
+    kinds = [
+        _exponential(distance, count // 6, length),
+        _central_mask(distance, count // 6),
+        _gamma(distance, count // 6, length, gamma),
+    ]
+    symmetric = np.concatenate(kinds, axis=1)
+    return np.concatenate([symmetric, np.sign(np.arange(1 - length, length))[:, None] * symmetric], axis=1)
+
+
+def _exponential(distance: Floats, count: int, length: int) -> Floats:
+    half_life = 2.0 ** np.linspace(3.0, np.log2(length), count)
+    return np.asarray(np.exp2(-distance / half_life))
+
+
+def _central_mask(distance: Floats, count: int) -> Floats:
+    width = 2.0 ** np.arange(1, count + 1) - 1.0
+    return (width > distance).astype(np.float64)
+
+
+def _gamma(distance: Floats, count: int, length: int, form: str) -> Floats:
+    if form not in GAMMA_FORMS:
+        raise ConfigError("The 'gamma' features are unknown.", expected=" or ".join(GAMMA_FORMS), got=repr(form))
+    deviation = length / (2 * count)
+    mean = np.linspace(length / count, length, count)
+    shape, rate = (mean / deviation) ** 2, mean / deviation**2
+    log_density = xlogy(shape - 1.0, distance) - rate * distance + shape * np.log(rate) - gammaln(shape)
+    density = np.exp(log_density) + 1e-8
+    return np.asarray(density / density.max(axis=0 if form == "official" else 1, keepdims=True))
+
+
+class RelativeAttention(nn.Module):
+    """Multi-head attention over N positions; only the queries that are asked for are computed.
+
+    Parameters
+    ----------
+    width
+        Channels C in and out.
+    heads, key_width, value_width
+        H heads with keys of K and values of V numbers each.
+    features
+        Features F of a distance.
+    """
+
+    def __init__(self, width: int, heads: int, key_width: int, value_width: int, features: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scale = key_width**-0.5
+        self.to_q = nn.Linear(width, heads * key_width, bias=False)
+        self.to_k = nn.Linear(width, heads * key_width, bias=False)
+        self.to_v = nn.Linear(width, heads * value_width, bias=False)
+        self.to_out = nn.Linear(heads * value_width, width)
+        self.to_rel_k = nn.Linear(features, heads * key_width, bias=False)
+        self.rel_content_bias = nn.Parameter(torch.zeros(1, heads, 1, key_width))
+        self.rel_pos_bias = nn.Parameter(torch.zeros(1, heads, 1, key_width))
+
+    def forward(self, x: torch.Tensor, distances: torch.Tensor, first: int, last: int) -> torch.Tensor:
+        """Attend from positions ``[first, last)`` to all.
+
+        Parameters
+        ----------
+        x
+            (B, N, C).
+        distances
+            (2 * N - 1, F), see `distance_features`.
+
+        Returns
+        -------
+        (B, last - first, C).
+        """
+        length = x.shape[1]
+        q = self._split(self.to_q(x[:, first:last])) * self.scale  # (B, H, Q, K)
+        k = self._split(self.to_k(x)).transpose(2, 3)  # (B, H, K, N)
+        v = self._split(self.to_v(x))  # (B, H, N, V)
+        to_content, to_distance = q + self.rel_content_bias, q + self.rel_pos_bias
+        r = self._split(self.to_rel_k(distances[length - last : 2 * length - 1 - first])[None])  # (1, H, N+Q-1, K)
+        r = r.transpose(2, 3)
+        attended = []
+        for start in range(0, last - first, QUERY_BLOCK):
+            stop = min(start + QUERY_BLOCK, last - first)
+            near = r[..., last - first - stop : length + last - first - 1 - start]  # (1, H, K, N+q-1)
+            by_distance = _skew(to_distance[:, :, start:stop] @ near, length)  # (B, H, q, N)
+            logits = _add_product(by_distance, to_content[:, :, start:stop], k)
+            attended.append(logits.softmax(-1) @ v)  # (B, H, q, V)
+        together = torch.cat(attended, dim=2).transpose(1, 2).flatten(2)  # (B, Q, H * V)
+        return self.to_out(together)  # type: ignore[no-any-return]
+
+    def _split(self, x: torch.Tensor) -> torch.Tensor:
+        """Heads apart: (B, N, H * K) -> (B, H, N, K)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _skew(by_distance: torch.Tensor, length: int) -> torch.Tensor:
+    """From distances to keys, without copying: (B, H, q, N+q-1) -> (B, H, q, N).
+
+    Columns are distances from ``-(q - 1)`` for the last query on; query i's key j is at column q - 1 - i + j,
+    so each row starts one column before the one above it.
+    """
+    queries, columns = by_distance.shape[2:]
+    by_distance = by_distance.contiguous()
+    outer = by_distance.stride()[:2]
+    offset = by_distance.storage_offset() + queries - 1
+    return by_distance.as_strided((*by_distance.shape[:3], length), (*outer, columns - 1, 1), offset)
+
+
+def _add_product(bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """``bias + a @ b`` in one pass, over the two leading axes."""
+    flat = torch.baddbmm(bias.flatten(0, 1), a.flatten(0, 1), b.flatten(0, 1))
+    return flat.unflatten(0, bias.shape[:2])

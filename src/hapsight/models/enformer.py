@@ -1,0 +1,369 @@
+"""Enformer: tracks along 196,608 bases in 896 bins of 128 (Avsec et al. 2021, Nat Methods 18, 1196).
+
+Seven convolutions with poolings, which are local and can be shared between people; eleven transformer
+layers over all 1,536 positions; one head. Layers are named as in the published PyTorch checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Final, Self
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - as everybody writes it
+
+from hapsight.errors import ConfigError, InputError
+from hapsight.models.attention import RelativeAttention, distance_features
+from hapsight.models.enformer_geometry import BINS, CROP, LAYERS, LENGTH, POSITIONS, STRIDE, TRACKS, Geometry
+from hapsight.models.onehot import one_hot
+from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
+
+__all__ = ["READ_OUTS", "Enformer", "EnformerNet"]
+
+HALO: Final = 384
+"""Whole positions that cover the tower's reach of 259 bases to either side."""
+
+TSS_INDEX: Final = (CROP + 448) * STRIDE
+"""98,304: the first base of output bin 448, which is embedding position 768 (Huang et al. 2023)."""
+
+CODE_VERSION: Final = 1
+"""Part of the fingerprint; to be raised when a change of this file changes numbers."""
+
+READ_OUTS: Final = MappingProxyType(
+    {
+        "huang2023": ReadOut(
+            "huang2023", (5110,), tuple(range(443, 453)), description="CAGE GM12878, mean of bins 443-452"
+        ),
+        "sasse2023": ReadOut(
+            "sasse2023", (4980,), (447, 448, 449), "sum", description="CAGE adult brain, sum of bins 447-449"
+        ),
+    }
+)
+"""Read-outs of the two studies, of one window on the genome's strand."""
+
+
+class SigmoidGelu(nn.Module):
+    """The approximation of GELU with which the weights were trained."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Give ``x sigmoid(1.702 x)``."""
+        return x * torch.sigmoid(1.702 * x)
+
+
+class Residual(nn.Module):
+    """A function added to its input."""
+
+    def __init__(self, fn: nn.Module) -> None:
+        super().__init__()
+        self.fn = fn
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Any shape that `fn` keeps."""
+        return x + self.fn(x)  # type: ignore[no-any-return]
+
+
+class ConvBlock(nn.Sequential):
+    """Batch normalisation, GELU, convolution: (B, a, L) -> (B, b, L)."""
+
+    def __init__(self, a: int, b: int, kernel: int = 1) -> None:
+        super().__init__(nn.BatchNorm1d(a), SigmoidGelu(), nn.Conv1d(a, b, kernel, padding=kernel // 2))
+
+
+class AttentionPool(nn.Module):
+    """Pairs of neighbours, weighted by a softmax over the two of a linear map of each: (B, C, L) -> (B, C, L/2)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.to_attn_logits = nn.Conv2d(channels, channels, 1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Mix by the sigmoid of the difference of the logits, which is the same and half the work."""
+        first, second = x[..., 0::2], x[..., 1::2]  # (B, C, L/2)
+        difference = F.conv1d(second - first, self.to_attn_logits.weight[..., 0])
+        return torch.lerp(first, second, torch.sigmoid(difference))
+
+
+class TransformerLayer(nn.Sequential):
+    """Attention, then two dense layers, each added to its input; dropout as in training, idle in prediction."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        width, value = geometry.width, geometry.value_width
+        attention = RelativeAttention(width, geometry.heads, geometry.key_width, value, features=value)
+        dense_in, dense_out = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        super().__init__(
+            Residual(nn.Sequential(nn.LayerNorm(width), attention, nn.Dropout(0.4))),
+            Residual(
+                nn.Sequential(
+                    nn.LayerNorm(width), dense_in, nn.Dropout(0.4), nn.ReLU(), dense_out, nn.Dropout(0.4)
+                )
+            ),
+        )
+
+    def forward(self, x: torch.Tensor, distances: torch.Tensor, first: int, last: int) -> torch.Tensor:
+        """Positions ``[first, last)`` of the layer's output: (B, N, C) -> (B, last - first, C)."""
+        norm, attention, dropout = self[0].fn
+        x = x[:, first:last] + dropout(attention(norm(x), distances, first, last))
+        return self[1](x)  # type: ignore[no-any-return]
+
+
+class EnformerNet(nn.Module):
+    """The network with its human head."""
+
+    def __init__(self, geometry: Geometry, tracks: int = TRACKS) -> None:
+        super().__init__()
+        channels, width = geometry.channels, geometry.width
+        self.stem = nn.Sequential(
+            nn.Conv1d(4, channels[0], 15, padding=7),
+            Residual(ConvBlock(channels[0], channels[0])),
+            AttentionPool(channels[0]),
+        )
+        self.conv_tower = nn.Sequential(
+            *(
+                nn.Sequential(ConvBlock(a, b, 5), Residual(ConvBlock(b, b)), AttentionPool(b))
+                for a, b in pairwise(channels)
+            )
+        )
+        self.transformer = nn.Sequential(*(TransformerLayer(geometry) for _ in range(LAYERS)))
+        self.final_pointwise = nn.Sequential(nn.Identity(), ConvBlock(width, 2 * width), SigmoidGelu())
+        self._heads = nn.ModuleDict({"human": nn.Sequential(nn.Linear(2 * width, tracks), nn.Softplus())})
+
+    def forward(self, x: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
+        """Run everything on a one-hot window, (B, 4, 196608) -> (B, 896, tracks)."""
+        x = self.embed(x)  # (B, 1536, C)
+        x = self.transform(x, distances, 0, POSITIONS)  # (B, 1536, C)
+        x = x[:, CROP:-CROP]  # (B, 896, C)
+        return self._heads["human"](self.finish(x))  # type: ignore[no-any-return]
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """Run convolutions and poolings, one-hot (B, 4, S) -> (B, S / 128, C)."""
+        x = self.stem(x)  # (B, C / 2, S / 2)
+        return self.conv_tower(x).transpose(1, 2)  # type: ignore[no-any-return]
+
+    def transform(self, x: torch.Tensor, distances: torch.Tensor, first: int, last: int) -> torch.Tensor:
+        """Run the transformer, the last layer for positions ``[first, last)`` only; (B, last - first, C)."""
+        *layers, final = self.transformer
+        for layer in layers:
+            x = layer(x, distances, 0, POSITIONS)
+        return final(x, distances, first, last)  # type: ignore[no-any-return]
+
+    def finish(self, x: torch.Tensor) -> torch.Tensor:
+        """Run the last pointwise layer, (B, P, C) -> (B, P, 2 C)."""
+        return self.final_pointwise(x.transpose(1, 2)).transpose(1, 2)  # type: ignore[no-any-return]
+
+    def outputs(self, x: torch.Tensor, tracks: Sequence[int]) -> torch.Tensor:
+        """Run the last pointwise layer and these rows of the head, (B, P, C) -> (B, P, T)."""
+        linear = self._heads["human"][0]
+        rows = torch.as_tensor(tracks, device=x.device)
+        return F.softplus(F.linear(self.finish(x), linear.weight[rows], linear.bias[rows]))
+
+
+class Enformer(SharedModel):
+    """Enformer with one set of weights.
+
+    Parameters
+    ----------
+    name
+        ``enformer/<weights>``.
+    network
+        The network with its weights.
+    geometry
+        That of the network.
+    tracks
+        What the head's outputs are.
+    wanted
+        Tracks that replace those of the published read-outs, which are then named after them.
+    gamma
+        Form of the gamma features, see `hapsight.models.attention.distance_features`.
+    """
+
+    window = ModelWindow(TSS_INDEX, LENGTH - TSS_INDEX, oriented=False)
+    default_read_out = "default"
+
+    def __init__(
+        self,
+        name: str,
+        network: EnformerNet,
+        *,
+        geometry: Geometry,
+        tracks: tuple[Track, ...],
+        wanted: tuple[int, ...] | None = None,
+        gamma: str = "official",
+    ) -> None:
+        self.name = name
+        self.network = network.eval()
+        self.geometry = geometry
+        self.tracks = tracks
+        self.read_outs = {key: _of_tracks(read_out, wanted) for key, read_out in READ_OUTS.items()}
+        self.read_outs["default"] = self.read_outs["huang2023"]
+        self.grid = Grid(STRIDE, HALO, HALO, geometry.width)
+        self.flop_per_pass = self.plain_flop()
+        self.distances = torch.from_numpy(distance_features(POSITIONS, geometry.value_width, gamma)).to(self.dtype)
+        self.fingerprint = _fingerprint(network, [geometry.width, gamma, str(self.dtype)])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of weights and results."""
+        return self.network.stem[0].weight.dtype  # type: ignore[return-value]
+
+    def to(self, device: torch.device) -> Self:
+        """Move the parameters to `device`; returns the model."""
+        self.network.to(device)
+        self.distances = self.distances.to(device)
+        return self
+
+    def mirrored(self, read_out: ReadOut) -> ReadOut:
+        """Bins counted from the other end; no track has a strand."""
+        return replace(read_out, bins=tuple(sorted(BINS - 1 - index for index in read_out.bins)))
+
+    def span(self, read_out: ReadOut) -> tuple[int, int]:
+        """Embedding positions ``[first, last)`` that a read-out depends on: all, through the attention."""
+        self._check(read_out)
+        return 0, POSITIONS
+
+    def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        """Read-out of (B, 196608) codes, as (B, T), by the plain forward pass; see `SequenceModel.predict`.
+
+        Sequences go through one after the other: each takes some 3 GB at full width.
+
+        Raises
+        ------
+        InputError
+            Sequences of another length than the window's.
+        ConfigError
+            A read-out that this model does not have the bins or tracks for.
+        """
+        if codes.ndim != 2 or codes.shape[1] != LENGTH:
+            raise self._refused("Enformer reads sequences of one length only.", LENGTH, codes)
+        self._check(read_out)
+        values = [torch.empty((0, len(read_out.tracks)), dtype=self.dtype, device=codes.device)]
+        with _evaluation():
+            for sequence in codes.split(1):
+                y = self.network(one_hot(sequence).to(self.dtype), self.distances)  # (1, 896, 5313)
+                values.append(_reduce(y[:, list(read_out.bins)][..., list(read_out.tracks)], read_out))
+        return torch.cat(values)
+
+    def embed(self, codes: torch.Tensor) -> torch.Tensor:
+        """Embedding of (B, S) codes that start on the window's grid, (B, S / 128, C); see `SharedModel.embed`.
+
+        Raises
+        ------
+        InputError
+            S not a multiple of 128.
+        """
+        if codes.ndim != 2 or codes.shape[1] % STRIDE or not codes.shape[1]:
+            raise self._refused(
+                "Enformer embeds stretches of whole positions only.", f"a multiple of {STRIDE}", codes
+            )
+        with _evaluation():
+            return self.network.embed(one_hot(codes).to(self.dtype))
+
+    def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        """Read-out (B, T) of embeddings (B, 1536, C); see `SharedModel.read`.
+
+        The last layer is computed for the asked bins (and those between them), the head for the asked
+        tracks.
+
+        Raises
+        ------
+        InputError
+            Another shape.
+        """
+        if embedding.ndim != 3 or embedding.shape[1:] != (POSITIONS, self.geometry.width):
+            raise self._refused(
+                "Enformer reads embeddings of whole windows only.",
+                f"{POSITIONS}, {self.geometry.width}",
+                embedding,
+            )
+        first, last = self._queries(read_out)
+        with _evaluation():
+            x = self.network.transform(embedding, self.distances, first, last)  # (B, last - first, C)
+            asked = [CROP + index - first for index in read_out.bins]
+            return _reduce(self.network.outputs(x[:, asked], read_out.tracks), read_out)
+
+    def embed_flop(self, bases: int) -> float:
+        """Floating-point operations of `embed` for so many bases, the halo counted as the caller does."""
+        return self.geometry.stem_flop(bases) + sum(self.geometry.tower_flop(bases))
+
+    def read_flop(self, read_out: ReadOut) -> float:
+        """Floating-point operations of `read` for one window."""
+        first, last = self._queries(read_out)
+        layers = (LAYERS - 1) * self.geometry.layer_flop(POSITIONS) + self.geometry.layer_flop(last - first)
+        return layers + self.geometry.head_flop(len(read_out.bins), len(read_out.tracks))
+
+    def plain_flop(self) -> float:
+        """Floating-point operations of one whole forward pass, every bin and track of the human head."""
+        layers = LAYERS * self.geometry.layer_flop(POSITIONS)
+        return self.embed_flop(LENGTH) + layers + self.geometry.head_flop(BINS, len(self.tracks))
+
+    def _queries(self, read_out: ReadOut) -> tuple[int, int]:
+        """Positions ``[first, last)`` of the last layer that the read-out's bins are."""
+        self._check(read_out)
+        return CROP + min(read_out.bins), CROP + max(read_out.bins) + 1
+
+    def _check(self, read_out: ReadOut) -> None:
+        where = f"{self.name}, read-out {read_out.name}"
+        counts = {"bins": (read_out.bins, BINS), "tracks": (read_out.tracks, len(self.tracks))}
+        for what, (indices, count) in counts.items():
+            if not indices or min(indices) < 0 or max(indices) >= count:
+                raise ConfigError(
+                    f"A read-out asks for {what} that Enformer does not have.",
+                    where=where,
+                    expected=f"at least one, each 0 to {count - 1}",
+                    got=indices,
+                )
+        if read_out.reduce not in _REDUCE:
+            raise ConfigError(
+                "A read-out combines bins in an unknown way.",
+                where=where,
+                expected=", ".join(_REDUCE),
+                got=repr(read_out.reduce),
+            )
+
+    def _refused(self, what: str, expected: object, got: torch.Tensor) -> InputError:
+        return InputError(what, where=self.name, expected=f"(sequences, {expected})", got=tuple(got.shape))
+
+
+_REDUCE: Final = MappingProxyType({"mean": torch.mean, "sum": torch.sum})
+
+
+def _reduce(y: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+    """Combine the asked bins, (B, P, T) -> (B, T)."""
+    return _REDUCE[read_out.reduce](y, dim=1)
+
+
+@contextmanager
+def _evaluation() -> Iterator[None]:
+    """No gradients, and full float32 on a GPU (no TF32)."""
+    with torch.no_grad(), torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+        yield
+
+
+def _of_tracks(read_out: ReadOut, wanted: tuple[int, ...] | None) -> ReadOut:
+    """Give the read-out with other tracks, under a name that says so."""
+    if wanted is None or wanted == read_out.tracks:
+        return read_out
+    listed = " ".join(map(str, wanted))
+    bins = read_out.description.partition(", ")[2]
+    return replace(
+        read_out,
+        name=f"{read_out.name}, tracks {listed}",
+        tracks=wanted,
+        description=f"tracks {listed}, {bins}",
+    )
+
+
+def _fingerprint(network: EnformerNet, options: list[object]) -> str:
+    """SHA-256 over every weight and option; the file format of the weights does not matter."""
+    digest = hashlib.sha256(json.dumps(["enformer", CODE_VERSION, *options]).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        if not name.endswith("num_batches_tracked"):
+            digest.update(name.encode())
+            digest.update(tensor.to("cpu", torch.float64 if tensor.dtype == torch.float64 else torch.float32).numpy())
+    return digest.hexdigest()

@@ -1,0 +1,154 @@
+"""Enformer from its published checkpoint, or with random weights for checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import torch
+
+from hapsight.errors import ConfigError, WeightsError
+from hapsight.models import checkpoint
+from hapsight.models.catalogue import WEIGHTS
+from hapsight.models.enformer import Enformer, EnformerNet
+from hapsight.models.enformer_geometry import TRACKS, WIDTH, Geometry
+from hapsight.models.targets import find_tracks, read_targets, unnamed_tracks
+from hapsight.models.weights import find, locate, verify
+
+__all__ = ["load", "random_weights", "read_weights"]
+
+DTYPES: Final = MappingProxyType(
+    {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+)
+UNUSED: Final = ("*.num_batches_tracked", "_trunk.*", "_heads.mouse.*")
+"""Of the published checkpoint: counters, the trunk's layers under their second name, the head of the mouse."""
+
+State = dict[str, torch.Tensor]
+
+
+def load(
+    weights: str = "official",
+    *,
+    tracks: int | str | Sequence[int | str] | None = None,
+    gamma: str = "official",
+    width: int = WIDTH,
+    dtype: str = "float32",
+    device: torch.device | str = "cpu",
+) -> Enformer:
+    """Load Enformer.
+
+    Parameters
+    ----------
+    weights
+        ``official``, the path of a torch or .safetensors file of the same layers, or ``random:<seed>``
+        for random weights, with which everything can be tried but the biology.
+    tracks
+        Tracks that the read-outs give instead of the studies' own: indices, or texts that each fit one
+        track's name or description in the published list.
+    gamma
+        Form of the gamma features: ``official``, or ``port`` for the PyPI port's.
+    width
+        Channels; fewer than 1,536 for a narrow model of the same strides and layers, see `Geometry`.
+    dtype
+        ``float32``, ``float64`` or ``bfloat16``.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing, damaged, or of another model or width.
+    ConfigError
+        An unknown name of weights, track or option.
+    """
+    if dtype not in DTYPES:
+        raise ConfigError("Enformer's 'dtype' is unknown.", expected=", ".join(DTYPES), got=repr(dtype))
+    geometry = Geometry(width)
+    label, state = _weights(weights, geometry)
+    network = _blank(geometry)
+    network.load_state_dict(state, assign=True)
+    known = _tracks()
+    model = Enformer(
+        f"enformer/{label}",
+        network.to(DTYPES[dtype]),
+        geometry=geometry,
+        tracks=known,
+        wanted=None if tracks is None else find_tracks(known, tracks),
+        gamma=gamma,
+    )
+    return model.to(torch.device(device))
+
+
+def read_weights(path: Path, geometry: Geometry | None = None) -> State:
+    """State dict of `EnformerNet` from the published ``pytorch_model.bin``, or safetensors of its layers.
+
+    Raises
+    ------
+    WeightsError
+        Not such a file, or a layer that is missing, foreign or of another shape.
+    """
+    read = checkpoint.read_safetensors if path.suffix == ".safetensors" else checkpoint.read_torch
+    arrays = read(path, _shapes(geometry or Geometry()), UNUSED)
+    return _with_counters({name: torch.from_numpy(array) for name, array in arrays.items()})
+
+
+def random_weights(geometry: Geometry, seed: int) -> State:
+    """State dict of float32 numbers from a seed: matrices keep a signal's size, no statistic is 0 or 1."""
+    rng = np.random.default_rng(seed)
+    state = {}
+    for name, shape in _shapes(geometry).items():
+        if name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight")):
+            array = rng.uniform(0.5, 1.5, shape).astype(np.float32)
+        else:
+            fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 100
+            array = rng.standard_normal(shape, dtype=np.float32) / np.float32(fan_in**0.5)
+        state[name] = torch.from_numpy(array)
+    return _with_counters(state)
+
+
+def _weights(weights: str, geometry: Geometry) -> tuple[str, State]:
+    """Name for the numbers, and state dict."""
+    narrow = "" if geometry.width == WIDTH else f"-width{geometry.width}"
+    kind, _, seed = weights.partition(":")
+    if kind == "random" and seed.isdecimal():
+        return f"random-{seed}{narrow}", random_weights(geometry, int(seed))
+    if weights == "official":
+        file = WEIGHTS["enformer"][0]
+        path = locate(file)
+        if file.sha256 is not None:
+            verify(path, file.sha256)
+        return "official", read_weights(path, geometry)
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise ConfigError(
+            f"Enformer has no weights {weights!r}.",
+            expected="official, random:<seed>, or the path of a torch or .safetensors file",
+        )
+    return f"{path.stem}{narrow}", read_weights(path, geometry)
+
+
+def _tracks() -> tuple[Track, ...]:
+    """The published list of tracks where it is in the weights folder, else tracks by number."""
+    path = find(TARGETS)
+    if path is None:
+        return unnamed_tracks(TRACKS)
+    verify(path, TARGETS.sha256)
+    return read_targets(path)
+
+
+def _blank(geometry: Geometry) -> EnformerNet:
+    """The network without numbers."""
+    with torch.device("meta"):
+        return EnformerNet(geometry)
+
+
+def _shapes(geometry: Geometry) -> dict[str, tuple[int, ...]]:
+    state = _blank(geometry).state_dict()
+    return {name: tuple(t.shape) for name, t in state.items() if not name.endswith("num_batches_tracked")}
+
+
+def _with_counters(state: State) -> State:
+    """Add the counters of batches that batch normalisation keeps and prediction does not use."""
+    means = [name for name in state if name.endswith("running_mean")]
+    return state | {name.replace("running_mean", "num_batches_tracked"): torch.tensor(0) for name in means}
