@@ -72,6 +72,7 @@ class PredictConfig(_Section):
     device: str = Field("auto", description="auto, cpu, cuda or mps")
     batch_size: Annotated[int, Field(ge=1)] = Field(64, description="sequences in a batch")
     genes_per_unit: Annotated[int, Field(ge=1)] = Field(16, description="genes that are saved together")
+    budget_gb: Annotated[float, Field(gt=0)] = Field(2.0, description="memory for embeddings, and for a batch")
 
 
 class BaselineConfig(_Section):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
 def soft(value: float, threshold: float) -> float:
-    return float(np.sign(value) * max(abs(value) - threshold, 0.0))
+    return math.copysign(max(abs(value) - threshold, 0.0), value)
 
 
 def elastic_net(
@@ -19,14 +21,14 @@ def elastic_net(
     size = dosage.std(axis=1)
     x = (dosage - dosage.mean(axis=1, keepdims=True)) / np.where(size > 0, size, 1.0)[:, None]
     lam = penalty / deviation
+    target, products = x @ y / n, x @ x.T / n
     b = np.zeros(len(dosage))
     for _ in range(100_000):
         before = b.copy()
-        for j in range(len(dosage)):
-            if size[j] > 0:
-                partial = y - b @ x + b[j] * x[j]
-                b[j] = soft(x[j] @ partial / n, lam * alpha) / (1.0 + lam * (1.0 - alpha))
-        if np.abs(b - before).max() < 1e-10:
+        for j in np.flatnonzero(size):
+            partial = target[j] - products[j] @ b + b[j]
+            b[j] = soft(partial, lam * alpha) / (1.0 + lam * (1.0 - alpha))
+        if np.abs(b - before).max() < 1e-9:
             break
     weights = np.divide(b * deviation, size, out=np.zeros_like(b), where=size > 0)
     return weights, float(outcome.mean() - weights @ dosage.mean(axis=1))

@@ -32,7 +32,7 @@ def test_groups_equal_the_slow_twin(seed: int, n_variants: int, n: int) -> None:
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 1000), copies=st.integers(1, 4))
 def test_copied_and_complemented_variants_share_the_weight(seed: int, copies: int) -> None:
-    dosage, outcome, fold = simulated_gene(12, 60, seed)
+    dosage, outcome, fold = simulated_gene(30, 25, seed)
     dosage = np.vstack([dosage, *[dosage[:3], 2 - dosage[3:5]] * copies]).astype(float)
     options = ElasticNetOptions(alpha=0.4, min_maf=0.0, thresh=1e-16, n_lambdas=12)
     fit = fit_cross_validated(dosage, outcome, fold, options)

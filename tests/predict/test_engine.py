@@ -4,7 +4,7 @@ import torch
 
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
-from hapsight.predict.engine import predict_genes
+from hapsight.predict.engine import Sequences, predict_genes
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, write_planted
 from tests.sequence.naive import naive_window
 
@@ -19,11 +19,8 @@ def predict(planted, batch_size: int):
     reference = Reference(planted.folder / "genome.fa.gz")
     model = ToyModel()
     found = predict_genes(
-        model,
-        model.read_out(),
+        Sequences(model, model.read_out(), lambda interval: genotypes.read(interval)[0], reference.fetch),
         planted.genes,
-        lambda interval: genotypes.read(interval)[0],
-        reference.fetch,
         batch_size=batch_size,
         device=torch.device("cpu"),
     )
@@ -74,6 +71,6 @@ def test_a_gene_without_variants_has_one_distinct_sequence(planted):
 
 def test_no_genes(planted):
     genotypes = GenotypeFile(planted.folder / "genotypes.vcf.gz")
-    model = ToyModel()
-    args = (lambda interval: genotypes.read(interval)[0], Reference(planted.folder / "genome.fa.gz").fetch)
-    assert predict_genes(model, model.read_out(), [], *args, batch_size=4, device=torch.device("cpu")) == []
+    fetch, model = Reference(planted.folder / "genome.fa.gz").fetch, ToyModel()
+    sequences = Sequences(model, model.read_out(), lambda interval: genotypes.read(interval)[0], fetch)
+    assert predict_genes(sequences, [], batch_size=4, device=torch.device("cpu")) == []

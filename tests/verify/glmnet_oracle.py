@@ -1,4 +1,4 @@
-"""Ask R glmnet; and write its golden answers: ``python -m tests.verify.glmnet_oracle <folder of real data>``."""
+"""Ask R glmnet; ``python -m tests.verify.glmnet_oracle <folder of real data>`` writes its golden answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEPT = slice(0, None, 9)
 
 @dataclass(frozen=True)
 class Answer:
-    """What glmnet says of one outer fold; ``error`` and ``predicted[0]`` at common lambdas, then its default."""
+    """What glmnet says of one outer fold; `error` and ``predicted[0]`` are at common lambdas."""
 
     lambdas: np.ndarray
     coefficients: np.ndarray  # (L, 1 + V)
@@ -91,7 +91,7 @@ def write_golden(name: str, dosage: np.ndarray, outcome: np.ndarray, fold: np.nd
 
 
 def main(data: Path) -> None:
-    """Make both golden files; the real one from every second person and the 250 variants nearest to a gene's TSS."""
+    """Make both golden files; the real one: every second person, the 250 variants nearest to a TSS."""
     write_golden("simulated", *simulated_gene(n_variants=150, n=90, seed=1))
     gene = list(real_genes(data, 5))[2]
     near = np.sort(np.argsort(gene.distance)[:250])

@@ -51,7 +51,9 @@ def distance_features(length: int, count: int, gamma: str = "official") -> Float
     """
     if count < 6 or count % 6:
         raise ConfigError(
-            "Relative positions need a number of features that 6 divides.", expected="6, 12, 18, ...", got=count
+            "Relative positions need a number of features that 6 divides.",
+            expected="6, 12, 18, ...",
+            got=count,
         )
     distance = np.abs(np.arange(1 - length, length, dtype=np.float64))[:, None]  # (2 * length - 1, 1)
     kinds = [
@@ -75,7 +77,9 @@ def _central_mask(distance: Floats, count: int) -> Floats:
 
 def _gamma(distance: Floats, count: int, length: int, form: str) -> Floats:
     if form not in GAMMA_FORMS:
-        raise ConfigError("The 'gamma' features are unknown.", expected=" or ".join(GAMMA_FORMS), got=repr(form))
+        raise ConfigError(
+            "The 'gamma' features are unknown.", expected=" or ".join(GAMMA_FORMS), got=repr(form)
+        )
     deviation = length / (2 * count)
     mean = np.linspace(length / count, length, count)
     shape, rate = (mean / deviation) ** 2, mean / deviation**2
@@ -128,7 +132,9 @@ class RelativeAttention(nn.Module):
         k = self._split(self.to_k(x)).transpose(2, 3)  # (B, H, K, N)
         v = self._split(self.to_v(x))  # (B, H, N, V)
         to_content, to_distance = q + self.rel_content_bias, q + self.rel_pos_bias
-        r = self._split(self.to_rel_k(distances[length - last : 2 * length - 1 - first])[None])  # (1, H, N+Q-1, K)
+        r = self._split(
+            self.to_rel_k(distances[length - last : 2 * length - 1 - first])[None]
+        )  # (1, H, N+Q-1, K)
         r = r.transpose(2, 3)
         attended = []
         for start in range(0, last - first, QUERY_BLOCK):
@@ -142,7 +148,7 @@ class RelativeAttention(nn.Module):
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """Heads apart: (B, N, H * K) -> (B, H, N, K)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 def _skew(by_distance: torch.Tensor, length: int) -> torch.Tensor:
@@ -160,5 +166,4 @@ def _skew(by_distance: torch.Tensor, length: int) -> torch.Tensor:
 
 def _add_product(bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """``bias + a @ b`` in one pass, over the two leading axes."""
-    flat = torch.baddbmm(bias.flatten(0, 1), a.flatten(0, 1), b.flatten(0, 1))
-    return flat.unflatten(0, bias.shape[:2])
+    return torch.baddbmm(bias.flatten(0, 1), a.flatten(0, 1), b.flatten(0, 1)).reshape(bias.shape)

@@ -9,52 +9,50 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
-from functools import partial
+from dataclasses import astuple, replace
 from types import MappingProxyType
 from typing import Final, Self
 
 import torch
-from torch import nn
-from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError, InputError
+from hapsight.models import basenji2_files
+from hapsight.models.basenji2_net import (
+    ACTIVATIONS,
+    DILATIONS,
+    STEM_KERNEL,
+    TOWER_KERNEL,
+    TRACKS,
+    WIDTH,
+    Basenji2Net,
+    Channels,
+)
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
+from hapsight.models.targets import find_tracks, human_tracks
 
-__all__ = ["ACTIVATIONS", "BINS", "READ_OUTS", "TRACKS", "Basenji2", "Basenji2Net", "Channels"]
+__all__ = ["BINS", "READ_OUTS", "Basenji2", "load"]
 
 LENGTH: Final = 131_072
 STRIDE: Final = 128
 POSITIONS: Final = LENGTH // STRIDE
 CROP: Final = 64
 BINS: Final = POSITIONS - 2 * CROP
-TRACKS: Final = 5_313
 TSS_INDEX: Final = 65_536
-"""The first base of output bin 448, where Huang et al. 2023 place the TSS."""
+"""The first base of output bin 448, where Huang et al. 2023 place the TSS: (64 + 448) positions of 128."""
 
-STEM_KERNEL: Final = 15
-TOWER_KERNEL: Final = 5
-DILATIONS: Final = (1, 2, 3, 4, 6, 9, 14, 21, 32, 48, 72)
+REACH: Final = STEM_KERNEL // 2 + TOWER_KERNEL // 2 * (STRIDE - 2)
+"""Bases that a position of the embedding sees beyond its own 128: 7 + 2 (2 + 4 + ... + 64) = 259."""
+
 HALO: Final = 384
-"""Whole positions that cover the tower's reach of 259 bases to either side."""
+"""Whole positions that cover this reach."""
+
+DTYPES: Final = MappingProxyType({"float32": torch.float32, "float64": torch.float64})
 
 CODE_VERSION: Final = 1
-"""Part of the fingerprint; to be raised when a change of this file changes numbers."""
-
-Activation = Callable[[torch.Tensor], torch.Tensor]
-
-
-def _sigmoid_gelu(x: torch.Tensor) -> torch.Tensor:
-    return x * torch.sigmoid(1.702 * x)
-
-
-ACTIVATIONS: Final = MappingProxyType(
-    {"sigmoid": _sigmoid_gelu, "erf": F.gelu, "tanh": partial(F.gelu, approximate="tanh")}
-)
-"""Forms of GELU: ``sigmoid`` is x sigmoid(1.702 x), with which the published weights were trained."""
+"""Part of the fingerprint; to be raised when a change of this or the network's file changes numbers."""
 
 _CENTRE: Final = ReadOut(
     "huang2023", (5110,), tuple(range(443, 453)), description="CAGE GM12878, mean of bins 443-452"
@@ -75,114 +73,6 @@ READ_OUTS: Final = MappingProxyType(
     }
 )
 """Read-outs of the two studies; models.md, 'Read-outs used in the papers'."""
-
-
-@dataclass(frozen=True, slots=True)
-class Channels:
-    """Channels after the first convolution, after the tower's six, inside dilated layers, before the head."""
-
-    stem: int
-    tower: tuple[int, ...]
-    dilated: int
-    last: int
-
-    @classmethod
-    def of_width(cls, width: float = 1.0) -> Channels:
-        """Channels of the published model, all multiplied by `width`.
-
-        Raises
-        ------
-        ConfigError
-            `width` not above 0 and up to 1.
-        """
-        if not 0 < width <= 1:
-            raise ConfigError("Basenji2's 'width' must be above 0 and at most 1.", got=width)
-        tower = tuple(max(1, round(339 * width * 1.1776**block)) for block in range(6))
-        stem, dilated, last = (max(1, round(count * width)) for count in (288, 384, 1536))
-        return cls(stem, tower, dilated, last)
-
-
-class ConvBlock(nn.Module):
-    """Activation, convolution without bias, batch normalisation with Keras' epsilon."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int,
-        activation: Activation,
-        *,
-        padding: int = 0,
-        dilation: int = 1,
-    ) -> None:
-        super().__init__()
-        self.activation = activation
-        self.conv = nn.Conv1d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False)
-        self.norm = nn.BatchNorm1d(outputs, eps=1e-3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, inputs, P) -> (B, outputs, P), P shorter by the kernel's reach that padding does not cover."""
-        return self.norm(self.conv(self.activation(x)))  # type: ignore[no-any-return]
-
-
-class DilatedResidual(nn.Module):
-    """Two convolution blocks, the first one dilated with kernel 3, added to their input."""
-
-    def __init__(self, outer: int, inner: int, dilation: int, activation: Activation) -> None:
-        super().__init__()
-        self.dilation = dilation
-        self.wide = ConvBlock(outer, inner, 3, activation, dilation=dilation)
-        self.back = ConvBlock(inner, outer, 1, activation)
-
-    def forward(self, x: torch.Tensor, left: int, right: int) -> torch.Tensor:
-        """Positions whose neighbours at `dilation` are known: in `x`, or zeros beyond the window's end.
-
-        Parameters
-        ----------
-        x
-            (B, C, P).
-        left, right
-            Zeros to put beside it, 0 to `dilation`; `dilation` on both sides gives all P positions.
-
-        Returns
-        -------
-        (B, C, P + left + right - 2 dilation).
-        """
-        change: torch.Tensor = self.back(self.wide(F.pad(x, (left, right))))  # every activation of 0 is 0
-        return x[..., self.dilation - left : x.shape[-1] - self.dilation + right] + change
-
-
-class Basenji2Net(nn.Module):
-    """The network, in evaluation: no dropout."""
-
-    def __init__(
-        self, channels: Channels, tracks: int = TRACKS, activation: Activation = _sigmoid_gelu
-    ) -> None:
-        super().__init__()
-        pairs = zip((channels.stem, *channels.tower), channels.tower, strict=False)
-        outer = channels.tower[-1]
-        self.activation = activation
-        self.stem = ConvBlock(4, channels.stem, STEM_KERNEL, activation, padding=STEM_KERNEL // 2)
-        self.tower = nn.ModuleList(
-            ConvBlock(a, b, TOWER_KERNEL, activation, padding=TOWER_KERNEL // 2) for a, b in pairs
-        )
-        self.dilated = nn.ModuleList(
-            DilatedResidual(outer, channels.dilated, dilation, activation) for dilation in DILATIONS
-        )
-        self.last = ConvBlock(outer, channels.last, 1, activation)
-        self.head = nn.Linear(channels.last, tracks)
-
-    def embed(self, x: torch.Tensor) -> torch.Tensor:
-        """Run convolutions and poolings, one-hot (B, 4, S) -> (B, C, S / 128)."""
-        for block in (self.stem, *self.tower):
-            x = F.max_pool1d(block(x), 2)
-        return x
-
-    def outputs(self, x: torch.Tensor, tracks: Sequence[int]) -> torch.Tensor:
-        """Run the last block and these rows of the head, (B, C, P) -> (B, P, T)."""
-        x = self.activation(self.last(x)).transpose(1, 2)  # (B, P, 1536)
-        rows = torch.as_tensor(tracks, device=x.device)
-        return F.softplus(F.linear(x, self.head.weight[rows], self.head.bias[rows]))
 
 
 class Basenji2(SharedModel):
@@ -251,8 +141,7 @@ class Basenji2(SharedModel):
         the bases within 28,035 of the window's centre: 37,501 to 93,571.
         """
         first, last = self.span(read_out)
-        reach = STEM_KERNEL // 2 + TOWER_KERNEL // 2 * (STRIDE - 2)
-        start, end = first * STRIDE - reach, last * STRIDE + reach
+        start, end = first * STRIDE - REACH, last * STRIDE + REACH
         if read_out.reverse_complement:
             start, end = min(start, LENGTH - end), max(end, LENGTH - start)
         return max(0, start + min(read_out.shifts)), min(LENGTH, end + max(read_out.shifts))
@@ -382,6 +271,58 @@ class Basenji2(SharedModel):
                 expected=", ".join(_REDUCE),
                 got=repr(read_out.reduce),
             )
+
+
+def load(
+    weights: str = "human",
+    *,
+    tracks: int | str | Iterable[int | str] | None = None,
+    activation: str = "sigmoid",
+    width: int = WIDTH,
+    dtype: str = "float32",
+    device: torch.device | str = "cpu",
+) -> Basenji2:
+    """Load Basenji2.
+
+    Parameters
+    ----------
+    weights
+        ``human`` (the official Keras h5), ``zenodo`` (the same as a torch file), the path of a file of
+        either layout or of `basenji2_files.save_safetensors`, or ``random:<seed>`` for tests.
+    tracks
+        Tracks, by index or by text (see `find_tracks`), that replace those of the published read-outs.
+    activation
+        ``sigmoid``, with which the official weights were trained; ``erf`` or ``tanh``, as some ports have it.
+    width
+        Channels of the embedding; less than 768 is a narrow network of the same geometry.
+    dtype
+        ``float32`` or ``float64``.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing, damaged, or of another model.
+    ConfigError
+        An unknown name of weights, track, activation or dtype, or a width out of range.
+    """
+    _check_choice("activation", activation, ACTIVATIONS)
+    _check_choice("dtype", dtype, DTYPES)
+    channels = Channels.of_width(width)
+    name, state = basenji2_files.state_of(weights, channels)
+    listed = human_tracks(TRACKS)
+    wanted = None if tracks is None else find_tracks(listed, tracks)
+    with torch.device("meta"):
+        network = Basenji2Net(channels, activation=ACTIVATIONS[activation])
+    network.load_state_dict(state, assign=True)
+    network = network.to(dtype=DTYPES[dtype]).requires_grad_(False)
+    name = f"basenji2/{name}" + ("" if width == WIDTH else f"-width{width}")
+    model = Basenji2(name, network, channels=channels, tracks=listed, wanted=wanted, activation=activation)
+    return model.to(torch.device(device))
+
+
+def _check_choice(option: str, value: str, choices: Iterable[str]) -> None:
+    if value not in choices:
+        raise ConfigError(f"Basenji2's '{option}' is unknown.", expected=", ".join(choices), got=repr(value))
 
 
 _REDUCE: Final = {"mean": torch.mean, "sum": torch.sum}

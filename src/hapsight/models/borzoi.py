@@ -2,8 +2,8 @@
 
 The convolutions, half of the work, are local and shared between people; a transformer over all of the
 window and the U-Net's way back follow, the latter only for the bins that are read. Flashzoi (Hingerl
-et al. 2025) is the same with rotary positions. The network is in `borzoi_blocks`, names of tracks
-and their squashing in `borzoi_tracks`, the arithmetic in `borzoi_flop`.
+et al. 2025) is the same with rotary positions. The network is in `borzoi_blocks`, its weights in
+`borzoi_files`, names of tracks and their squashing in `borzoi_tracks`, the arithmetic in `borzoi_flop`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,20 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Final, Self
 
-import numpy as np
 import torch
 
-from hapsight.errors import ConfigError, InputError, WeightsError
-from hapsight.models import checkpoint
-from hapsight.models.borzoi_blocks import QUERY_BLOCK, STRIDE, BorzoiNet, BorzoiSizes
+from hapsight.errors import ConfigError, InputError
+from hapsight.models.borzoi_blocks import QUERY_BLOCK, STRIDE, BorzoiNet
 from hapsight.models.borzoi_flop import attend_flop, decode_flop, embed_flop, head_flop
-from hapsight.models.borzoi_tracks import Target, published_targets, read_targets
+from hapsight.models.borzoi_tracks import TARGETS, Squash, Target
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel
 from hapsight.models.targets import find_tracks
+from hapsight.models.weights import cache_folder
 
-__all__ = ["BINS", "Borzoi", "load", "load_flashzoi", "random_state", "read_weights", "save_safetensors"]
+__all__ = ["BINS", "REDUCE", "Borzoi"]
 
 LENGTH: Final = 524_288
 POSITIONS: Final = LENGTH // STRIDE
@@ -47,11 +45,7 @@ CENTRE: Final = tuple(range(BINS // 2 - 20, BINS // 2 + 20))
 """The 40 bins (1,280 bases) around the TSS, which is the first base of bin 3,072."""
 
 REDUCE: Final = ("mean", "sum", "sum_strands", "sum_unsquashed")
-"""How bins are combined; `sum_strands` adds the track's other strand, `sum_unsquashed` undoes the squashing first."""
-
-DTYPES: Final = {"float32": torch.float32, "float64": torch.float64}
-UNUSED: Final = ("mouse_head.*", "*.num_batches_tracked")
-"""Tensors of the published checkpoints that have no part in a human prediction."""
+"""How bins are combined; `sum_strands` adds the other strand, `sum_unsquashed` undoes the squashing."""
 
 CODE_VERSION: Final = 1
 """Part of the fingerprint; to be raised when a change of these files changes numbers."""
@@ -125,7 +119,7 @@ class Borzoi(SharedModel):
         if name == "rna_gm12878" and name not in self.read_outs:
             raise ConfigError(
                 f"The read-out {name!r} of {self.name} needs the bins of the gene's exons.",
-                expected=f"the option 'bins', each 0 to {BINS - 1}; the TSS is at the start of bin {BINS // 2}",
+                expected=f"the option 'bins', each 0 to {BINS - 1}; the TSS begins bin {BINS // 2}",
                 got="no 'bins'",
             )
         return super().read_out(name)
@@ -168,12 +162,11 @@ class Borzoi(SharedModel):
             embedding = net.embed(one_hot(codes).to(self.dtype))  # (B, 4096, 8192)
             decoded = net.decode(net.attend(embedding, 0, POSITIONS), embedding)  # (B, 1536, 16384)
             predicted = decoded[..., FIRST_BIN : FIRST_BIN + BINS]  # (B, 1536, 6144)
-            return self._combine(
-                lambda tracks: net.head(predicted, tracks)[..., list(read_out.bins)], read_out
-            )
+            outputs = net.head(predicted, self._computed_tracks(read_out))  # (B, T, 6144)
+            return self._combine(outputs[..., list(read_out.bins)], read_out)
 
     def embed(self, codes: torch.Tensor) -> torch.Tensor:
-        """Embedding of (B, S) codes that start on the window's grid, (B, S / 128, 8192); see `SharedModel.embed`.
+        """Embedding of (B, S) codes that start on the window's grid, (B, S / 128, 8192).
 
         Raises
         ------
@@ -213,4 +206,129 @@ class Borzoi(SharedModel):
         with _evaluation():
             decoded = net.decode(net.attend(embedding, first, last), embedding[:, first:last])
             chosen = decoded[..., asked]  # (B, 1536, K)
-            return self._combine(lambda tracks: net.head(chosen, tracks), read_out)
+            return self._combine(net.head(chosen, self._computed_tracks(read_out)), read_out)
+
+    def embed_flop(self, bases: int) -> float:
+        """Floating-point operations of `embed` for so many bases, the halo counted as the caller does."""
+        return embed_flop(self.network.sizes, bases)
+
+    def read_flop(self, read_out: ReadOut) -> float:
+        """Floating-point operations of `read` for one sequence."""
+        self._check(read_out)
+        sizes, (first, last) = self.network.sizes, _decoded(read_out)
+        attend = attend_flop(sizes, POSITIONS, last - first, QUERY_BLOCK)
+        head = head_flop(sizes, len(read_out.bins), len(self._computed_tracks(read_out)))
+        return attend + decode_flop(sizes, last - first) + head
+
+    def plain_flop(self) -> float:
+        """Floating-point operations of the published model's whole forward pass, every bin and track."""
+        sizes = self.network.sizes
+        transformer = attend_flop(sizes, POSITIONS, POSITIONS, POSITIONS)
+        behind = decode_flop(sizes, POSITIONS) + head_flop(sizes, BINS, sizes.tracks)
+        return embed_flop(sizes, LENGTH) + transformer + behind
+
+    def _computed_tracks(self, read_out: ReadOut) -> tuple[int, ...]:
+        """Rows of the head that a read-out needs: its tracks, then (`sum_strands`) their other strands."""
+        if read_out.reduce != "sum_strands":
+            return read_out.tracks
+        return (*read_out.tracks, *(self._pair(track, read_out) for track in read_out.tracks))
+
+    def _combine(self, x: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        """Bins of the computed tracks, (B, T or 2T, K), to (B, T)."""
+        if read_out.reduce == "mean":
+            return x.mean(dim=2)
+        if read_out.reduce == "sum_strands":
+            own, other = x.sum(dim=2).chunk(2, dim=1)
+            stranded = [self._pair(track, read_out) != track for track in read_out.tracks]
+            return own + other * torch.tensor(stranded, device=x.device)
+        if read_out.reduce == "sum_unsquashed":
+            squashes = [self._squash(track, read_out) for track in read_out.tracks]
+            bins = [squash.undo(bins) for squash, bins in zip(squashes, x.unbind(1), strict=True)]
+            return torch.stack(bins, dim=1).sum(dim=2)
+        return x.sum(dim=2)
+
+    def _pair(self, track: int, read_out: ReadOut) -> int:
+        pair = self.targets[track].pair
+        if pair is None:
+            raise self._unknown("other strand", track, read_out)
+        return pair
+
+    def _squash(self, track: int, read_out: ReadOut) -> Squash:
+        squash = self.targets[track].squash
+        if squash is None:
+            raise self._unknown("squashing (scale, clip, square root)", track, read_out)
+        return squash
+
+    def _unknown(self, what: str, track: int, read_out: ReadOut) -> ConfigError:
+        return ConfigError(
+            f"The {what} of track {track} is unknown: Borzoi's list of tracks is not in the weights folder.",
+            where=f"{self.name}, read-out {read_out.name}",
+            expected=cache_folder() / TARGETS.filename,
+            fix=f"download {TARGETS.url} to there, or give the option 'targets'",
+        )
+
+    def _check(self, read_out: ReadOut) -> None:
+        counts = {"bins": (read_out.bins, BINS), "tracks": (read_out.tracks, len(self.tracks))}
+        for what, (indices, count) in counts.items():
+            if not indices or min(indices) < 0 or max(indices) >= count:
+                raise ConfigError(
+                    f"A read-out asks for {what} that Borzoi does not have.",
+                    where=f"{self.name}, read-out {read_out.name}",
+                    expected=f"at least one, each 0 to {count - 1}",
+                    got=indices,
+                )
+        if read_out.reduce not in REDUCE:
+            raise ConfigError(
+                "A read-out combines bins in an unknown way.",
+                where=f"{self.name}, read-out {read_out.name}",
+                expected=", ".join(REDUCE),
+                got=repr(read_out.reduce),
+            )
+
+
+def _read_outs(tracks: tuple[int, ...] | None, bins: Sequence[int] | None, reduce: str) -> Iterator[ReadOut]:
+    """The read-outs that a model with these options has."""
+    around = f"bins {CENTRE[0]}-{CENTRE[-1]}, 1,280 bases around the TSS"
+    yield ReadOut(
+        "cage_gm12878",
+        (870,),
+        CENTRE,
+        "sum_strands",
+        description=f"CAGE GM12878, both strands, sum of {around}",
+    )
+    if bins is not None:
+        yield ReadOut(
+            "rna_gm12878",
+            tuple(range(6112, 6118)),
+            tuple(bins),
+            "sum_unsquashed",
+            description=f"RNA GM12878, three experiments by strand, coverage summed over {len(bins)} bins",
+        )
+    if tracks is not None:
+        chosen = CENTRE if bins is None else tuple(bins)
+        yield ReadOut("tracks", tracks, chosen, reduce, description=f"{reduce} of {len(chosen)} bins")
+
+
+def _decoded(read_out: ReadOut) -> tuple[int, int]:
+    """Positions of the transformer ``[first, last)`` that the way back to these bins starts from."""
+    first = FIRST_BIN + min(read_out.bins) - EDGE
+    last = FIRST_BIN + max(read_out.bins) + 1 + EDGE
+    return first // BINS_PER_POSITION, -(-last // BINS_PER_POSITION)
+
+
+@contextmanager
+def _evaluation() -> Iterator[None]:
+    """No gradients, and full float32 on a GPU (no TF32)."""
+    with torch.no_grad(), torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+        yield
+
+
+def _fingerprint(network: BorzoiNet, targets: Sequence[Target]) -> str:
+    """SHA-256 over sizes, squashing and every weight; the file format of the weights does not matter."""
+    known = [[target.pair, target.squash and asdict(target.squash)] for target in targets]
+    facts = ["borzoi", CODE_VERSION, asdict(network.sizes), known]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype}".encode())
+        digest.update(tensor.cpu().contiguous().numpy())
+    return digest.hexdigest()

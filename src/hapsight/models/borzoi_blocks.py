@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Self
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
+
+from hapsight.errors import ConfigError
 
 __all__ = ["BorzoiNet", "BorzoiSizes", "RelativeAttention", "RotaryAttention", "relative_features"]
 
@@ -22,6 +25,9 @@ STRIDE: Final = 128
 
 SKIPS_64, SKIPS_32 = 2, 4
 """Positions of the U-Net's two skip connections in one position of the transformer."""
+
+WIDTH: Final = 1536
+"""Channels of the transformer as published."""
 
 EPSILON: Final = 1e-3
 """Of every normalisation."""
@@ -66,28 +72,26 @@ class BorzoiSizes:
     tracks: int = 7611
 
     @classmethod
-    def published(cls, *, rotary: bool = False) -> Self:
-        """Sizes of Borzoi, or (`rotary`) of Flashzoi."""
-        return cls(key=192, rotary=128) if rotary else cls()
+    def of_width(cls, width: int = WIDTH, *, rotary: bool = False) -> Self:
+        """Sizes of Borzoi, or (`rotary`) of Flashzoi, all channels and heads in proportion to `width`.
 
-    @classmethod
-    def narrow(cls, width: float, *, rotary: bool = False) -> Self:
-        """The same geometry with about `width` times as many channels and heads (0 < width <= 1)."""
-        full = cls.published(rotary=rotary)
-        if width == 1:
+        Raises
+        ------
+        ConfigError
+            `width`, the transformer's channels, not even or not 16 to 1,536.
+        """
+        if not 16 <= width <= WIDTH or width % 4:
+            raise ConfigError(
+                "Borzoi's 'width' is out of range.", expected=f"a multiple of 4, 16 to {WIDTH}", got=width
+            )
+        full = cls(key=192, rotary=128) if rotary else cls()
+        if width == WIDTH:
             return full
-        heads = max(2 if rotary else 1, round(full.heads * width))
-        value = max(2, round(full.dim * width / heads))
-        return cls(
-            stem=max(1, round(full.stem * width)),
-            tower=tuple(max(1, round(channels * width)) for channels in full.tower),
-            dim=heads * value,
-            heads=heads,
-            key=value if rotary else max(1, round(full.heads * full.key * width / heads)),
-            value=value,
-            rotary=2 * max(1, value // 3) if rotary else 0,
-            final=max(1, round(full.final * width)),
-        )
+        stem, *tower, final = (c * width // WIDTH for c in (full.stem, *full.tower, full.final))
+        if rotary:
+            half = width // 2
+            return cls(stem, tuple(tower), width, 2, half, half, 2 * (half // 3), final=final)
+        return cls(stem, tuple(tower), width, 1, width // 3, width, final=final)
 
     @property
     def embedding(self) -> int:
@@ -131,8 +135,10 @@ class BorzoiNet(nn.Module):
 
         Only the last layer can be spared: each one before needs all positions.
         """
-        pairs = embedding[..., : SKIPS_64 * self.sizes.dim].unflatten(2, (SKIPS_64, self.sizes.dim))
-        x = pairs.amax(dim=2)  # (B, N, dim), the max pooling from stride 64 to 128
+        dim = self.sizes.dim
+        x = torch.maximum(
+            embedding[..., :dim], embedding[..., dim : 2 * dim]
+        )  # (B, N, dim), pooled to stride 128
         *before, final = self.transformer
         for layer in before:
             x = layer(x, 0, x.shape[1])  # (B, N, dim)
@@ -191,25 +197,42 @@ class SeparableBlock(nn.Module):
 
 
 class TransformerLayer(nn.ModuleList):
-    """Attention and a perceptron, each added to its input."""
+    """Attention, then a perceptron."""
 
     def __init__(self, sizes: BorzoiSizes) -> None:
-        attention = RotaryAttention(sizes) if sizes.rotary else RelativeAttention(sizes)
-        perceptron = nn.Sequential(
-            nn.LayerNorm(sizes.dim, eps=EPSILON),
-            nn.Linear(sizes.dim, 2 * sizes.dim),
-            nn.Identity(),
-            nn.ReLU(),
-            nn.Linear(2 * sizes.dim, sizes.dim),
-        )
-        normed_attention = nn.ModuleList([nn.LayerNorm(sizes.dim, eps=EPSILON), attention])
-        super().__init__([nn.ModuleDict({"fn": normed_attention}), nn.ModuleDict({"fn": perceptron})])
+        super().__init__([AttentionStep(sizes), PerceptronStep(sizes.dim)])
 
     def forward(self, x: torch.Tensor, first: int, last: int) -> torch.Tensor:
         """(B, N, dim) to the positions [first, last) of the result, (B, P, dim)."""
-        norm, attention = self[0]["fn"]
-        x = x[:, first:last] + attention(norm(x), first, last)
-        return x + self[1]["fn"](x)  # type: ignore[no-any-return]
+        attention, perceptron = self
+        return perceptron(attention(x, first, last))  # type: ignore[no-any-return]
+
+
+class AttentionStep(nn.Module):
+    """Normalised input through attention, added to the input."""
+
+    def __init__(self, sizes: BorzoiSizes) -> None:
+        super().__init__()
+        attention = RotaryAttention(sizes) if sizes.rotary else RelativeAttention(sizes)
+        self.fn = nn.ModuleList([nn.LayerNorm(sizes.dim, eps=EPSILON), attention])
+
+    def forward(self, x: torch.Tensor, first: int, last: int) -> torch.Tensor:
+        """(B, N, dim) to (B, P, dim), the positions [first, last)."""
+        norm, attention = self.fn
+        return x[:, first:last] + attention(norm(x), first, last)  # type: ignore[no-any-return]
+
+
+class PerceptronStep(nn.Module):
+    """Normalised input through two dense layers, added to the input."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        up, down = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
+        self.fn = nn.Sequential(nn.LayerNorm(dim, eps=EPSILON), up, nn.Identity(), nn.ReLU(), down)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, P, dim) to (B, P, dim)."""
+        return x + self.fn(x)  # type: ignore[no-any-return]
 
 
 class RelativeAttention(nn.Module):
@@ -248,26 +271,26 @@ class RelativeAttention(nn.Module):
 class RotaryAttention(nn.Module):
     """Flashzoi's attention: rotary positions on part of every key, two query heads to a key and value head.
 
-    The published model runs this in flash-attn, in bfloat16; here torch computes the same in the weights' precision.
+    The published model runs this in flash-attn, in bfloat16; here torch computes it in the weights' format.
     """
 
     def __init__(self, sizes: BorzoiSizes) -> None:
         super().__init__()
         self.sizes = sizes
         self.queries, self.keys = sizes.heads * sizes.key, sizes.heads // 2 * sizes.key
-        joint = nn.Linear(sizes.dim, self.queries + 2 * self.keys)
-        self.mha = nn.ModuleDict({"Wqkv": joint, "out_proj": nn.Linear(self.queries, sizes.dim)})
+        self.mha = RotaryProjections(sizes.dim, self.queries, self.keys)
 
     def forward(self, x: torch.Tensor, first: int, last: int) -> torch.Tensor:
         """(B, N, dim) to (B, P, dim), queries [first, last)."""
-        joint, heads = self.mha["Wqkv"], self.sizes.heads
+        joint, heads = self.mha.Wqkv, self.sizes.heads
         q = F.linear(x[:, first:last], joint.weight[: self.queries], joint.bias[: self.queries])
-        k, v = F.linear(x, joint.weight[self.queries :], joint.bias[self.queries :]).split(self.keys, dim=2)
+        both = F.linear(x, joint.weight[self.queries :], joint.bias[self.queries :])  # (B, N, H / 2 * 2 key)
+        k, v = both[..., : self.keys], both[..., self.keys :]
         q = self._rotated(_split(q, heads), first)  # (B, H, P, key)
         k = self._rotated(_split(k, heads // 2), 0).repeat_interleave(2, dim=1)  # (B, H, N, key)
         v = _split(v, heads // 2).repeat_interleave(2, dim=1)  # (B, H, N, key)
         mixed = F.scaled_dot_product_attention(q, k, v)  # (B, H, P, key)
-        return self.mha["out_proj"](_join(mixed))  # type: ignore[no-any-return]
+        return self.mha.out_proj(_join(mixed))  # type: ignore[no-any-return]
 
     def _rotated(self, x: torch.Tensor, first: int) -> torch.Tensor:
         """Rotate each pair (i, i + rotary / 2) of the first `rotary` numbers by position (Su et al. 2021)."""
@@ -276,15 +299,24 @@ class RotaryAttention(nn.Module):
         position = torch.arange(first, first + x.shape[2], device=x.device, dtype=torch.float64)
         angle = position[:, None] * speed  # (positions, rotary / 2)
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-        one, two, rest = x.split([half, half, x.shape[3] - 2 * half], dim=3)
+        one, two, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
         return torch.cat([one * cos - two * sin, one * sin + two * cos, rest], dim=3)
+
+
+class RotaryProjections(nn.Module):
+    """Queries, then keys, then values in one layer, and the layer behind the attention."""
+
+    def __init__(self, dim: int, queries: int, keys: int) -> None:
+        super().__init__()
+        self.Wqkv = nn.Linear(dim, queries + 2 * keys)
+        self.out_proj = nn.Linear(queries, dim)
 
 
 def relative_features(distances: torch.Tensor) -> torch.Tensor:
     """Features of distances (D,) between positions, as (D, 32) float64.
 
-    Sixteen say whether the distance lies within ``4097 ** (i / 16) - 1``, i = 1..16, without its sign; sixteen
-    more are the same times the sign.
+    Sixteen say whether the distance lies within ``4097 ** (i / 16) - 1``, i = 1..16, whatever its sign;
+    sixteen more are the same times the sign.
     """
     half = FEATURES // 2
     power = torch.arange(1, half + 1, device=distances.device, dtype=torch.float64) / half
@@ -295,7 +327,7 @@ def relative_features(distances: torch.Tensor) -> torch.Tensor:
 def _tower(channels: tuple[int, ...]) -> nn.Sequential:
     """Convolutions of five positions with a pooling between one and the next."""
     layers: list[nn.Module] = []
-    for into, out in zip(channels[:-1], channels[1:], strict=True):
+    for into, out in pairwise(channels):
         layers += [ConvBlock(into, out, 5), nn.MaxPool1d(2)]
     return nn.Sequential(*layers[:-1])
 
@@ -311,7 +343,7 @@ def _gather(x: torch.Tensor, times: int) -> torch.Tensor:
 
 def _split(x: torch.Tensor, heads: int) -> torch.Tensor:
     """(B, N, heads * D) to (B, heads, N, D)."""
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+    return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 def _join(x: torch.Tensor) -> torch.Tensor:
@@ -320,9 +352,9 @@ def _join(x: torch.Tensor) -> torch.Tensor:
 
 
 def _by_distance(scores: torch.Tensor) -> torch.Tensor:
-    """Scores by query and distance (B, H, P, D) to query and key (B, H, P, D - P + 1): entry [i, j - i + P - 1].
+    """Scores by query and distance (B, H, P, D) to query and key (B, H, P, D - P + 1).
 
-    A view without a copy: each row starts one entry earlier than the row above it.
+    Entry [i, j - i + P - 1] goes to [i, j]: a view in which each row starts one entry before the row above.
     """
     batch, heads, queries, distances = scores.shape
     strides = (heads * queries * distances, queries * distances, distances - 1, 1)

@@ -5,6 +5,7 @@ Normalisations, activations and poolings are left out; they are below one per ce
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from hapsight.models.borzoi_blocks import FEATURES, SKIPS_32, SKIPS_64, BorzoiSizes
@@ -17,9 +18,8 @@ MULTIPLY_ADD: Final = 2.0
 def embed_flop(sizes: BorzoiSizes, bases: int) -> float:
     """The convolutions down to stride 64, on a stretch of this many bases."""
     channels = (sizes.stem, *sizes.tower, sizes.dim)
-    per_base = 15 * 4 * sizes.stem + sum(
-        5 * into * out / 2**halvings
-        for halvings, (into, out) in enumerate(zip(channels[:-1], channels[1:], strict=True), start=1)
+    per_base: float = 15 * 4 * sizes.stem + sum(
+        5 * into * out / 2**halvings for halvings, (into, out) in enumerate(pairwise(channels), start=1)
     )
     return MULTIPLY_ADD * bases * per_base
 

@@ -57,6 +57,16 @@ WEIGHTS: Final[Mapping[str, tuple[WeightsFile, ...]]] = MappingProxyType(
 )
 """Model -> its published weights, the default first."""
 
+
+def _by_hand_borzoi(model: str) -> str:
+    return (
+        f"download https://huggingface.co/johahi/{model}-replicate-0/resolve/main/model.safetensors (or of "
+        f"replicate 1, 2, 3) to {model}/replicate-0.safetensors in the weights folder; and for the tracks' "
+        "names https://raw.githubusercontent.com/johahi/borzoi-pytorch/main/borzoi_pytorch/precomputed/targets.txt "
+        "to borzoi_targets_human.txt in the weights folder itself"
+    )
+
+
 BY_HAND: Final[Mapping[str, str]] = MappingProxyType(
     {
         "expecto": (
@@ -64,7 +74,22 @@ BY_HAND: Final[Mapping[str, str]] = MappingProxyType(
             "https://deepsea.princeton.edu/media/code/expecto/resources_20190807.tar.gz into the folder "
             "'expecto' of the weights folder; what is needed is unpacked at first use. If it brings no .save "
             "files, put those of https://github.com/FunctionLab/ExPecto (folder 'models') beside it"
-        )
+        ),
+        "basenji2": (
+            "download https://storage.googleapis.com/basenji_barnyard2/model_human.h5 (its checksum is not "
+            "published), or https://zenodo.org/records/14969593/files/basenji2.pth for the weights 'zenodo' "
+            "(md5 1f46acc933e05515faf4d7eec0e27d42), into the folder 'basenji2' of the weights folder; for "
+            "names of tracks, https://raw.githubusercontent.com/calico/basenji/master/manuscripts/cross2020/"
+            "targets_human.txt into the weights folder itself"
+        ),
+        "enformer": (
+            "download https://huggingface.co/EleutherAI/enformer-official-rough/resolve/main/pytorch_model.bin "
+            "(about 1 GB; its checksum is not published) into the folder 'enformer' of the weights folder; and for "
+            "the tracks' names https://raw.githubusercontent.com/calico/basenji/master/manuscripts/cross2020/"
+            "targets_human.txt into the weights folder itself"
+        ),
+        "borzoi": _by_hand_borzoi("borzoi"),
+        "flashzoi": _by_hand_borzoi("flashzoi"),
     }
 )
 """Model -> how a user gets its weights by hand, where the licence or a missing checksum forbids `fetch`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,7 +18,15 @@ from safetensors.numpy import load_file, save_file
 
 from hapsight.errors import WeightsError
 
-__all__ = ["Arrays", "read_keras", "read_safetensors", "read_torch", "refuse_pickle", "write_safetensors"]
+__all__ = [
+    "Arrays",
+    "read_keras",
+    "read_keras_in_order",
+    "read_safetensors",
+    "read_torch",
+    "refuse_pickle",
+    "write_safetensors",
+]
 
 Arrays = dict[str, NDArray[np.float32]]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -72,6 +82,52 @@ def _keras_weights(file: h5py.File, path: Path) -> Iterator[tuple[str, NDArray[n
     for layer, group in file["model_weights"].items():
         for name, dataset in group.get(layer, {}).items():
             yield f"{layer}/{name.removesuffix(':0')}", dataset[()]
+
+
+def read_keras_in_order(path: Path, shapes: Shapes) -> Arrays:
+    """Weights of a Keras 2 model, layers told by kind and order: Keras numbers them through a session.
+
+    Parameters
+    ----------
+    shapes
+        ``"<layer>/<weight>"`` -> shape, each kind of layer numbered from the input on as Keras does it in
+        a new session: ``conv1d``, ``conv1d_1``, ``conv1d_2``.
+
+    Raises
+    ------
+    WeightsError
+        As of `read_keras`.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            found = dict(_renumbered(file.get("model_weights", file), path))
+    except OSError as error:
+        raise WeightsError(
+            "A file of weights cannot be read as HDF5.", where=path, expected="a Keras .h5 file", got=error
+        ) from error
+    return _checked(found, shapes, path)
+
+
+def _renumbered(group: h5py.Group, path: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    if "layer_names" not in group.attrs:
+        raise WeightsError(
+            "An HDF5 file holds no Keras model.",
+            where=path,
+            expected="an attribute 'layer_names'",
+            got=", ".join(sorted(group)) or "an empty file",
+        )
+    seen: Counter[str] = Counter()
+    for layer in map(_text, group.attrs["layer_names"]):
+        kind = re.sub(r"_\d+$", "", layer)
+        name = f"{kind}_{seen[kind]}" if seen[kind] else kind
+        weights = [_text(weight) for weight in group[layer].attrs.get("weight_names", ())]
+        seen[kind] += bool(weights)
+        for weight in weights:
+            yield f"{name}/{weight.rpartition('/')[2].removesuffix(':0')}", group[layer][weight][()]
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
 
 
 def read_safetensors(path: Path, shapes: Shapes, unused: Sequence[str] = ()) -> Arrays:

@@ -77,7 +77,7 @@ class ConvBlock(nn.Sequential):
 
 
 class AttentionPool(nn.Module):
-    """Pairs of neighbours, weighted by a softmax over the two of a linear map of each: (B, C, L) -> (B, C, L/2)."""
+    """Pairs of neighbours, weighted by a softmax over the two of a linear map: (B, C, L) -> (B, C, L/2)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -90,25 +90,22 @@ class AttentionPool(nn.Module):
         return torch.lerp(first, second, torch.sigmoid(difference))
 
 
-class TransformerLayer(nn.Sequential):
-    """Attention, then two dense layers, each added to its input; dropout as in training, idle in prediction."""
+class TransformerLayer(nn.ModuleList):
+    """Attention, then two dense layers, each added to its input; dropout is idle in prediction."""
 
     def __init__(self, geometry: Geometry) -> None:
         width, value = geometry.width, geometry.value_width
         attention = RelativeAttention(width, geometry.heads, geometry.key_width, value, features=value)
         dense_in, dense_out = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-        super().__init__(
-            Residual(nn.Sequential(nn.LayerNorm(width), attention, nn.Dropout(0.4))),
-            Residual(
-                nn.Sequential(
-                    nn.LayerNorm(width), dense_in, nn.Dropout(0.4), nn.ReLU(), dense_out, nn.Dropout(0.4)
-                )
-            ),
+        attend = nn.Sequential(nn.LayerNorm(width), attention, nn.Dropout(0.4))
+        dense = nn.Sequential(
+            nn.LayerNorm(width), dense_in, nn.Dropout(0.4), nn.ReLU(), dense_out, nn.Dropout(0.4)
         )
+        super().__init__([Residual(attend), Residual(dense)])
 
     def forward(self, x: torch.Tensor, distances: torch.Tensor, first: int, last: int) -> torch.Tensor:
         """Positions ``[first, last)`` of the layer's output: (B, N, C) -> (B, last - first, C)."""
-        norm, attention, dropout = self[0].fn
+        norm, attention, dropout = self[0].fn  # type: ignore[misc]
         x = x[:, first:last] + dropout(attention(norm(x), distances, first, last))
         return self[1](x)  # type: ignore[no-any-return]
 
@@ -159,7 +156,7 @@ class EnformerNet(nn.Module):
 
     def outputs(self, x: torch.Tensor, tracks: Sequence[int]) -> torch.Tensor:
         """Run the last pointwise layer and these rows of the head, (B, P, C) -> (B, P, T)."""
-        linear = self._heads["human"][0]
+        linear = self._heads["human"][0]  # type: ignore[index]
         rows = torch.as_tensor(tracks, device=x.device)
         return F.softplus(F.linear(self.finish(x), linear.weight[rows], linear.bias[rows]))
 
@@ -204,7 +201,9 @@ class Enformer(SharedModel):
         self.read_outs["default"] = self.read_outs["huang2023"]
         self.grid = Grid(STRIDE, HALO, HALO, geometry.width)
         self.flop_per_pass = self.plain_flop()
-        self.distances = torch.from_numpy(distance_features(POSITIONS, geometry.value_width, gamma)).to(self.dtype)
+        self.distances = torch.from_numpy(distance_features(POSITIONS, geometry.value_width, gamma)).to(
+            self.dtype
+        )
         self.fingerprint = _fingerprint(network, [geometry.width, gamma, str(self.dtype)])
 
     @property
@@ -244,13 +243,13 @@ class Enformer(SharedModel):
         self._check(read_out)
         values = [torch.empty((0, len(read_out.tracks)), dtype=self.dtype, device=codes.device)]
         with _evaluation():
-            for sequence in codes.split(1):
+            for sequence in torch.split(codes, 1):
                 y = self.network(one_hot(sequence).to(self.dtype), self.distances)  # (1, 896, 5313)
                 values.append(_reduce(y[:, list(read_out.bins)][..., list(read_out.tracks)], read_out))
         return torch.cat(values)
 
     def embed(self, codes: torch.Tensor) -> torch.Tensor:
-        """Embedding of (B, S) codes that start on the window's grid, (B, S / 128, C); see `SharedModel.embed`.
+        """Embedding (B, S / 128, C) of (B, S) codes that start on the window's grid; see `SharedModel.embed`.
 
         Raises
         ------
@@ -364,6 +363,5 @@ def _fingerprint(network: EnformerNet, options: list[object]) -> str:
     digest = hashlib.sha256(json.dumps(["enformer", CODE_VERSION, *options]).encode())
     for name, tensor in sorted(network.state_dict().items()):
         if not name.endswith("num_batches_tracked"):
-            digest.update(name.encode())
-            digest.update(tensor.to("cpu", torch.float64 if tensor.dtype == torch.float64 else torch.float32).numpy())
+            digest.update(name.encode() + tensor.to("cpu", torch.float64).numpy().tobytes())
     return digest.hexdigest()

@@ -9,22 +9,27 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.models import checkpoint
-from hapsight.models.catalogue import WEIGHTS
+from hapsight.models.catalogue import BY_HAND
 from hapsight.models.enformer import Enformer, EnformerNet
 from hapsight.models.enformer_geometry import TRACKS, WIDTH, Geometry
-from hapsight.models.targets import find_tracks, read_targets, unnamed_tracks
-from hapsight.models.weights import find, locate, verify
+from hapsight.models.targets import find_tracks, human_tracks
+from hapsight.models.weights import cache_folder
 
-__all__ = ["load", "random_weights", "read_weights"]
+__all__ = ["load", "random_weights", "read_weights", "save_safetensors"]
 
 DTYPES: Final = MappingProxyType(
     {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 )
+SUFFIXES: Final = (".bin", ".pth", ".pt", ".safetensors")
+PUBLISHED: Final = "pytorch_model.bin"
+"""The weights ``official``, in the folder ``enformer`` of the weights folder; no checksum is published."""
+
 UNUSED: Final = ("*.num_batches_tracked", "_trunk.*", "_heads.mouse.*")
-"""Of the published checkpoint: counters, the trunk's layers under their second name, the head of the mouse."""
+"""Of the published checkpoint: counters, the trunk under its second name, the head of the mouse."""
 
 State = dict[str, torch.Tensor]
 
@@ -68,9 +73,9 @@ def load(
     label, state = _weights(weights, geometry)
     network = _blank(geometry)
     network.load_state_dict(state, assign=True)
-    known = _tracks()
+    known = human_tracks(TRACKS)
     model = Enformer(
-        f"enformer/{label}",
+        f"enformer/{label}" if width == WIDTH else f"enformer/{label}-width{width}",
         network.to(DTYPES[dtype]),
         geometry=geometry,
         tracks=known,
@@ -96,45 +101,48 @@ def read_weights(path: Path, geometry: Geometry | None = None) -> State:
 def random_weights(geometry: Geometry, seed: int) -> State:
     """State dict of float32 numbers from a seed: matrices keep a signal's size, no statistic is 0 or 1."""
     rng = np.random.default_rng(seed)
-    state = {}
-    for name, shape in _shapes(geometry).items():
-        if name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight")):
-            array = rng.uniform(0.5, 1.5, shape).astype(np.float32)
-        else:
-            fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 100
-            array = rng.standard_normal(shape, dtype=np.float32) / np.float32(fan_in**0.5)
-        state[name] = torch.from_numpy(array)
-    return _with_counters(state)
+    return _with_counters(
+        {name: torch.from_numpy(_draw(name, shape, rng)) for name, shape in _shapes(geometry).items()}
+    )
+
+
+def save_safetensors(network: EnformerNet, path: Path) -> None:
+    """Write float32 weights, exactly, to a file that `read_weights` reads."""
+    state = network.state_dict()
+    kept = [name for name in state if not name.endswith("num_batches_tracked")]
+    checkpoint.write_safetensors(path, {name: state[name].cpu().numpy() for name in kept})
+
+
+def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    if name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight")):
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 100
+    gain = {3: 2.0**0.5, 4: 2.0}.get(len(shape), 1.0)  # convolutions, and the poolings' logits
+    return rng.standard_normal(shape, dtype=np.float32) * np.float32(gain / fan_in**0.5)
 
 
 def _weights(weights: str, geometry: Geometry) -> tuple[str, State]:
-    """Name for the numbers, and state dict."""
-    narrow = "" if geometry.width == WIDTH else f"-width{geometry.width}"
+    """Short name of some weights, and their state dict."""
     kind, _, seed = weights.partition(":")
     if kind == "random" and seed.isdecimal():
-        return f"random-{seed}{narrow}", random_weights(geometry, int(seed))
+        return f"random-{seed}", random_weights(geometry, int(seed))
     if weights == "official":
-        file = WEIGHTS["enformer"][0]
-        path = locate(file)
-        if file.sha256 is not None:
-            verify(path, file.sha256)
-        return "official", read_weights(path, geometry)
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise ConfigError(
-            f"Enformer has no weights {weights!r}.",
-            expected="official, random:<seed>, or the path of a torch or .safetensors file",
+        return weights, read_weights(
+            _present(cache_folder() / "enformer" / PUBLISHED, BY_HAND["enformer"]), geometry
         )
-    return f"{path.stem}{narrow}", read_weights(path, geometry)
+    path = Path(weights).expanduser()
+    if path.suffix in SUFFIXES:
+        return path.stem, read_weights(_present(path), geometry)
+    raise ConfigError(
+        f"Enformer has no weights {weights!r}.",
+        expected=f"official, random:<seed>, or the path of a file ({', '.join(SUFFIXES)})",
+    )
 
 
-def _tracks() -> tuple[Track, ...]:
-    """The published list of tracks where it is in the weights folder, else tracks by number."""
-    path = find(TARGETS)
-    if path is None:
-        return unnamed_tracks(TRACKS)
-    verify(path, TARGETS.sha256)
-    return read_targets(path)
+def _present(path: Path, fix: str | None = None) -> Path:
+    if not path.is_file():
+        raise WeightsError("There is no file of weights at this path.", where=path, fix=fix)
+    return path
 
 
 def _blank(geometry: Geometry) -> EnformerNet:

@@ -231,10 +231,11 @@ def load(
     """
     if dtype not in DTYPES:
         raise ConfigError("ExPecto's 'dtype' is unknown.", expected=", ".join(DTYPES), got=repr(dtype))
-    network = BelugaNet(width)
+    with torch.device("meta"):
+        network = BelugaNet(width)
     read = _random if weights.startswith("random:") else _read
     state, every, heads = read(weights, width)
-    network.load_state_dict(state)
+    network.load_state_dict(state, assign=True)
     chosen = range(len(every)) if tracks is None else find_tracks(every, tracks)
     model = ExPecto(
         f"expecto/{Path(weights).name}",
@@ -308,7 +309,8 @@ def _fingerprint(model: ExPecto) -> str:
     options = {"code_version": CODE_VERSION, "dtype": str(model.decays.dtype)}
     digest = hashlib.sha256(json.dumps(["expecto", options], sort_keys=True).encode())
     for name, tensor in sorted(model.network.state_dict().items()):
-        digest.update(name.encode() + tensor.float().numpy().tobytes())
+        digest.update(name.encode())
+        digest.update(tensor.float().contiguous().numpy().data)
     for track, weights, constant in zip(model.tracks, model.weights, model.constants, strict=True):
         digest.update(track.name.encode() + weights.float().numpy().tobytes() + str(float(constant)).encode())
     return digest.hexdigest()

@@ -196,6 +196,14 @@ class SharedModel(SequenceModel):
     def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
         """Everything behind the local layers: (B, last - first, channels) to (B, T)."""
 
+    @abstractmethod
+    def embed_flop(self, bases: int) -> float:
+        """Floating-point operations of `embed` on one stretch of so many bases."""
+
+    @abstractmethod
+    def read_flop(self, read_out: ReadOut) -> float:
+        """Floating-point operations of what comes behind, for one haplotype (windows not counted)."""
+
 
 class WindowedModel(SharedModel):
     """A shared model that reads its embedding in short overlapping windows, each computed once for all.
@@ -223,6 +231,10 @@ class WindowedModel(SharedModel):
     @abstractmethod
     def embed_window(self, embedding: torch.Tensor) -> torch.Tensor:
         """Each row's window: (B, window_length, channels) to (B, window_features)."""
+
+    @abstractmethod
+    def window_flop(self) -> float:
+        """Floating-point operations of `embed_window` on one window."""
 
     @abstractmethod
     def read_windows(self, features: torch.Tensor, read_out: ReadOut) -> torch.Tensor:

@@ -14,11 +14,19 @@ from typing import Final
 
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.models.protocol import Track
+from hapsight.models.weights import cache_folder
 
-__all__ = ["find_tracks", "read_targets", "unnamed_tracks"]
+__all__ = ["find_tracks", "human_tracks", "read_targets", "unnamed_tracks"]
+
+HUMAN: Final = "targets_human.txt"
+"""Name of the human list in the weights folder."""
 
 COLUMNS: Final = ("index", "identifier", "description")
 UNITS: Final = "reads per 128 bases, as in training (scaled and clipped)"
+_HOW: Final = (
+    "download https://raw.githubusercontent.com/calico/basenji/master/manuscripts/cross2020/"
+    "targets_human.txt into the weights folder"
+)
 LISTED: Final = 8
 """Candidates that an error names."""
 
@@ -26,8 +34,8 @@ LISTED: Final = 8
 def read_targets(path: Path) -> tuple[Track, ...]:
     """Read the tracks in the file's order, which is the order of the head's outputs.
 
-    A track's `name` is its identifier (``CNhs12333``), `assay` what stands before the last colon-free
-    part of its description (``CAGE``, ``CHIP:CTCF``), `cell_type` the rest.
+    A track's `name` is its identifier (``CNhs12333``); `assay` is the description's first word with, for
+    ChIP, its second (``CAGE``, ``CHIP:CTCF``), and `cell_type` the rest.
 
     Raises
     ------
@@ -45,6 +53,29 @@ def read_targets(path: Path) -> tuple[Track, ...]:
                 got=", ".join(table.fieldnames or ()) or "an empty file",
             )
         return tuple(_track(row, number, path) for number, row in enumerate(table))
+
+
+def human_tracks(count: int) -> tuple[Track, ...]:
+    """Tracks of a human head with `count` outputs: named where the list is in the weights folder.
+
+    Raises
+    ------
+    WeightsError
+        The list is broken, or has another number of tracks.
+    """
+    path = cache_folder() / HUMAN
+    if not path.is_file():
+        return unnamed_tracks(count)
+    tracks = read_targets(path)
+    if len(tracks) != count:
+        raise WeightsError(
+            "A list of tracks is of another model.",
+            where=path,
+            expected=f"{count:,} tracks",
+            got=f"{len(tracks):,}",
+            fix=_HOW,
+        )
+    return tracks
 
 
 def unnamed_tracks(count: int) -> tuple[Track, ...]:
@@ -118,5 +149,11 @@ def _not_one(tracks: Sequence[Track], text: str, found: list[int]) -> ConfigErro
         f"The text {text!r} fits {len(found) or 'no'} tracks; a track must be named by a text of its own.",
         expected=f"an index 0 to {len(tracks) - 1}, or a text that fits one track",
         got=("; ".join(shown) + more) if found else None,
-        fix="give the index, or more of the description" if found else "look for part of a cell type's name",
+        fix="give the index, or more of the description" if found else _unlisted(tracks),
     )
+
+
+def _unlisted(tracks: Sequence[Track]) -> str:
+    if any(track.assay == "unknown" for track in tracks):
+        return f"the tracks have no names here; {_HOW}"
+    return "give part of a description as the list of tracks has it"

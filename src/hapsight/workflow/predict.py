@@ -102,19 +102,17 @@ def predict(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> Non
 def _predict_unit(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> dict[str, pl.DataFrame]:
     import torch
 
-    from hapsight.predict.engine import predict_genes
+    from hapsight.predict.engine import Sequences, predict_genes
 
     cohort = opened.cohort
     windows = [window_interval(gene, run.model) for gene in genes]
     reader = VariantReader(cohort.genotypes, cohort.reference, windows)
     found = predict_genes(
-        run.model,
-        run.read_out,
+        Sequences(run.model, run.read_out, reader, cohort.reference.fetch),
         genes,
-        reader,
-        cohort.reference.fetch,
         batch_size=opened.config.predict.batch_size,
         device=torch.device(run.device),
+        budget=int(opened.config.predict.budget_gb * 2**30),
     )
     tracks = [run.model.tracks[index].name for index in run.read_out.tracks]
     for prediction in found:
@@ -126,6 +124,7 @@ def _predict_unit(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> dict[
                 "gene_id": [p.gene_id for p in found],
                 "n_variants": [p.n_variants for p in found],
                 "n_distinct": [len(p.distinct) for p in found],
+                "gflop": [p.flop / 1e9 for p in found],
             }
         ),
         "dropped": dropped_table(reader.dropped),

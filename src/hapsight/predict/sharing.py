@@ -1,0 +1,146 @@
+"""Which local work the haplotypes of a window share: distinct stretches of sequence, found by their bytes.
+
+Nothing here depends on coordinates: two stretches are one when their bases are the same and they lie alike at
+the window's edges, so indels that move everything behind them need no care.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.dna import Codes
+from hapsight.errors import ConfigError
+from hapsight.models.protocol import Grid
+
+__all__ = ["Chunks", "DistinctChunks", "best_core", "cut_chunks", "distinct_chunks", "distinct_stretches"]
+
+Index = NDArray[np.intp]
+
+CORES = (4, 8, 16, 32, 64)
+"""Core lengths, in embedding positions, that `best_core` chooses from."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunks:
+    """A span of embedding positions cut into K chunks of one length.
+
+    Every chunk is computed from a stretch of `length` bases; its wanted positions lie behind `skip` others
+    that the halo makes. At a window's edge the stretch ends where the window does.
+
+    Attributes
+    ----------
+    first, last
+        The span, in embedding positions of the window.
+    core
+        Positions a chunk keeps; the last chunk may overlap the one before it.
+    start
+        (K,) first base of each stretch.
+    skip
+        (K,) positions before the wanted ones.
+    edge
+        (K,) 1 where the stretch begins at the window's start, plus 2 where it ends at its end.
+    """
+
+    first: int
+    last: int
+    core: int
+    length: int
+    start: Index
+    skip: Index
+    edge: Index
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def repeated(self) -> int:
+        """Positions of the last chunk that the one before it has too."""
+        return len(self) * self.core - (self.last - self.first)
+
+
+def cut_chunks(grid: Grid, window_length: int, span: tuple[int, int], core: int) -> Chunks:
+    """Cut a span of a window into chunks of `core` positions, each with its halo.
+
+    Raises
+    ------
+    ConfigError
+        The window is not a whole number of positions long.
+    """
+    if window_length % grid.stride:
+        raise ConfigError(
+            "A window must be a multiple of the model's stride.",
+            expected=f"a multiple of {grid.stride}",
+            got=window_length,
+        )
+    first, last = span
+    core = min(core, last - first)
+    length = min(core * grid.stride + grid.before + grid.after, window_length)
+    position = np.minimum(np.arange(first, last, core), last - core)
+    start = np.clip(position * grid.stride - grid.before, 0, window_length - length)
+    edge = (start == 0) + 2 * (start + length == window_length)
+    return Chunks(first, last, core, length, start, position - start // grid.stride, edge)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DistinctChunks:
+    """U distinct chunks among R haplotypes.
+
+    Attributes
+    ----------
+    index
+        (R, K) which distinct chunk each haplotype has in each place.
+    row, place
+        (U,) a haplotype and a place where each distinct one occurs.
+    """
+
+    index: Index
+    row: Index
+    place: Index
+
+
+def distinct_chunks(codes: Codes, chunks: Chunks) -> DistinctChunks:
+    """Find the distinct chunks of (R, L) codes."""
+    kinds = [f"{skip}:{edge}:".encode() for skip, edge in zip(chunks.skip, chunks.edge, strict=True)]
+    return distinct_stretches(codes, chunks.start, chunks.length, kinds)
+
+
+def distinct_stretches(
+    codes: Codes, start: Index, length: int, kinds: list[bytes] | None = None
+) -> DistinctChunks:
+    """Find the distinct stretches of `length` bases at (K,) `start` in (R, L) codes.
+
+    Parameters
+    ----------
+    kinds
+        K tags; stretches with different tags are different, whatever their bases.
+    """
+    rows, places = len(codes), len(start)
+    index = np.empty((rows, places), dtype=np.intp)
+    seen: dict[bytes, int] = {}
+    found: list[tuple[int, int]] = []
+    for k in range(places):
+        tag = kinds[k] if kinds else b""
+        for r in range(rows):
+            stretch = codes[r, start[k] : start[k] + length]
+            key = hashlib.blake2b(stretch.data, digest_size=16).digest() + tag
+            which = seen.setdefault(key, len(found))
+            if which == len(found):
+                found.append((r, k))
+            index[r, k] = which
+    row, place = np.array(found, dtype=np.intp).reshape(-1, 2).T
+    return DistinctChunks(index, row, place)
+
+
+def best_core(codes: Codes, grid: Grid, window_length: int, span: tuple[int, int]) -> int:
+    """The core length whose distinct chunks are the fewest bases to compute, halo included."""
+
+    def bases(core: int) -> int:
+        chunks = cut_chunks(grid, window_length, span, core)
+        return len(distinct_chunks(codes, chunks).row) * chunks.length
+
+    fitting = [core for core in CORES if core <= span[1] - span[0]] or [span[1] - span[0]]
+    return min(fitting, key=bases)

@@ -1,0 +1,159 @@
+"""The sharing engine against one plain forward pass per sequence."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hapsight.cohort.genotypes import GenotypeFile
+from hapsight.cohort.reference import Reference
+from hapsight.dna import reverse_complement
+from hapsight.errors import ConfigError
+from hapsight.models.protocol import Grid
+from hapsight.predict.buffers import allocate
+from hapsight.predict.engine import Sequences, predict_genes
+from hapsight.predict.shared import count_work, shared_values
+from hapsight.predict.sharing import best_core, cut_chunks, distinct_chunks
+from tests.planted import write_planted
+from tests.predict.toy_shared import LENGTH, ToyCentre, ToyShared, ToyWindowed
+
+CPU = torch.device("cpu")
+
+
+def haplotypes(seed: int, rows: int = 9) -> np.ndarray:
+    """Sequences that share much: mutations and shifted tails of one, and runs of N at the ends."""
+    rng = np.random.default_rng(seed)
+    base = rng.integers(0, 4, LENGTH + 20, dtype=np.uint8)
+    base[:10] = 4
+    made = np.stack([base[:LENGTH]] * rows)
+    for row in made[1:]:
+        if rng.random() < 0.5:
+            at, shift = int(rng.integers(5, LENGTH - 5)), int(rng.integers(1, 7))
+            row[at:] = base[at + shift : LENGTH + shift]
+        for at in rng.integers(0, LENGTH, int(rng.integers(0, 4))):
+            row[at] = rng.integers(0, 4)
+    return made
+
+
+def plain(model, codes: np.ndarray) -> np.ndarray:
+    """One sequence at a time through the whole model."""
+    with torch.inference_mode():
+        return np.concatenate([model.predict(torch.from_numpy(row[None]), model.read_out()).numpy() for row in codes])
+
+
+@pytest.mark.parametrize("model_class", [ToyShared, ToyCentre, ToyWindowed])
+@pytest.mark.parametrize("core", [None, 1, 3, 4, 7, 40, 1000])
+def test_shared_equals_plain(model_class, core):
+    model, codes = model_class(), haplotypes(1)
+    for batch_size in (1, 4, 64):
+        values, _ = shared_values(model, model.read_out(), codes, device=CPU, batch_size=batch_size, core=core)
+        np.testing.assert_allclose(values, plain(model, codes), rtol=0, atol=1e-10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.sampled_from([ToyShared, ToyCentre, ToyWindowed]))
+def test_shared_equals_plain_for_any_haplotypes(seed, rows, model_class):
+    model, codes = model_class(), haplotypes(seed, rows)
+    values, work = shared_values(model, model.read_out(), codes, device=CPU)
+    np.testing.assert_allclose(values, plain(model, codes), rtol=0, atol=1e-10)
+    assert work == count_work(model, model.read_out(), codes)
+    assert 1 <= work.reads <= rows
+
+
+def test_a_halo_too_short_is_noticed():
+    """The twin can fail: with less halo than the layers need, values differ."""
+    model, codes = ToyShared(), haplotypes(2)
+    model.grid = Grid(stride=4, before=0, after=0, channels=6)
+    values, _ = shared_values(model, model.read_out(), codes, device=CPU, core=4)
+    assert np.abs(values - plain(model, codes)).max() > 1e-6
+
+
+def test_embeddings_beyond_the_budget_lie_in_a_file():
+    model, codes = ToyShared(), haplotypes(3)
+    small, _ = shared_values(model, model.read_out(), codes, device=CPU, budget=100)
+    large, _ = shared_values(model, model.read_out(), codes, device=CPU)
+    np.testing.assert_allclose(small, large, rtol=0, atol=1e-12)
+    tensor = allocate((3, 5), torch.float64, budget=1)
+    tensor[:] = 2.0
+    assert tensor.sum() == 30
+
+
+def test_equal_rows_are_computed_once():
+    model, codes = ToyShared(), np.repeat(haplotypes(4, 1), 50, axis=0)
+    work = count_work(model, model.read_out(), codes)
+    assert work.reads == 1
+    one = count_work(model, model.read_out(), codes[:1])
+    assert work == one
+
+
+def test_what_lies_outside_the_span_costs_nothing():
+    model, codes = ToyCentre(), haplotypes(5, 1)
+    changed = np.concatenate([codes, codes])
+    changed[1, 0:20] = reverse_complement(changed[1, 0:20])
+    assert count_work(model, model.read_out(), changed).reads == 1
+
+
+def test_chunks_cover_the_span_once():
+    chunks = cut_chunks(Grid(4, 8, 8, 1), 160, (3, 30), 8)
+    positions = [
+        p
+        for k in range(len(chunks))
+        for p in range(chunks.start[k] // 4 + chunks.skip[k], chunks.start[k] // 4 + chunks.skip[k] + 8)
+    ]
+    assert positions[:24] == list(range(3, 27))
+    assert positions[24 + chunks.repeated :] == list(range(27, 30))
+    assert chunks.edge.tolist() == [0, 0, 0, 0]
+    assert cut_chunks(Grid(4, 8, 8, 1), 160, (0, 40), 8).edge.tolist() == [1, 0, 0, 0, 2]
+
+
+def test_window_must_fit_the_grid():
+    with pytest.raises(ConfigError, match=r"multiple of the model's stride[\s\S]*got: 161"):
+        cut_chunks(Grid(4, 8, 8, 1), 161, (0, 40), 8)
+
+
+def test_distinct_chunks_equal_their_naive_twin():
+    codes = haplotypes(6)
+    chunks = cut_chunks(Grid(4, 8, 8, 1), LENGTH, (0, 40), 4)
+    found = distinct_chunks(codes, chunks)
+    naive = {
+        (codes[r, s : s + chunks.length].tobytes(), int(k), int(e))
+        for r in range(len(codes))
+        for s, k, e in zip(chunks.start, chunks.skip, chunks.edge, strict=True)
+    }
+    assert len(found.row) == len(naive)
+    for r in range(len(codes)):
+        for k in range(len(chunks)):
+            row, place = found.row[found.index[r, k]], found.place[found.index[r, k]]
+            one, other = chunks.start[k], chunks.start[place]
+            assert (codes[r, one : one + chunks.length] == codes[row, other : other + chunks.length]).all()
+
+
+def test_best_core_is_the_cheapest_of_those_it_may_choose():
+    codes, grid = haplotypes(7), Grid(4, 8, 8, 1)
+    cost = {}
+    for core in (4, 8, 16, 32):
+        chunks = cut_chunks(grid, LENGTH, (0, 40), core)
+        cost[core] = len(distinct_chunks(codes, chunks).row) * chunks.length
+    assert cost[best_core(codes, grid, LENGTH, (0, 40))] == min(cost.values())
+
+
+@pytest.mark.parametrize("read_out", ["default", "ensemble"])
+def test_people_get_the_mean_over_strands_and_shifts(tmp_path, read_out):
+    planted = write_planted(tmp_path, people=5)
+    genotypes, model = GenotypeFile(planted.folder / "genotypes.vcf.gz"), ToyShared()
+    wanted = model.read_out(read_out)
+    fetch = Reference(planted.folder / "genome.fa.gz").fetch
+    sequences = Sequences(model, wanted, lambda interval: genotypes.read(interval)[0], fetch)
+    found = predict_genes(sequences, planted.genes, batch_size=3, device=CPU)
+    for gene, prediction in zip(planted.genes, found, strict=True):
+        made, codes = sequences.of(gene)
+        beyond = (codes.shape[1] - LENGTH) // 2
+        seen = []
+        for shift in wanted.shifts:
+            moved = codes[:, beyond + shift : beyond + shift + LENGTH]
+            seen += [moved, reverse_complement(moved)] if wanted.reverse_complement else [moved]
+        expected = np.mean([plain(model, view) for view in seen], axis=0)
+        np.testing.assert_allclose(prediction.reference, expected[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(prediction.values, expected[1:][made.index], rtol=1e-5, atol=1e-6)
+        assert prediction.flop > 0
