@@ -50,6 +50,11 @@ def codes(model: ExPecto) -> torch.Tensor:
     return torch.from_numpy(np.stack([oriented(model, Strand.PLUS), oriented(model, Strand.MINUS)]))
 
 
+@pytest.fixture(scope="module")
+def whole(model: ExPecto, codes: torch.Tensor) -> torch.Tensor:
+    return model.embed(codes)
+
+
 def oriented(model: ExPecto, strand: Strand, shift: int = 0) -> NDArray[np.uint8]:
     """Codes of the model's window around the TSS, as the engine cuts and turns them."""
     upstream, downstream = model.window.reach(minus_strand=strand is Strand.MINUS)
@@ -106,9 +111,8 @@ class TestSharing:
     @settings(max_examples=12, deadline=None)
     @given(st.integers(0, 5225 - 39), st.integers(1, 300))
     def test_of_a_chunk_with_its_halo(
-        self, model: ExPecto, codes: torch.Tensor, start: int, positions: int
+        self, model: ExPecto, codes: torch.Tensor, whole: torch.Tensor, start: int, positions: int
     ) -> None:
-        whole = embedding_of(model, codes)
         halo = model.grid.after // model.grid.stride
         end = min(start + positions + halo, 5225)
         chunk = model.embed(codes[:, 8 * start : 8 * end])
@@ -117,26 +121,21 @@ class TestSharing:
 
     @pytest.mark.parametrize("window", [0, 1, 117, 199])
     def test_a_window_needs_its_own_bases_only(
-        self, model: ExPecto, codes: torch.Tensor, window: int
+        self, model: ExPecto, codes: torch.Tensor, whole: torch.Tensor, window: int
     ) -> None:
         assert model.window_bases == 2000
         start = window * model.window_step
-        whole = embedding_of(model, codes)[:, start : start + model.window_length]
+        gathered = whole[:, start : start + model.window_length]
         base = start * model.grid.stride
         alone = model.embed(codes[:, base : base + model.window_bases])[:, : model.window_length]
-        torch.testing.assert_close(model.embed_window(alone), model.embed_window(whole), rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            model.embed_window(alone), model.embed_window(gathered), rtol=0, atol=1e-12
+        )
 
     def test_the_windows_fill_the_span_and_the_window(self, model: ExPecto) -> None:
         first, last = model.span(model.read_out())
         assert (last - first - model.window_length) / model.window_step + 1 == 200
         assert last * model.grid.stride + model.grid.after == model.window.length
-
-
-_embeddings: dict[int, torch.Tensor] = {}
-
-
-def embedding_of(model: ExPecto, codes: torch.Tensor) -> torch.Tensor:
-    return _embeddings.setdefault(id(model), model.embed(codes))
 
 
 class TestHeads:

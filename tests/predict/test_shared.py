@@ -39,7 +39,9 @@ def haplotypes(seed: int, rows: int = 9) -> np.ndarray:
 def plain(model, codes: np.ndarray) -> np.ndarray:
     """One sequence at a time through the whole model."""
     with torch.inference_mode():
-        return np.concatenate([model.predict(torch.from_numpy(row[None]), model.read_out()).numpy() for row in codes])
+        return np.concatenate(
+            [model.predict(torch.from_numpy(row[None]), model.read_out()).numpy() for row in codes]
+        )
 
 
 @pytest.mark.parametrize("model_class", [ToyShared, ToyCentre, ToyWindowed])
@@ -47,7 +49,9 @@ def plain(model, codes: np.ndarray) -> np.ndarray:
 def test_shared_equals_plain(model_class, core):
     model, codes = model_class(), haplotypes(1)
     for batch_size in (1, 4, 64):
-        values, _ = shared_values(model, model.read_out(), codes, device=CPU, batch_size=batch_size, core=core)
+        values, _ = shared_values(
+            model, model.read_out(), codes, device=CPU, batch_size=batch_size, core=core
+        )
         np.testing.assert_allclose(values, plain(model, codes), rtol=0, atol=1e-10)
 
 

@@ -37,7 +37,10 @@ def build(state: dict[str, object], gamma: str):
     """The judge's model with our weights; its head for the mouse keeps what it was born with."""
     from enformer_pytorch import Enformer
 
-    width, heads = state["final_pointwise.1.0.weight"].numel(), state["transformer.0.0.fn.1.rel_pos_bias"].shape[1]
+    width, heads = (
+        state["final_pointwise.1.0.weight"].numel(),
+        state["transformer.0.0.fn.1.rel_pos_bias"].shape[1],
+    )
     model = Enformer.from_hparams(
         dim=width,
         heads=heads,
@@ -79,4 +82,6 @@ def main(weights: Path, gamma: str, dtype: str, answers: Path, published: Path |
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:4], Path(sys.argv[4]), Path(sys.argv[5]) if len(sys.argv) > 5 else None)
+    main(
+        Path(sys.argv[1]), *sys.argv[2:4], Path(sys.argv[4]), Path(sys.argv[5]) if len(sys.argv) > 5 else None
+    )

@@ -26,7 +26,13 @@ from tests.verify.borzoi_oracle import input_codes
 ORACLE = Path(__file__).with_name("borzoi_oracle.py")
 GOLDEN = Path(__file__).parents[1] / "models" / "data" / "borzoi_golden.json"
 TRACKS = [0, 870, 871, 6112, 7610]
-NARROW = {"width": 16, "seed": 1, "length": 524_288, "centre_bins": 6144, "bins": [0, 1, 1000, 3071, 3072, 6143]}
+NARROW = {
+    "width": 16,
+    "seed": 1,
+    "length": 524_288,
+    "centre_bins": 6144,
+    "bins": [0, 1, 1000, 3071, 3072, 6143],
+}
 WIDE = {"width": WIDTH, "seed": 2, "length": 16_384, "centre_bins": 384, "bins": list(range(0, 384, 7))}
 SMALL = {"width": 48, "seed": 3, "length": 4_096, "centre_bins": 64, "bins": list(range(64))}
 

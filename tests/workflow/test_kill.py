@@ -19,7 +19,12 @@ def start(planted: Planted, delay: float = 0.0) -> subprocess.Popen:
     command = [sys.executable, "-m", "tests.workflow.planted_command", "run", planted.config]
     environment = {**os.environ, "PLANTED_DELAY": str(delay)}
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
 
 
@@ -47,7 +52,11 @@ def kill_after(planted: Planted, process: subprocess.Popen, stage: str, units: i
 
 def tables(planted: Planted) -> dict[str, pl.DataFrame]:
     folder = planted.folder / "run"
-    found = [*folder.glob("evaluation/*.parquet"), *folder.rglob("block-*.parquet"), folder / "dropped.parquet"]
+    found = [
+        *folder.glob("evaluation/*.parquet"),
+        *folder.rglob("block-*.parquet"),
+        folder / "dropped.parquet",
+    ]
     return {str(path.relative_to(folder)): pl.read_parquet(path) for path in found}
 
 

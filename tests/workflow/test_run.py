@@ -75,7 +75,9 @@ def test_raw_values_of_every_haplotype_are_kept(planted):
     values = pl.concat([pl.read_parquet(file) for file in files])
     assert len(values) == 7 * (1 + 2 * 60)
     assert values.filter(pl.col("haplotype") == 0)["sample_id"].unique().to_list() == [""]
-    per_sequence = values.filter(pl.col("haplotype") > 0).group_by("gene_id", "distinct").agg(pl.col("value").n_unique())
+    per_sequence = (
+        values.filter(pl.col("haplotype") > 0).group_by("gene_id", "distinct").agg(pl.col("value").n_unique())
+    )
     assert per_sequence["value"].unique().to_list() == [1]
 
 

@@ -29,6 +29,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List the models, and fetch published weights.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
+bench_app = typer.Typer(help="Measure this machine on real windows.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
 
 _DETAILS = 10
 """Instances of a failed check that are printed."""
@@ -95,9 +97,9 @@ def plan(config: ConfigPath) -> None:
     with progress() as report:
         for run in _models(opened):
             found = plan_model(opened, run, report)
-            ratio = found.asked / found.distinct
-            passes = f"{found.distinct:,} passes of {found.asked:,} asked for"
-            work = f"{passes}: {ratio:.1f}x fewer, {found.tflop:.1f} TFLOP"
+            ratio, saved = found.asked / found.distinct, found.asked_tflop / found.tflop
+            passes = f"{found.distinct:,} passes of {found.asked:,} asked for: {ratio:.1f}x fewer"
+            work = f"{passes}; {found.tflop:,.1f} TFLOP of {found.asked_tflop:,.1f}: {saved:.1f}x fewer"
             rows.append([found.model, work, _duration(found.seconds), f"{found.disk_mb:.1f} MB"])
     if opened.config.baseline.run:
         fits = plan_baseline(opened)
@@ -216,6 +218,54 @@ def fetch(
         with progress() as show:
             path = download(file, progress=partial(show, f"fetch {file.name}"))
         _say(f"{model}/{file.name}: {path}")
+
+
+@bench_app.command()
+def sharing(
+    config: Annotated[
+        Path | None, typer.Option(help="a configuration; the cohort that comes with hapsight where not given")
+    ] = None,
+    model: Annotated[str, typer.Option(help="a model with local layers")] = "basenji2",
+    weights: Annotated[str, typer.Option(help="weights; random:SEED needs no file")] = "random:0",
+    read_out: Annotated[str | None, typer.Option(help="a read-out; else the model's default")] = None,
+    genes: Annotated[int, typer.Option(help="genes, evenly spread over the list")] = 1,
+    haplotypes: Annotated[int, typer.Option(help="haplotypes of each gene, of the first people")] = 64,
+    width: Annotated[int | None, typer.Option(help="a narrow version of the same geometry")] = None,
+    json_to: Annotated[Path | None, typer.Option("--json", help="write the figures there as well")] = None,
+) -> None:
+    """Run haplotypes one by one, and shared: wall time, operations, peak memory, largest difference."""
+    from dataclasses import asdict
+
+    from hapsight.cli.console import table
+    from hapsight.config import ModelConfig
+    from hapsight.workflow.bench import bench_sharing
+    from hapsight.workflow.demo import demo_cohort
+
+    loaded = _load(config) if config else demo_cohort()
+    options = {} if width is None else {"width": width}
+    wanted = ModelConfig(name=model, weights=weights, read_out=read_out, options=options)
+    opened = _open(loaded.model_copy(update={"models": (wanted,)}))
+    (run,) = _models(opened)
+    every = max(1, len(opened.cohort.genes) // genes)
+    rows, found = [], []
+    for gene in opened.cohort.genes[every // 2 :: every][:genes]:
+        one = bench_sharing(opened, run, gene, haplotypes)
+        found.append(asdict(one) | {"speed_up": one.speed_up})
+        rows.append(
+            [
+                one.gene_id,
+                f"{one.distinct} of {one.haplotypes}",
+                f"{one.plain_seconds:.2f} s, {one.plain_peak_mb:,} MB",
+                f"{one.shared_seconds:.2f} s, {one.shared_peak_mb:,} MB",
+                f"{one.speed_up:.1f}x",
+                f"{one.plain_tflop / one.shared_tflop:.1f}x",
+                f"{one.largest_difference:.1e}",
+            ]
+        )
+    _say(f"{run.model.name}, read-out {run.read_out.name}, on {run.device}")
+    table(["gene", "distinct", "plain", "shared", "time", "operations", "difference"], rows)
+    if json_to is not None:
+        json_to.write_text(json.dumps(found, indent=1))
 
 
 def _load(path: Path) -> Config:

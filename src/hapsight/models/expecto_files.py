@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -33,8 +34,8 @@ def published_folder() -> Path:
     """
     folder = cache_folder() / "expecto"
     archive = folder / ARCHIVE
-    if archive.is_file() and not any(folder.rglob(BELUGA[0])):
-        unpack(archive, folder)
+    if archive.is_file() and not _files(folder, BELUGA[0]):
+        unpack(archive, folder / ARCHIVE.removesuffix(".tar.gz"))
     return folder
 
 
@@ -47,8 +48,8 @@ def find_beluga(folder: Path) -> Path:
         Not there; says how to get them.
     """
     for name in BELUGA:
-        for path in sorted(folder.rglob(name)):
-            return path
+        if found := _files(folder, name):
+            return found[0]
     raise WeightsError(
         "The weights of Beluga, ExPecto's network, are not on this machine.",
         where=folder,
@@ -66,7 +67,7 @@ def find_heads(folder: Path) -> dict[str, Path]:
         None, or two of one tissue.
     """
     heads: dict[str, Path] = {}
-    for path in folder.rglob("*.save"):
+    for path in _files(folder, "*.save"):
         other = heads.setdefault(_tissue(path), path)
         if other != path:
             raise WeightsError(
@@ -92,38 +93,40 @@ def tissue_track(tissue: str, path: Path) -> Track:
     return Track(tissue, "RNA-seq", tissue.replace("_", " "), ".", f"natural log of RPKM + {pseudocount}")
 
 
-def unpack(archive: Path, folder: Path) -> list[Path]:
+def unpack(archive: Path, folder: Path) -> None:
     """Take Beluga's weights and the heads, and nothing else, out of the published archive.
 
-    Each lands in `folder` itself under its last name, written to a temporary name first.
+    They land in `folder` itself under their last names; it appears when all are there.
 
     Raises
     ------
     WeightsError
         The archive is damaged, holds a name that leads out of it or a link, or two files of one name.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    done: list[Path] = []
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
-        with tarfile.open(archive, "r:*") as tar:
+        part.mkdir(parents=True)
+        with tarfile.open(archive, "r:gz") as tar:
             for member, name in _wanted(tar, archive):
                 source = tar.extractfile(member)
-                target = folder / name
-                if source is None or target in done:
+                if source is None or (part / name).exists():
                     raise _refused(archive, member.name)
-                part = target.with_name(f".{name}.{os.getpid()}.part")
-                try:
-                    with source, part.open("wb") as handle:
-                        shutil.copyfileobj(source, handle)
-                    part.replace(target)
-                finally:
-                    part.unlink(missing_ok=True)
-                done.append(target)
-    except (tarfile.TarError, OSError, EOFError) as error:
+                with source, (part / name).open("xb") as handle:
+                    shutil.copyfileobj(source, handle)
+        if not folder.exists():
+            part.rename(folder)
+    except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
         raise WeightsError(
-            "ExPecto's archive cannot be read to its end.", where=archive, got=error, fix="download it again"
+            "ExPecto's archive cannot be unpacked.", where=archive, got=error, fix="download it again"
         ) from error
-    return done
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    """Files of this name in a folder or in folders inside it, but for hidden ones."""
+    found = (path for path in folder.rglob(pattern) if path.is_file())
+    return sorted(p for p in found if not any(n.startswith(".") for n in p.relative_to(folder).parts))
 
 
 def _wanted(tar: tarfile.TarFile, archive: Path) -> Iterator[tuple[tarfile.TarInfo, str]]:

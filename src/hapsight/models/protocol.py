@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Grid", "ModelWindow", "ReadOut", "SequenceModel", "SharedModel", "Track", "WindowedModel"]
 
+WINDOWS_TOGETHER = 16
+"""Windows of a haplotype that `WindowedModel.read` runs at a time: a batch for speed, a bound for memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelWindow:
@@ -244,6 +247,9 @@ class WindowedModel(SharedModel):
         """Everything behind the local layers: (B, last - first, channels) to (B, T)."""
         import torch
 
-        windows = embedding.unfold(1, self.window_length, self.window_step)  # (B, W, channels, length)
-        features = [self.embed_window(window.transpose(1, 2)) for window in windows.unbind(1)]
-        return self.read_windows(torch.stack(features, dim=1), read_out)
+        windows = embedding.unfold(1, self.window_length, self.window_step).transpose(2, 3)
+        features = [
+            self.embed_window(part.flatten(0, 1)).reshape(*part.shape[:2], -1)  # (B, some, window_features)
+            for part in torch.split(windows, WINDOWS_TOGETHER, dim=1)
+        ]
+        return self.read_windows(torch.cat(features, dim=1), read_out)

@@ -8,10 +8,15 @@ from pathlib import Path
 from hapsight.config import Config, ModelConfig, load_config
 from hapsight.errors import WeightsError
 
-__all__ = ["demo_config"]
+__all__ = ["demo_cohort", "demo_config"]
 
 _TIMEOUT = 10.0
 """Seconds of silence after which fetching weights is given up."""
+
+
+def demo_cohort() -> Config:
+    """The demo's configuration as it lies in the package."""
+    return load_config(Path(str(files("hapsight") / "demo" / "demo.toml")))
 
 
 def demo_config(output: Path) -> tuple[Config, list[str]]:
@@ -19,7 +24,7 @@ def demo_config(output: Path) -> tuple[Config, list[str]]:
 
     Xpresso is run where its weights are in the weights folder, or can be fetched into it.
     """
-    config = load_config(Path(str(files("hapsight") / "demo" / "demo.toml")))
+    config = demo_cohort()
     try:
         _fetch_weights(config.models)
         return config.model_copy(update={"output": output.resolve()}), []

@@ -6,11 +6,8 @@ import os
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from hapsight.baseline.nested import fit_gene
-from hapsight.sequence.haplotypes import personal_sequences
-from hapsight.sequence.window import Window
+from hapsight.predict.views import views
 from hapsight.workflow.baseline import baseline_units, gene_seed
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predict import ModelRun
@@ -29,9 +26,11 @@ class ModelPlan:
     Attributes
     ----------
     asked
-        Forward passes if every person's two haplotypes were run for every gene.
+        Forward passes if every person's two haplotypes were run for every gene, strand and shift.
     distinct
-        Passes that are run: distinct haplotypes, and the reference of every gene.
+        Passes that are run: distinct haplotypes (as far as the read-out depends on them), and references.
+    asked_tflop, tflop
+        Floating-point operations of either.
     seconds
         Estimated from a few passes on this machine, without reading files.
     """
@@ -41,9 +40,10 @@ class ModelPlan:
     people: int
     asked: int
     distinct: int
+    asked_tflop: float
+    tflop: float
     seconds: float
     disk_mb: float
-    tflop: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,41 +58,48 @@ class BaselinePlan:
 
 
 def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
-    """Count distinct sequences over all genes and time a few passes."""
-    cohort, window = opened.cohort, run.model.window
+    """Count distinct work over all genes and time a few passes."""
+    from hapsight.predict.engine import Sequences
+    from hapsight.predict.work import plan_gene
+
+    cohort = opened.cohort
     reader = VariantReader(cohort.genotypes, cohort.reference)
-    distinct = 0
+    sequences = Sequences(run.model, run.read_out, reader, cohort.reference.fetch)
+    distinct, flop = 0, 0.0
     for done, gene in enumerate(cohort.genes, start=1):
-        around = Window.around(gene, window.upstream, window.downstream, window.oriented)
-        distinct += 1 + len(personal_sequences(around, reader, cohort.reference.fetch).distinct)
+        reads, took = plan_gene(sequences, gene)
+        distinct, flop = distinct + reads, flop + took
         progress(f"plan {run.model.name}", done, len(cohort.genes))
-    asked = 2 * len(cohort.samples) * len(cohort.genes)
-    values = asked * len(run.read_out.tracks)
+    haplotypes = 2 * len(cohort.samples) * len(cohort.genes)
+    asked = haplotypes * len(list(views(run.model, run.read_out)))
     return ModelPlan(
         run.model.name,
         len(cohort.genes),
         len(cohort.samples),
         asked,
         distinct,
-        distinct * _seconds_a_pass(run, opened.config.predict.batch_size),
-        values * _BYTES_PER_VALUE / 1e6,
-        distinct * run.model.flop_per_pass / 1e12,
+        asked * run.model.flop_per_pass / 1e12,
+        flop / 1e12,
+        flop / _flop_per_second(run, opened.config.predict.batch_size),
+        haplotypes * len(run.read_out.tracks) * _BYTES_PER_VALUE / 1e6,
     )
 
 
-def _seconds_a_pass(run: ModelRun, batch_size: int, repeats: int = 3) -> float:
-    """Best of a few batches of random sequence, after one to warm up."""
+def _flop_per_second(run: ModelRun, batch_size: int) -> float:
+    """Measure on random sequence: whole windows, or stretches where local work is shared."""
     import torch
 
-    rng = np.random.default_rng(0)
-    codes = torch.from_numpy(rng.integers(0, 4, (batch_size, run.model.window.length), dtype=np.uint8))
+    from hapsight.predict.work import calibration
+
+    codes, function, flop = calibration(run.model, batch_size)
+    batch = torch.from_numpy(codes).to(run.device)
     times = []
     with torch.inference_mode():
-        for _ in range(repeats + 1):
+        for _ in range(3):
             start = time.perf_counter()
-            run.model.predict(codes.to(run.device), run.read_out).cpu()
+            function(batch, run.read_out).cpu()
             times.append(time.perf_counter() - start)
-    return min(times[1:]) / batch_size
+    return flop / min(times[1:])
 
 
 def plan_baseline(opened: Opened) -> BaselinePlan:
