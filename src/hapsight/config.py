@@ -72,7 +72,7 @@ class PredictConfig(_Section):
     device: str = Field("auto", description="auto, cpu, cuda or mps")
     batch_size: Annotated[int, Field(ge=1)] = Field(64, description="sequences in a batch")
     genes_per_unit: Annotated[int, Field(ge=1)] = Field(16, description="genes that are saved together")
-    budget_gb: Annotated[float, Field(gt=0)] = Field(2.0, description="memory for embeddings, and for a batch")
+    budget_gb: Annotated[float, Field(gt=0)] = Field(2.0, description="memory for embeddings and batches")
 
 
 class BaselineConfig(_Section):
@@ -197,9 +197,7 @@ def _did_you_mean(key: str) -> str:
 def _absolute(config: Config, folder: Path) -> Config:
     cohort = {name: folder / value for name, value in config.cohort if isinstance(value, Path)}
     models = tuple(
-        model.model_copy(update={"weights": str(folder / model.weights)})
-        if _is_file(model.weights)
-        else model
+        model.model_copy(update={"weights": _absolute_weights(model.weights, folder)})
         for model in config.models
     )
     return config.model_copy(
@@ -211,9 +209,9 @@ def _absolute(config: Config, folder: Path) -> Config:
     )
 
 
-def _is_file(weights: str | None) -> bool:
-    """Whether weights are given as a file and not by name."""
-    return weights is not None and bool(Path(weights).suffix)
+def _absolute_weights(weights: str | None, folder: Path) -> str | None:
+    """Weights given as a file, from `folder`; a name is left as it is."""
+    return str(folder / weights) if weights is not None and Path(weights).suffix else weights
 
 
 def to_toml(config: Config) -> str:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +63,17 @@ def embedding(model: Borzoi, codes: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def decoded(model: Borzoi, embedding: torch.Tensor) -> torch.Tensor:
-    """All bins before the head: what `predict` computes before it picks, kept for several tests."""
+def attended(model: Borzoi, embedding: torch.Tensor) -> torch.Tensor:
+    """The transformer on all positions, as in `predict`; it takes longest, so several tests share it."""
     with torch.no_grad():
-        return model.network.decode(model.network.attend(embedding, 0, POSITIONS), embedding)
+        return model.network.attend(embedding, 0, POSITIONS)
+
+
+@pytest.fixture(scope="module")
+def decoded(model: Borzoi, embedding: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+    """All bins before the head, as in `predict`."""
+    with torch.no_grad():
+        return model.network.decode(attended, embedding)
 
 
 def bins_of(model: Borzoi, decoded: torch.Tensor, bins: list[int], tracks: list[int]) -> torch.Tensor:
@@ -75,12 +81,10 @@ def bins_of(model: Borzoi, decoded: torch.Tensor, bins: list[int], tracks: list[
         return model.network.head(decoded[..., [FIRST_BIN + index for index in bins]], tracks)
 
 
-def small_net(rotary: bool = False, seed: int = 3) -> BorzoiNet:
-    sizes = BorzoiSizes(
-        5, (6, 7, 9, 11, 13), 12, 4, 3 if rotary is False else 3, 3, layers=2, final=7, tracks=9
-    )
-    net = BorzoiNet(replace(sizes, rotary=2 if rotary else 0))
-    net.load_state_dict(random_weights(net.sizes, seed), strict=False)
+def small_net() -> BorzoiNet:
+    sizes = BorzoiSizes(5, (6, 7, 9, 11, 13), dim=12, heads=4, key=3, value=5, layers=2, final=7, tracks=9)
+    net = BorzoiNet(sizes)
+    net.load_state_dict(random_weights(sizes, seed=3), strict=False)
     return net.double().eval()
 
 
@@ -104,24 +108,29 @@ class TestAgreement:
 
 
 class TestReadIsPredict:
-    @pytest.mark.parametrize("name", ["tracks", "rna_gm12878"])
-    def test_on_few_bins(
-        self, model: Borzoi, embedding: torch.Tensor, decoded: torch.Tensor, name: str
-    ) -> None:
-        read_out = model.read_out(name)
+    def test_on_few_bins(self, model: Borzoi, embedding: torch.Tensor, decoded: torch.Tensor) -> None:
+        read_out = model.read_out("rna_gm12878")
         plain = model._combine(bins_of(model, decoded, list(read_out.bins), list(read_out.tracks)), read_out)
         assert model.span(read_out) == (0, POSITIONS)
         read = model.read(embedding, read_out)
-        assert read.shape == (1, len(read_out.tracks))
+        assert read.shape == (1, 6)
         np.testing.assert_allclose(read.numpy(), plain.numpy(), rtol=1e-10)
 
-    @pytest.mark.parametrize("bins", [(0,), (BINS - 1, 0), CENTRE])
-    def test_at_both_ends(
-        self, model: Borzoi, embedding: torch.Tensor, decoded: torch.Tensor, bins: tuple[int, ...]
+    @pytest.mark.parametrize("bins", [(0,), (1,), (2, 3), (BINS - 1,), (BINS - 1, 0), CENTRE])
+    def test_on_any_bins(
+        self,
+        model: Borzoi,
+        embedding: torch.Tensor,
+        attended: torch.Tensor,
+        decoded: torch.Tensor,
+        bins: tuple[int, ...],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        read_out = ReadOut("test", (870, 3), bins, "sum")
+        """The transformer's positions are taken from those of the whole window (its own test is below)."""
+        monkeypatch.setattr(model.network, "attend", lambda _, first, last: attended[:, first:last])
         plain = bins_of(model, decoded, list(bins), [870, 3]).sum(2)
-        np.testing.assert_allclose(model.read(embedding, read_out).numpy(), plain.numpy(), rtol=1e-10)
+        read = model.read(embedding, ReadOut("test", (870, 3), bins, "sum"))
+        np.testing.assert_allclose(read.numpy(), plain.numpy(), rtol=1e-10)
 
     def test_in_float32_through_predict_itself(self, codes: torch.Tensor) -> None:
         flashzoi = load_flashzoi("random:4", width=WIDTH)
@@ -173,8 +182,17 @@ class TestAttention:
         assert features[1].tolist() == [0.0] + [1.0] * 15 + [0.0] + [-1.0] * 15
         assert features[2].tolist() == ([0.0] * 15 + [1.0]) * 2
 
+    def test_the_last_layer_on_some_positions(self) -> None:
+        net = small_net()
+        x = torch.from_numpy(np.random.default_rng(1).standard_normal((2, 40, net.sizes.embedding)))
+        with torch.no_grad():
+            whole = net.attend(x, 0, 40)
+            for first, last in ((0, 1), (7, 12), (39, 40)):
+                part = net.attend(x, first, last)
+                torch.testing.assert_close(part, whole[:, first:last], rtol=0, atol=1e-12)
+
     @settings(max_examples=15, deadline=None)
-    @given(st.integers(1, 700), st.data())
+    @given(st.integers(1, 600), st.data())
     def test_relative_is_the_obvious_sum(self, n: int, data: st.DataObject) -> None:
         sizes = BorzoiSizes(dim=6, heads=3, key=2, value=4)
         attention = _random(RelativeAttention(sizes), seed=n)
@@ -280,7 +298,7 @@ class TestReductions:
 
     def test_squashing_is_undone_by_hand(self) -> None:
         rna = Squash(exponent=0.75, clip_soft=384.0, scale=0.3)
-        # below the clip: coverage 16 -> 16**.75 = 8 -> 2.4; above: 10,000 -> 1,000 -> 384 + sqrt(616) = 408.8193...
+        # below the clip: 16 -> 16**.75 = 8 -> 2.4; above: 10,000 -> 1,000 -> 384 + sqrt(616) = 408.8
         squashed = torch.tensor([0.0, 2.4, 0.3 * (384 + math.sqrt(616))], dtype=torch.float64)
         np.testing.assert_allclose(rna.undo(squashed).numpy(), [0.0, 16.0, 10_000.0], rtol=1e-12)
         atac = Squash(exponent=1.0, clip_soft=96.0, scale=0.01)
@@ -340,7 +358,7 @@ class TestFlop:
         cage = ReadOut("cage", (870,), CENTRE, "sum_strands")
         assert model.read_flop(cage) < 0.33 * model.plain_flop()
 
-    def test_counts_what_torch_counts(self, model: Borzoi) -> None:
+    def test_counts_what_torch_counts(self) -> None:
         from torch.utils.flop_counter import FlopCounterMode
 
         net = small_net()
@@ -490,7 +508,7 @@ class TestTargets:
 class TestDeclarations:
     def test_the_window_is_centred_on_the_tss(self, model: Borzoi) -> None:
         assert (model.window.upstream, model.window.length, model.window.oriented) == (262_144, LENGTH, False)
-        assert (FIRST_BIN + 3072) * 32 == model.window.upstream
+        assert model.window.upstream == (FIRST_BIN + 3072) * 32
         assert (CENTRE[0], CENTRE[-1], len(CENTRE)) == (3052, 3091, 40)
 
     def test_the_default_is_cage(self) -> None:

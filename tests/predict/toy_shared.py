@@ -1,4 +1,4 @@
-"""A small model with the shape of the real ones: local layers with pooling, then layers that see everything."""
+"""A small model built like the real ones: local layers with pooling, then layers that see all."""
 
 from __future__ import annotations
 

@@ -89,10 +89,12 @@ def cut_indels(source: Path, target: Path) -> None:
     pysam.tabix_compress(str(plain), str(target / "indels.fa.gz"), force=True)
     plain.unlink()
     pysam.faidx(str(target / "indels.fa.gz"))
-    with pysam.VariantFile(str(source / "genotypes.vcf.gz")) as file:
-        with pysam.VariantFile(str(target / "indels.vcf.gz"), "wz", header=file.header) as out:
-            for record in file.fetch("20", 1_000_000, 1_250_000):
-                out.write(record)
+    with (
+        pysam.VariantFile(str(source / "genotypes.vcf.gz")) as file,
+        pysam.VariantFile(str(target / "indels.vcf.gz"), "wz", header=file.header) as out,
+    ):
+        for record in file.fetch("20", 1_000_000, 1_250_000):
+            out.write(record)
     pysam.tabix_index(str(target / "indels.vcf.gz"), preset="vcf", force=True)
 
 

@@ -5,9 +5,9 @@ the outputs:
 
     python tests/verify/borzoi_oracle.py <request.json> <weights.safetensors> <outputs.npz>
 
-The request holds the sizes of the network, the length and seed of the input, the number of centre bins, and
-which bins and tracks of these are wanted. All is computed in float64. The package needs flash-attn and a GPU for
-Flashzoi; here its attention is put together from the rotary embedding and the shared heads of transformers.
+The request holds the sizes of the network, the length and seed of the input, the number of centre bins,
+and which bins and tracks of these are wanted. All is computed in float64. The package needs flash-attn and a
+GPU for Flashzoi; here its attention is put together from transformers' rotary embedding and shared heads.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def input_codes(seed: int, length: int) -> np.ndarray:
 
 
 def build(sizes: dict, bins: int):
-    """The package's model of these sizes; it fixes the channels of its convolutions, so these are replaced."""
+    """The package's model of these sizes; it fixes the channels of convolutions, so these are replaced."""
     if sizes["rotary"]:
         install_attention(sizes["rotary"])
     from borzoi_pytorch.config_borzoi import BorzoiConfig

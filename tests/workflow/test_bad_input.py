@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ from tests.planted import load_toy, write_planted
 
 def rewrite(path: Path, change: Callable[[list[str]], list[str]]) -> None:
     """Change the lines of a bgzipped file; a VCF is indexed anew."""
-    lines = change(gzip.open(path, "rt").read().splitlines())
+    with gzip.open(path, "rt") as file:
+        lines = change(file.read().splitlines())
     plain = path.with_suffix(".txt")
     plain.write_text("\n".join(lines) + "\n")
     pysam.tabix_compress(str(plain), str(path), force=True)
@@ -80,8 +82,6 @@ def test_one_clear_error_and_nothing_written(tmp_path, monkeypatch, capsys, comm
     printed = capsys.readouterr()
     told = printed.out + printed.err
     assert name in told, told
-    import re
-
     assert re.search(message, told, re.IGNORECASE), told
     assert "Traceback" not in told
     assert not list(tmp_path.rglob("*.parquet"))

@@ -72,7 +72,7 @@ READ_OUTS: Final = MappingProxyType(
         "default": replace(_CENTRE, name="huang2023_single"),
     }
 )
-"""Read-outs of the two studies; models.md, 'Read-outs used in the papers'."""
+"""Read-outs of Huang et al. 2023 and Sasse et al. 2023."""
 
 
 class Basenji2(SharedModel):

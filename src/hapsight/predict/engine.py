@@ -15,13 +15,13 @@ from hapsight.dna import Codes
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
 from hapsight.predict.shared import shared_values
 from hapsight.predict.views import View, margin, views
+from hapsight.predict.windows import window_of
 from hapsight.sequence.haplotypes import (
     FetchReference,
     PersonalSequences,
     ReadVariants,
     personal_sequences,
 )
-from hapsight.sequence.window import Window
 
 __all__ = ["GenePrediction", "Sequences", "predict_genes"]
 
@@ -68,8 +68,7 @@ class Sequences:
 
     def of(self, gene: Gene) -> tuple[PersonalSequences, Codes]:
         """A gene's haplotypes; and (1 + D, L + 2 * margin) codes, the reference first, as the model reads."""
-        wanted, beyond = self.model.window, margin(self.read_out)
-        window = Window.around(gene, wanted.upstream + beyond, wanted.downstream + beyond, wanted.oriented)
+        window = window_of(gene, self.model, margin(self.read_out))
         found = personal_sequences(window, self.read_variants, self.fetch_reference)
         return found, found.oriented(np.concatenate([found.reference[None], found.distinct]))
 
@@ -79,7 +78,7 @@ def predict_genes(
     genes: Sequence[Gene],
     *,
     batch_size: int,
-    device: torch.device,
+    device: torch.device | str,
     budget: int = 2 * 2**30,
 ) -> list[GenePrediction]:
     """Predict the reference and all distinct haplotypes of some genes.
@@ -87,7 +86,7 @@ def predict_genes(
     Memory holds one gene's haplotypes, one batch, and embeddings up to `budget` bytes. Batches have one
     shape (the last one is filled up), so that a sequence's value does not depend on how many there are.
     """
-    model, read_out = sequences.model, sequences.read_out
+    model, read_out, device = sequences.model, sequences.read_out, torch.device(device)
     if not genes:
         return []
     made: dict[str, PersonalSequences] = {}

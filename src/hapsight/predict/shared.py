@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hapsight.dna import Codes
-from hapsight.models.protocol import ReadOut, SharedModel, WindowedModel
+from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel, WindowedModel
 from hapsight.predict.buffers import allocate
 from hapsight.predict.sharing import (
     Chunks,
@@ -24,7 +24,7 @@ from hapsight.predict.sharing import (
     distinct_stretches,
 )
 
-__all__ = ["Work", "count_work", "shared_values"]
+__all__ = ["Work", "count_work", "plain_values", "shared_values"]
 
 Values = NDArray[np.float64]
 
@@ -88,7 +88,7 @@ def shared_values(
     read_out: ReadOut,
     codes: Codes,
     *,
-    device: torch.device,
+    device: torch.device | str,
     batch_size: int = 64,
     budget: int = 2 * 2**30,
     core: int | None = None,
@@ -103,13 +103,20 @@ def shared_values(
     core
         Embedding positions a chunk keeps; chosen by `best_core` where not given.
     """
-    plan = _plan(model, read_out, codes, core)
+    plan, device = _plan(model, read_out, codes, core), torch.device(device)
     embedding = _embed(model, codes, plan, device, budget)
     if isinstance(model, WindowedModel):
         values = _read_windows(model, read_out, plan, embedding, device, batch_size, budget)
     else:
         values = _read(model, read_out, plan, embedding, device, batch_size, budget)
     return values[plan.row_of], plan.work(model, read_out)
+
+
+def plain_values(model: SequenceModel, read_out: ReadOut, codes: Codes, device: torch.device | str) -> Values:
+    """(R, T) read-out of (R, L) codes, one forward pass for each: the plain way, to compare with."""
+    with torch.inference_mode():
+        rows = (torch.from_numpy(row[None]).to(device) for row in codes)
+        return np.concatenate([model.predict(row, read_out).double().cpu().numpy() for row in rows])
 
 
 def _plan(model: SharedModel, read_out: ReadOut, codes: Codes, core: int | None) -> _Plan:

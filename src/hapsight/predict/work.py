@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 
 import numpy as np
 import torch
 
 from hapsight.cohort.nouns import Gene
-from hapsight.dna import Codes
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
 from hapsight.predict.engine import Sequences
 from hapsight.predict.shared import count_work
 from hapsight.predict.views import margin, views
 
-__all__ = ["calibration", "plan_gene"]
+__all__ = ["flop_per_second", "plan_gene"]
 
 _STRETCH_POSITIONS = 64
 """Embedding positions of the stretches that a shared model is timed on."""
@@ -35,18 +34,27 @@ def plan_gene(sequences: Sequences, gene: Gene) -> tuple[int, float]:
     return reads, flop
 
 
-def calibration(
-    model: SequenceModel, batch_size: int
-) -> tuple[Codes, Callable[[torch.Tensor, ReadOut], torch.Tensor], float]:
-    """A batch to time a model on, what to call with it, and its floating-point operations.
+def flop_per_second(
+    model: SequenceModel, read_out: ReadOut, batch_size: int, device: torch.device | str
+) -> float:
+    """Measure a model on random sequence: whole windows, or stretches where local work is shared.
 
     Of a shared model the local layers are timed: they are most of its work, or run at about its speed.
     """
     rng = np.random.default_rng(0)
-    if not isinstance(model, SharedModel):
-        codes = rng.integers(0, 4, (batch_size, model.window.length), dtype=np.uint8)
-        return codes, model.predict, batch_size * model.flop_per_pass
-    grid = model.grid
-    bases = _STRETCH_POSITIONS * grid.stride + grid.before + grid.after
-    codes = rng.integers(0, 4, (4, bases), dtype=np.uint8)
-    return codes, lambda batch, _: model.embed(batch), 4 * model.embed_flop(bases)
+    if isinstance(model, SharedModel):
+        grid = model.grid
+        rows, bases = 4, _STRETCH_POSITIONS * grid.stride + grid.before + grid.after
+        flop = rows * model.embed_flop(bases)
+    else:
+        rows, bases = batch_size, model.window.length
+        flop = rows * model.flop_per_pass
+    batch = torch.from_numpy(rng.integers(0, 4, (rows, bases), dtype=np.uint8)).to(device)
+    times = []
+    with torch.inference_mode():
+        for _ in range(3):
+            start = time.perf_counter()
+            found = model.embed(batch) if isinstance(model, SharedModel) else model.predict(batch, read_out)
+            found.cpu()
+            times.append(time.perf_counter() - start)
+    return flop / min(times[1:])

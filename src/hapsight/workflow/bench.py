@@ -66,8 +66,12 @@ def bench_sharing(opened: Opened, run: ModelRun, gene: Gene, haplotypes: int) ->
     if not isinstance(run.model, SharedModel):
         raise ConfigError(f"{run.model.name} has no local layers to share.", fix="bench a model that has")
     codes, distinct = _haplotypes(opened, run, gene, haplotypes)
+    from hapsight.predict.shared import plain_values
+
     (shared, flop), shared_seconds, shared_peak = _timed(lambda: _shared(run, codes, opened))
-    (plain, _), plain_seconds, plain_peak = _timed(lambda: (_plain(run, codes), 0.0))
+    (plain, _), plain_seconds, plain_peak = _timed(
+        lambda: (plain_values(run.model, run.read_out, codes, run.device), 0.0)
+    )
     return SharingBench(
         run.model.name,
         gene.gene_id,
@@ -95,8 +99,6 @@ def _haplotypes(opened: Opened, run: ModelRun, gene: Gene, count: int) -> tuple[
 
 
 def _shared(run: ModelRun, codes: Codes, opened: Opened) -> tuple[Values, float]:
-    import torch
-
     from hapsight.predict.shared import shared_values
 
     assert isinstance(run.model, SharedModel)
@@ -105,19 +107,11 @@ def _shared(run: ModelRun, codes: Codes, opened: Opened) -> tuple[Values, float]
         run.model,
         run.read_out,
         codes,
-        device=torch.device(run.device),
+        device=run.device,
         batch_size=config.batch_size,
         budget=int(config.budget_gb * 2**30),
     )
     return values, work.flop
-
-
-def _plain(run: ModelRun, codes: Codes) -> Values:
-    import torch
-
-    with torch.inference_mode():
-        rows = [torch.from_numpy(row[None]).to(run.device) for row in codes]
-        return np.concatenate([run.model.predict(row, run.read_out).double().cpu().numpy() for row in rows])
 
 
 def _timed(

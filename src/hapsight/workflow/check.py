@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from hapsight.cohort.check import CheckResult, check_cohort
-from hapsight.cohort.nouns import Gene, Interval
+from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.config import Config
 from hapsight.errors import HapsightError
 from hapsight.models.protocol import SequenceModel
 from hapsight.predict.store import write_atomically
-from hapsight.sequence.window import Window
+from hapsight.predict.windows import window_of
 from hapsight.workflow.opened import cohort_files, policy_of
 
 __all__ = ["check", "save_checks"]
@@ -54,7 +54,5 @@ def _check_models(config: Config) -> tuple[list[SequenceModel], list[CheckResult
 
 
 def _interval(gene: Gene, model: SequenceModel) -> Interval:
-    """What a model reads of a gene; a gene without strand is told of elsewhere and takes either."""
-    window = model.window
-    oriented = window.oriented and gene.strand is not None
-    return Window.around(gene, window.upstream, window.downstream, oriented).interval
+    """What a model reads of a gene; a gene without strand is told of elsewhere and taken as plus here."""
+    return window_of(gene if gene.strand else replace(gene, strand=Strand.PLUS), model).interval

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene
 from hapsight.evaluate.expression import residuals, transform
+from hapsight.predict.windows import window_of
 from hapsight.workflow.baseline import METHOD, baseline_units
 from hapsight.workflow.opened import Opened
-from hapsight.workflow.predict import ModelRun, window_interval
+from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.variants import VariantReader
 
 __all__ = [
@@ -107,7 +108,7 @@ def model_comparisons(opened: Opened, run: ModelRun, track: str) -> Iterator[Com
         facts = store.read([(name, key)], "genes")
         distinct = dict(zip(facts["gene_id"], facts["n_distinct"], strict=True))
         by_gene = values.partition_by("gene_id", as_dict=True, include_key=False)
-        windows = [window_interval(gene, run.model) for gene in genes]
+        windows = [window_of(gene, run.model).interval for gene in genes]
         reader = VariantReader(cohort.genotypes, cohort.reference, windows)
         for gene, window in zip(genes, windows, strict=True):
             reference, people = _split(by_gene[(gene.gene_id,)])

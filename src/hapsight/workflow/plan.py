@@ -60,7 +60,7 @@ class BaselinePlan:
 def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
     """Count distinct work over all genes and time a few passes."""
     from hapsight.predict.engine import Sequences
-    from hapsight.predict.work import plan_gene
+    from hapsight.predict.work import flop_per_second, plan_gene
 
     cohort = opened.cohort
     reader = VariantReader(cohort.genotypes, cohort.reference)
@@ -80,26 +80,9 @@ def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
         distinct,
         asked * run.model.flop_per_pass / 1e12,
         flop / 1e12,
-        flop / _flop_per_second(run, opened.config.predict.batch_size),
+        flop / flop_per_second(run.model, run.read_out, opened.config.predict.batch_size, run.device),
         haplotypes * len(run.read_out.tracks) * _BYTES_PER_VALUE / 1e6,
     )
-
-
-def _flop_per_second(run: ModelRun, batch_size: int) -> float:
-    """Measure on random sequence: whole windows, or stretches where local work is shared."""
-    import torch
-
-    from hapsight.predict.work import calibration
-
-    codes, function, flop = calibration(run.model, batch_size)
-    batch = torch.from_numpy(codes).to(run.device)
-    times = []
-    with torch.inference_mode():
-        for _ in range(3):
-            start = time.perf_counter()
-            function(batch, run.read_out).cpu()
-            times.append(time.perf_counter() - start)
-    return flop / min(times[1:])
 
 
 def plan_baseline(opened: Opened) -> BaselinePlan:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from hapsight.cohort.nouns import Gene, Interval
+from hapsight.cohort.nouns import Gene
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.predict.store import content_key
-from hapsight.sequence.window import Window
+from hapsight.predict.windows import window_of
 from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, dropped_table, gene_facts
 from hapsight.workflow.variants import VariantReader
 
 if TYPE_CHECKING:
     from hapsight.predict.engine import GenePrediction
 
-__all__ = ["ModelRun", "load_models", "predict", "window_interval"]
+__all__ = ["ModelRun", "load_models", "predict"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,12 +70,6 @@ def load_models(opened: Opened) -> list[ModelRun]:
     return runs
 
 
-def window_interval(gene: Gene, model: SequenceModel) -> Interval:
-    """The stretch of reference that a model reads for a gene."""
-    window = model.window
-    return Window.around(gene, window.upstream, window.downstream, window.oriented).interval
-
-
 def predict(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> None:
     """Run every model on every gene's distinct haplotypes; finished units are not run again."""
     for run in runs:
@@ -100,18 +94,16 @@ def predict(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> Non
 
 
 def _predict_unit(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> dict[str, pl.DataFrame]:
-    import torch
-
     from hapsight.predict.engine import Sequences, predict_genes
 
     cohort = opened.cohort
-    windows = [window_interval(gene, run.model) for gene in genes]
+    windows = [window_of(gene, run.model).interval for gene in genes]
     reader = VariantReader(cohort.genotypes, cohort.reference, windows)
     found = predict_genes(
         Sequences(run.model, run.read_out, reader, cohort.reference.fetch),
         genes,
         batch_size=opened.config.predict.batch_size,
-        device=torch.device(run.device),
+        device=run.device,
         budget=int(opened.config.predict.budget_gb * 2**30),
     )
     tracks = [run.model.tracks[index].name for index in run.read_out.tracks]
