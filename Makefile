@@ -24,9 +24,16 @@ lint: $(INSTALLED)
 test: lint  ## what CI runs
 	$(BIN)/python -m pytest -m 'not verify'
 
-verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, and the whole cohort
-	tests/verify/keras_venv.sh .verify/keras
-	HAPSIGHT_KERAS_PYTHON=.verify/keras/bin/python $(BIN)/python -m pytest -m verify
+JUDGES := keras enformer basenji2 borzoi xgboost
+
+verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other ports, and the whole cohort
+	for judge in $(JUDGES); do sh tests/verify/$${judge}_venv.sh .verify/$$judge; done
+	HAPSIGHT_KERAS_PYTHON=.verify/keras/bin/python \
+	HAPSIGHT_ENFORMER_PYTHON=.verify/enformer/bin/python \
+	HAPSIGHT_BASENJI2_PYTHON=.verify/basenji2/bin/python \
+	HAPSIGHT_BORZOI_PYTHON=.verify/borzoi/bin/python \
+	HAPSIGHT_XGBOOST_PYTHON=.verify/xgboost/bin/python \
+	$(BIN)/python -m pytest -m verify
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/sequence_speed.py

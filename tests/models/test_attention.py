@@ -11,7 +11,9 @@ from hapsight.models import attention
 from hapsight.models.attention import RelativeAttention, distance_features
 
 
-def random_attention(seed: int, width: int = 10, heads: int = 2, key: int = 3, value: int = 4) -> RelativeAttention:
+def random_attention(
+    seed: int, width: int = 10, heads: int = 2, key: int = 3, value: int = 4
+) -> RelativeAttention:
     module = RelativeAttention(width, heads, key, value, features=6).double()
     rng = np.random.default_rng(seed)
     for parameter in module.parameters():
@@ -89,9 +91,13 @@ class TestDistanceFeatures:
 
     @pytest.mark.parametrize("count", [0, 5, 16])
     def test_a_count_that_6_does_not_divide(self, count: int) -> None:
-        with pytest.raises(ConfigError, match=rf"that 6 divides.\n  expected: 6, 12, 18, ...\n  got: {count}"):
+        with pytest.raises(
+            ConfigError, match=rf"that 6 divides.\n  expected: 6, 12, 18, ...\n  got: {count}"
+        ):
             distance_features(10, count)
 
     def test_an_unknown_gamma(self) -> None:
-        with pytest.raises(ConfigError, match=r"'gamma' features are unknown.\n  expected: official or port\n  got: 'tf'"):
+        with pytest.raises(
+            ConfigError, match=r"'gamma' features are unknown.\n  expected: official or port\n  got: 'tf'"
+        ):
             distance_features(10, 6, "tf")

@@ -47,6 +47,15 @@ def weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     return tmp_path
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Many small operations: on a busy machine more threads than free cores wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def model() -> Borzoi:
     return load("random:1", width=WIDTH, bins=EXON_BINS, tracks=[0, 870, 871, 6112, 7610], dtype="float64")
@@ -63,10 +72,9 @@ def embedding(model: Borzoi, codes: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def attended(model: Borzoi, embedding: torch.Tensor) -> torch.Tensor:
-    """The transformer on all positions, as in `predict`; it takes longest, so several tests share it."""
-    with torch.no_grad():
-        return model.network.attend(embedding, 0, POSITIONS)
+def attended() -> torch.Tensor:
+    """Something that a transformer may say of all positions."""
+    return torch.from_numpy(np.random.default_rng(9).standard_normal((1, POSITIONS, WIDTH)))
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +97,14 @@ def small_net() -> BorzoiNet:
 
 
 class TestAgreement:
-    def test_of_a_whole_window_with_borzoi_pytorch(self, model: Borzoi, decoded: torch.Tensor) -> None:
-        golden = GOLDEN["borzoi"][0]
-        found = bins_of(model, decoded, golden["case"]["bins"], GOLDEN["tracks"])[0]
-        np.testing.assert_allclose(found.numpy(), golden["outputs"], rtol=1e-9)
+    def test_of_a_whole_window_with_borzoi_pytorch(self, codes: torch.Tensor) -> None:
+        """In float32, of `predict` with the judge, and of `read` with `predict`."""
+        golden, model = GOLDEN["borzoi"][0], load("random:1", width=WIDTH)
+        read_out = ReadOut("test", tuple(GOLDEN["tracks"]), tuple(golden["case"]["bins"][2:-1]), "sum")
+        judge = np.array(golden["outputs"])[:, 2:-1].sum(axis=1)
+        plain = model.predict(codes, read_out).numpy()
+        np.testing.assert_allclose(plain[0], judge, rtol=1e-4)
+        np.testing.assert_allclose(model.read(model.embed(codes), read_out).numpy(), plain, rtol=1e-5)
 
     @pytest.mark.parametrize("name", ["borzoi", "flashzoi"])
     def test_of_a_short_window_with_borzoi_pytorch(self, name: str) -> None:
@@ -108,14 +120,6 @@ class TestAgreement:
 
 
 class TestReadIsPredict:
-    def test_on_few_bins(self, model: Borzoi, embedding: torch.Tensor, decoded: torch.Tensor) -> None:
-        read_out = model.read_out("rna_gm12878")
-        plain = model._combine(bins_of(model, decoded, list(read_out.bins), list(read_out.tracks)), read_out)
-        assert model.span(read_out) == (0, POSITIONS)
-        read = model.read(embedding, read_out)
-        assert read.shape == (1, 6)
-        np.testing.assert_allclose(read.numpy(), plain.numpy(), rtol=1e-10)
-
     @pytest.mark.parametrize("bins", [(0,), (1,), (2, 3), (BINS - 1,), (BINS - 1, 0), CENTRE])
     def test_on_any_bins(
         self,
@@ -126,20 +130,26 @@ class TestReadIsPredict:
         bins: tuple[int, ...],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """The transformer's positions are taken from those of the whole window (its own test is below)."""
+        """Of all behind the transformer, whose last layer has its own tests below."""
         monkeypatch.setattr(model.network, "attend", lambda _, first, last: attended[:, first:last])
         plain = bins_of(model, decoded, list(bins), [870, 3]).sum(2)
         read = model.read(embedding, ReadOut("test", (870, 3), bins, "sum"))
         np.testing.assert_allclose(read.numpy(), plain.numpy(), rtol=1e-10)
 
-    def test_in_float32_through_predict_itself(self, codes: torch.Tensor) -> None:
-        flashzoi = load_flashzoi("random:4", width=WIDTH)
-        read_out = flashzoi.read_out()
+    def test_of_flashzoi_in_float64(self, codes: torch.Tensor) -> None:
+        flashzoi = load_flashzoi("random:4", width=WIDTH, bins=EXON_BINS, dtype="float64")
+        read_out = flashzoi.read_out("rna_gm12878")
         plain = flashzoi.predict(codes, read_out)
-        assert plain.dtype == torch.float32
-        assert plain.shape == (1, 1)
+        assert plain.shape == (1, 6)
         read = flashzoi.read(flashzoi.embed(codes), read_out)
-        np.testing.assert_allclose(read.numpy(), plain.numpy(), rtol=1e-5)
+        np.testing.assert_allclose(read.numpy(), plain.numpy(), rtol=1e-10)
+
+    @pytest.mark.verify
+    def test_of_borzoi_in_float64(self, model: Borzoi, codes: torch.Tensor, embedding: torch.Tensor) -> None:
+        for name in model.read_outs:
+            plain = model.predict(codes, model.read_out(name))
+            read = model.read(embedding, model.read_out(name))
+            np.testing.assert_allclose(read.numpy(), plain.numpy(), rtol=1e-10)
 
 
 class TestEmbed:
@@ -191,8 +201,8 @@ class TestAttention:
                 part = net.attend(x, first, last)
                 torch.testing.assert_close(part, whole[:, first:last], rtol=0, atol=1e-12)
 
-    @settings(max_examples=15, deadline=None)
-    @given(st.integers(1, 600), st.data())
+    @settings(max_examples=10, deadline=None)
+    @given(st.sampled_from([1, 2, 30, 255, 256, 257, 400]), st.data())
     def test_relative_is_the_obvious_sum(self, n: int, data: st.DataObject) -> None:
         sizes = BorzoiSizes(dim=6, heads=3, key=2, value=4)
         attention = _random(RelativeAttention(sizes), seed=n)

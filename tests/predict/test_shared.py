@@ -13,6 +13,7 @@ from hapsight.errors import ConfigError
 from hapsight.models.protocol import Grid
 from hapsight.predict.buffers import allocate
 from hapsight.predict.engine import Sequences, predict_genes
+from hapsight.predict.hashing import hash_stretches
 from hapsight.predict.shared import count_work, shared_values
 from hapsight.predict.sharing import best_core, cut_chunks, distinct_chunks
 from tests.planted import write_planted
@@ -131,6 +132,24 @@ def test_distinct_chunks_equal_their_naive_twin():
             row, place = found.row[found.index[r, k]], found.place[found.index[r, k]]
             one, other = chunks.start[k], chunks.start[place]
             assert (codes[r, one : one + chunks.length] == codes[row, other : other + chunks.length]).all()
+
+
+def test_a_hash_collision_is_noticed(monkeypatch):
+    import hapsight.predict.sharing as module
+
+    codes, start = haplotypes(8), np.arange(0, 150, 10)
+    expected = module.distinct_stretches(codes, start, 10)
+    calls = []
+
+    def collides_first(*arguments):
+        calls.append(arguments)
+        found = hash_stretches(*arguments)
+        return np.zeros_like(found) if len(calls) == 1 else found
+
+    monkeypatch.setattr(module, "hash_stretches", collides_first)
+    found = module.distinct_stretches(codes, start, 10)
+    assert len(calls) == 2
+    assert len(found.row) == len(expected.row) > 1
 
 
 def test_best_core_is_the_cheapest_of_those_it_may_choose():

@@ -49,9 +49,7 @@ def test_equals_bcftools_consensus(shared_data, folder, fasta, contig, start, en
     vcf, fasta = shared_data / folder / "genotypes.vcf.gz", shared_data / folder / fasta
     with pysam.VariantFile(str(vcf)) as file:
         samples = list(file.header.samples)
-    differing = []
     with pysam.FastaFile(str(fasta)) as reference:
-        for triple in random_triples(np.random.default_rng(2), samples, contig, start, end, count):
-            if ours(triple, vcf, fasta) != consensus(triple, vcf, reference):
-                differing.append(triple)
+        triples = random_triples(np.random.default_rng(2), samples, contig, start, end, count)
+        differing = [t for t in triples if ours(t, vcf, fasta) != consensus(t, vcf, reference)]
     assert not differing

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,9 @@ import torch
 
 from hapsight.models.borzoi_blocks import WIDTH, BorzoiNet, BorzoiSizes
 from hapsight.models.borzoi_files import random_weights, save_safetensors
+from hapsight.models.borzoi_tracks import TARGETS, published_targets
 from hapsight.models.onehot import one_hot
+from hapsight.models.targets import find_tracks
 from tests.verify.borzoi_oracle import input_codes
 
 ORACLE = Path(__file__).with_name("borzoi_oracle.py")
@@ -43,10 +46,15 @@ def network(case: dict[str, object], rotary: bool) -> BorzoiNet:
     return net.eval()
 
 
-def ask_oracle(net: BorzoiNet, case: dict[str, object]) -> np.ndarray:
+def oracle_python() -> str:
     python = os.environ.get("HAPSIGHT_BORZOI_PYTHON")
     if not python:
         pytest.skip("HAPSIGHT_BORZOI_PYTHON is not set: see tests/verify/borzoi_venv.sh")
+    return python
+
+
+def ask_oracle(net: BorzoiNet, case: dict[str, object]) -> np.ndarray:
+    python = oracle_python()
     with tempfile.TemporaryDirectory() as folder:
         request, weights, target = (Path(folder) / name for name in ("r.json", "w.safetensors", "o.npz"))
         request.write_text(json.dumps(case | {"sizes": asdict(net.sizes), "tracks": TRACKS}))
@@ -86,6 +94,24 @@ def test_the_golden_file_is_what_borzoi_pytorch_says(rotary: bool) -> None:
     for case in stored:
         judge = ask_oracle(network(case["case"], rotary), case["case"])
         np.testing.assert_allclose(judge, case["outputs"], rtol=1e-9)
+
+
+@pytest.mark.verify
+def test_the_published_list_of_tracks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_package = (
+        "import importlib.util as u; print(u.find_spec('borzoi_pytorch').submodule_search_locations[0])"
+    )
+    done = subprocess.run([oracle_python(), "-c", find_package], capture_output=True, text=True, check=True)
+    monkeypatch.setenv("HAPSIGHT_WEIGHTS", str(tmp_path))
+    without = published_targets()
+    shutil.copy(Path(done.stdout.strip()) / "precomputed" / "targets.txt", tmp_path / TARGETS.filename)
+    targets = published_targets()
+    assert len(targets) == len(without) == 7611
+    for index in (870, 871, *range(6112, 6118)):
+        assert targets[index] == without[index]
+    tracks = [target.track for target in targets]
+    assert find_tracks(tracks, ["CNhs12332+", "encff776dpq"]) == (870, 2184)
+    assert sum(target.pair == index for index, target in enumerate(targets)) == 5159
 
 
 def write_golden() -> None:

@@ -44,7 +44,7 @@ def residuals(values: Float, covariates: Float | None) -> Float:
     """
     n = values.shape[-1]
     if covariates is None:
-        return values - values.mean(axis=-1, keepdims=True)
+        return np.asarray(values - values.mean(axis=-1, keepdims=True), dtype=np.float64)
     design = np.column_stack([np.ones(n), covariates])
     if design.shape[1] >= n:
         raise InputError(

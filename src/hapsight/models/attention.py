@@ -1,4 +1,4 @@
-"""Self-attention with relative positions, as Transformer-XL has it and Enformer and Borzoi use it.
+"""Self-attention with relative positions, as Transformer-XL introduced it and Enformer uses it.
 
 A query i and a key j meet in two terms: their contents, and a learned function of the signed distance
 j - i, which is a projection of fixed features of that distance.

@@ -62,8 +62,8 @@ def _by_hand_borzoi(model: str) -> str:
     return (
         f"download https://huggingface.co/johahi/{model}-replicate-0/resolve/main/model.safetensors (or of "
         f"replicate 1, 2, 3) to {model}/replicate-0.safetensors in the weights folder; and for the tracks' "
-        "names https://raw.githubusercontent.com/johahi/borzoi-pytorch/main/borzoi_pytorch/precomputed/targets.txt "
-        "to borzoi_targets_human.txt in the weights folder itself"
+        "names https://raw.githubusercontent.com/johahi/borzoi-pytorch/main/borzoi_pytorch/precomputed/"
+        "targets.txt to borzoi_targets_human.txt in the weights folder itself"
     )
 
 

@@ -243,8 +243,8 @@ class Enformer(SharedModel):
         self._check(read_out)
         values = [torch.empty((0, len(read_out.tracks)), dtype=self.dtype, device=codes.device)]
         with _evaluation():
-            for sequence in torch.split(codes, 1):
-                y = self.network(one_hot(sequence).to(self.dtype), self.distances)  # (1, 896, 5313)
+            for sequence in codes:
+                y = self.network(one_hot(sequence[None]).to(self.dtype), self.distances)  # (1, 896, 5313)
                 values.append(_reduce(y[:, list(read_out.bins)][..., list(read_out.tracks)], read_out))
         return torch.cat(values)
 

@@ -99,7 +99,7 @@ def read_weights(path: Path, geometry: Geometry | None = None) -> State:
 
 
 def random_weights(geometry: Geometry, seed: int) -> State:
-    """State dict of float32 numbers from a seed: matrices keep a signal's size, no statistic is 0 or 1."""
+    """State dict of float32 numbers from a seed: signals stay alive, no statistic is 0 or 1."""
     rng = np.random.default_rng(seed)
     return _with_counters(
         {name: torch.from_numpy(_draw(name, shape, rng)) for name, shape in _shapes(geometry).items()}
@@ -117,8 +117,8 @@ def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> NDArra
     if name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight")):
         return rng.uniform(0.5, 1.5, shape).astype(np.float32)
     fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 100
-    gain = {3: 2.0**0.5, 4: 2.0}.get(len(shape), 1.0)  # convolutions, and the poolings' logits
-    return rng.standard_normal(shape, dtype=np.float32) * np.float32(gain / fan_in**0.5)
+    variance = (2.0 if len(shape) == 3 else 1 / 16 if name.startswith("_heads") else 1.0) / fan_in
+    return rng.standard_normal(shape, dtype=np.float32) * np.float32(variance**0.5)
 
 
 def _weights(weights: str, geometry: Geometry) -> tuple[str, State]:

@@ -6,7 +6,6 @@ the window's edges, so indels that move everything behind them need no care.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from hapsight.dna import Codes
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import Grid
+from hapsight.predict.hashing import all_equal, hash_stretches
 
 __all__ = ["Chunks", "DistinctChunks", "best_core", "cut_chunks", "distinct_chunks", "distinct_stretches"]
 
@@ -22,6 +22,10 @@ Index = NDArray[np.intp]
 
 CORES = (4, 8, 16, 32, 64)
 """Core lengths, in embedding positions, that `best_core` chooses from."""
+
+
+_TRIES = 3
+"""Hash functions that are tried; the second is hardly ever needed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,35 +108,37 @@ class DistinctChunks:
 
 def distinct_chunks(codes: Codes, chunks: Chunks) -> DistinctChunks:
     """Find the distinct chunks of (R, L) codes."""
-    kinds = [f"{skip}:{edge}:".encode() for skip, edge in zip(chunks.skip, chunks.edge, strict=True)]
-    return distinct_stretches(codes, chunks.start, chunks.length, kinds)
+    return distinct_stretches(codes, chunks.start, chunks.length, 4 * chunks.skip + chunks.edge)
 
 
-def distinct_stretches(
-    codes: Codes, start: Index, length: int, kinds: list[bytes] | None = None
-) -> DistinctChunks:
+def distinct_stretches(codes: Codes, start: Index, length: int, kind: Index | None = None) -> DistinctChunks:
     """Find the distinct stretches of `length` bases at (K,) `start` in (R, L) codes.
+
+    Stretches are grouped by a 64-bit hash, and then compared with the one that stands for their group, so
+    that what is called equal is equal.
 
     Parameters
     ----------
-    kinds
-        K tags; stretches with different tags are different, whatever their bases.
+    kind
+        (K,) stretches of different kinds are different, whatever their bases.
     """
-    rows, places = len(codes), len(start)
-    index = np.empty((rows, places), dtype=np.intp)
-    seen: dict[bytes, int] = {}
-    found: list[tuple[int, int]] = []
-    for k in range(places):
-        tag = kinds[k] if kinds else b""
-        for r in range(rows):
-            stretch = codes[r, start[k] : start[k] + length]
-            key = hashlib.blake2b(stretch.data, digest_size=16).digest() + tag
-            which = seen.setdefault(key, len(found))
-            if which == len(found):
-                found.append((r, k))
-            index[r, k] = which
-    row, place = np.array(found, dtype=np.intp).reshape(-1, 2).T
-    return DistinctChunks(index, row, place)
+    codes = np.ascontiguousarray(codes)
+    for seed in range(_TRIES):
+        rng = np.random.default_rng(seed)
+        weights = rng.integers(0, 2**64, length + 1, dtype=np.uint64)
+        hashes = hash_stretches(codes, start, weights[:length])
+        if kind is not None:
+            hashes = hashes + kind.astype(np.uint64) * weights[length]
+        _, first, index = np.unique(hashes, return_index=True, return_inverse=True)
+        row, place = np.divmod(first, len(start))
+        found = DistinctChunks(index.reshape(hashes.shape), row, place)
+        if all_equal(codes, start, length, found.index, row, place) and _same_kind(found, kind):
+            return found
+    raise AssertionError("a 64-bit hash collided again and again")
+
+
+def _same_kind(found: DistinctChunks, kind: Index | None) -> bool:
+    return kind is None or bool(np.all(kind[found.place][found.index] == kind))
 
 
 def best_core(codes: Codes, grid: Grid, window_length: int, span: tuple[int, int]) -> int:
