@@ -346,7 +346,7 @@ def _show_summary(opened: Opened) -> None:
     rows = []
     for row in summary.filter(pl.col("quantity").is_in(list(_HEADLINES))).iter_rows(named=True):
         interval = f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]" if row["ci_low"] is not None else ""
-        value = "-" if row["value"] is None else f"{row['value']:.3f}"
+        value = _number(row["quantity"], row["value"])
         rows.append(
             [row["model"], _HEADLINES[row["quantity"]], value, interval, f"{row['n']:,} {row['unit']}"]
         )
@@ -355,6 +355,13 @@ def _show_summary(opened: Opened) -> None:
     memory = [f"{s['peak_mb']:,} MB" for s in stages]
     rows = [[s["name"], _duration(s["seconds"]), m, s["detail"]] for s, m in zip(stages, memory, strict=True)]
     table(["stage", "took", "peak memory", ""], rows)
+
+
+def _number(quantity: str, value: float | None) -> str:
+    """Counts as whole numbers, the rest with three digits."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if quantity == "significant" else f"{value:.3f}"
 
 
 def _duration(seconds: float) -> str:

@@ -66,6 +66,7 @@ def baseline(opened: Opened, progress: Progress) -> None:
         workers = opened.config.workers or os.cpu_count() or 1
         for done, _ in enumerate(run_units(_fit_unit, todo, workers), start=kept + 1):
             progress(label, done, len(units))
+        stage["computed"] = len(todo)
         stage["detail"] = f"{len(todo)} units computed, {kept} kept, {workers} processes"
 
 

@@ -86,6 +86,7 @@ def predict(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> Non
             progress(label, len(units), len(units))
             entry = _entry(opened, run)
             opened.folder.add_model(entry)
+            stage["computed"] = len(units) - kept
             stage["detail"] = (
                 f"{entry['asked']:,} passes asked for, {entry['distinct']:,} distinct "
                 f"({entry['asked'] / max(entry['distinct'], 1):.1f}x fewer); "

@@ -126,7 +126,10 @@ class RunFolder:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
-        """Time a stage and record its wall time and peak memory; the block may set ``["detail"]``."""
+        """Time a stage and record its wall time and peak memory; the block may set ``["detail"]``.
+
+        A stage that only found its work done already (``["computed"]`` is 0) leaves the older entry be.
+        """
         reset_peak()
         start = time.perf_counter()
         entry: dict[str, Any] = {"name": name, "detail": ""}
@@ -135,6 +138,8 @@ class RunFolder:
         seconds = round(time.perf_counter() - start, 2)
         entry |= {"seconds": seconds, "peak_mb": own, "largest_worker_mb": worker}
         record = self.record()
+        if entry.get("computed") == 0 and any(s["name"] == name for s in record["stages"]):
+            return
         kept = [s for s in record["stages"] if s["name"] != name]
         self._write_record(record | {"stages": [*kept, entry]})
 
