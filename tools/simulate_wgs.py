@@ -41,7 +41,9 @@ def mutations(trees, sites_per_kb: float, seed: int):
     for _ in range(3):
         found = msprime.sim_mutations(trees, rate=rate, random_seed=seed, model=msprime.BinaryMutationModel())
         rate *= sites_per_kb / (found.num_sites / trees.sequence_length * 1000)
-    return msprime.sim_mutations(trees, rate=rate, random_seed=seed, model=msprime.BinaryMutationModel()), rate
+    return msprime.sim_mutations(
+        trees, rate=rate, random_seed=seed, model=msprime.BinaryMutationModel()
+    ), rate
 
 
 def alleles(rng, sequence: str, at: int, indels: float) -> tuple[str, str]:
@@ -55,13 +57,18 @@ def alleles(rng, sequence: str, at: int, indels: float) -> tuple[str, str]:
     return base, base + "".join(rng.choice(list("ACGT"), size))
 
 
-def write_genotypes(path: Path, trees, sequence: str, start: int, contig: str, length: int, indels: float, rng) -> int:
+def write_genotypes(
+    path: Path, trees, sequence: str, start: int, contig: str, length: int, indels: float, rng
+) -> int:
     people = [f"S{i:04d}" for i in range(trees.num_samples // 2)]
     plain, count = path.with_suffix(""), 0
     with plain.open("w") as out:
         out.write(f"##fileformat=VCFv4.2\n##contig=<ID={contig},length={length}>\n")
         out.write('##FORMAT=<ID=GT,Number=1,Type=String,Description="Phased genotype">\n')
-        out.write("\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *people]) + "\n")
+        out.write(
+            "\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *people])
+            + "\n"
+        )
         free = 0
         for variant in trees.variants():
             at = int(variant.site.position)
@@ -95,13 +102,22 @@ def main() -> None:
     with pysam.FastaFile(str(reference)) as fasta:
         length = fasta.get_reference_length(contig)
         sequence = fasta.fetch(contig, start, end).upper()
-    trees, rate = mutations(genealogies(options.people, end - start, options.seed), options.sites_per_kb, options.seed)
+    trees, rate = mutations(
+        genealogies(options.people, end - start, options.seed), options.sites_per_kb, options.seed
+    )
     rng = np.random.default_rng(options.seed)
     genotypes = options.out / "genotypes.vcf.gz"
     count = write_genotypes(genotypes, trees, sequence, start, contig, length, options.indels, rng)
     people = [f"S{i:04d}" for i in range(options.people)]
     made_up = rng.gamma(2, 1, (len(genes), len(people))).round(4)
-    bed = pl.DataFrame({"#chr": genes["chrom"], "start": genes["tss"] - 1, "end": genes["tss"], "phenotype_id": genes["gene_id"]})
+    bed = pl.DataFrame(
+        {
+            "#chr": genes["chrom"],
+            "start": genes["tss"] - 1,
+            "end": genes["tss"],
+            "phenotype_id": genes["gene_id"],
+        }
+    )
     pl.concat([bed, pl.DataFrame(made_up, schema=people)], how="horizontal").write_csv(
         options.out / "expression.bed", separator="\t"
     )

@@ -12,7 +12,7 @@ import polars as pl
 from hapsight.cohort.nouns import Gene
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.predict.store import content_key
-from hapsight.predict.windows import window_of
+from hapsight.predict.windows import require_fitting, window_of
 from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, dropped_table, gene_facts
 from hapsight.workflow.variants import VariantReader
 
@@ -66,6 +66,7 @@ def load_models(opened: Opened) -> list[ModelRun]:
     runs = []
     for wanted in opened.config.models:
         model = load_model(wanted.name, wanted.weights, device, **wanted.options)
+        require_fitting(model, opened.cohort.genes, opened.cohort.reference.contigs)
         runs.append(ModelRun(model, model.read_out(wanted.read_out), str(resolve_device(device))))
     return runs
 
