@@ -5,8 +5,8 @@
 COHORT is a folder with `reference.fa.gz` and `genes.tsv` such as src/hapsight/demo; OUT gets a cohort of the
 same genes with simulated genotypes and made-up expression, and `cohort.toml`. Needs msprime (GPL; it is not a
 dependency of hapsight). Demography: the out-of-Africa history of Europeans in outline (Gravel et al. 2011):
-1,032 people 920 generations ago, growth of 0.38 % a generation; recombination 1.1e-8; the mutation rate is set
-so that the wanted density of sites comes out. There are no genotyping errors, so what people share is
+1,032 people 920 generations ago, growth of 0.38 % a generation; recombination 1.1e-8; the mutation rate is
+set so that the wanted density of sites comes out. There are no genotyping errors, so what people share is
 overestimated a little.
 """
 
@@ -110,21 +110,18 @@ def main() -> None:
     count = write_genotypes(genotypes, trees, sequence, start, contig, length, options.indels, rng)
     people = [f"S{i:04d}" for i in range(options.people)]
     made_up = rng.gamma(2, 1, (len(genes), len(people))).round(4)
-    bed = pl.DataFrame(
-        {
-            "#chr": genes["chrom"],
-            "start": genes["tss"] - 1,
-            "end": genes["tss"],
-            "phenotype_id": genes["gene_id"],
-        }
+    bed = genes.select(
+        pl.col("chrom").alias("#chr"),
+        (pl.col("tss") - 1).alias("start"),
+        pl.col("tss").alias("end"),
+        pl.col("gene_id").alias("phenotype_id"),
     )
-    pl.concat([bed, pl.DataFrame(made_up, schema=people)], how="horizontal").write_csv(
-        options.out / "expression.bed", separator="\t"
-    )
+    table = pl.concat([bed, pl.DataFrame(made_up, schema=people)], how="horizontal")
+    table.write_csv(options.out / "expression.bed", separator="\t")
     (options.out / "cohort.toml").write_text(
-        f'name = "simulated, {options.people} people"\noutput = "run"\n[cohort]\ngenotypes = "genotypes.vcf.gz"\n'
-        f'reference = "{reference}"\nexpression = "expression.bed"\ngenes = "{(options.cohort / "genes.tsv").resolve()}"\n'
-        "[baseline]\nrun = false\n"
+        f'name = "simulated, {options.people} people"\noutput = "run"\n[cohort]\n'
+        f'genotypes = "genotypes.vcf.gz"\nreference = "{reference}"\nexpression = "expression.bed"\n'
+        f'genes = "{(options.cohort / "genes.tsv").resolve()}"\n[baseline]\nrun = false\n'
     )
     print(f"{count} variants, {count / (end - start) * 1000:.1f} a kb, mutation rate {rate:.2e}")
 

@@ -64,7 +64,7 @@ def random_weights_null(
     if not len(genotype) or not np.any(centred):
         raise InputError("The random-weights null needs variants and expression that vary.")
     if len(genotype) > len(observed):
-        # Q is orthonormal, so w Q has the law of fewer independent normals: the same null from an (N, N) matrix.
+        # G = Q R with orthonormal Q, so w Q is again independent normals: the same null from R, (N, N).
         genotype = np.linalg.qr(genotype, mode="r")
     predicted = rng.standard_normal((draws, len(genotype))) @ genotype
     scale = np.linalg.norm(predicted, axis=1) * np.linalg.norm(centred)
