@@ -85,8 +85,8 @@ BY_HAND: Final[Mapping[str, str]] = MappingProxyType(
         "enformer": (
             "download "
             "https://huggingface.co/EleutherAI/enformer-official-rough/resolve/main/pytorch_model.bin "
-            "(about 1 GB; its checksum is not published) into the folder 'enformer' of the weights folder; and "
-            "for the tracks' names https://raw.githubusercontent.com/calico/basenji/master/manuscripts/cross2020/"
+            "(about 1 GB; its checksum is not published) into the folder 'enformer' of the weights folder; "
+            "and for the tracks' names https://raw.githubusercontent.com/calico/basenji/master/manuscripts/cross2020/"
             "targets_human.txt into the weights folder itself"
         ),
         "borzoi": _by_hand_borzoi("borzoi"),
