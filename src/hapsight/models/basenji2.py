@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import astuple, replace
 from types import MappingProxyType
 from typing import Final, Self
@@ -29,6 +28,7 @@ from hapsight.models.basenji2_net import (
     Basenji2Net,
     Channels,
 )
+from hapsight.models.binned import REDUCE, evaluation, of_tracks, reduce_bins
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
 from hapsight.models.targets import find_tracks, human_tracks
@@ -111,7 +111,7 @@ class Basenji2(SharedModel):
         self.network = network.eval()
         self.channels = channels
         self.tracks = tracks
-        self.read_outs = {key: _of_tracks(read_out, wanted) for key, read_out in READ_OUTS.items()}
+        self.read_outs = {key: of_tracks(read_out, wanted) for key, read_out in READ_OUTS.items()}
         self.grid = Grid(STRIDE, HALO, HALO, channels.tower[-1])
         self.flop_per_pass = self.plain_flop()
         self.fingerprint = _fingerprint(network, channels, activation)
@@ -169,12 +169,12 @@ class Basenji2(SharedModel):
                 got=tuple(codes.shape),
             )
         self._check(read_out)
-        with _evaluation():
+        with evaluation():
             x = self.network.embed(one_hot(codes).to(self.dtype))  # (B, 768, 1024)
             for layer, dilation in zip(self.network.dilated, DILATIONS, strict=True):
                 x = layer(x, dilation, dilation)
             y = self.network.outputs(x[..., CROP:-CROP], read_out.tracks)  # (B, 896, T)
-            return _reduce(y[:, list(read_out.bins)], read_out)
+            return reduce_bins(y[:, list(read_out.bins)], read_out)
 
     def embed(self, codes: torch.Tensor) -> torch.Tensor:
         """Embedding (B, S / 128, 768) of (B, S) codes on the window's grid; see `SharedModel.embed`.
@@ -191,7 +191,7 @@ class Basenji2(SharedModel):
                 expected=f"(sequences, a multiple of {STRIDE})",
                 got=tuple(codes.shape),
             )
-        with _evaluation():
+        with evaluation():
             return self.network.embed(one_hot(codes).to(self.dtype)).transpose(1, 2)
 
     def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
@@ -213,7 +213,7 @@ class Basenji2(SharedModel):
                 expected=("sequences", *expected),
                 got=tuple(embedding.shape),
             )
-        with _evaluation():
+        with evaluation():
             x = embedding.transpose(1, 2)  # (B, 768, P)
             for layer, d, before, after in zip(
                 self.network.dilated, DILATIONS, ranges[:-1], ranges[1:], strict=True
@@ -221,7 +221,7 @@ class Basenji2(SharedModel):
                 x = layer(x, d - (after[0] - before[0]), d - (before[1] - after[1]))
             first = ranges[-1][0] - CROP
             asked = [index - first for index in read_out.bins]
-            return _reduce(self.network.outputs(x[..., asked], read_out.tracks), read_out)
+            return reduce_bins(self.network.outputs(x[..., asked], read_out.tracks), read_out)
 
     def embed_flop(self, bases: int) -> float:
         """Floating-point operations of `embed` for so many bases, the halo counted as the caller does."""
@@ -264,11 +264,11 @@ class Basenji2(SharedModel):
                     expected=f"at least one, each 0 to {count - 1}",
                     got=indices,
                 )
-        if read_out.reduce not in _REDUCE:
+        if read_out.reduce not in REDUCE:
             raise ConfigError(
                 "A read-out combines bins in an unknown way.",
                 where=f"{self.name}, read-out {read_out.name}",
-                expected=", ".join(_REDUCE),
+                expected=", ".join(REDUCE),
                 got=repr(read_out.reduce),
             )
 
@@ -323,35 +323,6 @@ def load(
 def _check_choice(option: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
         raise ConfigError(f"Basenji2's '{option}' is unknown.", expected=", ".join(choices), got=repr(value))
-
-
-_REDUCE: Final = {"mean": torch.mean, "sum": torch.sum}
-
-
-def _reduce(y: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
-    """Combine the asked bins, (B, P, T) -> (B, T)."""
-    return _REDUCE[read_out.reduce](y, dim=1)
-
-
-@contextmanager
-def _evaluation() -> Iterator[None]:
-    """No gradients, and full float32 on a GPU (no TF32)."""
-    with torch.no_grad(), torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
-        yield
-
-
-def _of_tracks(read_out: ReadOut, wanted: tuple[int, ...] | None) -> ReadOut:
-    """Give the read-out with other tracks, under a name that says so."""
-    if wanted is None or wanted == read_out.tracks:
-        return read_out
-    listed = " ".join(map(str, wanted))
-    bins = read_out.description.partition(", ")[2]
-    return replace(
-        read_out,
-        name=f"{read_out.name}, tracks {listed}",
-        tracks=wanted,
-        description=f"tracks {listed}, {bins}",
-    )
 
 
 def _fingerprint(network: Basenji2Net, channels: Channels, activation: str) -> str:

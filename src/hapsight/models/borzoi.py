@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Final, Self
 
 import torch
 
 from hapsight.errors import ConfigError, InputError
+from hapsight.models.binned import evaluation
 from hapsight.models.borzoi_blocks import QUERY_BLOCK, STRIDE, BorzoiNet
 from hapsight.models.borzoi_flop import attend_flop, decode_flop, embed_flop, head_flop
 from hapsight.models.borzoi_tracks import TARGETS, Squash, Target
@@ -158,7 +158,7 @@ class Borzoi(SharedModel):
             )
         self._check(read_out)
         net = self.network
-        with _evaluation():
+        with evaluation():
             embedding = net.embed(one_hot(codes).to(self.dtype))  # (B, 4096, 8192)
             decoded = net.decode(net.attend(embedding, 0, POSITIONS), embedding)  # (B, 1536, 16384)
             predicted = decoded[..., FIRST_BIN : FIRST_BIN + BINS]  # (B, 1536, 6144)
@@ -180,7 +180,7 @@ class Borzoi(SharedModel):
                 expected=f"(sequences, a multiple of {STRIDE})",
                 got=tuple(codes.shape),
             )
-        with _evaluation():
+        with evaluation():
             return self.network.embed(one_hot(codes).to(self.dtype))
 
     def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
@@ -203,7 +203,7 @@ class Borzoi(SharedModel):
         self._check(read_out)
         net, (first, last) = self.network, _decoded(read_out)
         asked = [FIRST_BIN + index - BINS_PER_POSITION * first for index in read_out.bins]
-        with _evaluation():
+        with evaluation():
             decoded = net.decode(net.attend(embedding, first, last), embedding[:, first:last])
             chosen = decoded[..., asked]  # (B, 1536, K)
             return self._combine(net.head(chosen, self._computed_tracks(read_out)), read_out)
@@ -314,13 +314,6 @@ def _decoded(read_out: ReadOut) -> tuple[int, int]:
     first = FIRST_BIN + min(read_out.bins) - EDGE
     last = FIRST_BIN + max(read_out.bins) + 1 + EDGE
     return first // BINS_PER_POSITION, -(-last // BINS_PER_POSITION)
-
-
-@contextmanager
-def _evaluation() -> Iterator[None]:
-    """No gradients, and full float32 on a GPU (no TF32)."""
-    with torch.no_grad(), torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
-        yield
 
 
 def _fingerprint(network: BorzoiNet, targets: Sequence[Target]) -> str:

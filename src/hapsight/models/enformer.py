@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
@@ -21,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError, InputError
 from hapsight.models.attention import RelativeAttention, distance_features
+from hapsight.models.binned import REDUCE, evaluation, of_tracks, reduce_bins
 from hapsight.models.enformer_geometry import BINS, CROP, LAYERS, LENGTH, POSITIONS, STRIDE, TRACKS, Geometry
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
@@ -197,7 +197,7 @@ class Enformer(SharedModel):
         self.network = network.eval()
         self.geometry = geometry
         self.tracks = tracks
-        self.read_outs = {key: _of_tracks(read_out, wanted) for key, read_out in READ_OUTS.items()}
+        self.read_outs = {key: of_tracks(read_out, wanted) for key, read_out in READ_OUTS.items()}
         self.read_outs["default"] = self.read_outs["huang2023"]
         self.grid = Grid(STRIDE, HALO, HALO, geometry.width)
         self.flop_per_pass = self.plain_flop()
@@ -242,10 +242,10 @@ class Enformer(SharedModel):
             raise self._refused("Enformer reads sequences of one length only.", LENGTH, codes)
         self._check(read_out)
         values = [torch.empty((0, len(read_out.tracks)), dtype=self.dtype, device=codes.device)]
-        with _evaluation():
+        with evaluation():
             for sequence in codes:
                 y = self.network(one_hot(sequence[None]).to(self.dtype), self.distances)  # (1, 896, 5313)
-                values.append(_reduce(y[:, list(read_out.bins)][..., list(read_out.tracks)], read_out))
+                values.append(reduce_bins(y[:, list(read_out.bins)][..., list(read_out.tracks)], read_out))
         return torch.cat(values)
 
     def embed(self, codes: torch.Tensor) -> torch.Tensor:
@@ -260,7 +260,7 @@ class Enformer(SharedModel):
             raise self._refused(
                 "Enformer embeds stretches of whole positions only.", f"a multiple of {STRIDE}", codes
             )
-        with _evaluation():
+        with evaluation():
             return self.network.embed(one_hot(codes).to(self.dtype))
 
     def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
@@ -281,10 +281,10 @@ class Enformer(SharedModel):
                 embedding,
             )
         first, last = self._queries(read_out)
-        with _evaluation():
+        with evaluation():
             x = self.network.transform(embedding, self.distances, first, last)  # (B, last - first, C)
             asked = [CROP + index - first for index in read_out.bins]
-            return _reduce(self.network.outputs(x[:, asked], read_out.tracks), read_out)
+            return reduce_bins(self.network.outputs(x[:, asked], read_out.tracks), read_out)
 
     def embed_flop(self, bases: int) -> float:
         """Floating-point operations of `embed` for so many bases, the halo counted as the caller does."""
@@ -317,45 +317,16 @@ class Enformer(SharedModel):
                     expected=f"at least one, each 0 to {count - 1}",
                     got=indices,
                 )
-        if read_out.reduce not in _REDUCE:
+        if read_out.reduce not in REDUCE:
             raise ConfigError(
                 "A read-out combines bins in an unknown way.",
                 where=where,
-                expected=", ".join(_REDUCE),
+                expected=", ".join(REDUCE),
                 got=repr(read_out.reduce),
             )
 
     def _refused(self, what: str, expected: object, got: torch.Tensor) -> InputError:
         return InputError(what, where=self.name, expected=f"(sequences, {expected})", got=tuple(got.shape))
-
-
-_REDUCE: Final = MappingProxyType({"mean": torch.mean, "sum": torch.sum})
-
-
-def _reduce(y: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
-    """Combine the asked bins, (B, P, T) -> (B, T)."""
-    return _REDUCE[read_out.reduce](y, dim=1)
-
-
-@contextmanager
-def _evaluation() -> Iterator[None]:
-    """No gradients, and full float32 on a GPU (no TF32)."""
-    with torch.no_grad(), torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
-        yield
-
-
-def _of_tracks(read_out: ReadOut, wanted: tuple[int, ...] | None) -> ReadOut:
-    """Give the read-out with other tracks, under a name that says so."""
-    if wanted is None or wanted == read_out.tracks:
-        return read_out
-    listed = " ".join(map(str, wanted))
-    bins = read_out.description.partition(", ")[2]
-    return replace(
-        read_out,
-        name=f"{read_out.name}, tracks {listed}",
-        tracks=wanted,
-        description=f"tracks {listed}, {bins}",
-    )
 
 
 def _fingerprint(network: EnformerNet, options: list[object]) -> str:

@@ -1,0 +1,43 @@
+"""What the models with output bins have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final
+
+import torch
+
+from hapsight.models.protocol import ReadOut
+
+__all__ = ["REDUCE", "evaluation", "of_tracks", "reduce_bins"]
+
+REDUCE: Final = ("mean", "sum")
+"""Ways to combine bins."""
+
+
+def reduce_bins(y: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+    """Combine the asked bins, (B, P, T) -> (B, T)."""
+    return torch.mean(y, dim=1) if read_out.reduce == "mean" else torch.sum(y, dim=1)
+
+
+@contextmanager
+def evaluation() -> Iterator[None]:
+    """No gradients, and full float32 on a GPU (no TF32)."""
+    with torch.no_grad(), torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+        yield
+
+
+def of_tracks(read_out: ReadOut, wanted: tuple[int, ...] | None) -> ReadOut:
+    """Give the read-out with other tracks, under a name that says so."""
+    if wanted is None or wanted == read_out.tracks:
+        return read_out
+    listed = " ".join(map(str, wanted))
+    bins = read_out.description.partition(", ")[2]
+    return replace(
+        read_out,
+        name=f"{read_out.name}, tracks {listed}",
+        tracks=wanted,
+        description=f"tracks {listed}, {bins}",
+    )
