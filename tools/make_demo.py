@@ -2,7 +2,7 @@
 
     python tools/make_demo.py DATA/geuvadis_chr22 src/hapsight/demo
 
-Keeps the genes with a TSS in chr22:41.0-42.5 Mb, the variants and the sequence within 1 Mb of them (N
+Keeps the genes with a TSS in chr22:41.0-42.2 Mb, the variants and the sequence within 1 Mb of them (N
 elsewhere, so that coordinates stay), all people, all covariates.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 import pysam
 
-CONTIG, FIRST, LAST, REACH = "chr22", 41_000_000, 42_500_000, 1_000_000
+CONTIG, FIRST, LAST, REACH = "chr22", 41_000_000, 42_200_000, 1_000_000
 
 
 def cut_sequence(source: Path, target: Path) -> None:
