@@ -64,14 +64,14 @@ class Planted:
     genes: tuple[Gene, ...]
 
 
-def write_planted(folder: Path, people: int = 60, seed: int = 7, extra: str = "") -> Planted:
+def write_planted(folder: Path, people: int = 60, seed: int = 7, names: tuple[str, ...] = GENES) -> Planted:
     """Write the cohort and a configuration that runs the toy model and the baseline on it."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    sequence = "".join(rng.choice(list("ACGT"), 40_000))
+    sequence = "".join(rng.choice(list("ACGT"), 5_000 * (len(names) + 1)))
     genes = tuple(
         Gene(name, "chr1", 3_000 + 5_000 * i, (Strand.PLUS, Strand.MINUS)[i % 2], name.upper())
-        for i, name in enumerate(GENES)
+        for i, name in enumerate(names)
     )
     samples = [f"P{i:03d}" for i in range(people)]
     write_fasta(folder / "genome.fa.gz", {"chr1": sequence})
@@ -89,7 +89,7 @@ def write_planted(folder: Path, people: int = 60, seed: int = 7, extra: str = ""
     people_rows = [[s, ("CEU", "TSI")[i % 2], "female"] for i, s in enumerate(samples)]
     write_table(folder / "samples.tsv", [["sample_id", "population", "sex"], *people_rows])
     config = folder / "planted.toml"
-    config.write_text(CONFIG + extra)
+    config.write_text(CONFIG)
     return Planted(folder, config, genes)
 
 
@@ -125,8 +125,7 @@ def _records(rng: np.random.Generator, sequence: str, genes: tuple[Gene, ...], p
     records, position = [], 500
     while position < len(sequence) - 100:
         position += int(rng.integers(20, 100))
-        bare = next(g for g in genes if g.gene_id == "bare")
-        if abs(position - bare.tss) < BARE_CLEARANCE:
+        if any(g.gene_id == "bare" and abs(position - g.tss) < BARE_CLEARANCE for g in genes):
             continue
         ref, alt = _alleles(rng, sequence, position)
         frequency = rng.uniform(0.1, 0.5)

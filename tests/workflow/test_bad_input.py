@@ -50,6 +50,18 @@ def renamed_people(folder: Path) -> None:
     )
 
 
+def two_people_exchanged(folder: Path) -> None:
+    rewrite(
+        folder / "genotypes.vcf.gz",
+        lambda lines: [
+            line.replace("P003", "PXXX").replace("P004", "P003").replace("PXXX", "P004")
+            if line.startswith("#CHROM")
+            else line
+            for line in lines
+        ],
+    )
+
+
 def covariates_without_one_person(folder: Path) -> None:
     path = folder / "covariates.tsv"
     rows = [line.split("\t") for line in path.read_text().splitlines()]
@@ -68,6 +80,20 @@ CASES = [
     (covariates_without_one_person, "P007", "covariates"),
     (missing_file, "expression.bed.gz", "no such file|not there|does not exist|missing"),
 ]
+
+
+def test_exchanged_names_are_found_by_the_check(tmp_path, monkeypatch, capsys):
+    planted = write_planted(tmp_path, names=tuple(f"up{i}" for i in range(40)))
+    two_people_exchanged(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["hapsight", "run", str(planted.config)])
+    with register("toy", load_toy), pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 1
+    told = capsys.readouterr().out
+    assert "the expression of 2 people fits somebody else's genotypes" in told
+    assert "P003: the expression fits the genotypes of P004" in told
+    assert "P004: the expression fits the genotypes of P003" in told
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("command", ["run", "predict"])

@@ -6,12 +6,14 @@ import json
 from dataclasses import asdict, replace
 
 from hapsight.cohort.check import CheckResult, check_cohort
+from hapsight.cohort.join import open_cohort
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.config import Config
 from hapsight.errors import HapsightError
 from hapsight.models.protocol import SequenceModel
 from hapsight.predict.store import write_atomically
 from hapsight.predict.windows import window_of
+from hapsight.workflow.identity import check_identity
 from hapsight.workflow.opened import cohort_files, policy_of
 
 __all__ = ["check", "save_checks"]
@@ -26,7 +28,12 @@ def check(config: Config) -> list[CheckResult]:
         windows = [gene.cis(reach), *(_interval(gene, model) for model in models)]
         return Interval(gene.contig, min(w.start for w in windows), max(w.end for w in windows))
 
-    return check_cohort(cohort_files(config.cohort), policy_of(config.cohort), widest) + results
+    files, policy = cohort_files(config.cohort), policy_of(config.cohort)
+    results = check_cohort(files, policy, widest) + results
+    if all(result.status != "fail" for result in results):
+        cohort, _ = open_cohort(files, policy)
+        results.append(check_identity(cohort, config.expression.transform, config.expression.pseudocount))
+    return results
 
 
 def save_checks(config: Config, results: list[CheckResult]) -> None:
