@@ -61,6 +61,7 @@ class ModelConfig(_Section):
     """A model to run."""
 
     name: str = Field(description="as in `hapsight models`")
+    label: str | None = Field(None, description="what tables call it; else its name and weights")
     weights: str | None = Field(None, description="a named set of weights, or a file")
     read_out: str | None = Field(None, description="a named read-out; else the model's default")
     options: dict[str, Any] = Field(default_factory=dict, description="options of this model")

@@ -41,6 +41,6 @@ def test_the_whole_cohort(shared_data, tmp_path):
     assert found[baseline, "across_people_pearson_mean"]["value"] == pytest.approx(0.146, abs=0.01)
     assert found[baseline, "significant_negative_share"]["value"] < 0.1
     stages = {stage["name"]: stage for stage in json.loads((tmp_path / "run/run.json").read_text())["stages"]}
-    assert stages["predict xpresso/GM12878"]["seconds"] < 120
+    assert stages["predict xpresso/GM12878 (default)"]["seconds"] < 120
     assert stages["baseline elastic_net"]["seconds"] < 25 * 60
     assert all(s["peak_mb"] + 2 * s["largest_worker_mb"] < 4096 for s in stages.values())

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hapsight.cli.main import app
+from hapsight.errors import ConfigError
 from hapsight.models.registry import register
 from tests.planted import load_toy, write_planted
 
@@ -71,7 +72,7 @@ def test_summary_counts_what_the_table_holds(planted):
 
 
 def test_raw_values_of_every_haplotype_are_kept(planted):
-    files = sorted((planted[0].folder / "run/predictions/toy").glob("*.values.parquet"))
+    files = sorted((planted[0].folder / "run/predictions/toy.default").glob("*.values.parquet"))
     values = pl.concat([pl.read_parquet(file) for file in files])
     assert len(values) == 7 * (1 + 2 * 60)
     assert values.filter(pl.col("haplotype") == 0)["sample_id"].unique().to_list() == [""]
@@ -93,7 +94,7 @@ def test_provenance(planted):
     assert model["asked"] == 7 * 120
     assert 7 <= model["distinct"] < model["asked"]
     stages = [stage["name"] for stage in record["stages"]]
-    assert stages == ["predict toy", "baseline elastic_net", "evaluate"]
+    assert stages == ["predict toy (default)", "baseline elastic_net", "evaluate"]
     assert all(stage["seconds"] >= 0 and stage["peak_mb"] > 0 for stage in record["stages"])
 
 
@@ -135,3 +136,24 @@ def test_plan_counts_what_run_ran(planted):
     passes = record["models"][0]["distinct"] + 7  # and each gene's reference
     assert f"{passes:,} passes of 840 asked for" in found.output
     assert "60 people, 7 genes" in found.output
+
+
+def test_models_that_could_not_be_told_apart_are_refused(tmp_path):
+    planted = write_planted(tmp_path, people=20)
+    two = planted.config.read_text().replace(
+        'name = "toy"', 'name = "toy"\n[[models]]\nname = "toy"\noptions = {seed = 1}'
+    )
+    planted.config.write_text(two)
+    with (
+        register("toy", load_toy),
+        pytest.raises(ConfigError, match=r"told apart[\s\S]*toy, read-out default[\s\S]*label"),
+    ):
+        CliRunner().invoke(app, ["predict", str(planted.config)], catch_exceptions=False)
+    planted.config.write_text(
+        two.replace("options = {seed = 1}", 'options = {seed = 1}\nlabel = "other toy"')
+    )
+    with register("toy", load_toy):
+        assert CliRunner().invoke(app, ["run", str(planted.config)]).exit_code == 0
+    table = pl.read_parquet(tmp_path / "run/evaluation/per_gene.parquet")
+    assert set(table["model"]) == {"toy", "other toy", "elastic_net"}
+    assert (tmp_path / "run/predictions/other-toy.default").is_dir()

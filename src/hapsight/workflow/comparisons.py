@@ -71,7 +71,7 @@ class Compared:
 def model_source(opened: Opened, run: ModelRun, track: str) -> Source:
     """The labels of a model's numbers; a read-out of several tracks has a label for each."""
     read_out = run.read_out.name if len(run.read_out.tracks) == 1 else f"{run.read_out.name}:{track}"
-    return Source(run.model.name, read_out, opened.config.protocol, _observed(opened, ""))
+    return Source(run.label, read_out, opened.config.protocol, _observed(opened, ""))
 
 
 def baseline_source(opened: Opened) -> Source:
@@ -102,7 +102,7 @@ def model_comparisons(opened: Opened, run: ModelRun, track: str) -> Iterator[Com
     covariates = None if cohort.covariates is None else cohort.covariates.values
     observed = residuals(expression(opened), covariates)
     row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
-    store = opened.folder.predictions(run.model.name)
+    store = opened.folder.predictions(run.label, run.read_out.name)
     for name, key, genes in run.units(opened):
         values = store.read([(name, key)], "values").filter(pl.col("track") == track)
         facts = store.read([(name, key)], "genes")

@@ -228,7 +228,7 @@ def _dropped(opened: Opened, runs: Sequence[ModelRun]) -> pl.DataFrame:
     tables = [dropped_table(opened.dropped)]
     for run in runs:
         units = [(name, key) for name, key, _ in run.units(opened)]
-        tables.append(opened.folder.predictions(run.model.name).read(units, "dropped"))
+        tables.append(opened.folder.predictions(run.label, run.read_out.name).read(units, "dropped"))
     if opened.config.baseline.run:
         units = [(unit.name, unit.key) for unit in baseline_units(opened)]
         tables.append(opened.folder.baseline(METHOD).read(units, "dropped"))

@@ -69,7 +69,7 @@ def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
     for done, gene in enumerate(cohort.genes, start=1):
         reads, took = plan_gene(sequences, gene)
         distinct, flop = distinct + reads, flop + took
-        progress(f"plan {run.model.name}", done, len(cohort.genes))
+        progress(f"plan {run.label}", done, len(cohort.genes))
     haplotypes = 2 * len(cohort.samples) * len(cohort.genes)
     asked = haplotypes * len(list(views(run.model, run.read_out)))
     return ModelPlan(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from hapsight.cohort.nouns import Gene
+from hapsight.errors import ConfigError
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.predict.store import content_key
 from hapsight.predict.windows import require_fitting, window_of
@@ -24,26 +26,27 @@ __all__ = ["ModelRun", "load_models", "predict"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelRun:
-    """A loaded model and how it is read."""
+    """A loaded model and how it is read.
 
+    Attributes
+    ----------
+    label
+        What the model is called in tables: its name, or what the configuration calls it.
+    """
+
+    label: str
     model: SequenceModel
     read_out: ReadOut
     device: str
 
     def unit_key(self, opened: Opened, genes: Sequence[Gene]) -> str:
         """Digest of all that the predictions of these genes depend on."""
-        window = self.model.window
         return content_key(
             {
                 "stage": "predict",
                 "fingerprint": self.model.fingerprint,
-                "read_out": [
-                    self.read_out.name,
-                    self.read_out.tracks,
-                    self.read_out.bins,
-                    self.read_out.reduce,
-                ],
-                "window": [window.upstream, window.downstream, window.oriented],
+                "read_out": asdict(self.read_out),
+                "window": asdict(self.model.window),
                 "device": self.device,
                 "batch_size": opened.config.predict.batch_size,
                 "policy": opened.config.cohort.model_dump(mode="json", include=POLICY_KEYS),
@@ -59,7 +62,13 @@ class ModelRun:
 
 
 def load_models(opened: Opened) -> list[ModelRun]:
-    """Load the configured models, with their read-outs, onto the configured device."""
+    """Load the configured models, with their read-outs, onto the configured device.
+
+    Raises
+    ------
+    ConfigError
+        Two of them could not be told apart in the tables.
+    """
     from hapsight.models.registry import load_model, resolve_device
 
     device = opened.config.predict.device
@@ -67,16 +76,24 @@ def load_models(opened: Opened) -> list[ModelRun]:
     for wanted in opened.config.models:
         model = load_model(wanted.name, wanted.weights, device, **wanted.options)
         require_fitting(model, opened.cohort.genes, opened.cohort.reference.contigs)
-        runs.append(ModelRun(model, model.read_out(wanted.read_out), str(resolve_device(device))))
+        read_out = model.read_out(wanted.read_out)
+        runs.append(ModelRun(wanted.label or model.name, model, read_out, str(resolve_device(device))))
+    twice = [key for key, count in Counter((r.label, r.read_out.name) for r in runs).items() if count > 1]
+    if twice:
+        raise ConfigError(
+            "Two models have one name and one read-out, so their numbers could not be told apart.",
+            got=f"{twice[0][0]}, read-out {twice[0][1]}",
+            fix="give each of them a `label` of its own under [[models]]",
+        )
     return runs
 
 
 def predict(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> None:
     """Run every model on every gene's distinct haplotypes; finished units are not run again."""
     for run in runs:
-        label = f"predict {run.model.name}"
-        with opened.folder.stage(label) as stage:
-            store, units = opened.folder.predictions(run.model.name), run.units(opened)
+        label = f"predict {run.label}"
+        with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
+            store, units = opened.folder.predictions(run.label, run.read_out.name), run.units(opened)
             kept = 0
             for done, (name, key, genes) in enumerate(units):
                 progress(label, done, len(units))
@@ -150,10 +167,11 @@ def _values(found: GenePrediction, tracks: Sequence[str]) -> pl.DataFrame:
 def _entry(opened: Opened, run: ModelRun) -> dict[str, Any]:
     """What the record says of a model that was run."""
     names = [(name, key) for name, key, _ in run.units(opened)]
-    genes = opened.folder.predictions(run.model.name).read(names, "genes")
+    genes = opened.folder.predictions(run.label, run.read_out.name).read(names, "genes")
     window = run.model.window
     return {
-        "name": run.model.name,
+        "name": run.label,
+        "model": run.model.name,
         "read_out": run.read_out.name,
         "fingerprint": run.model.fingerprint,
         "window": f"{window.upstream:,} bp before and {window.downstream:,} bp from the TSS on",

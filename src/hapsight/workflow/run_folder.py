@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,9 +40,10 @@ class RunFolder:
         """The report."""
         return self.path / "report.html"
 
-    def predictions(self, model: str) -> UnitStore:
-        """The units of a model's predictions."""
-        return UnitStore(self.path / "predictions" / model.replace("/", "-"))
+    def predictions(self, model: str, read_out: str) -> UnitStore:
+        """The units of a model's predictions, as one read-out gives them."""
+        name = re.sub(r"[^A-Za-z0-9._=+-]+", "-", f"{model}.{read_out}")
+        return UnitStore(self.path / "predictions" / name)
 
     def baseline(self, method: str) -> UnitStore:
         """The units of a baseline."""
