@@ -38,7 +38,8 @@ verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/sequence_speed.py
 	$(BIN)/python benchmarks/xpresso_speed.py
-	$(BIN)/python benchmarks/baseline_speed.py
+	$(BIN)/python -m benchmarks.baseline_speed --genes 4 --judge 1
+	$(BIN)/hapsight bench sharing --model enformer --width 96 --haplotypes 64
 
 clean:
 	rm -rf $(VENV) .verify demo-run

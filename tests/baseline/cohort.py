@@ -27,9 +27,8 @@ class RealGene:
     covariates: np.ndarray  # (N, C)
 
 
-def real_genes(data: Path, count: int) -> Iterator[RealGene]:
-    """`count` genes of the cohort in the folder of real data, evenly spaced along the chromosome."""
-    folder = data / "geuvadis_chr22"
+def real_genes(folder: Path, count: int) -> Iterator[RealGene]:
+    """`count` genes of the cohort in a folder, evenly spaced along the chromosome."""
     expression = read_expression(folder / "expression.bed.gz")
     covariates, _ = read_covariates(folder / "covariates.tsv", expression.samples)
     order = np.array([covariates.samples.index(sample) for sample in expression.samples])

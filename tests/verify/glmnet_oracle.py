@@ -93,7 +93,7 @@ def write_golden(name: str, dosage: np.ndarray, outcome: np.ndarray, fold: np.nd
 def main(data: Path) -> None:
     """Make both golden files; the real one: every second person, the 250 variants nearest to a TSS."""
     write_golden("simulated", *simulated_gene(n_variants=150, n=90, seed=1))
-    gene = list(real_genes(data, 5))[2]
+    gene = list(real_genes(data / "geuvadis_chr22", 5))[2]
     near = np.sort(np.argsort(gene.distance)[:250])
     people = slice(0, None, 2)
     outcome, _ = residualise(gene.expression, gene.covariates, gene.expression, gene.covariates)
