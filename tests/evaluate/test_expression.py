@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from hapsight.errors import ConfigError, InputError
-from hapsight.evaluate.expression import residuals, transform
+from hapsight.evaluate.expression import normal_scores, residuals, transform
 
 
 def test_transform():
@@ -28,3 +29,10 @@ def test_residuals_equal_least_squares_and_are_orthogonal():
 def test_too_many_covariates():
     with pytest.raises(InputError, match=r"As many covariates[\s\S]*fewer than 9"):
         residuals(np.zeros(10), np.zeros((10, 9)))
+
+
+def test_normal_scores_keep_the_order_and_lose_the_outlier():
+    found = normal_scores(np.array([[3.0, 1.0, 1e6, 2.0], [1.0, 1.0, 0.0, 5.0]]))
+    quantiles = stats.norm.ppf([0.2, 0.4, 0.6, 0.8])
+    np.testing.assert_allclose(found[0], quantiles[[2, 0, 3, 1]])
+    assert found[1, 0] == found[1, 1]

@@ -31,7 +31,11 @@ def test_exchanged_people_are_found_and_nobody_else():
     swapped = expression.copy()
     swapped[:, [3, 9]] = swapped[:, [9, 3]]
     found = find_mismatches(match_scores(dosage, swapped, r))
-    assert [(m.expression_of, m.fits) for m in found] == [(3, 9), (9, 3)]
+    assert [(m.expression_of, m.fits, m.exchanged) for m in found] == [(3, 9, True), (9, 3, True)]
+    copied = expression.copy()
+    copied[:, 3] = expression[:, 9]
+    (one,) = find_mismatches(match_scores(dosage, copied, r))
+    assert (one.expression_of, one.fits, one.exchanged) == (3, 9, False)
 
 
 def test_without_information_nobody_is_accused():

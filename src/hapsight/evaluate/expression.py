@@ -6,10 +6,11 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from hapsight.errors import ConfigError, InputError
 
-__all__ = ["Transform", "residuals", "transform"]
+__all__ = ["Transform", "normal_scores", "residuals", "transform"]
 
 Float = NDArray[np.float64]
 Transform = Literal["log10", "none"]
@@ -54,3 +55,9 @@ def residuals(values: Float, covariates: Float | None) -> Float:
         )
     basis, _ = np.linalg.qr(design)
     return np.asarray(values - (values @ basis) @ basis.T, dtype=np.float64)
+
+
+def normal_scores(values: Float) -> Float:
+    """Ranks along the last axis as quantiles of a standard normal (van der Waerden); no outlier is left."""
+    ranks = stats.rankdata(values, axis=-1)
+    return np.asarray(stats.norm.ppf(ranks / (values.shape[-1] + 1)), dtype=np.float64)

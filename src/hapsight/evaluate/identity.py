@@ -20,11 +20,19 @@ MARGIN = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Expression that fits another person's genotypes: `expression_of` has the genotypes of `fits`."""
+    """Expression that fits another person's genotypes: that of `expression_of` fits those of `fits`.
+
+    Attributes
+    ----------
+    exchanged
+        True where the other person's expression does not fit their own genotypes either, as when names
+        were exchanged; else the expression may be of poor quality, or mixed.
+    """
 
     expression_of: int
     fits: int
     log_ratio: float
+    exchanged: bool
 
 
 def strongest_variant(dosage: NDArray[np.uint8], expression: Float) -> tuple[Float, float] | None:
@@ -71,4 +79,7 @@ def find_mismatches(scores: Float, margin: float = MARGIN) -> list[Mismatch]:
     """People whose expression fits somebody else's genotypes better by more than `margin`."""
     best = np.argmax(scores, axis=0)
     ratio = scores[best, np.arange(len(best))] - np.diagonal(scores)
-    return [Mismatch(int(j), int(best[j]), float(ratio[j])) for j in np.flatnonzero(ratio > margin)]
+    wrong = ratio > margin
+    return [
+        Mismatch(int(j), int(best[j]), float(ratio[j]), bool(wrong[best[j]])) for j in np.flatnonzero(wrong)
+    ]

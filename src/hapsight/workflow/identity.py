@@ -7,7 +7,7 @@ from scipy import stats
 
 from hapsight.cohort.check import CheckResult
 from hapsight.cohort.join import Cohort
-from hapsight.evaluate.expression import Transform, residuals, transform
+from hapsight.evaluate.expression import Transform, normal_scores, residuals, transform
 from hapsight.evaluate.identity import LEAST_R, find_mismatches, match_scores, strongest_variant
 from hapsight.workflow.variants import VariantReader
 
@@ -28,7 +28,8 @@ def check_identity(cohort: Cohort, how: Transform, pseudocount: float) -> CheckR
     if len(cohort.samples) < _FEWEST_PEOPLE:
         return CheckResult(name, "pass", f"not looked at: fewer than {_FEWEST_PEOPLE} people")
     covariates = None if cohort.covariates is None else cohort.covariates.values
-    expression = residuals(transform(cohort.expression.values, how, pseudocount), covariates)
+    values = transform(cohort.expression.values, how, pseudocount)
+    expression = normal_scores(residuals(values, covariates))
     dosages, outcomes, strengths = [], [], []
     for first in range(0, len(cohort.genes), _GENES_READ_TOGETHER):
         rows = range(first, min(first + _GENES_READ_TOGETHER, len(cohort.genes)))
@@ -51,5 +52,7 @@ def check_identity(cohort: Cohort, how: Transform, pseudocount: float) -> CheckR
         for m in wrong
     )
     message = f"the expression of {len(wrong)} people fits somebody else's genotypes, by {len(dosages)} eQTLs"
+    if not any(m.exchanged for m in wrong):
+        return CheckResult(name, "warn", f"{message}; but no names seem exchanged", details)
     mend = "to mend: find out which file has the names exchanged, or leave these people out"
     return CheckResult(name, "fail", message, (*details, mend))
