@@ -63,9 +63,6 @@ def random_weights_null(
     centred = observed - observed.mean()
     if not len(genotype) or not np.any(centred):
         raise InputError("The random-weights null needs variants and expression that vary.")
-    if len(genotype) > len(observed):
-        # G = Q R with orthonormal Q, so w Q is again independent normals: the same null from R, (N, N).
-        genotype = np.linalg.qr(genotype, mode="r")
     predicted = rng.standard_normal((draws, len(genotype))) @ genotype
     scale = np.linalg.norm(predicted, axis=1) * np.linalg.norm(centred)
     return np.asarray(np.abs(predicted @ centred) / scale, dtype=np.float64)
