@@ -73,6 +73,10 @@ class PredictConfig(_Section):
     device: str = Field("auto", description="auto, cpu, cuda or mps")
     batch_size: Annotated[int, Field(ge=1)] = Field(64, description="sequences in a batch")
     genes_per_unit: Annotated[int, Field(ge=1)] = Field(16, description="genes that are saved together")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="arithmetic; bfloat16 is for GPUs"
+    )
+    compiled: bool = Field(False, description="torch.compile the layers; for GPUs")
     budget_gb: Annotated[float, Field(gt=0)] = Field(2.0, description="memory for embeddings and batches")
 
 

@@ -48,7 +48,9 @@ class ModelRun:
                 "read_out": asdict(self.read_out),
                 "window": asdict(self.model.window),
                 "device": self.device,
-                "batch_size": opened.config.predict.batch_size,
+                "arithmetic": opened.config.predict.model_dump(
+                    mode="json", include={"batch_size", "precision", "compiled"}
+                ),
                 "policy": opened.config.cohort.model_dump(mode="json", include=POLICY_KEYS),
                 "genes": gene_facts(genes),
                 **opened.key_parts("genotypes", "reference"),
@@ -71,13 +73,17 @@ def load_models(opened: Opened) -> list[ModelRun]:
     """
     from hapsight.models.registry import load_model, resolve_device
 
-    device = opened.config.predict.device
-    runs = []
+    config = opened.config.predict
+    device, runs = config.device, []
     for wanted in opened.config.models:
         model = load_model(wanted.name, wanted.weights, device, **wanted.options)
         require_fitting(model, opened.cohort.genes, opened.cohort.reference.contigs)
         read_out = model.read_out(wanted.read_out)
         runs.append(ModelRun(wanted.label or model.name, model, read_out, str(resolve_device(device))))
+        if config.precision != "float32" or config.compiled:
+            from hapsight.predict.accelerate import accelerate
+
+            accelerate(model, runs[-1].device, config.precision, config.compiled)
     twice = [key for key, count in Counter((r.label, r.read_out.name) for r in runs).items() if count > 1]
     if twice:
         raise ConfigError(
