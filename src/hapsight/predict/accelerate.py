@@ -1,4 +1,4 @@
-"""Faster arithmetic, where a GPU has it: bfloat16 and compiled layers. Never measured: written without a GPU."""
+"""Faster arithmetic where a GPU has it: bfloat16, compiled layers. Written without a GPU, never measured."""
 
 from __future__ import annotations
 
