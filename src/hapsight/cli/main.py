@@ -198,7 +198,7 @@ def models(context: typer.Context) -> None:
     rows = [
         [entry.name, entry.source, weights, "yes" if weights in entry.present else "no", entry.licence]
         for entry in available()
-        for weights in entry.weights or ("-",)
+        for weights in entry.weights or ("by hand: hapsight models fetch " + entry.name,)
     ]
     table(["model", "from", "weights", "here", "licence"], rows)
     _say(f"weights folder: {cache_folder()} (set HAPSIGHT_WEIGHTS to change it)")
