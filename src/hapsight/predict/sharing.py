@@ -20,9 +20,12 @@ __all__ = ["Chunks", "DistinctChunks", "best_core", "cut_chunks", "distinct_chun
 
 Index = NDArray[np.intp]
 
-CORES = (4, 8, 16, 32, 64)
+CORES = (4, 8, 16, 32, 64, 128, 256, 512)
 """Core lengths, in embedding positions, that `best_core` chooses from."""
 
+
+_LEAST_JUDGED = 256
+"""Positions that `best_core` looks at, at least."""
 
 _TRIES = 3
 """Hash functions that are tried; the second is hardly ever needed."""
@@ -147,13 +150,13 @@ def best_core(codes: Codes, grid: Grid, window_length: int, span: tuple[int, int
     Judged on the middle of a long span, a quarter of it.
     """
     positions = span[1] - span[0]
-    part = max(positions // 4, 4 * max(CORES))
-    first = span[0] + max(0, positions - part) // 2
-    middle = (first, min(first + part, span[1]))
+    part = min(positions, max(positions // 4, _LEAST_JUDGED))
+    first = span[0] + (positions - part) // 2
+    middle = (first, first + part)
 
     def bases(core: int) -> int:
         chunks = cut_chunks(grid, window_length, middle, core)
         return len(distinct_chunks(codes, chunks).row) * chunks.length
 
-    fitting = [core for core in CORES if core <= positions] or [positions]
+    fitting = [core for core in CORES if core <= part] or [positions]
     return min(fitting, key=bases)
