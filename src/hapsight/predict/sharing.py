@@ -24,8 +24,11 @@ CORES = (4, 8, 16, 32, 64, 128, 256, 512)
 """Core lengths, in embedding positions, that `best_core` chooses from."""
 
 
+_JUDGED_WHOLE = 4_000_000
+"""Bases up to which `best_core` looks at all haplotypes' whole span."""
+
 _LEAST_JUDGED = 256
-"""Positions that `best_core` looks at, at least."""
+"""Positions that it looks at, at least."""
 
 _TRIES = 3
 """Hash functions that are tried; the second is hardly ever needed."""
@@ -147,10 +150,10 @@ def _same_kind(found: DistinctChunks, kind: Index | None) -> bool:
 def best_core(codes: Codes, grid: Grid, window_length: int, span: tuple[int, int]) -> int:
     """The core length whose distinct chunks are the fewest bases to compute, halo included.
 
-    Judged on the middle of a long span, a quarter of it.
+    Where there is much to compare, judged on the middle of the span, a quarter of it.
     """
     positions = span[1] - span[0]
-    part = min(positions, max(positions // 4, _LEAST_JUDGED))
+    part = positions if codes.size <= _JUDGED_WHOLE else max(positions // 4, min(positions, _LEAST_JUDGED))
     first = span[0] + (positions - part) // 2
     middle = (first, first + part)
 
