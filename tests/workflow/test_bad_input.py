@@ -112,3 +112,15 @@ def test_one_clear_error_and_nothing_written(tmp_path, monkeypatch, capsys, comm
     assert "Traceback" not in told
     assert not list(tmp_path.rglob("*.parquet"))
     assert not (tmp_path / "run" / "run.json").exists() or command == "predict"
+
+
+def test_evaluating_what_is_not_predicted_yet_is_incomplete(tmp_path, monkeypatch, capsys):
+    planted = write_planted(tmp_path, people=20)
+    monkeypatch.setattr(sys, "argv", ["hapsight", "evaluate", str(planted.config)])
+    with register("toy", load_toy), pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 3
+    told = capsys.readouterr().err
+    assert "units of work are not done" in told
+    assert "block-00000" in told
+    assert not list(tmp_path.rglob("*.parquet"))
