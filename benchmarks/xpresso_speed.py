@@ -1,6 +1,6 @@
 """Xpresso: sequences per second, plain convolutions against the table form, in turn; random weights.
 
-    python benchmarks/xpresso_speed.py [--sequences 512] [--batch 64] [--repeats 5]
+python benchmarks/xpresso_speed.py [--sequences 512] [--batch 64] [--repeats 5]
 """
 
 from __future__ import annotations
