@@ -73,7 +73,7 @@ def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
     haplotypes = 2 * len(cohort.samples) * len(cohort.genes)
     asked = haplotypes * len(list(views(run.model, run.read_out)))
     return ModelPlan(
-        run.model.name,
+        run.label,
         len(cohort.genes),
         len(cohort.samples),
         asked,
