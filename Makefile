@@ -24,7 +24,7 @@ lint: $(INSTALLED)
 test: lint  ## what CI runs
 	$(BIN)/python -m pytest -m 'not verify'
 
-JUDGES := keras enformer basenji2 borzoi xgboost
+JUDGES := keras enformer basenji2 borzoi xgboost tensorqtl
 
 verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other ports, and the whole cohort
 	for judge in $(JUDGES); do sh tests/verify/$${judge}_venv.sh .verify/$$judge; done
@@ -33,12 +33,14 @@ verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other 
 	HAPSIGHT_BASENJI2_PYTHON=.verify/basenji2/bin/python \
 	HAPSIGHT_BORZOI_PYTHON=.verify/borzoi/bin/python \
 	HAPSIGHT_XGBOOST_PYTHON=.verify/xgboost/bin/python \
+	HAPSIGHT_TENSORQTL_PYTHON=.verify/tensorqtl/bin/python \
 	$(BIN)/python -m pytest -m verify
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/sequence_speed.py
 	$(BIN)/python benchmarks/xpresso_speed.py
 	$(BIN)/python -m benchmarks.baseline_speed --genes 4 --judge 1
+	$(BIN)/python -m benchmarks.eqtl_speed --genes 10
 	$(BIN)/hapsight bench sharing --model enformer --width 96 --haplotypes 64
 
 clean:

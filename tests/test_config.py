@@ -1,9 +1,11 @@
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from hapsight.config import Config, load_config, to_toml
 from hapsight.errors import ConfigError
+from hapsight.evaluate.protocols import PROTOCOLS
 
 MINIMAL = """
 name = "toy"
@@ -47,7 +49,10 @@ def test_resolved_config_reads_back_equal(tmp_path):
             'protocol = "huang2023"\n' + MINIMAL + 'variants = "all"',
             r"protocol huang2023 has cohort\.variants = 'snv', not 'all'",
         ),
-        ('protocol = "sasse"\n' + MINIMAL, r"protocol: [\s\S]*'default' or 'huang2023', got 'sasse'"),
+        (
+            'protocol = "sasse"\n' + MINIMAL,
+            r"protocol: [\s\S]*'default', 'huang2023' or 'sasse2023', got 'sasse'",
+        ),
     ],
 )
 def test_errors_name_the_key(tmp_path, text, message):
@@ -67,6 +72,39 @@ def test_protocol_fills_in_what_it_fixes(tmp_path):
     assert config.cohort.variants == "snv"
     assert config.models[0].weights == "GM12878"
     assert config.models[0].options == {"tss_index": 6999}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "model", "read_out"),
+    [
+        ("sasse2023", "enformer", "sasse2023"),
+        ("huang2023", "enformer", "huang2023"),
+        ("huang2023", "basenji2", "huang2023"),
+        ("huang2023", "expecto", "huang2023"),
+        ("sasse2023", "basenji2", None),
+    ],
+)
+def test_protocol_fixes_the_read_out(tmp_path, protocol, model, read_out):
+    text = f'protocol = "{protocol}"\n{MINIMAL}[[models]]\nname = "{model}"\n'
+    config = load_config(write(tmp_path, text))
+    assert config.cohort.variants == "snv"
+    assert config.models[0].read_out == read_out
+    if read_out:
+        message = rf"protocol {protocol} has models\.read_out = '{protocol}', not 'mine'"
+        with pytest.raises(ConfigError, match=message):
+            load_config(write(tmp_path, text + 'read_out = "mine"'))
+
+
+def test_default_protocol_fixes_nothing(tmp_path):
+    config = load_config(
+        write(tmp_path, 'protocol = "default"\n' + MINIMAL + '[[models]]\nname = "enformer"')
+    )
+    assert config.cohort.variants == "all"
+    assert config.models[0].read_out is None
+
+
+def test_every_protocol_is_known_to_the_configuration():
+    assert set(get_args(Config.model_fields["protocol"].annotation)) == set(PROTOCOLS)
 
 
 def test_every_key_is_described():

@@ -11,14 +11,17 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hapsight.errors import ConfigError
-from hapsight.models.catalogue import PROTOCOL_OPTIONS
+from hapsight.evaluate.protocols import PROTOCOLS
+from hapsight.models.catalogue import PROTOCOL_OPTIONS, PROTOCOL_READ_OUTS
 
 __all__ = [
     "BaselineConfig",
     "CohortConfig",
     "Config",
+    "EqtlConfig",
     "EvaluateConfig",
     "ExpressionConfig",
+    "ImportedConfig",
     "ModelConfig",
     "PredictConfig",
     "load_config",
@@ -55,6 +58,9 @@ class ExpressionConfig(_Section):
 
     transform: Literal["log10", "none"] = Field("log10", description="log10(x + pseudocount), or as it is")
     pseudocount: Annotated[float, Field(ge=0)] = Field(0.1, description="added before the logarithm")
+    permuted: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="negative control: a seed by which people exchange expression and covariates"
+    )
 
 
 class ModelConfig(_Section):
@@ -80,24 +86,64 @@ class PredictConfig(_Section):
     budget_gb: Annotated[float, Field(gt=0)] = Field(2.0, description="memory for embeddings and batches")
 
 
-class BaselineConfig(_Section):
-    """The PrediXcan-like elastic net."""
+class ImportedConfig(_Section):
+    """Weights that were trained elsewhere, applied to this cohort."""
 
-    run: bool = Field(True, description="whether to fit it")
+    path: Path = Field(description="a PredictDB file (SQLite), as PrediXcan reads it")
+    label: str = Field(min_length=1, description="what tables call it")
+
+
+class BaselineConfig(_Section):
+    """Linear models of the cis variants, PrediXcan's elastic net first."""
+
+    run: bool = Field(True, description="whether to fit them")
+    methods: tuple[Literal["elastic_net", "lasso", "blup", "top_snp"], ...] = Field(
+        ("elastic_net", "blup", "top_snp"), min_length=1, description="what to fit, on identical folds"
+    )
+    splits: tuple[Literal["random", "population"], ...] = Field(
+        ("random",), min_length=1, description="whom to hold out: random folds, or each population in turn"
+    )
+    imported: tuple[ImportedConfig, ...] = Field((), description="weights that were trained elsewhere")
     cis_window: Annotated[int, Field(ge=1)] = Field(1_000_000, description="bases on either side of the TSS")
-    alpha: Annotated[float, Field(gt=0, le=1)] = Field(0.5, description="glmnet's alpha")
+    alpha: Annotated[float, Field(gt=0, le=1)] = Field(0.5, description="glmnet's alpha of the elastic net")
     min_maf: Annotated[float, Field(ge=0, lt=0.5)] = Field(
         0.01, description="frequency floor, in training people"
     )
-    outer_folds: Annotated[int, Field(ge=2)] = Field(5, description="folds that are predicted")
+    outer_folds: Annotated[int, Field(ge=2)] = Field(5, description="random folds that are predicted")
     inner_folds: Annotated[int, Field(ge=3)] = Field(10, description="folds that choose lambda")
     genes_per_unit: Annotated[int, Field(ge=1)] = Field(8, description="genes that are saved together")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> BaselineConfig:
+        """Nothing is fitted twice, and every label means one thing."""
+        labels = [*self.methods, *(imported.label for imported in self.imported)]
+        for given in (labels, [str(split) for split in self.splits]):
+            twice = [name for name in given if given.count(name) > 1]
+            if twice:
+                raise ValueError(f"{twice[0]!r} comes twice among methods, labels and splits")
+        return self
+
+
+class EqtlConfig(_Section):
+    """eQTL mapping and cis-heritability."""
+
+    run: bool = Field(True, description="whether to map")
+    cis_window: Annotated[int, Field(ge=1)] = Field(1_000_000, description="bases on either side of the TSS")
+    min_maf: Annotated[float, Field(ge=0, lt=0.5)] = Field(0.01, description="frequency floor")
+    permutations: Annotated[int, Field(ge=99)] = Field(1000, description="orders of people, for a gene's p")
+    fdr: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.05, description="q-value of genes that are searched for independent signals"
+    )
+    genes_per_unit: Annotated[int, Field(ge=1)] = Field(16, description="genes that are saved together")
 
 
 class EvaluateConfig(_Section):
     """The statistics."""
 
     null_draws: Annotated[int, Field(ge=99)] = Field(1000, description="draws of the random-weights null")
+    permutations: Annotated[int, Field(ge=99)] = Field(
+        1000, description="permutations of people within populations"
+    )
 
 
 class Config(_Section):
@@ -105,7 +151,7 @@ class Config(_Section):
 
     name: str = Field(description="the cohort's name, for titles")
     output: Path = Field(description="folder of the run")
-    protocol: Literal["default", "huang2023"] = Field(
+    protocol: Literal["default", "huang2023", "sasse2023"] = Field(
         "default", description="a study's choices, see the README"
     )
     seed: int = Field(1, description="of folds and nulls")
@@ -115,26 +161,34 @@ class Config(_Section):
     models: tuple[ModelConfig, ...] = ()
     predict: PredictConfig = PredictConfig()
     baseline: BaselineConfig = BaselineConfig()
+    eqtl: EqtlConfig = EqtlConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="before")
     @classmethod
     def _apply_protocol(cls, data: Any) -> Any:
         """Fill in what the protocol fixes; a contradiction is an error: its name goes with the numbers."""
-        if not isinstance(data, dict) or data.get("protocol") != "huang2023":
+        protocol = PROTOCOLS.get(str(data.get("protocol"))) if isinstance(data, dict) else None
+        if protocol is None:
             return data
-        fixed, protocol = dict(data), data["protocol"]
-        if isinstance(data.get("cohort"), dict):
-            fixed["cohort"] = _fix(data["cohort"], {"variants": "snv"}, "cohort", protocol)
-        fixed["models"] = tuple(_fix_model(model, protocol) for model in data.get("models", ()))
+        fixed = dict(data)
+        if protocol.variants and isinstance(data.get("cohort"), dict):
+            fixed["cohort"] = _fix(data["cohort"], {"variants": protocol.variants}, "cohort", protocol.name)
+        fixed["models"] = tuple(_fix_model(model, protocol.name) for model in data.get("models", ()))
         return fixed
 
 
 def _fix_model(model: Any, protocol: str) -> Any:
     """A model as the study ran it, where it did."""
-    if not isinstance(model, dict) or protocol not in PROTOCOL_OPTIONS.get(str(model.get("name")), {}):
+    if not isinstance(model, dict):
         return model
-    fixed = PROTOCOL_OPTIONS[model["name"]][protocol]
+    name = str(model.get("name"))
+    read_out = PROTOCOL_READ_OUTS.get(name, {}).get(protocol)
+    if read_out is not None:
+        model = _fix(model, {"read_out": read_out}, "models", protocol)
+    fixed = PROTOCOL_OPTIONS.get(name, {}).get(protocol)
+    if fixed is None:
+        return model
     options = {key: value for key, value in fixed.items() if key != "weights" and value is not None}
     given = _fix(model, {"weights": fixed["weights"]}, "models", protocol)
     return {**given, "options": _fix(model.get("options", {}), options, "models.options", protocol)}
@@ -191,6 +245,8 @@ def _did_you_mean(key: str) -> str:
             ModelConfig,
             PredictConfig,
             BaselineConfig,
+            ImportedConfig,
+            EqtlConfig,
             EvaluateConfig,
         )
         for name in section.model_fields
@@ -205,11 +261,15 @@ def _absolute(config: Config, folder: Path) -> Config:
         model.model_copy(update={"weights": _absolute_weights(model.weights, folder)})
         for model in config.models
     )
+    imported = tuple(
+        weights.model_copy(update={"path": folder / weights.path}) for weights in config.baseline.imported
+    )
     return config.model_copy(
         update={
             "output": folder / config.output,
             "cohort": config.cohort.model_copy(update=cohort),
             "models": models,
+            "baseline": config.baseline.model_copy(update={"imported": imported}),
         }
     )
 

@@ -153,13 +153,13 @@ def test_statuses() -> None:
         (
             {"outer_folds": np.minimum(np.arange(100), 4)},
             ConfigError,
-            r"more people than are left[\s\S]*got: 96",
+            r"too few people to learn from[\s\S]*at least 10[\s\S]*got: 4 of 100",
         ),
         ({"rng_seed": -1}, ConfigError, r"seed[\s\S]*got: -1"),
         (
-            {"options": ElasticNetOptions(inner=21)},
+            {"options": ElasticNetOptions(inner=41)},
             ConfigError,
-            r"at least outer x inner = 5 x 21[\s\S]*got: 100",
+            r"at least 82 people[\s\S]*got: 80 of 100",
         ),
     ],
 )

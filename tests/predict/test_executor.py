@@ -35,3 +35,17 @@ def test_a_killed_worker_is_reported():
 def test_an_error_in_a_worker_comes_through():
     with pytest.raises(ValueError, match="unit"):
         list(run_units(fail, [1, 2], 2))
+
+
+def _threads(_: int) -> str | None:
+    return os.environ.get("OPENBLAS_NUM_THREADS")
+
+
+def test_processes_share_the_cores(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert set(run_units(_threads, [1, 2, 3], workers=2)) == {"3"}
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "5")
+    assert set(run_units(_threads, [1, 2], workers=2)) == {"5"}

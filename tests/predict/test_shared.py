@@ -13,9 +13,9 @@ from hapsight.errors import ConfigError
 from hapsight.models.protocol import Grid
 from hapsight.predict.buffers import allocate
 from hapsight.predict.engine import Sequences, predict_genes
-from hapsight.predict.hashing import hash_stretches
+from hapsight.predict.hashing import hash_stretches, number_positions
 from hapsight.predict.shared import count_work, shared_values
-from hapsight.predict.sharing import best_core, cut_chunks, distinct_chunks
+from hapsight.predict.sharing import cut_stretches, distinct_positions
 from tests.planted import write_planted
 from tests.predict.toy_shared import LENGTH, ToyCentre, ToyShared, ToyWindowed
 
@@ -46,12 +46,12 @@ def plain(model, codes: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("model_class", [ToyShared, ToyCentre, ToyWindowed])
-@pytest.mark.parametrize("core", [None, 1, 3, 4, 7, 40, 1000])
-def test_shared_equals_plain(model_class, core):
+@pytest.mark.parametrize("longest", [1, 20, 24, 60, 160, 10_000])
+def test_shared_equals_plain(model_class, longest):
     model, codes = model_class(), haplotypes(1)
     for batch_size in (1, 4, 64):
         values, _ = shared_values(
-            model, model.read_out(), codes, device=CPU, batch_size=batch_size, core=core
+            model, model.read_out(), codes, device=CPU, batch_size=batch_size, longest=longest
         )
         np.testing.assert_allclose(values, plain(model, codes), rtol=0, atol=1e-10)
 
@@ -70,7 +70,7 @@ def test_a_halo_too_short_is_noticed():
     """The twin can fail: with less halo than the layers need, values differ."""
     model, codes = ToyShared(), haplotypes(2)
     model.grid = Grid(stride=4, before=0, after=0, channels=6)
-    values, _ = shared_values(model, model.read_out(), codes, device=CPU, core=4)
+    values, _ = shared_values(model, model.read_out(), codes, device=CPU)
     assert np.abs(values - plain(model, codes)).max() > 1e-6
 
 
@@ -99,39 +99,59 @@ def test_what_lies_outside_the_span_costs_nothing():
     assert count_work(model, model.read_out(), changed).reads == 1
 
 
-def test_chunks_cover_the_span_once():
-    chunks = cut_chunks(Grid(4, 8, 8, 1), 160, (3, 30), 8)
-    positions = [
-        p
-        for k in range(len(chunks))
-        for p in range(chunks.start[k] // 4 + chunks.skip[k], chunks.start[k] // 4 + chunks.skip[k] + 8)
-    ]
-    assert positions[:24] == list(range(3, 27))
-    assert positions[24 + chunks.repeated :] == list(range(27, 30))
-    assert chunks.edge.tolist() == [0, 0, 0, 0]
-    assert cut_chunks(Grid(4, 8, 8, 1), 160, (0, 40), 8).edge.tolist() == [1, 0, 0, 0, 2]
+GRID, SPAN = Grid(4, 8, 8, 1), (3, 30)
+
+
+def context(codes: np.ndarray, row: int, position: int) -> tuple[int, int, bytes]:
+    """What a position depends on: the void before and behind the window, and the bases between."""
+    begin, end = position * 4 - 8, position * 4 + 12
+    before, behind = max(0, -begin), max(0, end - codes.shape[1])
+    return before, behind, codes[row, begin + before : end - behind].tobytes()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.sampled_from([SPAN, (0, 40), (0, 1), (38, 40)]))
+def test_distinct_positions_equal_their_naive_twin(seed, rows, span):
+    codes = haplotypes(seed, rows)
+    found = distinct_positions(codes, GRID, span)
+    seen: dict[tuple[int, int, bytes], int] = {}
+    naive = [[seen.setdefault(context(codes, r, p), len(seen)) for p in range(*span)] for r in range(rows)]
+    assert found.index.tolist() == naive
+    for number in range(len(seen)):
+        assert found.index[found.row[number], found.place[number]] == number
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([SPAN, (0, 40)]), st.sampled_from([1, 40, 64, 10_000]))
+def test_every_distinct_position_lies_in_its_stretch_with_its_halo(seed, span, longest):
+    codes = haplotypes(seed)
+    distinct = distinct_positions(codes, GRID, span)
+    stretches = cut_stretches(distinct, GRID, LENGTH, span, longest)
+    assert stretches.first[-1] == len(distinct.row)
+    for s in range(len(stretches)):
+        start, end = stretches.start[s], stretches.start[s] + stretches.length[s]
+        assert start % 4 == 0
+        assert end <= LENGTH
+        for number in range(stretches.first[s], stretches.first[s + 1]):
+            assert distinct.row[number] == stretches.row[s]
+            position = start // 4 + stretches.skip[number]
+            assert position == span[0] + distinct.place[number]
+            assert start <= max(0, position * 4 - 8)
+            assert end >= min(LENGTH, position * 4 + 12)
+
+
+def test_few_bases_are_computed_around_a_single_variant():
+    codes = np.stack([haplotypes(9, 1)[0]] * 2)
+    alone = count_work(ToyShared(), ToyShared().read_out(), codes)
+    codes[1, 80] = (codes[1, 80] + 1) % 4
+    both = count_work(ToyShared(), ToyShared().read_out(), codes)
+    assert both.positions - alone.positions == 5  # 20 bases see it
+    assert both.bases - alone.bases == 5 * 4 + 16
 
 
 def test_window_must_fit_the_grid():
     with pytest.raises(ConfigError, match=r"multiple of the model's stride[\s\S]*got: 161"):
-        cut_chunks(Grid(4, 8, 8, 1), 161, (0, 40), 8)
-
-
-def test_distinct_chunks_equal_their_naive_twin():
-    codes = haplotypes(6)
-    chunks = cut_chunks(Grid(4, 8, 8, 1), LENGTH, (0, 40), 4)
-    found = distinct_chunks(codes, chunks)
-    naive = {
-        (codes[r, s : s + chunks.length].tobytes(), int(k), int(e))
-        for r in range(len(codes))
-        for s, k, e in zip(chunks.start, chunks.skip, chunks.edge, strict=True)
-    }
-    assert len(found.row) == len(naive)
-    for r in range(len(codes)):
-        for k in range(len(chunks)):
-            row, place = found.row[found.index[r, k]], found.place[found.index[r, k]]
-            one, other = chunks.start[k], chunks.start[place]
-            assert (codes[r, one : one + chunks.length] == codes[row, other : other + chunks.length]).all()
+        distinct_positions(np.zeros((1, 161), np.uint8), GRID, (0, 40))
 
 
 def test_a_hash_collision_is_noticed(monkeypatch):
@@ -152,13 +172,21 @@ def test_a_hash_collision_is_noticed(monkeypatch):
     assert len(found.row) == len(expected.row) > 1
 
 
-def test_best_core_is_the_cheapest_of_those_it_may_choose():
-    codes, grid = haplotypes(7), Grid(4, 8, 8, 1)
-    cost = {}
-    for core in (4, 8, 16, 32):
-        chunks = cut_chunks(grid, LENGTH, (0, 40), core)
-        cost[core] = len(distinct_chunks(codes, chunks).row) * chunks.length
-    assert cost[best_core(codes, grid, LENGTH, (0, 40))] == min(cost.values())
+def test_a_collision_of_positions_is_noticed(monkeypatch):
+    import hapsight.predict.sharing as module
+
+    codes, calls = haplotypes(8), []
+    expected = module.distinct_positions(codes, GRID, (0, 40))
+
+    def collides_first(*arguments):
+        calls.append(arguments)
+        index, row, place = number_positions(*arguments)
+        return (np.zeros_like(index), row[:1], place[:1]) if len(calls) == 1 else (index, row, place)
+
+    monkeypatch.setattr(module, "number_positions", collides_first)
+    found = module.distinct_positions(codes, GRID, (0, 40))
+    assert len(calls) == 2
+    assert len(found.row) == len(expected.row) > 1
 
 
 @pytest.mark.parametrize("read_out", ["default", "ensemble"])

@@ -11,8 +11,13 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from hapsight.evaluate.nulls import TESTS
+from hapsight.evaluate.summary import summarise_across_people
+from hapsight.tables import SUMMARY
+
 BASELINE = "elastic_net"
-PROTOCOL = "huang2023"
+PROTOCOL = "default"
+OTHER_TESTS = ("z", "sasse2023", "permutation", "folds")
 
 
 @dataclass(frozen=True)
@@ -94,14 +99,16 @@ def _per_gene(
             "null_mean": 0.08,
             "null_sd": 0.05,
             "z": (np.abs(r) - 0.08) / 0.05,
-            "qval": stats.false_discovery_control(p),
+            **{f"pval_{test}": p for test in OTHER_TESTS},
+            **dict.fromkeys(["qval", *(f"qval_{test}" for test in TESTS)], stats.false_discovery_control(p)),
             "n_variants": rng.integers(5, 90, plan.genes),
             "n_distinct": rng.integers(2, 60, plan.genes),
             "prediction_sd": np.abs(r) / 10,
         }
     )
     failing = pl.int_range(pl.len()) >= plan.genes - plan.constant
-    numbers = ["pearson_r", "spearman_r", "ci_low", "ci_high", "pval_nominal", "pval_empirical", "z", "qval"]
+    numbers = ["pearson_r", "spearman_r", "ci_low", "ci_high", "z", "qval"]
+    numbers += [f"{kind}_{test}" for kind in ("pval", "qval") for test in TESTS]
     return frame.with_columns(
         pl.when(failing)
         .then(pl.lit("no_model" if baseline else "constant_prediction"))
@@ -156,37 +163,13 @@ def _summary(per_gene: pl.DataFrame, across: pl.DataFrame, per_person: pl.DataFr
     for (model, read_out), table in per_gene.group_by("model", "read_out", maintain_order=True):
         ok = table.filter(pl.col("status") == "ok")
         r = ok["pearson_r"].to_numpy()
-        low = ok.filter(pl.col("qval") < 0.05)["pearson_r"].to_numpy()
         genes = across.filter(pl.col("model") == model)
         persons = per_person.filter(pl.col("model") == model)["spearman_r"]
-        mean = r.mean() if len(r) else None
-        half = 1.96 * r.std() / np.sqrt(len(r)) if len(r) else 0.0
-        bounds = (None, None) if mean is None else (mean - half, mean + half)
-        values: list[tuple[str, float | None, int, str, float | None, float | None]] = [
-            ("across_people_pearson_mean", mean, len(r), "genes", *bounds),
-            ("across_people_pearson_median", np.median(r) if len(r) else None, len(r), "genes", None, None),
-            ("share_negative", (r < 0).mean() if len(r) else None, len(r), "genes", None, None),
-            ("genes_ok", len(r), table.height, "genes", None, None),
-            (
-                "genes_constant",
-                (table["status"] == "constant_prediction").sum(),
-                table.height,
-                "genes",
-                None,
-                None,
-            ),
-            ("genes_without_model", (table["status"] == "no_model").sum(), table.height, "genes", None, None),
-            ("significant", len(low), len(r), "genes", None, None),
-            ("significant_negative", (low < 0).sum(), len(low), "genes", None, None),
-            (
-                "significant_negative_share",
-                (low < 0).mean() if len(low) else None,
-                len(low),
-                "genes",
-                None,
-                None,
-            ),
-        ]
+        held_out = "xpresso" not in str(model)
+        qval = {test: ok[f"qval_{test}"].to_numpy() for test in TESTS if held_out or test != "folds"}
+        rho = ok["spearman_r"].to_numpy()
+        found = summarise_across_people(table["status"].to_list(), r, rho, qval, "folds" if held_out else "empirical")
+        values = [(q.quantity, q.value, q.n, q.unit, q.ci_low, q.ci_high) for q in found]
         if genes.height:
             rho = stats.spearmanr(genes["predicted_reference"], genes["mean_expression"]).statistic
             values.append(("across_genes_spearman", rho, genes.height, "genes", None, None))
@@ -208,15 +191,7 @@ def _summary(per_gene: pl.DataFrame, across: pl.DataFrame, per_person: pl.DataFr
             }
             for quantity, value, n, unit, low_, high in values
         ]
-    schema = {
-        **dict.fromkeys(("model", "read_out", "protocol", "quantity"), pl.String),
-        "value": pl.Float64,
-        "n": pl.Int64,
-        "unit": pl.String,
-        "ci_low": pl.Float64,
-        "ci_high": pl.Float64,
-    }
-    return pl.DataFrame(rows, schema=schema)
+    return pl.DataFrame(rows, schema=SUMMARY)
 
 
 def _dropped() -> pl.DataFrame:

@@ -15,8 +15,8 @@ from tests.planted import Planted, write_planted
 ROOT = Path(__file__).parents[2]
 
 
-UNITS = 4 + 7
-"""Units of a whole run: pairs of genes for the model, single genes for the baseline."""
+UNITS = 4 + 3 * 7
+"""Units of predictions and baselines: pairs of genes for the model, single genes for three methods."""
 
 
 def write(folder: Path) -> Planted:

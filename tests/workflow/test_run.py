@@ -94,7 +94,10 @@ def test_provenance(planted):
     assert model["asked"] == 7 * 120
     assert 7 <= model["distinct"] < model["asked"]
     stages = [stage["name"] for stage in record["stages"]]
-    assert stages == ["predict toy (default)", "baseline elastic_net", "evaluate"]
+    assert stages == [
+        "predict toy (default)", "baseline elastic_net", "baseline blup", "baseline top_snp", "eqtl",
+        "evaluate",
+    ]  # fmt: skip
     assert all(stage["seconds"] >= 0 and stage["peak_mb"] > 0 for stage in record["stages"])
 
 
@@ -155,5 +158,5 @@ def test_models_that_could_not_be_told_apart_are_refused(tmp_path):
     with register("toy", load_toy):
         assert CliRunner().invoke(app, ["run", str(planted.config)]).exit_code == 0
     table = pl.read_parquet(tmp_path / "run/evaluation/per_gene.parquet")
-    assert set(table["model"]) == {"toy", "other toy", "elastic_net"}
+    assert set(table["model"]) == {"toy", "other toy", "elastic_net", "blup", "top_snp"}
     assert (tmp_path / "run/predictions/other-toy.default").is_dir()

@@ -1,8 +1,8 @@
-"""Nested cross-validation of the elastic net, per gene: predictions of people that no part of training saw.
+"""Held-out prediction of one gene by any linear method: no part of training sees the people it predicts.
 
 Of the people of an outer fold, training sees nothing: covariates are regressed out with coefficients of the
 training people, variants are filtered by their frequency, scaled and merged among the training people, and
-lambda is chosen by inner folds within them. Only then are the people of the fold predicted.
+a penalty is chosen within them. Only then are the people of the fold predicted.
 """
 
 from __future__ import annotations
@@ -13,15 +13,21 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.baseline.elastic_net import (
-    CrossValidatedFit,
-    ElasticNetOptions,
-    fit_cross_validated,
-    usable_variants,
-)
+from hapsight.baseline.elastic_net import ElasticNetOptions, usable_variants
+from hapsight.baseline.folds import make_folds, residualise
+from hapsight.baseline.linear import LinearFit
+from hapsight.baseline.methods import ElasticNet, Method
 from hapsight.errors import ConfigError, InputError
 
-__all__ = ["ElasticNetOptions", "GeneFit", "GeneStatus", "fit_gene", "make_folds", "residualise"]
+__all__ = [
+    "ElasticNetOptions",
+    "GeneFit",
+    "GeneStatus",
+    "fit_gene",
+    "fit_held_out",
+    "make_folds",
+    "residualise",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -51,9 +57,9 @@ class GeneFit:
     fold_r
         (K,) Pearson r of the two within each fold; NaN where either is constant.
     fold_lambda
-        (K,) lambda chosen by the inner folds; NaN where the training people allow no path.
+        (K,) penalty of each fold's fit (see `LinearFit`); NaN where there was none to choose.
     final_lambda
-        Lambda of the fit on all people; NaN likewise.
+        Penalty of the fit on all people; NaN likewise.
     weights
         (V,) effect per ALT allele in the fit on all people.
     intercept
@@ -79,60 +85,6 @@ class GeneFit:
         return int(np.count_nonzero(self.weights))
 
 
-def make_folds(n: int, k: int, rng: np.random.Generator) -> Ints:
-    """Shuffle n people into k folds whose sizes differ by at most one.
-
-    Returns
-    -------
-    (n,) fold of each person, 0..k-1.
-
-    Raises
-    ------
-    ConfigError
-        If there are fewer people than folds, or no fold.
-    """
-    if not 1 <= k <= n:
-        raise ConfigError("People cannot be dealt into these folds.", expected=f"1 to {n} folds", got=k)
-    return rng.permutation(np.arange(n, dtype=np.int64) % k)
-
-
-def residualise(
-    y_train: Floats, c_train: Floats | None, y_test: Floats, c_test: Floats | None
-) -> tuple[Floats, Floats]:
-    """Subtract from both outcomes what the covariates explain, by least squares on the training people only.
-
-    Parameters
-    ----------
-    y_train, y_test
-        (n,), (m,) outcomes.
-    c_train, c_test
-        (n, C), (m, C) covariates, without an intercept (one is added); None: only the mean is subtracted.
-
-    Raises
-    ------
-    ConfigError
-        If covariates and intercept have as many dimensions as there are training people: nothing is left.
-    """
-    train, test = _design(len(y_train), c_train), _design(len(y_test), c_test)
-    scale = np.sqrt(np.mean(train**2, axis=0))
-    scale[scale == 0.0] = 1.0
-    coefficients, _, rank, _ = np.linalg.lstsq(train / scale, y_train, rcond=None)
-    if rank >= len(y_train):
-        raise ConfigError(
-            "The covariates explain everything: they have as many dimensions as there are training people.",
-            where="covariates",
-            expected=f"fewer than {len(y_train)} dimensions, the intercept included",
-            got=rank,
-            fix="use fewer covariates, or more people",
-        )
-    return y_train - train / scale @ coefficients, y_test - test / scale @ coefficients
-
-
-def _design(n: int, covariates: Floats | None) -> Floats:
-    intercept = np.ones((n, 1))
-    return intercept if covariates is None else np.hstack([intercept, covariates])
-
-
 def fit_gene(
     dosage: NDArray[np.uint8] | Floats,
     expression: Floats,
@@ -141,10 +93,31 @@ def fit_gene(
     rng_seed: int,
     options: ElasticNetOptions | None = None,
 ) -> GeneFit:
-    """Nested elastic net of one gene's expression on the dosages of its cis variants.
+    """Nested elastic net: `fit_held_out` with PrediXcan's options, or with these.
 
-    The result depends on the arguments only, not on other genes or on the process that computes it. Inner
-    folds come from `rng_seed` and the outer fold's number, hence are the same for genes of the same seed.
+    Raises
+    ------
+    ConfigError
+        Also if `outer_folds` are not the ``options.outer`` folds asked for.
+    """
+    options = options or ElasticNetOptions()
+    _check_shape("outer_folds", np.shape(outer_folds), (len(expression),))
+    _check_folds(outer_folds, options.outer)
+    return fit_held_out(dosage, expression, covariates, outer_folds, rng_seed, ElasticNet(options))
+
+
+def fit_held_out(
+    dosage: NDArray[np.uint8] | Floats,
+    expression: Floats,
+    covariates: Floats | None,
+    outer_folds: Ints,
+    rng_seed: int,
+    method: Method,
+) -> GeneFit:
+    """Predict each fold's people by `method`, trained on the others; and train once more on all.
+
+    The result depends on the arguments only, not on other genes or on the process that computes it. What a
+    method draws comes from `rng_seed` and the outer fold's number, hence is the same for genes of one seed.
 
     Parameters
     ----------
@@ -155,45 +128,42 @@ def fit_gene(
     covariates
         (N, C) or None.
     outer_folds
-        (N,) as from `make_folds` with ``options.outer`` folds; the same for all genes.
-    options
-        PrediXcan's where omitted.
+        (N,) as from `make_folds` or `population_folds`; the same for all genes and methods.
 
     Raises
     ------
     InputError
         If shapes do not fit each other, or a value is missing or out of range.
     ConfigError
-        If there are too few people for the folds, `outer_folds` are other folds than the options ask for, or
-        the covariates leave nothing to explain, or the seed is negative.
+        If a fold is empty, or leaves too few people to learn from; the covariates leave nothing to explain;
+        or the seed is negative.
     """
-    options = options or ElasticNetOptions()
-    _check(dosage, expression, covariates, outer_folds, options)
+    _check(dosage, expression, covariates, outer_folds, method)
     if rng_seed < 0:
         raise ConfigError("The seed of the folds must not be negative.", where="rng_seed", got=rng_seed)
     dosage = np.asarray(dosage, dtype=np.float64)
     expression = np.asarray(expression, dtype=np.float64)
+    n_folds = int(outer_folds.max()) + 1
     observed, predicted = np.empty(len(expression)), np.empty(len(expression))
-    fold_lambda, fold_r = np.full(options.outer, np.nan), np.full(options.outer, np.nan)
-    for k in range(options.outer):
+    fold_lambda, fold_r = np.full(n_folds, np.nan), np.full(n_folds, np.nan)
+    for k in range(n_folds):
         test = outer_folds == k
-        observed[test], model = _train(dosage, expression, covariates, ~test, test, (rng_seed, k), options)
+        observed[test], model = _train(dosage, expression, covariates, ~test, test, (rng_seed, k), method)
         predicted[test] = model.predict(dosage[:, test])
-        fold_lambda[k] = model.lambda_min
+        fold_lambda[k] = model.penalty
         fold_r[k] = _pearson(observed[test], predicted[test])
     everyone = np.ones(len(expression), np.bool_)
-    _, final = _train(dosage, expression, covariates, everyone, everyone, (rng_seed, options.outer), options)
-    status = _status(dosage, expression, predicted, outer_folds, options)
+    _, final = _train(dosage, expression, covariates, everyone, everyone, (rng_seed, n_folds), method)
     return GeneFit(
         observed,
         predicted,
         outer_folds.astype(np.int64),
         fold_r,
         fold_lambda,
-        final.lambda_min,
+        final.penalty,
         final.weights,
         final.intercept,
-        status,
+        _status(dosage, expression, predicted, outer_folds, method.min_maf),
     )
 
 
@@ -204,25 +174,22 @@ def _train(
     train: NDArray[np.bool_],
     test: NDArray[np.bool_],
     seed: tuple[int, int],
-    options: ElasticNetOptions,
-) -> tuple[Floats, CrossValidatedFit]:
+    method: Method,
+) -> tuple[Floats, LinearFit]:
     """Residuals of the people of `test`, and the model of those of `train`."""
     c_train, c_test = (None, None) if covariates is None else (covariates[train], covariates[test])
     outcome, observed = residualise(expression[train], c_train, expression[test], c_test)
     if np.ptp(outcome) <= 1e-9 * np.abs(expression[train]).max():
         outcome = np.zeros_like(outcome)
-    inner = make_folds(len(outcome), options.inner, np.random.default_rng(seed))
-    return observed, fit_cross_validated(dosage[:, train], outcome, inner, options)
+    return observed, method.fit(dosage[:, train], outcome, np.random.default_rng(seed))
 
 
-def _status(
-    dosage: Floats, expression: Floats, predicted: Floats, folds: Ints, options: ElasticNetOptions
-) -> GeneStatus:
+def _status(dosage: Floats, expression: Floats, predicted: Floats, folds: Ints, min_maf: float) -> GeneStatus:
     if np.ptp(expression) == 0.0:
         return GeneStatus.CONSTANT_EXPRESSION
-    if not usable_variants(dosage, options.min_maf).any():
+    if not usable_variants(dosage, min_maf).any():
         return GeneStatus.NO_VARIANTS
-    if all(_is_constant(predicted[folds == k]) for k in range(options.outer)):
+    if all(_is_constant(predicted[folds == k]) for k in np.unique(folds)):
         return GeneStatus.NO_MODEL
     return GeneStatus.OK
 
@@ -242,7 +209,7 @@ def _check(
     expression: Floats,
     covariates: Floats | None,
     outer_folds: Ints,
-    options: ElasticNetOptions,
+    method: Method,
 ) -> None:
     n = len(expression)
     _check_shape("expression", np.shape(expression), (n,))
@@ -253,28 +220,21 @@ def _check(
     if covariates is not None:
         _check_shape("covariates", np.shape(covariates), (n, np.shape(covariates)[-1]))
         _check_values("covariates", covariates)
-    if n < options.outer * options.inner:
+    _check_folds(outer_folds, int(np.max(outer_folds, initial=1)) + 1)
+    left = n - int(np.bincount(outer_folds).max())
+    if left < method.least_people:
         raise ConfigError(
-            "There are too few people for nested cross-validation.",
-            expected=f"at least outer x inner = {options.outer} x {options.inner} people",
-            got=n,
-            fix="use fewer folds",
+            "One outer fold leaves too few people to learn from.",
+            expected=f"at least {method.least_people} people in the other folds",
+            got=f"{left} of {n}",
+            fix="use fewer inner folds, or more people",
         )
-    _check_folds(outer_folds, options.outer, n)
 
 
-def _check_folds(folds: Ints, k: int, n: int) -> None:
+def _check_folds(folds: Ints, k: int) -> None:
     found = np.unique(folds).tolist()
     if found != list(range(k)):
         raise ConfigError("The outer folds are not those asked for.", expected=f"0 to {k - 1}", got=found)
-    largest = int(np.bincount(folds).max())
-    if largest > n // 2 + 1:
-        raise ConfigError(
-            "One outer fold holds more people than are left for training.",
-            expected=f"at most {n // 2 + 1} of {n} people",
-            got=largest,
-            fix="use make_folds",
-        )
 
 
 def _check_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hapsight.cli import eqtl, predictdb, reproduce
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,16 +37,10 @@ app.add_typer(bench_app, name="bench")
 _DETAILS = 10
 """Instances of a failed check that are printed."""
 
-_HEADLINES = {
-    "across_genes_spearman": "across genes, Spearman (reference prediction v mean expression)",
-    "within_person_spearman_median": "across genes within a person, median Spearman",
-    "across_people_pearson_mean": "across people, mean R over genes",
-    "share_negative": "share of genes with R < 0",
-    "significant": "genes with q < 0.05 (random-weights null)",
-    "significant_negative_share": "of these, share with R < 0",
-}
-
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
+
+for _topic in (eqtl, predictdb, reproduce):
+    _topic.register(app)
 
 
 def main() -> None:
@@ -104,7 +100,7 @@ def plan(config: ConfigPath) -> None:
     if opened.config.baseline.run:
         fits = plan_baseline(opened)
         work = f"{fits.genes:,} genes at {fits.gene_seconds:.1f} s on {fits.workers} processes"
-        rows.append(["elastic_net", work, _duration(fits.seconds), "-"])
+        rows.append([", ".join(fits.gene_seconds_of), work, _duration(fits.seconds), "-"])
     cohort = opened.cohort
     _say(f"{opened.config.name}: {len(cohort.samples):,} people, {len(cohort.genes):,} genes")
     table(["what", "work", "about", "disk"], rows)
@@ -230,6 +226,9 @@ def sharing(
     read_out: Annotated[str | None, typer.Option(help="a read-out; else the model's default")] = None,
     genes: Annotated[int, typer.Option(help="genes, evenly spread over the list")] = 1,
     haplotypes: Annotated[int, typer.Option(help="haplotypes of each gene, of the first people")] = 64,
+    plain: Annotated[
+        int | None, typer.Option(help="haplotypes that are also run one by one; all where not given")
+    ] = None,
     width: Annotated[int | None, typer.Option(help="a narrow version of the same geometry")] = None,
     json_to: Annotated[Path | None, typer.Option("--json", help="write the figures there as well")] = None,
 ) -> None:
@@ -249,13 +248,14 @@ def sharing(
     every = max(1, len(opened.cohort.genes) // genes)
     rows, found = [], []
     for gene in opened.cohort.genes[every // 2 :: every][:genes]:
-        one = bench_sharing(opened, run, gene, haplotypes)
+        one = bench_sharing(opened, run, gene, haplotypes, plain)
         found.append(asdict(one) | {"speed_up": one.speed_up})
+        of = "" if one.timed == one.haplotypes else f" (from {one.timed})"
         rows.append(
             [
                 one.gene_id,
                 f"{one.distinct} of {one.haplotypes}",
-                f"{one.plain_seconds:.2f} s, {one.plain_peak_mb:,} MB",
+                f"{one.plain_seconds:.2f} s{of}, {one.plain_peak_mb:,} MB",
                 f"{one.shared_seconds:.2f} s, {one.shared_peak_mb:,} MB",
                 f"{one.speed_up:.1f}x",
                 f"{one.plain_tflop / one.shared_tflop:.1f}x",
@@ -317,6 +317,7 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
     from hapsight.report.build import build_report
     from hapsight.workflow.baseline import baseline as fit
     from hapsight.workflow.check import save_checks
+    from hapsight.workflow.eqtl import eqtl as map_eqtls
     from hapsight.workflow.evaluate import evaluate as compare
     from hapsight.workflow.predict import predict as run_models
 
@@ -330,6 +331,8 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
         run_models(opened, runs, show)
         if config.baseline.run:
             fit(opened, show)
+        if config.eqtl.run:
+            map_eqtls(opened, show)
         compare(opened, runs, show)
         page = build_report(config.output)
     _show_summary(opened)
@@ -341,14 +344,16 @@ def _show_summary(opened: Opened) -> None:
     import polars as pl
 
     from hapsight.cli.console import table
+    from hapsight.evaluate.protocols import headlines, protocol_named
 
+    words = headlines(protocol_named(opened.config.protocol))
     summary = pl.read_parquet(opened.folder.path / "evaluation" / "summary.parquet")
     rows = []
-    for row in summary.filter(pl.col("quantity").is_in(list(_HEADLINES))).iter_rows(named=True):
+    for row in summary.filter(pl.col("quantity").is_in(list(words))).iter_rows(named=True):
         interval = f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]" if row["ci_low"] is not None else ""
         value = _number(row["quantity"], row["value"])
         rows.append(
-            [row["model"], _HEADLINES[row["quantity"]], value, interval, f"{row['n']:,} {row['unit']}"]
+            [row["model"], words[row["quantity"]], value, interval, f"{row['n']:,} {row['unit']}"]
         )
     table(["model", "quantity", "value", "95 % interval", "n"], rows)
     stages = opened.folder.record()["stages"]
@@ -361,7 +366,7 @@ def _number(quantity: str, value: float | None) -> str:
     """Counts as whole numbers, the rest with three digits."""
     if value is None:
         return "-"
-    return f"{value:.0f}" if quantity == "significant" else f"{value:.3f}"
+    return f"{value:.0f}" if quantity.partition(".")[0] == "significant" else f"{value:.3f}"
 
 
 def _duration(seconds: float) -> str:

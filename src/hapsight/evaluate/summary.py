@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,18 @@ from scipy import stats
 
 from hapsight.evaluate.correlation import correlate, fisher_interval
 
-__all__ = ["Quantity", "summarise_across_genes", "summarise_across_people", "summarise_within_people"]
+__all__ = [
+    "SIGNIFICANT",
+    "Quantity",
+    "summarise_across_genes",
+    "summarise_across_people",
+    "summarise_within_people",
+]
 
 Float = NDArray[np.float64]
+
+SIGNIFICANT: Final = 0.05
+"""q below which a gene counts as significant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +54,40 @@ def summarise_within_people(spearman: Float) -> Iterator[Quantity]:
 
 
 def summarise_across_people(
-    status: list[str], pearson: Float, spearman: Float, qval: Float
+    status: list[str], pearson: Float, spearman: Float, qval: Mapping[str, Float], test: str
 ) -> Iterator[Quantity]:
-    """Does the model rank people: G statuses, and the numbers of those genes that are ``ok``."""
+    """Does the model rank people: G statuses, and the numbers of those genes that are ``ok``.
+
+    Parameters
+    ----------
+    qval
+        Test -> q of the ``ok`` genes. Each test has its own quantities, which end with its name, such as
+        ``significant.permutation``.
+    test
+        The one whose quantities stand without a name as well.
+    """
     n = len(pearson)
     yield Quantity("genes_ok", n, len(status), "genes")
     constant = sum(s in ("constant_prediction", "no_variants") for s in status)
     yield Quantity("genes_constant", constant, len(status), "genes")
     yield Quantity("genes_without_model", sum(s == "no_model" for s in status), len(status), "genes")
-    yield _mean("across_people_pearson_mean", pearson)
-    yield Quantity("across_people_pearson_median", float(np.median(pearson)) if n else None, n, "genes")
+    for name, r in (("pearson", pearson), ("spearman", spearman)):
+        yield _mean(f"across_people_{name}_mean", r)
+        yield Quantity(f"across_people_{name}_median", float(np.median(r)) if n else None, n, "genes")
     yield _mean("across_people_pearson_mean_abs", np.abs(pearson))
-    yield _mean("across_people_spearman_mean", spearman)
     yield _share("share_negative", pearson < 0)
-    significant = qval < 0.05
-    yield Quantity("significant", int(significant.sum()), n, "genes")
-    yield Quantity("significant_negative", int((significant & (pearson < 0)).sum()), n, "genes")
-    yield _share("significant_negative_share", pearson[significant] < 0)
+    yield _share("share_negative_spearman", spearman < 0)
+    yield from _significance(pearson, qval[test], "")
+    for name, q in qval.items():
+        yield from _significance(pearson, q, f".{name}")
+
+
+def _significance(pearson: Float, qval: Float, suffix: str) -> Iterator[Quantity]:
+    """How many of the tested genes are significant, and how many of these have the wrong sign."""
+    n, significant = len(pearson), qval < SIGNIFICANT
+    yield Quantity(f"significant{suffix}", int(significant.sum()), n, "genes")
+    yield Quantity(f"significant_negative{suffix}", int((significant & (pearson < 0)).sum()), n, "genes")
+    yield _share(f"significant_negative_share{suffix}", pearson[significant] < 0)
 
 
 def _mean(name: str, values: Float) -> Quantity:

@@ -16,7 +16,7 @@ from torch import nn
 
 from hapsight.errors import ConfigError
 
-__all__ = ["GAMMA_FORMS", "RelativeAttention", "distance_features"]
+__all__ = ["GAMMA_FORMS", "QUERY_BLOCK", "RelativeAttention", "distance_features"]
 
 GAMMA_FORMS: Final = ("official", "port")
 QUERY_BLOCK: Final = 256

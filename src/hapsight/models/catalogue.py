@@ -12,7 +12,7 @@ from typing import Final
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.models.weights import WeightsFile, cache_folder
 
-__all__ = ["BY_HAND", "PROTOCOL_OPTIONS", "WEIGHTS", "published_weights"]
+__all__ = ["BY_HAND", "PROTOCOL_OPTIONS", "PROTOCOL_READ_OUTS", "WEIGHTS", "published_weights"]
 
 _XPRESSO_URL: Final = (
     "https://raw.githubusercontent.com/ni-lab/personalized-expression-benchmark/"
@@ -104,6 +104,15 @@ PROTOCOL_OPTIONS: Final[Mapping[str, Mapping[str, Mapping[str, object]]]] = Mapp
     }
 )
 """Model -> protocol -> the options of `load_model` with which that study ran it."""
+
+PROTOCOL_READ_OUTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "enformer": MappingProxyType({"huang2023": "huang2023", "sasse2023": "sasse2023"}),
+        "basenji2": MappingProxyType({"huang2023": "huang2023"}),
+        "expecto": MappingProxyType({"huang2023": "huang2023"}),
+    }
+)
+"""Model -> protocol -> the read-out that the study took; without one, the model's default stands."""
 
 
 def published_weights(model: str, name: str | None = None) -> tuple[WeightsFile, ...]:

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError, InputError
-from hapsight.models.attention import RelativeAttention, distance_features
+from hapsight.models.attention import QUERY_BLOCK, RelativeAttention, distance_features
 from hapsight.models.binned import REDUCE, evaluation, of_tracks, reduce_bins
 from hapsight.models.enformer_geometry import BINS, CROP, LAYERS, LENGTH, POSITIONS, STRIDE, TRACKS, Geometry
 from hapsight.models.onehot import one_hot
@@ -293,7 +293,8 @@ class Enformer(SharedModel):
     def read_flop(self, read_out: ReadOut) -> float:
         """Floating-point operations of `read` for one window."""
         first, last = self._queries(read_out)
-        layers = (LAYERS - 1) * self.geometry.layer_flop(POSITIONS) + self.geometry.layer_flop(last - first)
+        every = (LAYERS - 1) * self.geometry.layer_flop(POSITIONS, QUERY_BLOCK)
+        layers = every + self.geometry.layer_flop(last - first, QUERY_BLOCK)
         return layers + self.geometry.head_flop(len(read_out.bins), len(read_out.tracks))
 
     def plain_flop(self) -> float:

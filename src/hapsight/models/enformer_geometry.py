@@ -78,12 +78,17 @@ class Geometry:
         pairs = enumerate(pairwise(self.channels), start=1)
         return tuple(2.0 * bases / 2**halvings * b * (5 * a + b + b) for halvings, (a, b) in pairs)
 
-    def layer_flop(self, queries: int) -> float:
-        """FLOP of a transformer layer that is computed for so many queries, against all 1,536 keys."""
+    def layer_flop(self, queries: int, block: int | None = None) -> float:
+        """FLOP of a transformer layer that is computed for so many queries, against all 1,536 keys.
+
+        The published form multiplies every query with all distances between any two positions; one that takes
+        `block` queries at a time leaves out those that none of them has.
+        """
         keys, values = self.heads * self.key_width, self.heads * self.value_width
         distances = POSITIONS + queries - 1
         projections = self.width * (POSITIONS * (keys + values) + queries * (keys + values))
-        relative = distances * keys * (self.value_width + queries)
+        multiplied = POSITIONS + min(block or queries, queries) - 1
+        relative = keys * (distances * self.value_width + queries * multiplied)
         attended = queries * POSITIONS * (keys + values)
         dense = 4 * queries * self.width**2
         return 2.0 * (projections + relative + attended + dense)

@@ -8,11 +8,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 from hapsight.errors import IncompleteError
 
 __all__ = ["run_units"]
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Variables that libraries read when they are imported."""
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -41,9 +45,22 @@ def run_units(
         yield from map(work, units)
     else:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(workers, len(units)), mp_context=context, initializer=_end_with_parent)
-        with pool:
+        count = min(workers, len(units))
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
+        with pool, _threads_of_new_processes((os.cpu_count() or 1) // count):
             yield from _collect(work, units, pool)
+
+
+@contextmanager
+def _threads_of_new_processes(count: int) -> Iterator[None]:
+    """Give processes that start inside so many threads for linear algebra, unless the user has said how many."""
+    mine = {name: str(max(1, count)) for name in _THREADS if name not in os.environ}
+    os.environ.update(mine)
+    try:
+        yield
+    finally:
+        for name in mine:
+            del os.environ[name]
 
 
 def _end_with_parent() -> None:

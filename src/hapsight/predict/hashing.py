@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, typed, types
 from numpy.typing import NDArray
 
-__all__ = ["all_equal", "hash_stretches"]
+__all__ = ["all_equal", "hash_stretches", "number_positions", "same_positions"]
 
 
 @njit(cache=True, nogil=True)
@@ -47,4 +47,99 @@ def all_equal(
                 different |= one[i] != other[i]
             if different:
                 return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def number_positions(
+    codes: NDArray[np.uint8],
+    begin: NDArray[np.intp],
+    end: NDArray[np.intp],
+    values: NDArray[np.uint64],
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Number the distinct contexts ``codes[r, begin[p]:end[p]]`` by a polynomial hash.
+
+    Most contexts are those of the row above in the same place; the others are looked up.
+
+    Parameters
+    ----------
+    begin, end
+        (P,) of one length; what lies outside the row is void.
+    values
+        (8,) odd numbers: of the five codes, the polynomial's base, and the void before and behind.
+
+    Returns
+    -------
+    index
+        (R, P) numbers in order of first occurrence, row by row.
+    row, place
+        (D,) of each first occurrence.
+    """
+    n_rows, length = codes.shape
+    n_places = len(begin)
+    power = np.ones(end[0] - begin[0] + 1, np.uint64)
+    for i in range(1, len(power)):
+        power[i] = power[i - 1] * values[5]
+    number_of = typed.Dict.empty(types.uint64, types.int64)
+    index = np.empty((n_rows, n_places), np.intp)
+    row, place = np.empty(n_rows * n_places, np.intp), np.empty(n_rows * n_places, np.intp)
+    prefix, above = np.zeros(length + 1, np.uint64), np.zeros(n_places, np.uint64)
+    for r in range(n_rows):
+        for i in range(length):
+            prefix[i + 1] = prefix[i] * values[5] + values[codes[r, i]]
+        for p in range(n_places):
+            first, last = max(begin[p], 0), min(end[p], length)
+            found = prefix[last] - prefix[first] * power[last - first]
+            found += values[6] * np.uint64(first - begin[p]) + values[7] * np.uint64(end[p] - last)
+            if r > 0 and found == above[p]:
+                index[r, p] = index[r - 1, p]
+                continue
+            above[p] = found
+            number = len(number_of)
+            if found in number_of:
+                number = number_of[found]
+            else:
+                number_of[found] = number
+                row[number], place[number] = r, p
+            index[r, p] = number
+    return index, row[: len(number_of)].copy(), place[: len(number_of)].copy()
+
+
+@njit(cache=True, nogil=True)
+def same_positions(
+    codes: NDArray[np.uint8],
+    begin: NDArray[np.intp],
+    end: NDArray[np.intp],
+    index: NDArray[np.intp],
+    row: NDArray[np.intp],
+    place: NDArray[np.intp],
+) -> bool:
+    """Whether every context has the bytes, and the void at its ends, of the one that it is numbered as.
+
+    Where the context before it was found equal to the neighbour of its model, only what is new is compared.
+    """
+    length = codes.shape[1]
+    for r in range(len(codes)):
+        compared = -1  # end of what is known to equal the model's row, at the distance of the last place
+        row_before, distance_before = -1, 0
+        for p in range(len(begin)):
+            model_row, model_place = row[index[r, p]], place[index[r, p]]
+            if model_row == r and model_place == p:
+                row_before = -1
+                continue
+            distance = begin[model_place] - begin[p]
+            first, last = max(begin[p], 0), min(end[p], length)
+            if first + distance < 0 or last + distance > length:
+                return False
+            if distance != 0 and (first != begin[p] or last != end[p] or begin[model_place] < 0):
+                return False
+            if distance != 0 and end[model_place] > length:
+                return False
+            known = first
+            if model_row == row_before and distance == distance_before:
+                known = max(first, compared)
+            for i in range(known, last):
+                if codes[r, i] != codes[model_row, i + distance]:
+                    return False
+            compared, row_before, distance_before = last, model_row, distance
     return True

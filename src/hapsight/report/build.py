@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from hapsight.errors import MissingExtraError
+from hapsight.evaluate.nulls import TESTS
+from hapsight.evaluate.protocols import protocol_named
 from hapsight.report.run_folder import RunFolder, read_run
 
 if TYPE_CHECKING:
@@ -40,16 +42,26 @@ def build_report(run: Path) -> Path:
         altair, jinja2 or vl-convert-python is not installed.
     """
     _require_extra()
+    from hapsight.report.direction_tables import agreement_table, factor_table
+    from hapsight.report.linear_baselines import baseline_table
     from hapsight.report.page import render
 
     found = read_run(run)
-    figures = _figures(found)
+    figures, pairs = _figures(found), _pair_figures(found)
     (run / "report").mkdir(exist_ok=True)
-    for figure in figures:
+    for figure in (*figures, *pairs):
         _write_csv(run / "report" / f"{figure.name}.csv", figure.numbers)
-    context = _context(found, figures)
+    context = _context(found, figures) | {"pair_figures": pairs}
     _write_csv(run / "report" / "genes.csv", context.pop("gene_rows"))
     _write_csv(run / "report" / "summary.csv", found.summary)
+    tables = {
+        "baselines": baseline_table(found),
+        "direction": agreement_table(found),
+        "direction_factors": factor_table(found),
+    }
+    for name, table in tables.items():
+        if not table.is_empty():
+            _write_csv(run / "report" / f"{name}.csv", table)
     report = run / "report.html"
     _write_text(report, render(context))
     return report
@@ -69,16 +81,32 @@ def _require_extra() -> None:
 def _figures(run: RunFolder) -> tuple[Figure, ...]:
     from hapsight.report.across_genes import across_genes
     from hapsight.report.across_people import across_people
+    from hapsight.report.direction import direction_strata
     from hapsight.report.model_v_baseline import model_v_baseline
+    from hapsight.report.seed_figure import seed_figure
     from hapsight.report.within_person import within_person
 
-    return across_people(run), model_v_baseline(run), across_genes(run), within_person(run)
+    always = across_people(run), model_v_baseline(run), across_genes(run), within_person(run)
+    beside_eqtls = seed_figure(run), direction_strata(run)
+    return *always, *(figure for figure in beside_eqtls if figure is not None)
+
+
+def _pair_figures(run: RunFolder) -> tuple[Figure, ...]:
+    from hapsight.report.between_models import between_models
+
+    figure = between_models(run)
+    return () if figure is None else (figure,)
 
 
 def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
+    from hapsight.report.between_models import pair_rows
     from hapsight.report.cards import cards, summary_rows
+    from hapsight.report.direction_tables import agreement_rows, factor_rows
+    from hapsight.report.linear_baselines import baseline_rows
     from hapsight.report.tables import gene_columns, gene_rows
+    from hapsight.report.which_test import judgements
 
+    protocol = protocol_named(run.record.get("protocol"))
     single = run.models[0] if len(run.models) == 1 else run.baseline if not run.models else None
     return {
         "run": run,
@@ -86,6 +114,14 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "figures": figures,
         "cards": cards(run, single) if single else (),
         "summary_rows": summary_rows(run),
+        "statistic": protocol.statistic,
+        "test": TESTS[protocol.test],
+        "test_held_out": TESTS["folds"],
+        "tests": judgements(run),
+        "agreement_rows": agreement_rows(run),
+        "factor_rows": factor_rows(run),
+        "pair_rows": pair_rows(run),
+        "baseline_rows": baseline_rows(run),
         "genes": gene_columns(run),
         "gene_rows": gene_rows(run),
         "observed": run.per_gene.get_column("observed").drop_nulls().unique().sort().to_list(),

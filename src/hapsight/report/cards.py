@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hapsight.evaluate.nulls import TESTS
+from hapsight.evaluate.protocols import Protocol, protocol_named
 from hapsight.report import words
 from hapsight.report.run_folder import Arm, RunFolder
 
@@ -68,9 +70,11 @@ def cards(run: RunFolder, arm: Arm) -> tuple[Card, ...]:
     """
     found = _values(run, arm)
     kind = "baseline" if arm.is_baseline else "model"
+    protocol = protocol_named(run.record.get("protocol"))
     across = () if arm.is_baseline else (_across_genes(found.get("across_genes_spearman", _Value())),)
-    beside = (_baseline(run, run.baseline),) if run.baseline is not None and not arm.is_baseline else ()
-    return (*across, *(_across_people(found, kind)), *beside)
+    other = None if arm.is_baseline else run.baseline
+    beside = () if other is None else (_baseline(run, other, protocol),)
+    return (*across, *_across_people(found, kind, protocol), *beside)
 
 
 def _across_genes(rho: _Value) -> Card:
@@ -82,22 +86,23 @@ def _across_genes(rho: _Value) -> Card:
     )
 
 
-def _across_people(found: dict[str, _Value], kind: str) -> tuple[Card, ...]:
-    mean = found.get("across_people_pearson_mean", _Value())
-    middle = found.get("across_people_pearson_median", _Value())
-    share = found.get("share_negative", _Value())
+def _across_people(found: dict[str, _Value], kind: str, protocol: Protocol) -> tuple[Card, ...]:
+    mean = found.get(f"across_people_{protocol.statistic}_mean", _Value())
+    middle = found.get(f"across_people_{protocol.statistic}_median", _Value())
+    share = found.get(protocol.share_negative, _Value())
     significant = found.get("significant", _Value())
     negative = found.get("significant_negative", _Value())
+    test = protocol.test_of("significant.folds" in found)
     return (
         Card(
-            "Across people, mean R per gene",
+            f"Across people, mean {protocol.correlation} per gene",
             words.decimal(mean.value),
             f"median {words.decimal(middle.value)}; {mean.basis}",
             "Does it know who expresses a gene more? 0 is no knowledge, 1 is perfect.",
             kind,
         ),
         Card(
-            "Genes with negative R",
+            f"Genes with negative {protocol.correlation}",
             words.percent(share.value),
             share.basis,
             "In these, people predicted higher are measured lower. A coin would give 50 %.",
@@ -106,16 +111,18 @@ def _across_people(found: dict[str, _Value], kind: str) -> tuple[Card, ...]:
         Card(
             "Significant genes",
             words.count(significant.value),
-            f"q < 0.05; {significant.basis}",
-            _of_these(significant, negative),
+            f"q < 0.05, {TESTS[test]}; {significant.basis}",
+            _of_these(significant, negative, test),
             kind,
         ),
     )
 
 
-def _of_these(significant: _Value, negative: _Value) -> str:
-    if significant.value == 0:
+def _of_these(significant: _Value, negative: _Value, test: str) -> str:
+    if significant.value == 0 and test == "empirical":
         return "In no gene does the prediction do better than random weights on the same variants."
+    if significant.value == 0:
+        return "In no gene does the prediction do better than chance under this test."
     if negative.value == 0:
         return "Not one of them is negative: where the variants matter, the direction is right."
     share = None
@@ -127,12 +134,12 @@ def _of_these(significant: _Value, negative: _Value) -> str:
     )
 
 
-def _baseline(run: RunFolder, arm: Arm) -> Card:
+def _baseline(run: RunFolder, arm: Arm, protocol: Protocol) -> Card:
     found = _values(run, arm)
-    mean = found.get("across_people_pearson_mean", _Value())
-    share = found.get("share_negative", _Value())
+    mean = found.get(f"across_people_{protocol.statistic}_mean", _Value())
+    share = found.get(protocol.share_negative, _Value())
     return Card(
-        f"Baseline {arm.label}, mean R",
+        f"Baseline {arm.label}, mean {protocol.correlation}",
         words.decimal(mean.value),
         f"{words.percent(share.value)} negative; {mean.basis}",
         "Trained on this cohort and tested on people held out: what a plain linear model gets from DNA.",
@@ -142,12 +149,17 @@ def _baseline(run: RunFolder, arm: Arm) -> Card:
 
 def summary_rows(run: RunFolder) -> tuple[SummaryRow, ...]:
     """One row per arm; each cell is a number and its basis."""
+    protocol = protocol_named(run.record.get("protocol"))
     return tuple(
-        SummaryRow(arm.model, arm.read_out, arm.is_baseline, _cells(_values(run, arm))) for arm in run.arms
+        SummaryRow(arm.model, arm.read_out, arm.is_baseline, _cells(_values(run, arm), protocol))
+        for arm in run.arms
     )
 
 
-def _cells(found: dict[str, _Value]) -> tuple[tuple[str, str], ...]:
+def _cells(found: dict[str, _Value], protocol: Protocol) -> tuple[tuple[str, str], ...]:
+    mean, median = (f"across_people_{protocol.statistic}_{kind}" for kind in ("mean", "median"))
+    share = protocol.share_negative
+
     def cell(quantity: str, text: str) -> tuple[str, str]:
         return text, found.get(quantity, _Value()).basis
 
@@ -157,9 +169,9 @@ def _cells(found: dict[str, _Value]) -> tuple[tuple[str, str], ...]:
     return (
         cell("across_genes_spearman", words.decimal(of("across_genes_spearman"), 2)),
         cell("within_person_spearman_median", words.decimal(of("within_person_spearman_median"), 2)),
-        cell("across_people_pearson_mean", words.decimal(of("across_people_pearson_mean"))),
-        cell("across_people_pearson_median", words.decimal(of("across_people_pearson_median"))),
-        cell("share_negative", words.percent(of("share_negative"))),
+        cell(mean, words.decimal(of(mean))),
+        cell(median, words.decimal(of(median))),
+        cell(share, words.percent(of(share))),
         cell("significant", words.count(of("significant"))),
         cell("significant_negative", words.count(of("significant_negative"))),
         cell("genes_constant", words.count(of("genes_constant"))),

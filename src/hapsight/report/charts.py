@@ -14,12 +14,23 @@ import polars as pl
 
 from hapsight.report.binning import grid, log_floor
 
-__all__ = ["BASELINE_COLOUR", "MODEL_COLOUR", "cloud", "density", "distribution"]
+__all__ = [
+    "BASELINE_COLOUR",
+    "MODEL_COLOUR",
+    "TEXT_COLOUR",
+    "cloud",
+    "density",
+    "distribution",
+    "finish",
+    "inline",
+    "zero_rule",
+]
 
 MODEL_COLOUR: Final = "#0072b2"
 BASELINE_COLOUR: Final = "#d55e00"
 
-_TEXT: Final = "currentColor"
+TEXT_COLOUR: Final = "currentColor"
+"""The page's own: light, dark or print."""
 
 
 def distribution(
@@ -54,8 +65,8 @@ def distribution(
         layers.append(_bars(bars, axis, unit))
     if outline is not None:
         layers.append(_outline(outline, axis, unit))
-    layers += [_medians(medians), *([_zero("x")] if zero else [])]
-    return _finish(alt.layer(*layers), 260, alt_text)
+    layers += [_medians(medians), *([zero_rule("x")] if zero else [])]
+    return finish(alt.layer(*layers), 260, alt_text)
 
 
 def cloud(
@@ -80,7 +91,7 @@ def cloud(
     """
     across, up = _axes(points, x, y, cross)
     chart = (
-        alt.Chart(_values(points))
+        alt.Chart(inline(points))
         .mark_point(size=34, stroke=MODEL_COLOUR, strokeWidth=1.2, opacity=0.85)
         .encode(
             x=across,
@@ -89,8 +100,8 @@ def cloud(
             tooltip=[alt.Tooltip(f"{name}:N", title=name) for name in tooltip],
         )
     )
-    layers = [_zero("x"), _zero("y"), chart] if cross else [chart]
-    return _finish(alt.layer(*layers), 440, alt_text)
+    layers = [zero_rule("x"), zero_rule("y"), chart] if cross else [chart]
+    return finish(alt.layer(*layers), 440, alt_text)
 
 
 def density(
@@ -108,7 +119,7 @@ def density(
     across, up = _axes(points, x, y, cross)
     cells = grid(points.get_column("x").to_numpy(), points.get_column("y").to_numpy())
     chart = (
-        alt.Chart(_values(cells))
+        alt.Chart(inline(cells))
         .mark_rect(color=MODEL_COLOUR)
         .encode(
             x=across,
@@ -124,17 +135,18 @@ def density(
             tooltip=[alt.Tooltip("count:Q", title=unit)],
         )
     )
-    layers = [chart, _zero("x"), _zero("y")] if cross else [chart]
-    return _finish(alt.layer(*layers), 440, alt_text)
+    layers = [chart, zero_rule("x"), zero_rule("y")] if cross else [chart]
+    return finish(alt.layer(*layers), 440, alt_text)
 
 
-def _values(frame: pl.DataFrame) -> alt.InlineData:
+def inline(frame: pl.DataFrame) -> alt.InlineData:
+    """The rows of a frame inside the specification."""
     return alt.InlineData(values=frame.to_dicts())
 
 
 def _bars(bins: pl.DataFrame, axis: str, unit: str) -> Any:
     return (
-        alt.Chart(_values(bins.filter(pl.col("count") > 0)))
+        alt.Chart(inline(bins.filter(pl.col("count") > 0)))
         .mark_bar(color=MODEL_COLOUR, opacity=0.75)
         .encode(
             x=alt.X("start:Q", bin="binned", title=axis, scale=alt.Scale(zero=False)),
@@ -156,7 +168,7 @@ def _outline(bins: pl.DataFrame, axis: str, unit: str) -> Any:
     closing = pl.DataFrame({"start": shown["end"].tail(1), "count": [0]})
     steps = pl.concat([shown.select("start", "count"), closing])
     return (
-        alt.Chart(_values(steps))
+        alt.Chart(inline(steps))
         .mark_line(color=BASELINE_COLOUR, interpolate="step-after", strokeWidth=2.5)
         .encode(x=alt.X("start:Q", title=axis), y=alt.Y("count:Q", title=unit))
     )
@@ -173,7 +185,7 @@ def _medians(medians: Sequence[tuple[float, str]]) -> Any:
         layers.append(base.mark_rule(color=colour, strokeDash=[6, 4], strokeWidth=2).encode(x="place:Q"))
         layers.append(
             base.mark_text(
-                color=_TEXT,
+                color=TEXT_COLOUR,
                 align="right" if left else "left",
                 fontSize=12,
                 dx=-4 if left else 4,
@@ -183,8 +195,9 @@ def _medians(medians: Sequence[tuple[float, str]]) -> Any:
     return alt.layer(*layers)
 
 
-def _zero(channel: str) -> Any:
-    rule = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color=_TEXT, opacity=0.55)
+def zero_rule(channel: str) -> Any:
+    """A thin line at 0 of the axis ``"x"`` or ``"y"``."""
+    rule = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color=TEXT_COLOUR, opacity=0.55)
     return rule.encode(x="zero:Q") if channel == "x" else rule.encode(y="zero:Q")
 
 
@@ -220,18 +233,18 @@ def _decades(low: float, high: float) -> list[float]:
     return [0.0, *(value for value in rounds if low < value <= high)]
 
 
-def _finish(chart: Any, height: int, alt_text: str) -> dict[str, Any]:
+def finish(chart: Any, height: int, alt_text: str) -> dict[str, Any]:
     """Fit the page's width, take its text colour, and say in words what is seen."""
     styled = chart.properties(
         width="container", height=height, background="transparent", description=alt_text
     )
     styled = (
         styled.configure_axis(
-            labelColor=_TEXT,
-            titleColor=_TEXT,
-            domainColor=_TEXT,
-            tickColor=_TEXT,
-            gridColor=_TEXT,
+            labelColor=TEXT_COLOUR,
+            titleColor=TEXT_COLOUR,
+            domainColor=TEXT_COLOUR,
+            tickColor=TEXT_COLOUR,
+            gridColor=TEXT_COLOUR,
             gridOpacity=0.12,
             labelFontSize=12,
             titleFontSize=13,
@@ -240,7 +253,7 @@ def _finish(chart: Any, height: int, alt_text: str) -> dict[str, Any]:
             labelOverlap="parity",
             labelSeparation=8,
         )
-        .configure_legend(labelColor=_TEXT, titleColor=_TEXT)
+        .configure_legend(labelColor=TEXT_COLOUR, titleColor=TEXT_COLOUR)
         .configure_view(stroke=None)
     )
     spec: dict[str, Any] = styled.to_dict()

@@ -63,6 +63,8 @@ class Figure:
         What ``report/<name>.csv`` holds.
     key
         Entries of the colour key: ``"model"``, ``"baseline"``, ``"strong"``.
+    colours
+        Further entries: text and colour.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Figure:
     panels: tuple[Panel, ...]
     numbers: pl.DataFrame
     key: frozenset[str] = field(default_factory=frozenset)
+    colours: tuple[tuple[str, str], ...] = ()
 
 
 def nothing(reason: str) -> Panel:

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.evaluate.summary import SIGNIFICANT
 from hapsight.report import words
 from hapsight.report.figure import MOST_POINTS, Figure, Panel, gene_label, in_words, nothing, numbers, scatter
 from hapsight.report.run_folder import Arm, RunFolder
-from hapsight.report.tables import SIGNIFICANT
 
 __all__ = ["model_v_baseline"]
 

@@ -12,62 +12,18 @@ from typing import Any, Final
 import polars as pl
 
 from hapsight.errors import StoreError
+from hapsight.tables import ACROSS_GENES, DROPPED, PER_GENE, PER_PERSON, SUMMARY
 
-__all__ = ["FORMAT", "TABLES", "Arm", "RunFolder", "read_run"]
+__all__ = ["FORMAT", "TABLES", "Arm", "RunFolder", "read_run", "read_table"]
 
 FORMAT: Final = 1
 
-_WHO: Final = {"model": pl.String, "read_out": pl.String, "protocol": pl.String}
-_GENE: Final = {"gene_id": pl.String, "gene_name": pl.String}
-
 TABLES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "evaluation/per_gene.parquet": {
-        **_GENE,
-        "contig": pl.String,
-        "tss": pl.Int64,
-        "strand": pl.String,
-        **_WHO,
-        "observed": pl.String,
-        "n": pl.Int64,
-        "status": pl.String,
-        "pearson_r": pl.Float64,
-        "spearman_r": pl.Float64,
-        "ci_low": pl.Float64,
-        "ci_high": pl.Float64,
-        "pval_nominal": pl.Float64,
-        "pval_empirical": pl.Float64,
-        "qval": pl.Float64,
-        "n_variants": pl.Int64,
-        "n_distinct": pl.Int64,
-    },
-    "evaluation/per_person.parquet": {
-        "sample_id": pl.String,
-        **_WHO,
-        "n": pl.Int64,
-        "pearson_r": pl.Float64,
-        "spearman_r": pl.Float64,
-    },
-    "evaluation/across_genes.parquet": {
-        **_GENE,
-        **_WHO,
-        "predicted_reference": pl.Float64,
-        "mean_expression": pl.Float64,
-    },
-    "evaluation/summary.parquet": {
-        **_WHO,
-        "quantity": pl.String,
-        "value": pl.Float64,
-        "n": pl.Int64,
-        "unit": pl.String,
-        "ci_low": pl.Float64,
-        "ci_high": pl.Float64,
-    },
-    "dropped.parquet": {
-        "kind": pl.String,
-        "reason": pl.String,
-        "count": pl.Int64,
-        "names": pl.List(pl.String),
-    },
+    "evaluation/per_gene.parquet": PER_GENE,
+    "evaluation/per_person.parquet": PER_PERSON,
+    "evaluation/across_genes.parquet": ACROSS_GENES,
+    "evaluation/summary.parquet": SUMMARY,
+    "dropped.parquet": DROPPED,
 }
 """The columns the report reads, by file; a file may have more."""
 
@@ -107,7 +63,8 @@ class RunFolder:
     config
         The text of ``config.toml``; None where the run has none.
     arms
-        The sequence models in the order of ``run.json``, then the baselines (`elastic_net` first).
+        The sequence models in the order of ``run.json``, then the baselines: `elastic_net`, and the others
+        as configured.
     missing
         Tables that the run does not have; they are read as empty.
     """
@@ -155,7 +112,7 @@ def read_run(folder: Path) -> RunFolder:
         ``run.json`` is missing or of another format version, or a file is damaged or lacks columns.
     """
     record = _read_record(folder)
-    tables = {name: _read_table(folder / name, columns) for name, columns in TABLES.items()}
+    tables = {name: read_table(folder / name, columns) for name, columns in TABLES.items()}
     per_gene, per_person, across_genes, summary, dropped = tables.values()
     checks = _read_json(folder / "check.json") if (folder / "check.json").exists() else None
     config = folder / "config.toml"
@@ -204,7 +161,7 @@ def _read_json(path: Path) -> Any:
         ) from error
 
 
-def _read_table(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
+def read_table(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
     """Read the wanted columns with the wanted types; NaN becomes null, a missing file an empty table."""
     if not path.exists():
         return pl.DataFrame(schema=dict(columns))
@@ -230,6 +187,8 @@ def _read_table(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
 
 def _arms(record: Mapping[str, Any], tables: tuple[pl.DataFrame, ...]) -> tuple[Arm, ...]:
     order = {str(model["name"]): place for place, model in enumerate(record.get("models", []))}
+    trained = [(str(b["name"]), str(b["read_out"])) for b in record.get("baselines", [])]
+    place = {pair: number for number, pair in enumerate(trained)}
     pairs = {pair for table in tables for pair in table.select("model", "read_out").unique().iter_rows()}
     read_outs = Counter(model for model, _ in pairs)
     arms = [
@@ -242,5 +201,13 @@ def _arms(record: Mapping[str, Any], tables: tuple[pl.DataFrame, ...]) -> tuple[
         for model, read_out in pairs
     ]
     return tuple(
-        sorted(arms, key=lambda a: (order.get(a.model, len(order)), a.model != "elastic_net", a.label))
+        sorted(
+            arms,
+            key=lambda a: (
+                order.get(a.model, len(order)),
+                a.model != "elastic_net",
+                place.get((a.model, a.read_out), len(place)),
+                a.label,
+            ),
+        )
     )

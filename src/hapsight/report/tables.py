@@ -6,13 +6,11 @@ from typing import Any, Final
 
 import polars as pl
 
+from hapsight.evaluate.summary import SIGNIFICANT
 from hapsight.report import words
 from hapsight.report.run_folder import Arm, RunFolder
 
-__all__ = ["SIGNIFICANT", "gene_columns", "gene_rows", "outcome"]
-
-SIGNIFICANT: Final = 0.05
-"""Largest q that counts as significant."""
+__all__ = ["gene_columns", "gene_rows", "outcome"]
 
 _GENE: Final = ("gene_id", "gene_name", "contig", "tss", "strand")
 _R_DIGITS: Final = 4

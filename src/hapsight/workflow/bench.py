@@ -32,15 +32,18 @@ class SharingBench:
     haplotypes
         As asked for: the first people's two haplotypes each, equal ones included.
     plain_seconds, plain_tflop, plain_peak_mb
-        One forward pass per haplotype, batch of one.
+        One forward pass per haplotype, batch of one; the time is that of `timed` haplotypes in proportion.
+    timed
+        Haplotypes that were run one by one.
     largest_difference
-        Between the two, relative to the largest absolute value.
+        Between the two on these, relative to the largest absolute value.
     """
 
     model: str
     gene_id: str
     haplotypes: int
     distinct: int
+    timed: int
     plain_seconds: float
     shared_seconds: float
     plain_tflop: float
@@ -55,8 +58,10 @@ class SharingBench:
         return self.plain_seconds / self.shared_seconds
 
 
-def bench_sharing(opened: Opened, run: ModelRun, gene: Gene, haplotypes: int) -> SharingBench:
-    """Run some people's haplotypes of one gene one by one, and shared.
+def bench_sharing(
+    opened: Opened, run: ModelRun, gene: Gene, haplotypes: int, timed: int | None = None
+) -> SharingBench:
+    """Run some people's haplotypes of one gene shared, and all or the first `timed` of them one by one.
 
     Raises
     ------
@@ -69,21 +74,23 @@ def bench_sharing(opened: Opened, run: ModelRun, gene: Gene, haplotypes: int) ->
     from hapsight.predict.shared import plain_values
 
     (shared, flop), shared_seconds, shared_peak = _timed(lambda: _shared(run, codes, opened))
+    some = codes[:timed]
     (plain, _), plain_seconds, plain_peak = _timed(
-        lambda: (plain_values(run.model, run.read_out, codes, run.device), 0.0)
+        lambda: (plain_values(run.model, run.read_out, some, run.device), 0.0)
     )
     return SharingBench(
         run.model.name,
         gene.gene_id,
         len(codes),
         distinct,
-        plain_seconds,
+        len(some),
+        plain_seconds * len(codes) / len(some),
         shared_seconds,
         len(codes) * run.model.flop_per_pass / 1e12,
         flop / 1e12,
         plain_peak,
         shared_peak,
-        float(np.max(np.abs(plain - shared)) / np.max(np.abs(plain))),
+        float(np.max(np.abs(plain - shared[: len(some)])) / np.max(np.abs(plain))),
     )
 
 

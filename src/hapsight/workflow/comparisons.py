@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Gene
 from hapsight.evaluate.expression import residuals, transform
 from hapsight.predict.windows import window_of
-from hapsight.workflow.baseline import METHOD, baseline_units
+from hapsight.workflow.baseline_runs import BaselineRun
+from hapsight.workflow.baseline_units import baseline_units
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.variants import VariantReader
@@ -24,6 +25,7 @@ __all__ = [
     "baseline_source",
     "model_comparisons",
     "model_source",
+    "observed_in_words",
 ]
 
 Float = NDArray[np.float64]
@@ -31,12 +33,13 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What goes with every number: model, read-out, protocol, and what it was compared with."""
+    """What goes with every number: model, read-out, protocol, what it was compared with, and how predicted."""
 
     model: str
     read_out: str
     protocol: str
     observed: str
+    held_out: bool = False
 
     def labels(self) -> dict[str, str]:
         """The labels that every table has."""
@@ -57,6 +60,8 @@ class Compared:
         (V, N) variants that the prediction could use.
     status
         Why there is nothing to compare; ``None`` where there may be.
+    fold
+        (N,) in which each person was held out; ``None`` where nobody was.
     """
 
     gene: Gene
@@ -66,28 +71,29 @@ class Compared:
     dosage: NDArray[np.uint8]
     n_distinct: int | None
     status: str | None = None
+    fold: NDArray[np.int64] | None = None
 
 
 def model_source(opened: Opened, run: ModelRun, track: str) -> Source:
     """The labels of a model's numbers; a read-out of several tracks has a label for each."""
     read_out = run.read_out.name if len(run.read_out.tracks) == 1 else f"{run.read_out.name}:{track}"
-    return Source(run.label, read_out, opened.config.protocol, _observed(opened, ""))
+    return Source(run.label, read_out, opened.config.protocol, observed_in_words(opened))
 
 
-def baseline_source(opened: Opened) -> Source:
-    """The labels of the baseline's numbers."""
-    config = opened.config.baseline
-    read_out = f"held out, {config.outer_folds} folds, cis {config.cis_window / 1e6:g} Mb"
-    return Source(
-        METHOD, read_out, opened.config.protocol, _observed(opened, " fitted in the training folds")
-    )
+def baseline_source(opened: Opened, run: BaselineRun) -> Source:
+    """The labels of a baseline's numbers."""
+    observed = observed_in_words(opened, " fitted in the training folds")
+    return Source(run.method, run.read_out, opened.config.protocol, observed, held_out=True)
 
 
-def _observed(opened: Opened, where: str) -> str:
-    """In words, what expression the prediction is compared with."""
+def observed_in_words(opened: Opened, where: str = "") -> str:
+    """What expression the prediction is compared with; `where` says on whom covariates were fitted."""
     config, covariates = opened.config.expression, opened.cohort.covariates
     text = f"log10(x + {config.pseudocount:g})" if config.transform == "log10" else "expression as given"
-    return text if covariates is None else f"{text}, residual on {len(covariates.names)} covariates{where}"
+    text = text if covariates is None else f"{text}, residual on {len(covariates.names)} covariates{where}"
+    if config.permuted is None:
+        return text
+    return f"{text}; NEGATIVE CONTROL: people exchanged at random (seed {config.permuted})"
 
 
 def expression(opened: Opened) -> Float:
@@ -128,9 +134,9 @@ def _split(values: pl.DataFrame) -> tuple[float, Float]:
     return float(numbers[0]), numbers[1:].reshape(-1, 2)
 
 
-def baseline_comparisons(opened: Opened) -> Iterator[Compared]:
-    """Every gene of the baseline: held-out predictions beside held-out residuals."""
-    for unit in baseline_units(opened):
+def baseline_comparisons(opened: Opened, run: BaselineRun) -> Iterator[Compared]:
+    """Every gene of a baseline: held-out predictions beside held-out residuals."""
+    for unit in baseline_units(opened, run):
         done = [(unit.name, unit.key)]
         facts = unit.store.read(done, "genes")
         status = dict(zip(facts["gene_id"], facts["status"], strict=True))
@@ -147,4 +153,5 @@ def baseline_comparisons(opened: Opened) -> Iterator[Compared]:
                 reader(window).dosage,
                 None,
                 None if found == "ok" else found,
+                table["fold"].to_numpy(),
             )

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.evaluate.correlation import correlate
-from hapsight.evaluate.nulls import benjamini_hochberg, null_test, random_weights_null
+from hapsight.evaluate.nulls import TESTS
+from hapsight.evaluate.protocols import protocol_named
 from hapsight.evaluate.summary import (
     Quantity,
     summarise_across_genes,
     summarise_across_people,
     summarise_within_people,
 )
-from hapsight.workflow.baseline import METHOD, baseline_units, gene_seed
+from hapsight.tables import ACROSS_GENES, PER_GENE, PER_PERSON, SUMMARY
+from hapsight.workflow.baseline_runs import baseline_runs, imported_runs
+from hapsight.workflow.baseline_table import baseline_entries, baseline_table
+from hapsight.workflow.baseline_units import baseline_units
 from hapsight.workflow.comparisons import (
     Compared,
     Source,
@@ -28,64 +32,20 @@ from hapsight.workflow.comparisons import (
     model_comparisons,
     model_source,
 )
+from hapsight.workflow.eqtl import eqtl_units
+from hapsight.workflow.imported import (
+    imported_comparisons,
+    imported_source,
+    imported_store,
+    imported_units,
+)
 from hapsight.workflow.opened import Opened, Progress, dropped_table
-from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.per_gene import Chance, gene_row, with_qvalues
+from hapsight.workflow.predict import ModelRun, model_entry
 
 __all__ = ["evaluate"]
 
 Float = NDArray[np.float64]
-
-_LABELS: Final = {"model": pl.String, "read_out": pl.String, "protocol": pl.String}
-
-PER_GENE: Final = {
-    "gene_id": pl.String,
-    "gene_name": pl.String,
-    "contig": pl.String,
-    "tss": pl.Int64,
-    "strand": pl.String,
-    **_LABELS,
-    "observed": pl.String,
-    "n": pl.Int64,
-    "status": pl.String,
-    "pearson_r": pl.Float64,
-    "spearman_r": pl.Float64,
-    "ci_low": pl.Float64,
-    "ci_high": pl.Float64,
-    "pval_nominal": pl.Float64,
-    "pval_empirical": pl.Float64,
-    "qval": pl.Float64,
-    "null_draws": pl.Int64,
-    "null_mean": pl.Float64,
-    "null_sd": pl.Float64,
-    "z": pl.Float64,
-    "n_variants": pl.Int64,
-    "n_distinct": pl.Int64,
-    "prediction_sd": pl.Float64,
-}
-PER_PERSON: Final = {
-    "sample_id": pl.String,
-    **_LABELS,
-    "n": pl.Int64,
-    "pearson_r": pl.Float64,
-    "spearman_r": pl.Float64,
-}
-ACROSS_GENES: Final = {
-    "gene_id": pl.String,
-    "gene_name": pl.String,
-    **_LABELS,
-    "predicted_reference": pl.Float64,
-    "mean_expression": pl.Float64,
-}
-SUMMARY: Final = {
-    **_LABELS,
-    "quantity": pl.String,
-    "value": pl.Float64,
-    "n": pl.Int64,
-    "unit": pl.String,
-    "ci_low": pl.Float64,
-    "ci_high": pl.Float64,
-}
-"""Columns of the tables; their meaning is in ``docs/formats.md``."""
 
 Row = dict[str, Any]
 
@@ -120,20 +80,32 @@ def evaluate(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> No
         Some units are not done.
     """
     with opened.folder.stage("evaluate"):
-        rows = _Rows()
+        rows, chance = _Rows(), Chance.of(opened)
         for run in runs:
+            opened.folder.add_model(model_entry(opened, run))
             for index in run.read_out.tracks:
-                _add_model(opened, run, run.model.tracks[index].name, rows, progress)
-        if opened.config.baseline.run:
-            source = baseline_source(opened)
-            compared = _counted(baseline_comparisons(opened), source, opened, progress)
-            _add_per_gene(opened, source, compared, rows)
-        for name, table in rows.tables().items():
+                _add_model(opened, run, run.model.tracks[index].name, chance, rows, progress)
+        for source, found in _baselines(opened):
+            _add_per_gene(opened, source, _counted(found, source, opened, progress), chance, rows)
+        tables = rows.tables()
+        tables["baselines"] = baseline_table(opened, tables["per_gene"])
+        opened.folder.record_baselines(baseline_entries(opened))
+        for name, table in tables.items():
             opened.folder.write(f"evaluation/{name}.parquet", table)
         opened.folder.write("dropped.parquet", _dropped(opened, runs))
 
 
-def _add_model(opened: Opened, run: ModelRun, track: str, rows: _Rows, progress: Progress) -> None:
+def _baselines(opened: Opened) -> Iterator[tuple[Source, Iterator[Compared]]]:
+    """What was trained on this cohort, and what was trained elsewhere."""
+    for run in baseline_runs(opened):
+        yield baseline_source(opened, run), baseline_comparisons(opened, run)
+    for imported in imported_runs(opened):
+        yield imported_source(opened, imported), imported_comparisons(opened, imported)
+
+
+def _add_model(
+    opened: Opened, run: ModelRun, track: str, chance: Chance, rows: _Rows, progress: Progress
+) -> None:
     source = model_source(opened, run, track)
     predicted, reference = [], []
 
@@ -143,7 +115,7 @@ def _add_model(opened: Opened, run: ModelRun, track: str, rows: _Rows, progress:
             reference.append(compared.reference)
             yield compared
 
-    _add_per_gene(opened, source, kept(), rows)
+    _add_per_gene(opened, source, kept(), chance, rows)
     observed = expression(opened)
     _add_across_genes(opened, source, np.array(reference, np.float64), observed.mean(axis=1), rows)
     _add_within_people(opened, source, np.array(predicted), observed, rows)
@@ -157,47 +129,20 @@ def _counted(
         progress(f"evaluate {source.model}", done, len(opened.cohort.genes))
 
 
-def _add_per_gene(opened: Opened, source: Source, compared: Iterable[Compared], rows: _Rows) -> None:
+def _add_per_gene(
+    opened: Opened, source: Source, compared: Iterable[Compared], chance: Chance, rows: _Rows
+) -> None:
     """One row per gene, q-values over those that are ``ok``, and their summary."""
-    config = opened.config
-    table = pl.DataFrame(
-        [_gene_row(source, one, config.evaluate.null_draws, config.seed) for one in compared], schema=PER_GENE
-    )
-    ok = table["status"].to_numpy() == "ok"
-    qval = np.full(len(table), np.nan)
-    qval[ok] = benjamini_hochberg(table["pval_empirical"].to_numpy()[ok])
-    table = table.with_columns(pl.Series("qval", qval).fill_nan(None))
+    test = protocol_named(opened.config.protocol).test_of(source.held_out)
+    found = pl.DataFrame([gene_row(source, one, chance) for one in compared], schema=PER_GENE)
+    table = with_qvalues(found, test)
     rows.per_gene.append(table)
-    pearson, spearman = (table[name].to_numpy()[ok] for name in ("pearson_r", "spearman_r"))
-    rows.add_summary(source, summarise_across_people(table["status"].to_list(), pearson, spearman, qval[ok]))
-
-
-def _gene_row(source: Source, one: Compared, draws: int, seed: int) -> Row:
-    """A row of ``per_gene``, its q-value still missing."""
-    gene, labels = one.gene, {**source.labels(), "observed": source.observed}
-    row: Row = {
-        "gene_id": gene.gene_id,
-        "gene_name": gene.gene_name,
-        "contig": gene.contig,
-        "tss": gene.tss,
-        "strand": gene.strand.value if gene.strand else None,
-        **labels,
-        "n_variants": len(one.dosage),
-        "n_distinct": one.n_distinct,
-        "prediction_sd": float(np.std(one.predicted, ddof=1)),
-    }
-    if one.status is not None:
-        return {**dict.fromkeys(PER_GENE), **row, "n": len(one.observed), "status": one.status}
-    found = correlate(one.predicted, one.observed)
-    row |= asdict(found)
-    if found.pearson_r is None:
-        status = (
-            "no_variants" if not len(one.dosage) and found.status == "constant_prediction" else found.status
-        )
-        return {**dict.fromkeys(PER_GENE), **row, "status": status}
-    rng = np.random.default_rng(gene_seed(seed, gene.gene_id))
-    null = random_weights_null(one.dosage, one.observed, draws, rng)
-    return {**row, **asdict(null_test(found.pearson_r, null)), "qval": None}
+    ok = table.filter(pl.col("status") == "ok")
+    pearson, spearman = (ok[name].to_numpy() for name in ("pearson_r", "spearman_r"))
+    tests = [name for name in TESTS if source.held_out or name != "folds"]
+    qval = {name: ok[f"qval_{name}"].to_numpy() for name in tests}
+    status = table["status"].to_list()
+    rows.add_summary(source, summarise_across_people(status, pearson, spearman, qval, test))
 
 
 def _add_across_genes(opened: Opened, source: Source, reference: Float, mean: Float, rows: _Rows) -> None:
@@ -229,9 +174,19 @@ def _dropped(opened: Opened, runs: Sequence[ModelRun]) -> pl.DataFrame:
     for run in runs:
         units = [(name, key) for name, key, _ in run.units(opened)]
         tables.append(opened.folder.predictions(run.label, run.read_out.name).read(units, "dropped"))
-    if opened.config.baseline.run:
-        units = [(unit.name, unit.key) for unit in baseline_units(opened)]
-        tables.append(opened.folder.baseline(METHOD).read(units, "dropped"))
+    for baseline in baseline_runs(opened):
+        units = [(unit.name, unit.key) for unit in baseline_units(opened, baseline)]
+        tables.append(opened.folder.baseline(baseline.folder).read(units, "dropped"))
+    for imported in imported_runs(opened):
+        units = [(unit.name, unit.key) for unit in imported_units(opened, imported)]
+        tables.append(imported_store(opened, imported).read(units, "dropped"))
+    if opened.config.eqtl.run:
+        mapped = [(unit.name, unit.key) for unit in eqtl_units(opened)]
+        tables += [
+            opened.folder.eqtl().read([unit], "dropped")
+            for unit in mapped
+            if opened.folder.eqtl().done(*unit)
+        ]
     return (
         pl.concat(tables)
         .unique(maintain_order=True)

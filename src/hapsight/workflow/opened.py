@@ -16,6 +16,7 @@ from hapsight.cohort.digest import file_digest
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import Cohort, CohortFiles, open_cohort
 from hapsight.cohort.nouns import Dropped, Gene
+from hapsight.cohort.permute import permute_people
 from hapsight.config import CohortConfig, Config
 from hapsight.workflow.run_folder import RunFolder
 
@@ -51,6 +52,8 @@ class Opened:
         """Open and join the cohort; nothing is written yet."""
         files = cohort_files(config.cohort)
         cohort, dropped = open_cohort(files, policy_of(config.cohort))
+        if config.expression.permuted is not None:
+            cohort = permute_people(cohort, config.expression.permuted)
         return cls(config, cohort, dropped, tuple(_inputs(files)), RunFolder(config.output))
 
     def begin(self) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hapsight.baseline.nested import fit_gene
+from hapsight.baseline.nested import fit_held_out
 from hapsight.predict.views import views
-from hapsight.workflow.baseline import baseline_units, gene_seed
+from hapsight.workflow.baseline_runs import baseline_runs
+from hapsight.workflow.baseline_units import BaselineUnit, baseline_units, gene_seed
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.variants import VariantReader
@@ -48,13 +50,22 @@ class ModelPlan:
 
 @dataclass(frozen=True, slots=True)
 class BaselinePlan:
-    """What the baseline takes, estimated from fitting one gene with a median number of variants."""
+    """What the baselines take together, estimated from fitting one gene with a median number of variants.
+
+    Attributes
+    ----------
+    gene_seconds
+        Of all methods and splits on one gene, without reading genotypes.
+    gene_seconds_of
+        The same by method and split, as their folders in ``baseline/`` are called.
+    """
 
     genes: int
     people: int
     workers: int
     gene_seconds: float
     seconds: float
+    gene_seconds_of: dict[str, float]
 
 
 def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
@@ -86,8 +97,17 @@ def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
 
 
 def plan_baseline(opened: Opened) -> BaselinePlan:
-    """Fit the gene in the middle of the list and multiply."""
-    units = baseline_units(opened)
+    """Fit the gene in the middle of the list by every method and split, and multiply."""
+    took = {run.folder: _gene_seconds(baseline_units(opened, run)) for run in baseline_runs(opened)}
+    workers = opened.config.workers or os.cpu_count() or 1
+    n_genes = len(opened.cohort.genes)
+    seconds = sum(took.values())
+    return BaselinePlan(
+        n_genes, len(opened.cohort.samples), workers, seconds, seconds * n_genes / workers, took
+    )
+
+
+def _gene_seconds(units: Sequence[BaselineUnit]) -> float:
     unit = units[len(units) // 2]
     gene = unit.genes[len(unit.genes) // 2]
     reader = VariantReader(unit.genotypes, unit.reference)
@@ -97,11 +117,8 @@ def plan_baseline(opened: Opened) -> BaselinePlan:
     def fit(columns: int) -> float:
         start = time.perf_counter()
         seed = gene_seed(unit.seed, gene.gene_id)
-        fit_gene(dosage[:columns], expression, unit.covariates, unit.outer_folds, seed, unit.options)
+        fit_held_out(dosage[:columns], expression, unit.covariates, unit.outer_folds, seed, unit.method)
         return time.perf_counter() - start
 
     fit(20)  # compiles
-    seconds = fit(len(dosage))
-    workers = opened.config.workers or os.cpu_count() or 1
-    n_genes = len(opened.cohort.genes)
-    return BaselinePlan(n_genes, len(opened.cohort.samples), workers, seconds, seconds * n_genes / workers)
+    return fit(len(dosage))

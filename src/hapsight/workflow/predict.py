@@ -21,7 +21,7 @@ from hapsight.workflow.variants import VariantReader
 if TYPE_CHECKING:
     from hapsight.predict.engine import GenePrediction
 
-__all__ = ["ModelRun", "load_models", "predict"]
+__all__ = ["ModelRun", "load_models", "model_entry", "predict"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +108,7 @@ def predict(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> Non
                 else:
                     store.write(name, key, _predict_unit(opened, run, genes))
             progress(label, len(units), len(units))
-            entry = _entry(opened, run)
+            entry = model_entry(opened, run)
             opened.folder.add_model(entry)
             stage["computed"] = len(units) - kept
             stage["detail"] = (
@@ -170,8 +170,14 @@ def _values(found: GenePrediction, tracks: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def _entry(opened: Opened, run: ModelRun) -> dict[str, Any]:
-    """What the record says of a model that was run."""
+def model_entry(opened: Opened, run: ModelRun) -> dict[str, Any]:
+    """What the record says of a model whose units are done.
+
+    Raises
+    ------
+    IncompleteError
+        Some are not.
+    """
     names = [(name, key) for name, key, _ in run.units(opened)]
     genes = opened.folder.predictions(run.label, run.read_out.name).read(names, "genes")
     window = run.model.window

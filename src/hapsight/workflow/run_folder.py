@@ -42,12 +42,15 @@ class RunFolder:
 
     def predictions(self, model: str, read_out: str) -> UnitStore:
         """The units of a model's predictions, as one read-out gives them."""
-        name = re.sub(r"[^A-Za-z0-9._=+-]+", "-", f"{model}.{read_out}")
-        return UnitStore(self.path / "predictions" / name)
+        return UnitStore(self.path / "predictions" / _plain(f"{model}.{read_out}"))
 
     def baseline(self, method: str) -> UnitStore:
         """The units of a baseline."""
-        return UnitStore(self.path / "baseline" / method)
+        return UnitStore(self.path / "baseline" / _plain(method))
+
+    def eqtl(self) -> UnitStore:
+        """The units of the eQTL mapping."""
+        return UnitStore(self.path / "eqtl")
 
     def write(self, name: str, table: pl.DataFrame) -> None:
         """Write a table, such as ``"evaluation/per_gene.parquet"``."""
@@ -126,6 +129,10 @@ class RunFolder:
         kept = [m for m in record["models"] if (m["name"], m["read_out"]) != same]
         self._write_record(record | {"models": [*kept, entry]})
 
+    def record_baselines(self, entries: list[dict[str, Any]]) -> None:
+        """Record the linear baselines that were evaluated, in the order in which they are shown."""
+        self._write_record(self.record() | {"baselines": entries})
+
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
         """Time a stage and record its wall time and peak memory; the block may set ``["detail"]``.
@@ -147,6 +154,11 @@ class RunFolder:
 
     def _write_record(self, record: dict[str, Any]) -> None:
         write_atomically(self.path / "run.json", json.dumps(record, indent=1).encode())
+
+
+def _plain(name: str) -> str:
+    """A name as a folder's: other characters than those of plain names become a dash."""
+    return re.sub(r"[^A-Za-z0-9._=+-]+", "-", name)
 
 
 def _versions() -> dict[str, str]:

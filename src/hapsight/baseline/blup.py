@@ -1,0 +1,100 @@
+"""Best linear unbiased prediction from all cis variants: ridge regression whose penalty comes from REML.
+
+The outcome is ``mean + g + e`` with ``g ~ N(0, s_g^2 K)`` and ``e ~ N(0, s_e^2 I)``, where K is the kernel of
+standardised dosages, ``K = Z'Z / V``. One eigen-decomposition of K gives the restricted likelihood at any
+share of variance (Kang et al. 2008, Genetics 178:1709, "EMMA"), and the weights of the variants after it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from hapsight.baseline.elastic_net import usable_variants
+from hapsight.baseline.linear import LinearFit, mean_only, standardised
+
+__all__ = ["fit_blup", "reml_share", "restricted_deviance"]
+
+Floats = NDArray[np.float64]
+
+LARGEST_SHARE = 1.0 - 1e-6
+"""Genetic share of variance above which the likelihood is not looked at: no noise at all is left there."""
+_GRID = np.linspace(0.0, LARGEST_SHARE, 101)
+
+
+def fit_blup(dosage: Floats, outcome: Floats, min_maf: float) -> LinearFit:
+    """Fit all usable variants at once, shrunk by the ratio of residual to genetic variance.
+
+    The weights are those of ridge regression on standardised dosages with penalty ``V s_e^2 / s_g^2``.
+
+    Parameters
+    ----------
+    dosage
+        (V, n) dosages; rows that do not vary, or are rarer than `min_maf`, get weight 0.
+    outcome
+        (n,) values to predict. If covariates were regressed out of it, the kernel does not know.
+
+    Returns
+    -------
+    LinearFit
+        Its `penalty` is ``s_e^2 / s_g^2``: infinite, and all weights 0, where REML finds no genetic variance.
+    """
+    usable = np.flatnonzero(usable_variants(dosage, min_maf))
+    if not len(usable) or np.ptp(outcome) == 0.0:
+        return mean_only(len(dosage), outcome, float("inf"))
+    rows, deviation = standardised(dosage[usable])
+    values, vectors = _eigen(rows.T @ rows / len(usable))
+    rotated = vectors.T @ (outcome - outcome.mean())
+    share = reml_share(values, rotated**2)
+    if share == 0.0:
+        return mean_only(len(dosage), outcome, float("inf"))
+    penalty = (1.0 - share) / share
+    weights = np.zeros(len(dosage))
+    weights[usable] = rows @ (vectors @ (rotated / (values + penalty))) / len(usable) / deviation
+    return LinearFit(weights, float(outcome.mean() - weights @ dosage.mean(axis=1)), penalty)
+
+
+def _eigen(kernel: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues (n - 1,) and eigenvectors (n, n - 1) of a centred kernel (n, n) of trace n, but the mean's.
+
+    Twice the matrix of ones lifts the mean, of eigenvalue 0, above all others, so that it is known: the last.
+    """
+    values, vectors = np.linalg.eigh(kernel + 2.0)
+    return np.maximum(values[:-1], 0.0), vectors[:, :-1]
+
+
+def reml_share(values: Floats, squares: Floats) -> float:
+    """Share of variance along the kernel that maximises the restricted likelihood; 0 where none does better.
+
+    Parameters
+    ----------
+    values
+        (n - 1,) eigenvalues of the centred kernel, that of the mean left out.
+    squares
+        (n - 1,) squared projections of the outcome on their eigenvectors.
+    """
+    coarse = restricted_deviance(_GRID, values, squares)
+    best = int(np.argmin(coarse))
+    bounds = (_GRID[max(best - 1, 0)], _GRID[min(best + 1, len(_GRID) - 1)])
+    fine = optimize.minimize_scalar(
+        lambda share: restricted_deviance(np.array([share]), values, squares)[0],
+        bounds=bounds,
+        method="bounded",
+        options={"xatol": 1e-8},
+    )
+    candidates = {float(_GRID[best]): float(coarse[best]), float(fine.x): float(fine.fun)}
+    return min(candidates, key=lambda share: (candidates[share], share))
+
+
+def restricted_deviance(share: Floats, values: Floats, squares: Floats) -> Floats:
+    """Minus twice the restricted log-likelihood (S,), up to a constant, at the best total variance.
+
+    Parameters
+    ----------
+    share
+        (S,) genetic shares of variance h; a direction of eigenvalue d has variance ``h d + 1 - h``.
+    """
+    variance = share[:, None] * values + (1.0 - share[:, None])
+    deviance: Floats = len(values) * np.log((squares / variance).mean(axis=1)) + np.log(variance).sum(axis=1)
+    return deviance

@@ -1,0 +1,165 @@
+"""Weights of other people's variants on this cohort's variants: the same place, the same alleles."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.cohort.nouns import Variants
+
+__all__ = ["OUTCOMES", "Aligned", "Place", "WeightRow", "align_weights", "outcome_of", "place_of"]
+
+OUTCOMES: Final = ("same", "swapped", "flipped", "flipped_swapped", "ambiguous", "other_alleles", "absent")
+"""What becomes of a weight; the first four are used. *Flipped*: the other strand. *Ambiguous*: known by its
+rsID only, with alleles that are each other's complement and exchanged, so that strand and exchange cannot be
+told apart."""
+
+_USED: Final = OUTCOMES[:4]
+_SWAPPED: Final = ("swapped", "flipped_swapped")
+_COMPLEMENT: Final = str.maketrans("ACGT", "TGCA")
+_VAR_ID: Final = re.compile(
+    r"(?:chr)?([^_:]+)[_:](\d+)[_:]([ACGTN]+)[_:]([ACGTN]+)(?:[_:]\w+)?", re.IGNORECASE
+)
+
+
+class Place(NamedTuple):
+    """Where a varID lies: the contig without ``chr``, and the 0-based position."""
+
+    contig: str
+    position: int
+
+
+class WeightRow(NamedTuple):
+    """One weight, per copy of ``eff_allele``."""
+
+    rsid: str
+    var_id: str
+    ref_allele: str
+    eff_allele: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aligned:
+    """Weights of one gene on the V variants of the cohort.
+
+    Attributes
+    ----------
+    weights
+        (V,) per copy of ALT.
+    intercept
+        What the exchanged alleles add: prediction = intercept + weights @ dosage.
+    counts
+        Weights by `OUTCOMES`.
+    used_weight
+        Share of the sum of absolute weights that is used; 1 where that sum is 0.
+    used
+        (V,) which variants carry a weight.
+    """
+
+    weights: NDArray[np.float64]
+    intercept: float
+    counts: Mapping[str, int]
+    used_weight: float
+    used: NDArray[np.bool_]
+
+    @property
+    def n_used(self) -> int:
+        """Weights that are used."""
+        return sum(self.counts[name] for name in _USED)
+
+
+def place_of(var_id: str) -> Place | None:
+    """Place of a varID ``chr22_1000_A_G_b38``, with or without ``chr`` and build; None for other forms.
+
+    Examples
+    --------
+    >>> place_of("chr22_1000_A_G_b38")
+    Place(contig='22', position=999)
+    """
+    found = _VAR_ID.fullmatch(var_id)
+    return Place(found[1], int(found[2]) - 1) if found else None
+
+
+def outcome_of(ref: str, alt: str, row: WeightRow, placed: bool) -> str:
+    """How a weight's alleles fit a variant's; one of `OUTCOMES` but ``"absent"``.
+
+    Parameters
+    ----------
+    placed
+        Whether the varID named the place. Its alleles are then those of the reference's forward strand;
+        an rsID alone leaves the strand open.
+    """
+    theirs = (row.ref_allele, row.eff_allele)
+    ambiguous = ref == alt.translate(_COMPLEMENT)
+    if theirs == (ref, alt):
+        return "same"
+    if theirs == (alt, ref):
+        return "ambiguous" if ambiguous and not placed else "swapped"
+    flipped = tuple(allele.translate(_COMPLEMENT) for allele in theirs)
+    if len(ref) == len(alt) == 1 and flipped == (ref, alt):
+        return "flipped"
+    if len(ref) == len(alt) == 1 and flipped == (alt, ref):
+        return "flipped_swapped"
+    return "other_alleles"
+
+
+def align_weights(rows: Sequence[WeightRow], variants: Variants) -> Aligned:
+    """Put weights on the variants of the cohort: by the place that the varID names, else by the rsID.
+
+    Of several variants at a place or of one name (split records), the one whose alleles fit is taken. The
+    weight of an exchanged pair of alleles is turned: ``w (2 - g)`` for a dosage g of ALT.
+    """
+    find = _Finder(variants)
+    weights, counts = np.zeros(len(variants)), Counter(dict.fromkeys(OUTCOMES, 0))
+    used, intercept, kept = np.zeros(len(variants), np.bool_), 0.0, 0.0
+    for row in rows:
+        outcome, index = find(row)
+        counts[outcome] += 1
+        if outcome in _USED:
+            turned = outcome in _SWAPPED
+            weights[index] += -row.weight if turned else row.weight
+            intercept += 2.0 * row.weight if turned else 0.0
+            kept += abs(row.weight)
+            used[index] = True
+    total = sum(abs(row.weight) for row in rows)
+    return Aligned(weights, intercept, dict(counts), kept / total if total else 1.0, used)
+
+
+class _Finder:
+    """Finds the variant that a weight belongs to."""
+
+    def __init__(self, variants: Variants) -> None:
+        self._variants = variants
+        self._contig = variants.contig.removeprefix("chr")
+        self._by_place = _index(variants.position.tolist())
+        self._by_name = _index(variants.variant_id)
+
+    def __call__(self, row: WeightRow) -> tuple[str, int]:
+        """What becomes of the weight, and the index of its variant (-1 where it is absent)."""
+        place = place_of(row.var_id)
+        here = place is not None and place.contig == self._contig
+        near = self._by_place.get(place.position, []) if place is not None and here else []
+        found = self._best(row, near, placed=True)
+        if found[0] in _USED:
+            return found
+        named = self._by_name.get(row.rsid, []) if row.rsid else []
+        return self._best(row, named, placed=False) if named else found
+
+    def _best(self, row: WeightRow, near: Sequence[int], placed: bool) -> tuple[str, int]:
+        ref, alt = self._variants.ref, self._variants.alt
+        found = [(outcome_of(ref[v], alt[v], row, placed), v) for v in near]
+        return min(found, key=lambda one: OUTCOMES.index(one[0]), default=("absent", -1))
+
+
+def _index(names: Iterable[object]) -> dict[object, list[int]]:
+    found: dict[object, list[int]] = {}
+    for index, name in enumerate(names):
+        found.setdefault(name, []).append(index)
+    return found

@@ -1,0 +1,109 @@
+"""Two models beside each other: whether they know, and fail at, the same genes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from hapsight.evaluate.correlation import correlate
+from hapsight.evaluate.direction import Share, same_sign, share_true
+
+__all__ = ["Alike", "Overlap", "overlap", "prediction_r", "predictions_alike", "same_direction"]
+
+Float = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Genes in which two models fail, beside what chance would give.
+
+    Attributes
+    ----------
+    n
+        Genes that both models were tried on.
+    first, second, both
+        Genes that fail in the one, in the other, in both.
+    expected
+        `both`, were the failures of the two independent.
+    odds_ratio, ci_low, ci_high
+        Conditional maximum likelihood and exact 95 % interval; None where it is not finite.
+    pval
+        Fisher's exact test, two-sided.
+    """
+
+    n: int
+    first: int
+    second: int
+    both: int
+    expected: float | None
+    odds_ratio: float | None
+    ci_low: float | None
+    ci_high: float | None
+    pval: float | None
+
+
+def overlap(first: Flags, second: Flags) -> Overlap:
+    """Compare two (n,) lists of failures of the same genes."""
+    n, one, other, both = len(first), int(first.sum()), int(second.sum()), int((first & second).sum())
+    if not n:
+        return Overlap(0, 0, 0, 0, None, None, None, None, None)
+    table = [[both, one - both], [other - both, n - one - other + both]]
+    ratio = stats.contingency.odds_ratio(table, kind="conditional")
+    low, high = ratio.confidence_interval(0.95)
+    return Overlap(
+        n=n,
+        first=one,
+        second=other,
+        both=both,
+        expected=one * other / n,
+        odds_ratio=_finite(ratio.statistic),
+        ci_low=_finite(low),
+        ci_high=_finite(high),
+        pval=float(stats.fisher_exact(table).pvalue),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def same_direction(one: Float, other: Float) -> Share:
+    """How often R of two models has the same sign, over (n,) genes; an R of 0 has none."""
+    signed = (one != 0) & (other != 0)
+    return share_true(same_sign(one[signed], other[signed]))
+
+
+def prediction_r(one: NDArray[Any], other: NDArray[Any]) -> Float:
+    """(G,) Pearson r over people of two models' (G, N) predictions.
+
+    NaN where a gene has no prediction in one of them (NaN), or the same for everybody.
+    """
+    found = np.full(len(one), np.nan)
+    for gene, (p, q) in enumerate(zip(one, other, strict=True)):
+        if np.isfinite(p).all() and np.isfinite(q).all():
+            r = correlate(p, q).pearson_r
+            found[gene] = np.nan if r is None else r
+    return found
+
+
+class Alike(NamedTuple):
+    """How alike two models' predictions are, gene by gene, over `genes`: quartiles of r over people."""
+
+    genes: int
+    lower: float | None
+    median: float | None
+    upper: float | None
+
+
+def predictions_alike(r: Float) -> Alike:
+    """Quartiles of (G,) correlations of predictions; NaN are not counted."""
+    known = r[np.isfinite(r)]
+    if not len(known):
+        return Alike(0, None, None, None)
+    lower, median, upper = np.quantile(known, (0.25, 0.5, 0.75))
+    return Alike(len(known), float(lower), float(median), float(upper))

@@ -1,0 +1,203 @@
+"""Marginal effects of cis variants on expression, with covariates projected out of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, special
+
+from hapsight.errors import InputError
+
+__all__ = [
+    "AlleleCounts",
+    "CisDosage",
+    "Design",
+    "NominalScan",
+    "allele_counts",
+    "nominal_scan",
+    "p_of_r2",
+    "strongest",
+]
+
+Float = NDArray[np.float64]
+
+ROUNDING = 1e-10
+"""Share of an outcome's norm below which a residual is rounding."""
+
+LEAST_NORM = 1e-4
+"""Share of a dosage's norm that covariates must leave; below it the variant is one of the covariates."""
+
+TIE = 1e-10
+"""Squared correlations that differ by less, relative to the largest, count as equal."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """What is projected out of expression and dosages: the intercept and covariates of N people.
+
+    Attributes
+    ----------
+    basis
+        (N, K) orthonormal columns that span the intercept and the covariates.
+    """
+
+    basis: Float
+
+    @classmethod
+    def of(cls, n: int, covariates: Float | None) -> Design:
+        """Intercept and (N, C) covariates; a covariate that others explain adds no dimension.
+
+        Raises
+        ------
+        InputError
+            Nothing is left to test an effect with.
+        """
+        intercept = np.ones((n, 1))
+        columns = intercept if covariates is None else np.hstack([intercept, covariates])
+        scale = np.linalg.norm(columns, axis=0)
+        columns /= np.where(scale > 0, scale, 1.0)
+        basis, triangle, _ = linalg.qr(columns, mode="economic", pivoting=True)
+        pivots = np.abs(np.diagonal(triangle))
+        design = cls(basis[:, pivots > pivots[0] * max(columns.shape) * np.finfo(np.float64).eps])
+        if design.dof < 1:
+            raise InputError(
+                "The covariates leave nothing to test an effect with.",
+                where="covariates",
+                expected=f"at most {n - 3} covariates for {n} people",
+                got=design.basis.shape[1] - 1,
+                fix="use fewer covariates, or more people",
+            )
+        return design
+
+    @property
+    def dof(self) -> int:
+        """Degrees of freedom of a slope: ``N - 2 - C``, C the dimensions of the covariates."""
+        people, dimensions = self.basis.shape
+        return int(people - 1 - dimensions)
+
+    def residuals(self, values: Float) -> Float:
+        """(..., N) values less what the intercept and the covariates explain; exactly 0 where that is all."""
+        left = values - (values @ self.basis) @ self.basis.T
+        size, whole = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (left, values))
+        return np.asarray(np.where(size > ROUNDING * whole, left, 0.0), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CisDosage:
+    """Dosages of V variants in N people, ready for products with residual expression.
+
+    A product with a residual needs no residual dosage, only the residual's norm.
+
+    Attributes
+    ----------
+    centred
+        (V, N) ALT dosages less each variant's mean.
+    norm
+        (V,) Euclidean norm of each dosage's residual on the design; 0 where none is left.
+    design
+        What `norm` was made with.
+    """
+
+    centred: Float
+    norm: Float
+    design: Design
+
+    @classmethod
+    def of(cls, dosage: NDArray[Any], design: Design) -> CisDosage:
+        """From (V, N) ALT dosages, 0 to 2."""
+        return cls._with_norm(dosage - dosage.mean(axis=1, keepdims=True, dtype=np.float64), design)
+
+    def under(self, design: Design) -> CisDosage:
+        """The same variants with other covariates projected out."""
+        return self._with_norm(self.centred, design)
+
+    @classmethod
+    def _with_norm(cls, centred: Float, design: Design) -> CisDosage:
+        whole = np.einsum("vn,vn->v", centred, centred)
+        explained = centred @ design.basis
+        left = whole - np.einsum("vk,vk->v", explained, explained)
+        return cls(centred, np.sqrt(np.where(left > LEAST_NORM**2 * whole, left, 0.0)), design)
+
+    @property
+    def tested(self) -> NDArray[np.bool_]:
+        """(V,) whether anything of the variant is left to test."""
+        return self.norm > 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NominalScan:
+    """Ordinary least squares of expression on each of V variants; NaN where nothing can be tested.
+
+    Attributes
+    ----------
+    r
+        (V,) correlation of residual expression with the residual dosage.
+    slope, slope_se
+        (V,) change of expression per ALT allele, and its standard error.
+    t, pval_nominal
+        (V,) ``slope / slope_se``, and its two-sided p under Student's t with `dof`.
+    """
+
+    r: Float
+    slope: Float
+    slope_se: Float
+    t: Float
+    pval_nominal: Float
+    dof: int
+
+
+def nominal_scan(cis: CisDosage, expression: Float) -> NominalScan:
+    """Effect of every variant alone on (N,) expression, covariates projected out of both.
+
+    Slope, standard error and degrees of freedom are those of ``expression ~ 1 + covariates + dosage``.
+    """
+    outcome, dof = cis.design.residuals(expression), cis.design.dof
+    size = float(np.linalg.norm(outcome)) or float("nan")
+    norm = np.where(cis.tested, cis.norm, np.nan)
+    r = np.clip(cis.centred @ outcome / (norm * size), -1.0, 1.0)
+    slope, slope_se = r * size / norm, np.sqrt((1.0 - r**2) / dof) * size / norm
+    with np.errstate(divide="ignore"):
+        t = slope / slope_se
+    return NominalScan(r, slope, slope_se, t, p_of_r2(r**2, dof), dof)
+
+
+def p_of_r2(r2: Float | float, dof: float) -> Float:
+    """Two-sided p of squared correlations with `dof` degrees of freedom: ``t^2 = dof r^2 / (1 - r^2)``."""
+    return np.asarray(special.betainc(dof / 2, 0.5, 1.0 - r2), dtype=np.float64)
+
+
+def strongest(scan: NominalScan) -> int | None:
+    """Index of the variant with the largest abs(r), the first of equal ones; ``None`` where none has an r."""
+    r2 = np.nan_to_num(scan.r**2, nan=-1.0)
+    best = np.max(r2, initial=-1.0)
+    return int(np.argmax(r2 >= best * (1.0 - TIE))) if best >= 0 else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlleleCounts:
+    """Frequencies of V variants in N people, as tensorQTL names them.
+
+    Attributes
+    ----------
+    af
+        (V,) frequency of ALT.
+    ma_samples
+        (V,) people who carry the rarer allele (ALT where both are equally frequent).
+    ma_count
+        (V,) copies of the rarer allele.
+    """
+
+    af: Float
+    ma_samples: NDArray[np.int64]
+    ma_count: NDArray[np.int64]
+
+
+def allele_counts(dosage: NDArray[np.uint8]) -> AlleleCounts:
+    """Count alleles of (V, N) ALT dosages: 0, 1 or 2."""
+    copies, people = dosage.sum(axis=1, dtype=np.int64), dosage.shape[1]
+    alt_is_rarer = copies <= people
+    carriers = np.where(alt_is_rarer, np.count_nonzero(dosage, axis=1), np.count_nonzero(dosage < 2, axis=1))
+    return AlleleCounts(copies / (2 * people), carriers, np.where(alt_is_rarer, copies, 2 * people - copies))

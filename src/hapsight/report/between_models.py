@@ -1,0 +1,126 @@
+"""Picture and table: R of every model beside R of every other, and the genes that both fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from hapsight.report import direction_charts, words
+from hapsight.report.figure import Figure, Panel
+from hapsight.report.run_folder import RunFolder, read_table
+from hapsight.tables import AGREEMENT
+
+__all__ = ["PairRow", "between_models", "pair_rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """Two models in words; each cell is a number and what it is based on."""
+
+    first: str
+    second: str
+    replicates: bool
+    cells: tuple[tuple[str, str], ...]
+
+
+def between_models(run: RunFolder) -> Figure | None:
+    """The matrix of R of all pairs; None where there are no two models."""
+    table = _pairs(run)
+    if table.is_empty():
+        return None
+    order = [arm.label for arm in run.arms if arm.label in {*table["first"], *table["second"]}]
+    drawn = table.drop_nulls("pearson_r").select(
+        row="second",
+        column="first",
+        r="pearson_r",
+        text=pl.col("pearson_r").map_elements(lambda r: words.decimal(r, 2), return_dtype=pl.String),
+        genes=pl.col("n").map_elements(words.count, return_dtype=pl.String),
+        R=pl.col("pearson_r").map_elements(words.decimal, return_dtype=pl.String),
+        rank=pl.col("spearman_r").map_elements(words.decimal, return_dtype=pl.String),
+    )
+    said = "; ".join(f"{row['column']} and {row['row']}: {row['R']}" for row in drawn.iter_rows(named=True))
+    lacking = table.height - drawn.height
+    caption = (
+        (f"{words.plural(lacking, 'pair')} without a number: too few genes in common.",) if lacking else ()
+    )
+    spec = None if drawn.is_empty() else direction_charts.matrix(drawn, order, alt_text=f"Matrix. {said}.")
+    people = "Pearson’s correlation of per-gene R, over the genes that have R in both."
+    return Figure(
+        name="between_models",
+        title="Do the models agree with one another?",
+        how_to_read=(
+            "A cell compares two models: over genes, does R of the one go with R of the other? Near 1: they "
+            "know and fail at the same genes. Models that see the same variants of a gene, and are compared "
+            "with the same measurements, agree to some degree even if neither knows anything.",
+            "The table asks whether the genes with R < 0 in both are more than two independent lists of that "
+            "length would share: the odds ratio is 1 by chance (Fisher’s exact test). Replicates are one model "
+            "with other weights: where their predictions for the same people go apart, the direction comes "
+            "from how the model was trained.",
+        ),
+        panels=(Panel("", spec, (people, *caption)),),
+        numbers=table.drop("first", "second"),
+    )
+
+
+def pair_rows(run: RunFolder) -> list[PairRow]:
+    """Pairs in the order of the run's models."""
+    return [_row(row) for row in _pairs(run).iter_rows(named=True)]
+
+
+def _pairs(run: RunFolder) -> pl.DataFrame:
+    """``evaluation/agreement.parquet`` with the labels of both; empty where the run has none."""
+    table = read_table(run.folder / "evaluation/agreement.parquet", AGREEMENT)
+    label = {(arm.model, arm.read_out): arm.label for arm in run.arms}
+    named = [
+        [label.get((row[0], row[1]), row[0]) for row in table.select(*columns).iter_rows()]
+        for columns in (("model", "read_out"), ("other_model", "other_read_out"))
+    ]
+    first, second = (
+        pl.Series(name, values, dtype=pl.String)
+        for name, values in zip(("first", "second"), named, strict=True)
+    )
+    return table.with_columns(first, second)
+
+
+def _row(row: dict[str, Any]) -> PairRow:
+    return PairRow(
+        row["first"],
+        row["second"],
+        bool(row["replicates"]),
+        (
+            _with_interval(row, "pearson_r", "ci", words.decimal, words.plural(row["n"], "gene")),
+            _with_interval(row, "same_sign", "same_sign_ci", words.percent, ""),
+            _failures(row, "failing"),
+            _failures(row, "significant_failing"),
+            (
+                words.decimal(row["prediction_r_median"]),
+                f"quartiles {words.decimal(row['prediction_r_lower'])}, "
+                f"{words.decimal(row['prediction_r_upper'])}; {words.plural(row['prediction_genes'], 'gene')}"
+                if row["prediction_genes"]
+                else "no gene",
+            ),
+        ),
+    )
+
+
+def _with_interval(row: dict[str, Any], name: str, bounds: str, say: Any, basis: str) -> tuple[str, str]:
+    low, high = row[f"{bounds}_low"], row[f"{bounds}_high"]
+    interval = f"[{say(low)}, {say(high)}]" if low is not None else ""
+    return say(row[name]), " ".join(part for part in (interval, basis) if part)
+
+
+def _failures(row: dict[str, Any], kind: str) -> tuple[str, str]:
+    """Both fail, of each one's failures, beside chance."""
+    one, other, both = (words.count(row[f"{kind}_{name}"]) for name in ("first", "second", "both"))
+    low, high = row[f"{kind}_ci_low"], row[f"{kind}_ci_high"]
+    if row[f"{kind}_odds_ratio"] is None:
+        odds = "no finite odds ratio"
+    else:
+        upper = "∞" if high is None else words.decimal(high, 1)
+        ratio = words.decimal(row[f"{kind}_odds_ratio"], 1)
+        odds = (
+            f"odds ratio {ratio} [{words.decimal(low, 1)}, {upper}], p {words.p_value(row[f'{kind}_pval'])}"
+        )
+    return f"{both} of {one} and {other}", f"{words.decimal(row[f'{kind}_expected'], 1)} by chance; {odds}"

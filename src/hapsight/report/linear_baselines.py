@@ -1,0 +1,63 @@
+"""The table of linear baselines, ready to print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from hapsight.report import words
+from hapsight.report.run_folder import RunFolder, read_table
+from hapsight.tables import BASELINES
+
+__all__ = ["BaselineRow", "baseline_rows", "baseline_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineRow:
+    """One baseline in words.
+
+    Attributes
+    ----------
+    cells
+        Number and what it is based on: mean R, share negative, mean R of a fold, difference.
+    """
+
+    method: str
+    split: str
+    read_out: str
+    genes: str
+    cells: tuple[tuple[str, str], ...]
+
+
+def baseline_table(run: RunFolder) -> pl.DataFrame:
+    """``evaluation/baselines.parquet``; empty where the run has none."""
+    return read_table(run.folder / "evaluation/baselines.parquet", BASELINES)
+
+
+def baseline_rows(run: RunFolder) -> tuple[BaselineRow, ...]:
+    """Rows in the order in which the baselines are configured."""
+    return tuple(_row(row) for row in baseline_table(run).iter_rows(named=True))
+
+
+def _row(row: dict[str, Any]) -> BaselineRow:
+    paired = f"to {row['against']}, {words.plural(row['paired_genes'], 'gene')}" if row["against"] else ""
+    return BaselineRow(
+        row["model"],
+        row["split"],
+        row["read_out"],
+        f"{words.count(row['genes_ok'])} of {words.count(row['genes'])}",
+        (
+            _cell(row, "mean_r", "ci", ""),
+            (words.percent(row["share_negative"]), ""),
+            _cell(row, "mean_fold_r", "fold_ci", words.plural(row["fold_genes"], "gene")),
+            _cell(row, "difference", "difference_ci", paired),
+        ),
+    )
+
+
+def _cell(row: dict[str, Any], name: str, bounds: str, basis: str) -> tuple[str, str]:
+    low, high = row[f"{bounds}_low"], row[f"{bounds}_high"]
+    interval = f"[{words.decimal(low)}, {words.decimal(high)}]" if low is not None else ""
+    return words.decimal(row[name]), " ".join(part for part in (interval, basis) if part)

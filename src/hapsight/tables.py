@@ -1,0 +1,298 @@
+"""Columns of the tables that a run writes; their meaning is in ``docs/formats.md``.
+
+What writes a table and what reads it both look here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+__all__ = [
+    "ACROSS_GENES",
+    "AGREEMENT",
+    "BASELINES",
+    "CIS_INDEPENDENT",
+    "CIS_NOMINAL",
+    "CIS_QTL",
+    "CIS_TOP",
+    "DIRECTION",
+    "DIRECTION_FACTORS",
+    "DIRECTION_GENES",
+    "DIRECTION_STRATA",
+    "DROPPED",
+    "HALVES",
+    "HERITABILITY",
+    "PER_GENE",
+    "PER_PERSON",
+    "SUMMARY",
+]
+
+_LABELS: Final = {"model": pl.String, "read_out": pl.String, "protocol": pl.String}
+_GENE: Final = {"gene_id": pl.String, "gene_name": pl.String}
+
+PER_GENE: Final = {
+    **_GENE,
+    "contig": pl.String,
+    "tss": pl.Int64,
+    "strand": pl.String,
+    **_LABELS,
+    "observed": pl.String,
+    "n": pl.Int64,
+    "status": pl.String,
+    "pearson_r": pl.Float64,
+    "spearman_r": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "pval_empirical": pl.Float64,
+    "pval_z": pl.Float64,
+    "pval_sasse2023": pl.Float64,
+    "pval_permutation": pl.Float64,
+    "pval_nominal": pl.Float64,
+    "pval_folds": pl.Float64,
+    "qval": pl.Float64,
+    "qval_empirical": pl.Float64,
+    "qval_z": pl.Float64,
+    "qval_sasse2023": pl.Float64,
+    "qval_permutation": pl.Float64,
+    "qval_nominal": pl.Float64,
+    "qval_folds": pl.Float64,
+    "null_draws": pl.Int64,
+    "null_mean": pl.Float64,
+    "null_sd": pl.Float64,
+    "z": pl.Float64,
+    "n_variants": pl.Int64,
+    "n_distinct": pl.Int64,
+    "prediction_sd": pl.Float64,
+}
+"""``evaluation/per_gene.parquet``: one row per gene and model."""
+
+PER_PERSON: Final = {
+    "sample_id": pl.String,
+    **_LABELS,
+    "n": pl.Int64,
+    "pearson_r": pl.Float64,
+    "spearman_r": pl.Float64,
+}
+"""``evaluation/per_person.parquet``: one row per person and model."""
+
+ACROSS_GENES: Final = {
+    **_GENE,
+    **_LABELS,
+    "predicted_reference": pl.Float64,
+    "mean_expression": pl.Float64,
+}
+"""``evaluation/across_genes.parquet``: one row per gene and model."""
+
+SUMMARY: Final = {
+    **_LABELS,
+    "quantity": pl.String,
+    "value": pl.Float64,
+    "n": pl.Int64,
+    "unit": pl.String,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+}
+"""``evaluation/summary.parquet``: one row per model and quantity."""
+
+BASELINES: Final = {
+    **_LABELS,
+    "split": pl.String,
+    "genes": pl.Int64,
+    "genes_ok": pl.Int64,
+    "mean_r": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "share_negative": pl.Float64,
+    "mean_fold_r": pl.Float64,
+    "fold_genes": pl.Int64,
+    "fold_ci_low": pl.Float64,
+    "fold_ci_high": pl.Float64,
+    "against": pl.String,
+    "paired_genes": pl.Int64,
+    "difference": pl.Float64,
+    "difference_ci_low": pl.Float64,
+    "difference_ci_high": pl.Float64,
+}
+"""``evaluation/baselines.parquet``: one row per linear baseline and split."""
+
+DROPPED: Final = {
+    "kind": pl.String,
+    "reason": pl.String,
+    "count": pl.Int64,
+    "names": pl.List(pl.String),
+}
+"""``dropped.parquet``: one row per kind and reason."""
+
+_VARIANT: Final = {
+    "variant_id": pl.String,
+    "position": pl.Int64,
+    "ref": pl.String,
+    "alt": pl.String,
+    "start_distance": pl.Int64,
+    "end_distance": pl.Int64,
+    "tss_distance": pl.Int64,
+    "ma_samples": pl.Int64,
+    "ma_count": pl.Int64,
+    "af": pl.Float64,
+}
+_EFFECT: Final = {"pval_nominal": pl.Float64, "slope": pl.Float64, "slope_se": pl.Float64}
+_HALF_EFFECTS: Final = {
+    "slope_half1": pl.Float64,
+    "slope_se_half1": pl.Float64,
+    "slope_half2": pl.Float64,
+    "slope_se_half2": pl.Float64,
+}
+_GENE_TEST: Final = {
+    "phenotype_id": pl.String,
+    "num_var": pl.Int64,
+    "beta_shape1": pl.Float64,
+    "beta_shape2": pl.Float64,
+    "true_df": pl.Float64,
+    "pval_true_df": pl.Float64,
+    **_VARIANT,
+    **_EFFECT,
+    "pval_perm": pl.Float64,
+    "pval_beta": pl.Float64,
+}
+
+CIS_TOP: Final = {**_GENE_TEST, **_HALF_EFFECTS}
+"""``eqtl/block-*.top.parquet``: one row per gene, its strongest variant."""
+
+CIS_QTL: Final = {**CIS_TOP, "qval": pl.Float64}
+"""``eqtl/cis_qtl.parquet``: one row per gene."""
+
+CIS_NOMINAL: Final = {"phenotype_id": pl.String, **_VARIANT, **_EFFECT, **_HALF_EFFECTS}
+"""``eqtl/block-*.nominal.parquet``: one row per gene and variant."""
+
+CIS_INDEPENDENT: Final = {**_GENE_TEST, "rank": pl.Int64}
+"""``eqtl/cis_independent.parquet``: one row per gene and signal."""
+
+HERITABILITY: Final = {
+    "phenotype_id": pl.String,
+    "n": pl.Int64,
+    "num_var": pl.Int64,
+    "h2": pl.Float64,
+    "h2_se": pl.Float64,
+    "pval": pl.Float64,
+    "h2_he": pl.Float64,
+}
+"""``eqtl/heritability.parquet``: one row per gene."""
+
+HALVES: Final = {"sample_id": pl.String, "half": pl.Int64}
+"""``eqtl/halves.parquet``: one row per person."""
+
+DIRECTION_GENES: Final = {
+    **_GENE,
+    **_LABELS,
+    "status": pl.String,
+    "n": pl.Int64,
+    "pearson_r": pl.Float64,
+    "model_qval": pl.Float64,
+    "variant_id": pl.String,
+    "position": pl.Int64,
+    "ref": pl.String,
+    "alt": pl.String,
+    "slope": pl.Float64,
+    "slope_se": pl.Float64,
+    "pval_nominal": pl.Float64,
+    "eqtl_qval": pl.Float64,
+    "tss_distance": pl.Int64,
+    "distance": pl.Int64,
+    "in_window": pl.Boolean,
+    "maf": pl.Float64,
+    "dosage_sd": pl.Float64,
+    "n_ld80": pl.Int64,
+    "n_signals": pl.Int64,
+    "h2": pl.Float64,
+    "mean_expression": pl.Float64,
+    "predicted_reference": pl.Float64,
+    "model_slope": pl.Float64,
+    "model_slope_sd": pl.Float64,
+    "model_slope_expression": pl.Float64,
+    "sign_right": pl.Boolean,
+    "variant_sign_agrees": pl.Boolean,
+}
+"""``evaluation/direction_genes.parquet``: one row per gene and model."""
+
+DIRECTION: Final = {
+    **_LABELS,
+    "quantity": pl.String,
+    "of": pl.String,
+    "value": pl.Float64,
+    "n": pl.Int64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "pval": pl.Float64,
+}
+"""``evaluation/direction.parquet``: one row per model and quantity."""
+
+DIRECTION_STRATA: Final = {
+    **_LABELS,
+    "factor": pl.String,
+    "rank": pl.Int64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "known": pl.Boolean,
+    "n": pl.Int64,
+    "share_right": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "mean_r": pl.Float64,
+    "mean_r_ci_low": pl.Float64,
+    "mean_r_ci_high": pl.Float64,
+}
+"""``evaluation/direction_strata.parquet``: one row per model, factor and stratum."""
+
+DIRECTION_FACTORS: Final = {
+    **_LABELS,
+    "outcome": pl.String,
+    "factor": pl.String,
+    "status": pl.String,
+    "n": pl.Int64,
+    "n_left_out": pl.Int64,
+    "coefficient": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "pval": pl.Float64,
+    "alone": pl.Float64,
+    "unique": pl.Float64,
+    "whole": pl.Float64,
+    "by_chance": pl.Float64,
+}
+"""``evaluation/direction_factors.parquet``: one row per model, outcome and factor."""
+
+_OVERLAP: Final = {
+    "n": pl.Int64,
+    "first": pl.Int64,
+    "second": pl.Int64,
+    "both": pl.Int64,
+    "expected": pl.Float64,
+    "odds_ratio": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "pval": pl.Float64,
+}
+
+AGREEMENT: Final = {
+    **_LABELS,
+    "other_model": pl.String,
+    "other_read_out": pl.String,
+    "replicates": pl.Boolean,
+    "n": pl.Int64,
+    "pearson_r": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "spearman_r": pl.Float64,
+    "same_sign": pl.Float64,
+    "same_sign_ci_low": pl.Float64,
+    "same_sign_ci_high": pl.Float64,
+    **{f"failing_{name}": kind for name, kind in _OVERLAP.items()},
+    **{f"significant_failing_{name}": kind for name, kind in _OVERLAP.items()},
+    "prediction_genes": pl.Int64,
+    "prediction_r_lower": pl.Float64,
+    "prediction_r_median": pl.Float64,
+    "prediction_r_upper": pl.Float64,
+}
+"""``evaluation/agreement.parquet``: one row per pair of models."""

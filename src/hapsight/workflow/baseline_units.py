@@ -1,0 +1,106 @@
+"""The units of work of a baseline: blocks of genes, with all that a process needs to fit them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.baseline.elastic_net import ElasticNetOptions
+from hapsight.baseline.methods import Method, method_named
+from hapsight.cohort.genotypes import GenotypeFile
+from hapsight.cohort.nouns import Gene
+from hapsight.cohort.reference import Reference
+from hapsight.evaluate.expression import transform
+from hapsight.predict.store import UnitStore, content_key
+from hapsight.workflow.baseline_runs import BaselineRun
+from hapsight.workflow.opened import POLICY_KEYS, Opened, gene_facts
+
+__all__ = ["BaselineUnit", "baseline_units", "gene_seed"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BaselineUnit:
+    """All that a process needs to fit a block of genes: G genes, N people, C covariates.
+
+    Attributes
+    ----------
+    expression
+        (G, N), transformed.
+    covariates
+        (N, C), or ``None``.
+    outer_folds
+        (N,) the fold in which each person is held out; the same for every gene.
+    """
+
+    name: str
+    key: str
+    store: UnitStore
+    genes: tuple[Gene, ...]
+    genotypes: GenotypeFile
+    reference: Reference
+    cis_window: int
+    expression: NDArray[np.float64]
+    covariates: NDArray[np.float64] | None
+    outer_folds: NDArray[np.int64]
+    seed: int
+    method: Method
+
+
+def baseline_units(opened: Opened, run: BaselineRun) -> list[BaselineUnit]:
+    """The units of a baseline."""
+    config, cohort = opened.config.baseline, opened.cohort
+    values = transform(
+        cohort.expression.values, opened.config.expression.transform, opened.config.expression.pseudocount
+    )
+    row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
+    folds = run.folds(opened)
+    return [
+        BaselineUnit(
+            name=name,
+            key=_key(opened, run, genes, folds),
+            store=opened.folder.baseline(run.folder),
+            genes=tuple(genes),
+            genotypes=cohort.genotypes,
+            reference=cohort.reference,
+            cis_window=config.cis_window,
+            expression=values[[row[gene.gene_id] for gene in genes]],
+            covariates=None if cohort.covariates is None else cohort.covariates.values,
+            outer_folds=folds,
+            seed=opened.config.seed,
+            method=_method(opened, run),
+        )
+        for name, genes in opened.units(config.genes_per_unit)
+    ]
+
+
+def _method(opened: Opened, run: BaselineRun) -> Method:
+    config = opened.config.baseline
+    options = ElasticNetOptions(alpha=config.alpha, inner=config.inner_folds, min_maf=config.min_maf)
+    return method_named(run.method, options)
+
+
+def _key(opened: Opened, run: BaselineRun, genes: Sequence[Gene], folds: NDArray[np.int64]) -> str:
+    config = opened.config
+    control = () if config.expression.permuted is None else ("samples",)
+    return content_key(
+        {
+            "stage": f"baseline {run.folder}",
+            "method": repr(_method(opened, run)),
+            "cis_window": config.baseline.cis_window,
+            "folds": folds.tolist(),
+            "policy": config.cohort.model_dump(mode="json", include=POLICY_KEYS),
+            "expression": config.expression.model_dump(mode="json"),
+            "seed": config.seed,
+            "genes": gene_facts(genes),
+            **opened.key_parts("genotypes", "reference", "expression", "covariates", *control),
+        }
+    )
+
+
+def gene_seed(seed: int, gene_id: str) -> int:
+    """A seed of this gene's own, the same whatever else is run and in which order."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{gene_id}".encode()).digest()[:8], "big")

@@ -1,0 +1,230 @@
+"""The stage that maps eQTLs: blocks of genes, on several processes; then what needs all genes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hapsight.cohort.genotypes import GenotypeFile
+from hapsight.cohort.nouns import Gene
+from hapsight.cohort.reference import Reference
+from hapsight.config import EqtlConfig
+from hapsight.evaluate.eqtl import CisDosage, Design, nominal_scan
+from hapsight.evaluate.eqtl_independent import independent_signals
+from hapsight.evaluate.eqtl_permutations import draw_permutations, map_gene
+from hapsight.evaluate.expression import transform
+from hapsight.evaluate.halves import half_scan, random_halves
+from hapsight.evaluate.heritability import cis_heritability
+from hapsight.evaluate.nulls import benjamini_hochberg
+from hapsight.predict.executor import run_units
+from hapsight.predict.store import UnitStore, content_key
+from hapsight.tables import CIS_INDEPENDENT, CIS_QTL, HALVES
+from hapsight.workflow.eqtl_tables import CisWindow, heritability_row, nominal_table, signal_table, top_table
+from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, dropped_table, gene_facts
+from hapsight.workflow.variants import VariantReader
+
+__all__ = ["EqtlUnit", "eqtl", "eqtl_units"]
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EqtlUnit:
+    """All that a process needs to map a block of genes: G genes, N people, C covariates.
+
+    Attributes
+    ----------
+    expression
+        (G, N), transformed.
+    covariates
+        (N, C), or ``None``.
+    halves
+        (N,) 1 or 2.
+    seed
+        Of the permutations, which are the same for every gene.
+    threshold
+        Largest `pval_beta` of a significant gene, where independent signals are looked for.
+    """
+
+    name: str
+    key: str
+    store: UnitStore
+    genes: tuple[Gene, ...]
+    genotypes: GenotypeFile
+    reference: Reference
+    expression: Float
+    covariates: Float | None
+    halves: NDArray[np.int64]
+    seed: int
+    options: EqtlConfig
+    threshold: float | None = None
+
+    def permutations(self) -> NDArray[np.int64]:
+        """(P, N) orders of people."""
+        rng = np.random.default_rng((self.seed, 0))
+        return draw_permutations(len(self.halves), self.options.permutations, rng)
+
+    def reader(self) -> VariantReader:
+        """A reader of the variants near all these genes."""
+        expected = [gene.cis(self.options.cis_window) for gene in self.genes]
+        return VariantReader(self.genotypes, self.reference, expected)
+
+    def windows(self, reader: VariantReader) -> Iterator[tuple[CisWindow, Float]]:
+        """Each gene with the variants to test, and its (N,) expression."""
+        reach = self.options.cis_window
+        for gene, expression in zip(self.genes, self.expression, strict=True):
+            near = reader(gene.cis(reach))
+            dosage = near.dosage
+            af = dosage.mean(axis=1, dtype=np.float64) / 2
+            frequent = np.minimum(af, 1.0 - af) >= self.options.min_maf
+            chosen = np.flatnonzero(frequent & (np.abs(near.position - gene.tss) <= reach))
+            yield CisWindow(gene, near.take(chosen), dosage[chosen]), expression
+
+
+def eqtl(opened: Opened, progress: Progress) -> None:
+    """Map the eQTLs and the cis-heritability of every gene; finished units are not computed again."""
+    with opened.folder.stage("eqtl") as stage:
+        units = eqtl_units(opened)
+        computed = _compute(_map_unit, units, opened, "eqtl", progress)
+        done = [(unit.name, unit.key) for unit in units]
+        store = opened.folder.eqtl()
+        genes = _with_q(store.read(done, "top"))
+        searched = _independent_units(opened, units, genes)
+        computed += _compute(_independent_unit, searched, opened, "eqtl, independent signals", progress)
+        signals = [store.read([(unit.name, unit.key) for unit in searched], "signals")] if searched else []
+        opened.folder.write("eqtl/cis_qtl.parquet", genes)
+        opened.folder.write(
+            "eqtl/cis_independent.parquet", pl.concat([pl.DataFrame(schema=CIS_INDEPENDENT), *signals])
+        )
+        opened.folder.write("eqtl/heritability.parquet", store.read(done, "heritability"))
+        people = {"sample_id": opened.cohort.samples, "half": _halves(opened)}
+        opened.folder.write("eqtl/halves.parquet", pl.DataFrame(people, schema=HALVES))
+        stage["computed"] = computed
+        stage["detail"] = f"{computed} units computed, {len(units) + len(searched) - computed} kept"
+
+
+def eqtl_units(opened: Opened) -> list[EqtlUnit]:
+    """The units of the mapping, without the independent signals."""
+    config, cohort = opened.config, opened.cohort
+    values = transform(cohort.expression.values, config.expression.transform, config.expression.pseudocount)
+    row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
+    halves = _halves(opened)
+    return [
+        EqtlUnit(
+            name=name,
+            key=_key(opened, genes),
+            store=opened.folder.eqtl(),
+            genes=tuple(genes),
+            genotypes=cohort.genotypes,
+            reference=cohort.reference,
+            expression=values[[row[gene.gene_id] for gene in genes]],
+            covariates=None if cohort.covariates is None else cohort.covariates.values,
+            halves=halves,
+            seed=config.seed,
+            options=config.eqtl,
+        )
+        for name, genes in opened.units(config.eqtl.genes_per_unit)
+    ]
+
+
+def _halves(opened: Opened) -> NDArray[np.int64]:
+    return random_halves(opened.cohort.populations, np.random.default_rng((opened.config.seed, 1)))
+
+
+def _key(opened: Opened, genes: Sequence[Gene], threshold: float | None = None) -> str:
+    config = opened.config
+    return content_key(
+        {
+            "stage": "eqtl",
+            "options": config.eqtl.model_dump(mode="json", exclude={"run", "fdr", "genes_per_unit"}),
+            "threshold": threshold,
+            "policy": config.cohort.model_dump(mode="json", include=POLICY_KEYS),
+            "expression": config.expression.model_dump(mode="json"),
+            "populations": list(opened.cohort.populations),
+            "seed": config.seed,
+            "genes": gene_facts(genes),
+            **opened.key_parts("genotypes", "reference", "expression", "covariates"),
+        }
+    )
+
+
+def _with_q(genes: pl.DataFrame) -> pl.DataFrame:
+    """Benjamini-Hochberg q-values over the genes that have a `pval_beta`."""
+    pvalues = genes["pval_beta"].fill_null(np.nan).to_numpy()
+    qval = np.full(len(genes), np.nan)
+    known = np.isfinite(pvalues)
+    qval[known] = benjamini_hochberg(pvalues[known])
+    return genes.with_columns(pl.Series("qval", qval).fill_nan(None)).select(list(CIS_QTL))
+
+
+def _independent_units(opened: Opened, units: Sequence[EqtlUnit], genes: pl.DataFrame) -> list[EqtlUnit]:
+    """Units of the genes that are significant at the false discovery rate."""
+    significant = genes.filter(pl.col("qval") <= opened.config.eqtl.fdr)
+    if significant.is_empty():
+        return []
+    threshold, chosen = float(significant["pval_beta"].to_numpy().max()), set(significant["phenotype_id"])
+    found = []
+    for unit in units:
+        rows = [i for i, gene in enumerate(unit.genes) if gene.gene_id in chosen]
+        if rows:
+            kept = tuple(unit.genes[i] for i in rows)
+            part = replace(unit, genes=kept, expression=unit.expression[rows], threshold=threshold)
+            name = unit.name.replace("block", "independent")
+            found.append(replace(part, name=name, key=_key(opened, kept, threshold)))
+    return found
+
+
+def _compute(
+    work: Callable[[EqtlUnit], str], units: Sequence[EqtlUnit], opened: Opened, label: str, progress: Progress
+) -> int:
+    """Compute the units that are not done; returns how many these were."""
+    todo = [unit for unit in units if not unit.store.done(unit.name, unit.key)]
+    kept = len(units) - len(todo)
+    progress(label, kept, len(units))
+    workers = opened.config.workers or os.cpu_count() or 1
+    for done, _ in enumerate(run_units(work, todo, workers), start=kept + 1):
+        progress(label, done, len(units))
+    return len(todo)
+
+
+def _map_unit(unit: EqtlUnit) -> str:
+    """Map a block of genes and store it; returns the unit's name."""
+    reader = unit.reader()
+    design, permutations = Design.of(len(unit.halves), unit.covariates), unit.permutations()
+    top, nominal, heritability = [], [], []
+    for window, expression in unit.windows(reader):
+        outcome = design.residuals(expression)
+        cis = CisDosage.of(window.dosage, design)
+        halves = [
+            half_scan(window.dosage, expression, unit.covariates, unit.halves == half) for half in (1, 2)
+        ]
+        nominal.append(nominal_table(window, nominal_scan(cis, outcome), halves))
+        top.append(top_table(window.gene, nominal[-1], map_gene(cis, outcome, permutations)))
+        found = cis_heritability(window.dosage, expression, design)
+        heritability.append(heritability_row(window.gene, len(expression), found))
+    tables = {"top": top, "nominal": nominal, "heritability": heritability}
+    whole = {name: pl.concat(parts) for name, parts in tables.items()}
+    unit.store.write(unit.name, unit.key, whole | {"dropped": dropped_table(reader.dropped)})
+    return unit.name
+
+
+def _independent_unit(unit: EqtlUnit) -> str:
+    """Look for the independent signals of a block of significant genes and store them."""
+    reader = unit.reader()
+    design, permutations = Design.of(len(unit.halves), unit.covariates), unit.permutations()
+    tables = [pl.DataFrame(schema=CIS_INDEPENDENT)]
+    for window, expression in unit.windows(reader):
+        outcome = design.residuals(expression)
+        first = map_gene(CisDosage.of(window.dosage, design), outcome, permutations)
+        if first is not None and unit.threshold is not None:
+            signals = independent_signals(
+                window.dosage, outcome, unit.covariates, permutations, first, unit.threshold
+            )
+            tables.append(signal_table(window, signals))
+    unit.store.write(unit.name, unit.key, {"signals": pl.concat(tables)})
+    return unit.name

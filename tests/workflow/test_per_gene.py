@@ -1,0 +1,106 @@
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from hapsight.cohort.nouns import Gene, Strand
+from hapsight.evaluate.nulls import TESTS, permutations, random_weights_null
+from hapsight.tables import PER_GENE
+from hapsight.workflow.baseline import gene_seed
+from hapsight.workflow.comparisons import Compared, Source
+from hapsight.workflow.per_gene import Chance, gene_row, with_qvalues
+
+SOURCE = Source("toy", "default", "default", "as given")
+
+
+@pytest.fixture(scope="module")
+def chance() -> Chance:
+    orders = permutations(["a"] * 25 + ["b"] * 25, 199, np.random.default_rng(0))
+    return Chance(draws=150, seed=3, orders=orders)
+
+
+def compared(
+    name: str,
+    effect: float,
+    *,
+    predicted: float | None = None,
+    status: str | None = None,
+    fold: np.ndarray | None = None,
+) -> Compared:
+    rng = np.random.default_rng(len(name))
+    dosage = rng.integers(0, 3, (5, 50)).astype(np.uint8)
+    made = dosage[0] + 0.5 * dosage[1]
+    observed = effect * made + rng.standard_normal(50)
+    values = made if predicted is None else np.full(50, predicted)
+    return Compared(
+        Gene(name, "chr1", 9, Strand.MINUS, name.upper()), values, observed, 0.0, dosage, 4, status, fold
+    )
+
+
+def test_every_test_of_a_gene_the_slow_way(chance):
+    one = compared("gene", -0.4)
+    row = gene_row(SOURCE, one, chance)
+    assert set(row) == set(PER_GENE)
+    r, nominal = stats.pearsonr(one.predicted, one.observed)
+    null = random_weights_null(one.dosage, one.observed, 150, np.random.default_rng(gene_seed(3, "gene")))
+    exchanged = [abs(stats.pearsonr(one.predicted[order], one.observed)[0]) for order in chance.orders]
+    wanted = {
+        "pearson_r": r,
+        "pval_nominal": nominal,
+        "pval_empirical": (1 + sum(null >= abs(r))) / 151,
+        "pval_permutation": (1 + sum(np.array(exchanged) >= abs(r))) / 200,
+        "z": (abs(r) - null.mean()) / null.std(ddof=1),
+        "pval_z": stats.norm.sf((abs(r) - null.mean()) / null.std(ddof=1)),
+        "pval_sasse2023": stats.t.sf((abs(r) - null[:50].mean()) / np.sqrt(null[:50].std() / 50), 49),
+    }
+    for name, value in wanted.items():
+        assert row[name] == pytest.approx(value), name
+    assert (row["gene_id"], row["strand"], row["n"], row["n_variants"]) == ("gene", "-", 50, 5)
+
+
+@pytest.mark.parametrize(
+    ("one", "status"),
+    [
+        (compared("flat", 1.0, predicted=2.0), "constant_prediction"),
+        (compared("none", 1.0, status="no_model"), "no_model"),
+    ],
+)
+def test_a_gene_without_correlation_has_no_p(chance, one, status):
+    row = gene_row(SOURCE, one, chance)
+    assert (row["status"], row["n"]) == (status, 50)
+    assert row["pearson_r"] is None
+    assert all(row[f"pval_{test}"] is None for test in TESTS)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_q_is_over_the_tested_genes_and_qval_is_the_protocols(chance, test):
+    fold = np.arange(50) % 3
+    genes = [compared("a" * i, 0.3 * i, fold=fold) for i in range(1, 6)] + [
+        compared("flat", 1.0, predicted=2.0)
+    ]
+    found = pl.DataFrame([gene_row(SOURCE, one, chance) for one in genes], schema=PER_GENE)
+    table = with_qvalues(found, test)
+    assert table.schema == found.schema
+    for name in TESTS:
+        wanted = stats.false_discovery_control(found[f"pval_{name}"].to_numpy()[:5])
+        np.testing.assert_allclose(table[f"qval_{name}"].to_numpy()[:5], wanted)
+        assert table[f"qval_{name}"][5] is None
+    assert table["qval"].equals(table[f"qval_{test}"])
+
+
+def test_what_was_not_held_out_has_no_p_of_folds(chance):
+    rows = [gene_row(SOURCE, compared("a" * i, 0.3), chance) for i in (1, 2)]
+    table = with_qvalues(pl.DataFrame(rows, schema=PER_GENE), "empirical")
+    assert table["pval_folds"].to_list() == table["qval_folds"].to_list() == [None, None]
+
+
+def test_random_weights_are_drawn_once_for_the_same_outcome(chance):
+    one = compared("gene", -0.4)
+    assert chance.random_weights(one) is chance.random_weights(compared("gene", -0.4))
+    assert chance.random_weights(compared("gene", 0.4)) is not chance.random_weights(one)
+
+
+def test_no_tested_gene_has_no_q(chance):
+    row = gene_row(SOURCE, compared("flat", 1.0, predicted=2.0), chance)
+    table = with_qvalues(pl.DataFrame([row], schema=PER_GENE), "empirical")
+    assert table["qval"].to_list() == [None]
