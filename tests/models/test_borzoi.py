@@ -30,7 +30,8 @@ from hapsight.models.borzoi_files import (
     save_safetensors,
 )
 from hapsight.models.borzoi_flop import attend_flop, decode_flop, embed_flop, head_flop
-from hapsight.models.borzoi_tracks import TARGETS, Squash, published_targets, read_targets
+from hapsight.models.borzoi_tracks import Squash, published_targets, read_targets
+from hapsight.models.catalogue import BORZOI_TARGETS
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import ReadOut
 from tests.verify.borzoi_oracle import input_codes
@@ -346,7 +347,7 @@ class TestMirrored:
         message = str(caught.value)
         assert "The other strand of track 0 is unknown" in message
         assert "borzoi_targets_human.txt" in message
-        assert TARGETS.url in message
+        assert BORZOI_TARGETS.url in message
 
 
 class TestFlop:
@@ -496,7 +497,7 @@ class TestTargets:
             read_targets(tmp_path / "t.txt")
 
     def test_a_wrong_published_file(self, weights_folder: Path) -> None:
-        write_targets(weights_folder / TARGETS.filename, list(self.ROWS))
+        write_targets(weights_folder / BORZOI_TARGETS.filename, list(self.ROWS))
         with pytest.raises(WeightsError, match="checksum differs"):
             published_targets()
 

@@ -5,7 +5,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from hapsight.cli.main import app
 from hapsight.errors import WeightsError
 from hapsight.models.catalogue import published_weights
 from hapsight.models.expecto import load
@@ -128,8 +130,12 @@ class TestFind:
         assert tissue_track("my.tissue", tmp_path / "my.tissue.save").units.endswith("a pseudocount")
 
 
-def test_fetch_says_what_to_do_by_hand(cache: Path) -> None:
-    with pytest.raises(WeightsError, match="The weights of expecto cannot be fetched for you") as caught:
-        published_weights("expecto")
-    assert caught.value.details["where"] == str(cache / "expecto")
-    assert OFFICIAL in caught.value.details["to mend"]
+def test_the_licence_is_told_before_anything_is_fetched(cache: Path) -> None:
+    (file,) = published_weights("expecto")
+    assert file.url == OFFICIAL
+    assert cache / file.filename == cache / "expecto" / ARCHIVE
+    found = CliRunner().invoke(app, ["models", "fetch", "expecto"])
+    assert isinstance(found.exception, WeightsError)
+    assert "academic use only" in str(found.exception)
+    assert "--accept-licence" in str(found.exception)
+    assert not cache.exists()

@@ -168,7 +168,8 @@ def _summary(per_gene: pl.DataFrame, across: pl.DataFrame, per_person: pl.DataFr
         held_out = "xpresso" not in str(model)
         qval = {test: ok[f"qval_{test}"].to_numpy() for test in TESTS if held_out or test != "folds"}
         rho = ok["spearman_r"].to_numpy()
-        found = summarise_across_people(table["status"].to_list(), r, rho, qval, "folds" if held_out else "empirical")
+        test = "folds" if held_out else "empirical"
+        found = summarise_across_people(table["status"].to_list(), r, rho, qval, test)
         values = [(q.quantity, q.value, q.n, q.unit, q.ci_low, q.ci_high) for q in found]
         if genes.height:
             rho = stats.spearmanr(genes["predicted_reference"], genes["mean_expression"]).statistic

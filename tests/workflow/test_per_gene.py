@@ -33,7 +33,14 @@ def compared(
     observed = effect * made + rng.standard_normal(50)
     values = made if predicted is None else np.full(50, predicted)
     return Compared(
-        Gene(name, "chr1", 9, Strand.MINUS, name.upper()), values, observed, 0.0, dosage, 4, status, fold
+        Gene(name, "chr1", 9, Strand.MINUS, name.upper()),
+        values,
+        observed,
+        0.0,
+        lambda: dosage,
+        4,
+        status,
+        fold,
     )
 
 

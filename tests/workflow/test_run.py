@@ -96,7 +96,7 @@ def test_provenance(planted):
     stages = [stage["name"] for stage in record["stages"]]
     assert stages == [
         "predict toy (default)", "baseline elastic_net", "baseline blup", "baseline top_snp", "eqtl",
-        "evaluate",
+        "evaluate", "direction",
     ]  # fmt: skip
     assert all(stage["seconds"] >= 0 and stage["peak_mb"] > 0 for stage in record["stages"])
 

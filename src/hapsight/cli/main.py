@@ -140,15 +140,20 @@ def baseline(config: ConfigPath) -> None:
 
 @app.command()
 def evaluate(config: ConfigPath) -> None:
-    """Compare predictions with expression: across genes, within people, across people."""
+    """Compare predictions with expression, and with eQTLs, which are mapped if they are not yet."""
     from hapsight.cli.console import progress
+    from hapsight.workflow.direction import direction as find_direction
+    from hapsight.workflow.eqtl import eqtl as map_eqtls
     from hapsight.workflow.evaluate import evaluate as stage
 
     opened = _open(_load(config))
     runs = _models(opened)
     with opened.folder.locked(), progress() as report:
         opened.begin()
+        if opened.config.eqtl.run:
+            map_eqtls(opened, report)
         stage(opened, runs, report)
+        find_direction(opened, runs, report)
 
 
 @app.command()
@@ -194,7 +199,7 @@ def models(context: typer.Context) -> None:
     rows = [
         [entry.name, entry.source, weights, "yes" if weights in entry.present else "no", entry.licence]
         for entry in available()
-        for weights in entry.weights or ("by hand: hapsight models fetch " + entry.name,)
+        for weights in entry.weights or ("-",)
     ]
     table(["model", "from", "weights", "here", "licence"], rows)
     _say(f"weights folder: {cache_folder()} (set HAPSIGHT_WEIGHTS to change it)")
@@ -204,16 +209,29 @@ def models(context: typer.Context) -> None:
 def fetch(
     model: Annotated[str, typer.Argument(help="a model's name")],
     weights: Annotated[str | None, typer.Option(help="one set of weights; all where not given")] = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="the terms of the weights, if any")
+    ] = False,
 ) -> None:
-    """Download published weights from their official place, and check them."""
+    """Download published weights from their official place, check them, and what goes with them."""
     from hapsight.cli.console import progress
-    from hapsight.models.catalogue import published_weights
+    from hapsight.errors import WeightsError
+    from hapsight.models.catalogue import COMPANIONS, published_weights
     from hapsight.models.weights import fetch as download
 
-    for file in published_weights(model, weights):
+    for file in (*published_weights(model, weights), *COMPANIONS.get(model, ())):
+        if file.terms and not accept_licence:
+            raise WeightsError(
+                f"The weights of {model} have terms to accept.",
+                where=file.url,
+                expected=file.terms,
+                fix="if they suit you, add --accept-licence",
+            )
         with progress() as show:
             path = download(file, progress=partial(show, f"fetch {file.name}"))
         _say(f"{model}/{file.name}: {path}")
+        if not file.sha256 and not file.md5:
+            _say("  its checksum is not published; that of what came was recorded, and loading checks it")
 
 
 @bench_app.command()
@@ -317,6 +335,7 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
     from hapsight.report.build import build_report
     from hapsight.workflow.baseline import baseline as fit
     from hapsight.workflow.check import save_checks
+    from hapsight.workflow.direction import direction as find_direction
     from hapsight.workflow.eqtl import eqtl as map_eqtls
     from hapsight.workflow.evaluate import evaluate as compare
     from hapsight.workflow.predict import predict as run_models
@@ -334,6 +353,7 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
         if config.eqtl.run:
             map_eqtls(opened, show)
         compare(opened, runs, show)
+        find_direction(opened, runs, show)
         page = build_report(config.output)
     _show_summary(opened)
     _say(f"report: {page}")
@@ -352,9 +372,7 @@ def _show_summary(opened: Opened) -> None:
     for row in summary.filter(pl.col("quantity").is_in(list(words))).iter_rows(named=True):
         interval = f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]" if row["ci_low"] is not None else ""
         value = _number(row["quantity"], row["value"])
-        rows.append(
-            [row["model"], words[row["quantity"]], value, interval, f"{row['n']:,} {row['unit']}"]
-        )
+        rows.append([row["model"], words[row["quantity"]], value, interval, f"{row['n']:,} {row['unit']}"])
     table(["model", "quantity", "value", "95 % interval", "n"], rows)
     stages = opened.folder.record()["stages"]
     memory = [f"{s['peak_mb']:,} MB" for s in stages]

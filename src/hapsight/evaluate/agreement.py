@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from hapsight.evaluate.correlation import correlate
+from hapsight.evaluate.correlation import is_constant
 from hapsight.evaluate.direction import Share, same_sign, share_true
 
 __all__ = ["Alike", "Overlap", "overlap", "prediction_r", "predictions_alike", "same_direction"]
@@ -83,12 +83,16 @@ def prediction_r(one: NDArray[Any], other: NDArray[Any]) -> Float:
 
     NaN where a gene has no prediction in one of them (NaN), or the same for everybody.
     """
-    found = np.full(len(one), np.nan)
-    for gene, (p, q) in enumerate(zip(one, other, strict=True)):
-        if np.isfinite(p).all() and np.isfinite(q).all():
-            r = correlate(p, q).pearson_r
-            found[gene] = np.nan if r is None else r
-    return found
+    return np.array([_pearson(*pair) for pair in zip(one, other, strict=True)], np.float64)
+
+
+def _pearson(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Pearson r of (N,) predictions: that of `correlate`, without what there takes most of the time."""
+    p, q = one.astype(np.float64), other.astype(np.float64)
+    if not (np.isfinite(p).all() and np.isfinite(q).all()) or is_constant(p) or is_constant(q):
+        return float("nan")
+    p, q = p - p.mean(), q - q.mean()
+    return float(np.clip(p @ q / np.sqrt((p @ p) * (q @ q)), -1.0, 1.0))
 
 
 class Alike(NamedTuple):

@@ -166,6 +166,6 @@ def _fit(outcome: Outcome, columns: Float) -> Fit | None:
 
 
 def _explained(outcome: Outcome, columns: Float) -> float:
-    """Share explained by some columns of a regression that has a solution, which they then have too."""
+    """Share explained by some columns of a regression that has a solution; NaN if theirs was not found."""
     fit = _fit(outcome, columns)
-    return 0.0 if fit is None else fit.explained
+    return np.nan if fit is None else fit.explained

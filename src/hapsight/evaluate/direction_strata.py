@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -70,18 +70,18 @@ class Stratum:
 
 
 def cut(factor: str, values: Float) -> tuple[float, ...]:
-    """Edges of the strata of a factor: fixed ones, or terciles of the (n,) known values.
+    """Edges of the strata of a factor: fixed ones, or terciles of the (n,) values (NaN where not known).
 
     Edges that part nothing (all values on one side) are left out, so a factor that is the same in all
     genes has one stratum.
     """
-    fixed = CLASSES[factor]
+    fixed, values = CLASSES[factor], values[np.isfinite(values)]
     edges = np.quantile(values, _TERCILES) if fixed is None and len(values) else np.array(fixed or ())
     return tuple(float(edge) for edge in np.unique(edges) if (values < edge).any() and (values >= edge).any())
 
 
-def strata(factor: str, values: Float, r: Float) -> Iterator[Stratum]:
-    """Every stratum of a factor; together they hold each gene once.
+def strata(factor: str, values: Float, r: Float, edges: Sequence[float]) -> Iterator[Stratum]:
+    """Every stratum of a factor that has genes; together they hold each gene once.
 
     Parameters
     ----------
@@ -89,9 +89,10 @@ def strata(factor: str, values: Float, r: Float) -> Iterator[Stratum]:
         (G,) the factor; NaN where it is not known.
     r
         (G,) correlation over people; not 0.
+    edges
+        Increasing, of `cut`; those of all models' genes, so that models have the same strata.
     """
     known = np.isfinite(values)
-    edges = cut(factor, values[known])
     bounds = (None, *edges, None)
     place = np.where(known, np.searchsorted(edges, values, side="right"), -1)
     for rank in range(len(edges) + 1):

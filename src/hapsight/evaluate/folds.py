@@ -41,4 +41,4 @@ def cauchy_combination(pvalues: Float) -> float:
     """One p for (K,) p-values that may depend on each other (Liu and Xie, J. Am. Stat. Assoc. 115, 2020)."""
     inside = np.clip(pvalues, _CERTAIN, 1.0 - _CERTAIN)
     statistic = float(np.mean(np.tan((0.5 - inside) * np.pi)))
-    return 0.5 - np.arctan(statistic) / np.pi
+    return float(0.5 - np.arctan(statistic) / np.pi)

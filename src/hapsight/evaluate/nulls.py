@@ -44,7 +44,7 @@ TESTS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The tests of abs(r) of one gene, hapsight's own first: name, and what chance is under it.
 
-``folds`` is for what was predicted fold by fold (`hapsight.evaluate.folds`); the others are for any prediction.
+``folds`` is for what was predicted fold by fold (`hapsight.evaluate.folds`); the others for any prediction.
 """
 
 SASSE_DRAWS: Final = 50

@@ -14,8 +14,6 @@ Float = NDArray[np.float64]
 
 _STEPS = 50
 _TOLERANCE = 1e-10
-_LARGEST = 15.0
-"""Log odds beyond which (with standardised factors) classes are taken to be separated."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,10 +69,10 @@ def logistic(columns: Float, outcome: NDArray[np.bool_]) -> Fit | None:
         while (new := _deviance(design, y, beta + step)) > deviance + _TOLERANCE:
             step /= 2.0
         beta, improved, deviance = beta + step, deviance - new, new
-        if np.abs(beta).max() > _LARGEST:
-            return None
         if improved < _TOLERANCE * deviance and np.abs(step).max() < 1e-6:
             break
+    else:
+        return None
     se = np.sqrt(np.diagonal(np.linalg.inv(_derivatives(design, y, beta)[0])))[1:]
     mean = y.mean()
     null = -2.0 * len(y) * (special.xlogy(mean, mean) + special.xlogy(1 - mean, 1 - mean))

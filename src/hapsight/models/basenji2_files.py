@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.models import checkpoint
 from hapsight.models.basenji2_net import Basenji2Net, Channels
-from hapsight.models.catalogue import BY_HAND
-from hapsight.models.weights import cache_folder
+from hapsight.models.catalogue import how_to_get
+from hapsight.models.weights import cache_folder, verify_recorded
 
 __all__ = ["random_state", "read_weights", "save_safetensors", "state_of"]
 
@@ -55,6 +55,7 @@ def state_of(weights: str, channels: Channels) -> tuple[str, State]:
         filename, md5 = PUBLISHED[weights]
         path = _present(cache_folder() / "basenji2" / filename)
         _verify_md5(path, md5)
+        verify_recorded(path)
         return weights, read_weights(path, channels)
     path = Path(weights).expanduser()
     if path.suffix in SUFFIXES:
@@ -162,7 +163,7 @@ def _present(path: Path) -> Path:
         raise WeightsError(
             "There is no file of weights at this path.",
             where=path,
-            fix=BY_HAND["basenji2"] if published else None,
+            fix=how_to_get("basenji2") if published else None,
         )
     return path
 

@@ -20,7 +20,8 @@ from hapsight.errors import ConfigError, InputError
 from hapsight.models.binned import evaluation
 from hapsight.models.borzoi_blocks import QUERY_BLOCK, STRIDE, BorzoiNet
 from hapsight.models.borzoi_flop import attend_flop, decode_flop, embed_flop, head_flop
-from hapsight.models.borzoi_tracks import TARGETS, Squash, Target
+from hapsight.models.borzoi_tracks import Squash, Target
+from hapsight.models.catalogue import BORZOI_TARGETS
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel
 from hapsight.models.targets import find_tracks
@@ -263,8 +264,9 @@ class Borzoi(SharedModel):
         return ConfigError(
             f"The {what} of track {track} is unknown: Borzoi's list of tracks is not in the weights folder.",
             where=f"{self.name}, read-out {read_out.name}",
-            expected=cache_folder() / TARGETS.filename,
-            fix=f"download {TARGETS.url} to there, or give the option 'targets'",
+            expected=cache_folder() / BORZOI_TARGETS.filename,
+            fix=f"run `hapsight models fetch borzoi`, or download {BORZOI_TARGETS.url} to there, or give the "
+            "option 'targets'",
         )
 
     def _check(self, read_out: ReadOut) -> None:

@@ -16,8 +16,8 @@ from hapsight.models import checkpoint
 from hapsight.models.borzoi import Borzoi
 from hapsight.models.borzoi_blocks import WIDTH, BorzoiNet, BorzoiSizes
 from hapsight.models.borzoi_tracks import published_targets, read_targets
-from hapsight.models.catalogue import BY_HAND
-from hapsight.models.weights import cache_folder
+from hapsight.models.catalogue import how_to_get
+from hapsight.models.weights import cache_folder, verify_recorded
 
 __all__ = ["load", "load_flashzoi", "random_weights", "read_weights", "save_safetensors"]
 
@@ -154,8 +154,9 @@ def _published_file(model: str, weights: str) -> Path:
     path = cache_folder() / model / f"{weights}.safetensors"
     if not path.is_file():
         raise WeightsError(
-            f"The weights {weights} of {model} are not on this machine.", where=path, fix=BY_HAND[model]
+            f"The weights {weights} of {model} are not on this machine.", where=path, fix=how_to_get(model)
         )
+    verify_recorded(path)
     return path
 
 

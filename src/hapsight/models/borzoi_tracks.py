@@ -14,29 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hapsight.errors import WeightsError
+from hapsight.models.catalogue import BORZOI_TARGETS
 from hapsight.models.protocol import Track
-from hapsight.models.weights import WeightsFile, find, verify
+from hapsight.models.weights import find, verify
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TARGETS", "Squash", "Target", "published_targets", "read_targets"]
+__all__ = ["Squash", "Target", "published_targets", "read_targets"]
 
 TRACKS: Final = 7_611
 COLUMNS: Final = ("", "identifier", "clip_soft", "scale", "sum_stat", "strand_pair", "description")
 EXPONENTS: Final = {"mean": 1.0, "sum": 1.0, "sum_sqrt": 0.75}
 """Statistic of a bin -> the power it was raised to; the ``sqrt`` of the name is 3/4 in the published data."""
-
-TARGETS: Final = WeightsFile(
-    "borzoi",
-    "targets_human",
-    "borzoi_targets_human.txt",
-    "https://raw.githubusercontent.com/johahi/borzoi-pytorch/main/borzoi_pytorch/precomputed/targets.txt",
-    "cb0c1d4baf514f44de458364b2ae0b85f722a80b72cbe66c56bd700faa481785",
-    1_215_560,
-    "Apache-2.0",
-)
-"""The published list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +81,10 @@ def published_targets() -> tuple[Target, ...]:
     WeightsError
         The file is there and is not the published one.
     """
-    path = find(TARGETS)
+    path = find(BORZOI_TARGETS)
     if path is None:
         return tuple(_GM12878.get(i) or _unnamed(i) for i in range(TRACKS))
-    verify(path, TARGETS.sha256)
+    verify(path, str(BORZOI_TARGETS.sha256))
     return read_targets(path)
 
 

@@ -9,10 +9,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from hapsight.errors import ConfigError, WeightsError
+from hapsight.errors import ConfigError
 from hapsight.models.weights import WeightsFile, cache_folder
 
-__all__ = ["BY_HAND", "PROTOCOL_OPTIONS", "PROTOCOL_READ_OUTS", "WEIGHTS", "published_weights"]
+__all__ = [
+    "BORZOI_TARGETS",
+    "COMPANIONS",
+    "PROTOCOL_OPTIONS",
+    "PROTOCOL_READ_OUTS",
+    "TARGETS",
+    "WEIGHTS",
+    "how_to_get",
+    "published_weights",
+]
 
 _XPRESSO_URL: Final = (
     "https://raw.githubusercontent.com/ni-lab/personalized-expression-benchmark/"
@@ -22,6 +31,42 @@ _XPRESSO_URL: Final = (
 
 def _xpresso(name: str, filename: str, sha256: str) -> WeightsFile:
     return WeightsFile("xpresso", name, filename, _XPRESSO_URL + filename, sha256, 1_392_384, "MIT")
+
+
+TARGETS: Final = WeightsFile(
+    "enformer",
+    "targets",
+    "targets_human.txt",
+    "https://raw.githubusercontent.com/calico/basenji/master/manuscripts/cross2020/targets_human.txt",
+    None,
+    None,
+    "Apache-2.0",
+    md5="61c7fe3aa9da2f309124830ddb282ce3",
+)
+"""Names of the human tracks of Enformer and Basenji2."""
+
+BORZOI_TARGETS: Final = WeightsFile(
+    "borzoi",
+    "targets",
+    "borzoi_targets_human.txt",
+    "https://raw.githubusercontent.com/johahi/borzoi-pytorch/main/borzoi_pytorch/precomputed/targets.txt",
+    "cb0c1d4baf514f44de458364b2ae0b85f722a80b72cbe66c56bd700faa481785",
+    1_215_560,
+    "Apache-2.0",
+)
+"""Names of Borzoi's human tracks."""
+
+
+def _borzoi(model: str, replicate: int) -> WeightsFile:
+    return WeightsFile(
+        model,
+        f"replicate-{replicate}",
+        f"{model}/replicate-{replicate}.safetensors",
+        f"https://huggingface.co/johahi/{model}-replicate-{replicate}/resolve/main/model.safetensors",
+        None,
+        None,
+        "CC-BY-4.0 / MIT",
+    )
 
 
 WEIGHTS: Final[Mapping[str, tuple[WeightsFile, ...]]] = MappingProxyType(
@@ -52,48 +97,66 @@ WEIGHTS: Final[Mapping[str, tuple[WeightsFile, ...]]] = MappingProxyType(
                 "mouseMedian_trainepoch.05-0.278.h5",
                 "e2a48e994aa6e6d9c619ba2865cd76804433d63620f8f82b044389ea78239d37",
             ),
-        )
+        ),
+        "enformer": (
+            WeightsFile(
+                "enformer",
+                "official",
+                "enformer/pytorch_model.bin",
+                "https://huggingface.co/EleutherAI/enformer-official-rough/resolve/main/pytorch_model.bin",
+                None,
+                None,
+                "CC-BY-4.0 / Apache-2.0",
+            ),
+        ),
+        "basenji2": (
+            WeightsFile(
+                "basenji2",
+                "human",
+                "basenji2/model_human.h5",
+                "https://storage.googleapis.com/basenji_barnyard2/model_human.h5",
+                None,
+                None,
+                "Apache-2.0",
+            ),
+            WeightsFile(
+                "basenji2",
+                "zenodo",
+                "basenji2/basenji2.pth",
+                "https://zenodo.org/records/14969593/files/basenji2.pth",
+                None,
+                None,
+                "Apache-2.0",
+                md5="1f46acc933e05515faf4d7eec0e27d42",
+            ),
+        ),
+        "expecto": (
+            WeightsFile(
+                "expecto",
+                "20190807",
+                "expecto/resources_20190807.tar.gz",
+                "https://deepsea.princeton.edu/media/code/expecto/resources_20190807.tar.gz",
+                None,
+                None,
+                "Princeton, academic use",
+                terms="ExPecto's licence: Princeton University, academic use only, no redistribution",
+            ),
+        ),
+        "borzoi": tuple(_borzoi("borzoi", replicate) for replicate in range(4)),
+        "flashzoi": tuple(_borzoi("flashzoi", replicate) for replicate in range(4)),
     }
 )
 """Model -> its published weights, the default first."""
 
-
-def _by_hand_borzoi(model: str) -> str:
-    return (
-        f"download https://huggingface.co/johahi/{model}-replicate-0/resolve/main/model.safetensors (or of "
-        f"replicate 1, 2, 3) to {model}/replicate-0.safetensors in the weights folder; and for the tracks' "
-        "names https://raw.githubusercontent.com/johahi/borzoi-pytorch/main/borzoi_pytorch/precomputed/"
-        "targets.txt to borzoi_targets_human.txt in the weights folder itself"
-    )
-
-
-BY_HAND: Final[Mapping[str, str]] = MappingProxyType(
+COMPANIONS: Final[Mapping[str, tuple[WeightsFile, ...]]] = MappingProxyType(
     {
-        "expecto": (
-            "if its licence (Princeton, academic use, no redistribution) suits you, download "
-            "https://deepsea.princeton.edu/media/code/expecto/resources_20190807.tar.gz into the folder "
-            "'expecto' of the weights folder; what is needed is unpacked at first use. If it brings no .save "
-            "files, put those of https://github.com/FunctionLab/ExPecto (folder 'models') beside it"
-        ),
-        "basenji2": (
-            "download https://storage.googleapis.com/basenji_barnyard2/model_human.h5 (its checksum is not "
-            "published), or https://zenodo.org/records/14969593/files/basenji2.pth for the weights 'zenodo' "
-            "(md5 1f46acc933e05515faf4d7eec0e27d42), into the folder 'basenji2' of the weights folder; for "
-            "names of tracks, https://raw.githubusercontent.com/calico/basenji/master/manuscripts/cross2020/"
-            "targets_human.txt into the weights folder itself"
-        ),
-        "enformer": (
-            "download "
-            "https://huggingface.co/EleutherAI/enformer-official-rough/resolve/main/pytorch_model.bin "
-            "(about 1 GB; its checksum is not published) into the folder 'enformer' of the weights folder; "
-            "and for the tracks' names https://raw.githubusercontent.com/calico/basenji/master/manuscripts/cross2020/"
-            "targets_human.txt into the weights folder itself"
-        ),
-        "borzoi": _by_hand_borzoi("borzoi"),
-        "flashzoi": _by_hand_borzoi("flashzoi"),
+        "enformer": (TARGETS,),
+        "basenji2": (TARGETS,),
+        "borzoi": (BORZOI_TARGETS,),
+        "flashzoi": (BORZOI_TARGETS,),
     }
 )
-"""Model -> how a user gets its weights by hand, where the licence or a missing checksum forbids `fetch`."""
+"""Model -> files that go with its weights: names of its tracks."""
 
 PROTOCOL_OPTIONS: Final[Mapping[str, Mapping[str, Mapping[str, object]]]] = MappingProxyType(
     {
@@ -116,21 +179,13 @@ PROTOCOL_READ_OUTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 
 
 def published_weights(model: str, name: str | None = None) -> tuple[WeightsFile, ...]:
-    """List the published weights of a model that can be fetched: all, or those of one name.
+    """List the published weights of a model: all, or those of one name.
 
     Raises
     ------
     ConfigError
         No such model or weights; lists what there is.
-    WeightsError
-        Weights that a user must get by hand; says how.
     """
-    if model in BY_HAND:
-        raise WeightsError(
-            f"The weights of {model} cannot be fetched for you.",
-            where=cache_folder() / model,
-            fix=BY_HAND[model],
-        )
     if model not in WEIGHTS:
         raise ConfigError(
             f"hapsight knows no published weights of a model {model!r}.", expected=", ".join(WEIGHTS)
@@ -143,3 +198,11 @@ def published_weights(model: str, name: str | None = None) -> tuple[WeightsFile,
             expected=", ".join(file.name for file in files),
         )
     return chosen
+
+
+def how_to_get(model: str) -> str:
+    """How a user gets a model's weights that are not here, as an error says it."""
+    first, *_ = WEIGHTS[model]
+    place = cache_folder() / first.filename
+    accept = " --accept-licence" if first.terms else ""
+    return f"run `hapsight models fetch {model}{accept}`, or download {first.url} by hand to {place}"

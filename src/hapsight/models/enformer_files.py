@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.models import checkpoint
-from hapsight.models.catalogue import BY_HAND
+from hapsight.models.catalogue import how_to_get
 from hapsight.models.enformer import Enformer, EnformerNet
 from hapsight.models.enformer_geometry import TRACKS, WIDTH, Geometry
 from hapsight.models.targets import find_tracks, human_tracks
-from hapsight.models.weights import cache_folder
+from hapsight.models.weights import cache_folder, verify_recorded
 
 __all__ = ["load", "random_weights", "read_weights", "save_safetensors"]
 
@@ -127,9 +127,9 @@ def _weights(weights: str, geometry: Geometry) -> tuple[str, State]:
     if kind == "random" and seed.isdecimal():
         return f"random-{seed}", random_weights(geometry, int(seed))
     if weights == "official":
-        return weights, read_weights(
-            _present(cache_folder() / "enformer" / PUBLISHED, BY_HAND["enformer"]), geometry
-        )
+        path = _present(cache_folder() / "enformer" / PUBLISHED, how_to_get("enformer"))
+        verify_recorded(path)
+        return weights, read_weights(path, geometry)
     path = Path(weights).expanduser()
     if path.suffix in SUFFIXES:
         return path.stem, read_weights(_present(path), geometry)

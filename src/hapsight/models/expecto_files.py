@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from hapsight.errors import WeightsError
-from hapsight.models.catalogue import BY_HAND
+from hapsight.models.catalogue import how_to_get
 from hapsight.models.protocol import Track
-from hapsight.models.weights import cache_folder
+from hapsight.models.weights import cache_folder, verify_recorded
 
 __all__ = ["find_beluga", "find_heads", "published_folder", "tissue_track", "unpack"]
 
@@ -35,6 +35,7 @@ def published_folder() -> Path:
     folder = cache_folder() / "expecto"
     archive = folder / ARCHIVE
     if archive.is_file() and not _files(folder, BELUGA[0]):
+        verify_recorded(archive)
         unpack(archive, folder / ARCHIVE.removesuffix(".tar.gz"))
     return folder
 
@@ -54,7 +55,7 @@ def find_beluga(folder: Path) -> Path:
         "The weights of Beluga, ExPecto's network, are not on this machine.",
         where=folder,
         expected=f"{BELUGA[0]}, or {ARCHIVE} with it",
-        fix=BY_HAND["expecto"],
+        fix=how_to_get("expecto"),
     )
 
 
@@ -81,7 +82,8 @@ def find_heads(folder: Path) -> dict[str, Path]:
             "ExPecto's heads, one .save file a tissue, are not on this machine.",
             where=folder,
             expected="*.save",
-            fix=BY_HAND["expecto"],
+            fix=f"{how_to_get('expecto')}; if that brings none, put those of https://github.com/FunctionLab/"
+            "ExPecto (folder 'models') beside it",
         )
     return dict(sorted(heads.items()))
 

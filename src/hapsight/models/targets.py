@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from hapsight.errors import ConfigError, WeightsError
+from hapsight.models.catalogue import TARGETS
 from hapsight.models.protocol import Track
 from hapsight.models.weights import cache_folder
 
@@ -23,10 +24,7 @@ HUMAN: Final = "targets_human.txt"
 
 COLUMNS: Final = ("index", "identifier", "description")
 UNITS: Final = "reads per 128 bases, as in training (scaled and clipped)"
-_HOW: Final = (
-    "download https://raw.githubusercontent.com/calico/basenji/master/manuscripts/cross2020/"
-    "targets_human.txt into the weights folder"
-)
+_HOW: Final = f"run `hapsight models fetch enformer`, or download {TARGETS.url} into the weights folder"
 LISTED: Final = 8
 """Candidates that an error names."""
 

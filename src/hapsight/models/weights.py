@@ -16,7 +16,16 @@ import platformdirs
 
 from hapsight.errors import WeightsError
 
-__all__ = ["WeightsFile", "cache_folder", "fetch", "find", "locate", "sha256_of", "verify"]
+__all__ = [
+    "WeightsFile",
+    "cache_folder",
+    "fetch",
+    "find",
+    "locate",
+    "sha256_of",
+    "verify",
+    "verify_recorded",
+]
 
 CHUNK: Final = 1 << 16
 """Bytes read at a time."""
@@ -27,32 +36,44 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """A published file of weights.
+    """A published file of weights, or one that goes with them.
 
     Attributes
     ----------
     model, name
         The model, and the short name under which its weights are asked for (``"GM12878"``).
     filename
-        Its name where it is published.
-    sha256
-        Hexadecimal digest of the whole file.
+        Its path in the weights folder.
+    sha256, md5
+        Hexadecimal digests of the whole file, where published. Where neither is, `fetch` records what came,
+        and `verify_recorded` holds the file to it.
     size
-        Bytes.
+        Bytes, where published.
+    terms
+        What a user must accept before it is fetched.
     """
 
     model: str
     name: str
     filename: str
     url: str
-    sha256: str
-    size: int
+    sha256: str | None
+    size: int | None
     licence: str
+    md5: str | None = None
+    terms: str | None = None
 
     @property
     def short_filename(self) -> str:
         """The other name under which the file is looked for, such as ``GM12878.h5``."""
         return self.name + Path(self.filename).suffix
+
+    @property
+    def facts(self) -> str:
+        """What is known of the whole file, in words."""
+        size = f"{self.size:,} bytes" if self.size is not None else "a whole file"
+        digests = [f"{kind} {value}" for kind, value in (("sha256", self.sha256), ("md5", self.md5)) if value]
+        return ", ".join([size, *(digests or ["no published checksum"])])
 
 
 def cache_folder() -> Path:
@@ -82,7 +103,7 @@ def locate(file: WeightsFile) -> Path:
         raise WeightsError(
             f"The weights {file.name} of {file.model} are not on this machine.",
             where=cache_folder() / file.filename,
-            expected=f"{file.size:,} bytes, sha256 {file.sha256}",
+            expected=file.facts,
             fix=f"run `hapsight models fetch {file.model}`, or {_by_hand(file)}",
         )
     return path
@@ -98,13 +119,37 @@ def verify(path: Path, sha256: str) -> None:
     """
     found = sha256_of(path)
     if found != sha256:
-        raise WeightsError(
-            "A file of weights is not the published one: its checksum differs.",
-            where=path,
-            expected=f"sha256 {sha256}",
-            got=f"sha256 {found} ({path.stat().st_size:,} bytes)",
-            fix="delete the file and fetch it again; weights of your own are given by path, not by name",
-        )
+        raise _differs("the published one", path, sha256, found)
+
+
+def verify_recorded(path: Path) -> None:
+    """Check a file without a published digest against the one recorded when it was fetched, if it was.
+
+    Raises
+    ------
+    WeightsError
+        The digests differ.
+    """
+    record = _record(path)
+    if record.is_file():
+        recorded, found = record.read_text(encoding="ascii").split()[0], sha256_of(path)
+        if found != recorded:
+            raise _differs("the one that was fetched", path, recorded, found)
+
+
+def _differs(which: str, path: Path, expected: str, found: str) -> WeightsError:
+    return WeightsError(
+        f"A file of weights is not {which}: its checksum differs.",
+        where=path,
+        expected=f"sha256 {expected}",
+        got=f"sha256 {found} ({path.stat().st_size:,} bytes)",
+        fix="delete the file and fetch it again; weights of your own are given by path, not by name",
+    )
+
+
+def _record(path: Path) -> Path:
+    """Where the digest of a fetched file is kept, as ``sha256sum`` writes it."""
+    return path.with_name(path.name + ".sha256")
 
 
 def sha256_of(path: Path) -> str:
@@ -117,7 +162,7 @@ def fetch(file: WeightsFile, *, timeout: float = 30.0, progress: Progress | None
     """Bring a file of weights into the cache, unless it is there and whole already.
 
     The download goes to a temporary name and is renamed when its checksum is right, so a file of the
-    published name is a whole file.
+    published name is a whole file. Where no SHA-256 is published, that of what came is written beside it.
 
     Parameters
     ----------
@@ -130,7 +175,7 @@ def fetch(file: WeightsFile, *, timeout: float = 30.0, progress: Progress | None
         No connection, a refusal, or an answer that is not the file; says where to put it by hand.
     """
     present = find(file)
-    if present is not None and sha256_of(present) == file.sha256:
+    if present is not None and _is_whole(present, file):
         return present
     target = cache_folder() / file.filename
     try:
@@ -138,7 +183,9 @@ def fetch(file: WeightsFile, *, timeout: float = 30.0, progress: Progress | None
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             with part.open("wb") as handle:
-                _download(file, handle, timeout, progress)
+                digest = _download(file, handle, timeout, progress)
+            if file.sha256 is None:
+                _record(target).write_text(f"{digest}  {target.name}\n", encoding="ascii")
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
@@ -150,31 +197,47 @@ def fetch(file: WeightsFile, *, timeout: float = 30.0, progress: Progress | None
     return target
 
 
-def _download(file: WeightsFile, part: IO[bytes], timeout: float, progress: Progress | None) -> None:
-    """Write the file to `part`; raises unless it is the published one to the last byte."""
-    digest, done = hashlib.sha256(), 0
+def _is_whole(path: Path, file: WeightsFile) -> bool:
+    """Whether a file is what is published, as far as that is known, or what was fetched once."""
+    if file.sha256 is not None:
+        return sha256_of(path) == file.sha256
+    if file.md5 is not None:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "md5").hexdigest() == file.md5
+    record = _record(path)
+    return not record.is_file() or record.read_text(encoding="ascii").split()[0] == sha256_of(path)
+
+
+def _download(file: WeightsFile, part: IO[bytes], timeout: float, progress: Progress | None) -> str:
+    """Write the file to `part` and return its SHA-256; raises unless it is the published one."""
+    sha256, md5, done = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     with urllib.request.urlopen(file.url, timeout=timeout) as answer:
         if answer.headers.get_content_type() == "text/html":
             raise _failed(file, "a web page instead of the file (a proxy or a login page?)")
+        length = answer.headers.get("Content-Length")
+        size = file.size if file.size is not None else int(length) if length else None
         while block := answer.read(CHUNK):
             done += len(block)
-            if done > file.size:
+            if size is not None and done > size:
                 raise _failed(file, "an answer that is longer than the file")
             part.write(block)
-            digest.update(block)
+            sha256.update(block)
+            md5.update(block)
             if progress is not None:
-                progress(done, file.size)
-    if done < file.size:
+                progress(done, size or done)
+    if size is not None and done < size:
         raise _failed(file, f"an answer cut short after {done:,} bytes")
-    if digest.hexdigest() != file.sha256:
-        raise _failed(file, f"{done:,} bytes with sha256 {digest.hexdigest()}")
+    for kind, wanted, found in (("sha256", file.sha256, sha256), ("md5", file.md5, md5)):
+        if wanted is not None and found.hexdigest() != wanted:
+            raise _failed(file, f"{done:,} bytes with {kind} {found.hexdigest()}")
+    return sha256.hexdigest()
 
 
 def _failed(file: WeightsFile, got: str) -> WeightsError:
     return WeightsError(
         f"The weights {file.name} of {file.model} could not be downloaded.",
         where=file.url,
-        expected=f"{file.size:,} bytes, sha256 {file.sha256}",
+        expected=file.facts,
         got=got,
         fix=f"try again, or {_by_hand(file)}",
     )

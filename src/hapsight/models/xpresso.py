@@ -195,7 +195,7 @@ def load(
     known = {file.name: file for file in WEIGHTS["xpresso"]}
     if weights in known:
         path = locate(known[weights])
-        verify(path, known[weights].sha256)
+        verify(path, str(known[weights].sha256))
         cell_type = weights
     else:
         path, cell_type = _own_file(weights, list(known)), "unknown"

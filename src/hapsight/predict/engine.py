@@ -23,7 +23,7 @@ from hapsight.sequence.haplotypes import (
     personal_sequences,
 )
 
-__all__ = ["GenePrediction", "Sequences", "predict_genes"]
+__all__ = ["GenePrediction", "Sequences", "predict_genes", "whole_values"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +154,7 @@ def _whole(
             made[gene.gene_id] = _without_codes(found)
             yield from view.of(codes, margin(sequences.read_out))
 
-    values = _run(model, view.read_out, rows(), batch_size, device)
+    values = whole_values(model, view.read_out, rows(), batch_size, device)
     ends = np.cumsum([1 + len(made[gene.gene_id].distinct) for gene in genes])
     for part in np.split(values, ends)[: len(genes)]:
         yield part, len(part) * model.flop_per_pass
@@ -168,8 +168,12 @@ def _without_codes(found: PersonalSequences) -> PersonalSequences:
     )
 
 
-def _run(
-    model: SequenceModel, read_out: ReadOut, rows: Iterable[Codes], batch_size: int, device: torch.device
+def whole_values(
+    model: SequenceModel,
+    read_out: ReadOut,
+    rows: Iterable[Codes],
+    batch_size: int,
+    device: torch.device | str,
 ) -> NDArray[np.float64]:
     """(R, T) read-out of R sequences, in batches of one shape."""
     source, parts = iter(rows), []

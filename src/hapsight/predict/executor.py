@@ -53,7 +53,7 @@ def run_units(
 
 @contextmanager
 def _threads_of_new_processes(count: int) -> Iterator[None]:
-    """Give processes that start inside so many threads for linear algebra, unless the user has said how many."""
+    """Give new processes so many threads for linear algebra, unless the user has said how many."""
     mine = {name: str(max(1, count)) for name in _THREADS if name not in os.environ}
     os.environ.update(mine)
     try:

@@ -55,7 +55,7 @@ def between_models(run: RunFolder) -> Figure | None:
             "know and fail at the same genes. Models that see the same variants of a gene, and are compared "
             "with the same measurements, agree to some degree even if neither knows anything.",
             "The table asks whether the genes with R < 0 in both are more than two independent lists of that "
-            "length would share: the odds ratio is 1 by chance (Fisher’s exact test). Replicates are one model "
+            "length would share: the odds ratio is 1 by chance (Fisher’s exact test). Replicates: one model "
             "with other weights: where their predictions for the same people go apart, the direction comes "
             "from how the model was trained.",
         ),
@@ -115,6 +115,8 @@ def _failures(row: dict[str, Any], kind: str) -> tuple[str, str]:
     """Both fail, of each one's failures, beside chance."""
     one, other, both = (words.count(row[f"{kind}_{name}"]) for name in ("first", "second", "both"))
     low, high = row[f"{kind}_ci_low"], row[f"{kind}_ci_high"]
+    if not row[f"{kind}_first"] or not row[f"{kind}_second"]:
+        return f"{both} of {one} and {other}", "nothing to share"
     if row[f"{kind}_odds_ratio"] is None:
         odds = "no finite odds ratio"
     else:

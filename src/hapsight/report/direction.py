@@ -66,7 +66,7 @@ def _colours(arms: list[Arm]) -> dict[str, str]:
 
 
 def _panel(factor: str, arms: list[tuple[Arm, pl.DataFrame]], colours: dict[str, str]) -> Panel:
-    title = FACTORS[factor].capitalize()
+    title = FACTORS[factor][0].upper() + FACTORS[factor][1:]
     rows = [
         _drawn(arm, row)
         for arm, table in arms
@@ -111,8 +111,8 @@ def stratum_words(factor: str, low: float | None, high: float | None, known: boo
     """
     if not known:
         return "not known"
-    if factor == "in_window":
-        return "all genes" if low is None and high is None else "outside" if low is None else "within"
+    if factor == "in_window" and (low, high) != (None, None):
+        return "outside" if high is not None else "within"
     if low is None and high is None:
         return "all genes"
     if factor == "n_signals" and high is not None:

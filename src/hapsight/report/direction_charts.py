@@ -101,7 +101,7 @@ def _signed(points: pl.DataFrame, tooltip: Sequence[str]) -> Any:
     right = "datum.y > 0"
     return (
         alt.Chart(inline(points))
-        .mark_point(filled=True, size=40, opacity=0.65)
+        .mark_point(filled=True, size=60, opacity=0.75)
         .encode(
             x=alt.X("x:Q", title=_X, scale=alt.Scale(zero=True)),
             y=alt.Y("y:Q", title=_Y),
@@ -174,10 +174,10 @@ def matrix(cells: pl.DataFrame, order: Sequence[str], *, alt_text: str) -> dict[
     order
         Names of rows, and columns, from the upper left.
     """
-    axis = alt.Axis(labelLimit=110, labelAngle=-35, orient="bottom")
+    axis = alt.Axis(labelLimit=130, labelAngle=-35, labelOverlap=False, orient="bottom")
     base = alt.Chart(inline(cells)).encode(
         x=alt.X("column:N", sort=list(order[:-1]), title=None, axis=axis),
-        y=alt.Y("row:N", sort=list(order[1:]), title=None, axis=alt.Axis(labelLimit=110)),
+        y=alt.Y("row:N", sort=list(order[1:]), title=None, axis=alt.Axis(labelLimit=130)),
         tooltip=_tooltips(("row", "column", "genes", "R", "rank")),
     )
     tile = base.mark_rect().encode(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.nouns import Gene
+from hapsight.cohort.nouns import Gene, Interval
 from hapsight.evaluate.expression import residuals, transform
 from hapsight.predict.windows import window_of
 from hapsight.workflow.baseline_runs import BaselineRun
@@ -33,7 +34,7 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What goes with every number: model, read-out, protocol, what it was compared with, and how predicted."""
+    """What goes with every number: model, read-out, protocol, and what it was compared with."""
 
     model: str
     read_out: str
@@ -46,7 +47,7 @@ class Source:
         return {"model": self.model, "read_out": self.read_out, "protocol": self.protocol}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Compared:
     """One gene's prediction and what it is compared with; N people.
 
@@ -56,8 +57,8 @@ class Compared:
         (N,) per person.
     reference
         The prediction for the reference sequence; ``None`` for a method that has none.
-    dosage
-        (V, N) variants that the prediction could use.
+    read_dosage
+        Reads `dosage`, when it is asked for.
     status
         Why there is nothing to compare; ``None`` where there may be.
     fold
@@ -68,10 +69,15 @@ class Compared:
     predicted: Float
     observed: Float
     reference: float | None
-    dosage: NDArray[np.uint8]
+    read_dosage: Callable[[], NDArray[np.uint8]]
     n_distinct: int | None
     status: str | None = None
     fold: NDArray[np.int64] | None = None
+
+    @cached_property
+    def dosage(self) -> NDArray[np.uint8]:
+        """(V, N) variants that the prediction could use."""
+        return self.read_dosage()
 
 
 def model_source(opened: Opened, run: ModelRun, track: str) -> Source:
@@ -123,9 +129,13 @@ def model_comparisons(opened: Opened, run: ModelRun, track: str) -> Iterator[Com
                 people.mean(axis=1),
                 observed[row[gene.gene_id]],
                 reference,
-                reader(window).dosage,
+                partial(_dosage, reader, window),
                 distinct[gene.gene_id],
             )
+
+
+def _dosage(reader: VariantReader, window: Interval) -> NDArray[np.uint8]:
+    return reader(window).dosage
 
 
 def _split(values: pl.DataFrame) -> tuple[float, Float]:
@@ -150,7 +160,7 @@ def baseline_comparisons(opened: Opened, run: BaselineRun) -> Iterator[Compared]
                 table["predicted"].to_numpy(),
                 table["observed"].to_numpy(),
                 None,
-                reader(window).dosage,
+                partial(_dosage, reader, window),
                 None,
                 None if found == "ok" else found,
                 table["fold"].to_numpy(),

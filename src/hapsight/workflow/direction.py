@@ -14,7 +14,7 @@ from hapsight.cohort.nouns import Gene, Interval
 from hapsight.errors import IncompleteError
 from hapsight.evaluate.direction import Effects, direction_and_magnitude
 from hapsight.evaluate.direction_factors import explain
-from hapsight.evaluate.direction_strata import strata
+from hapsight.evaluate.direction_strata import cut, strata
 from hapsight.evaluate.summary import SIGNIFICANT
 from hapsight.predict.windows import window_of
 from hapsight.tables import (
@@ -155,12 +155,13 @@ def direction_tables(genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     factor_rows: list[dict[str, Any]] = []
     labels = ["model", "read_out", "protocol"]
     counted = genes.filter(pl.col("sign_right").is_not_null() & pl.col("slope").is_not_null())
+    edges = {factor: cut(factor, values) for factor, values in factors_of(counted).items()}
     for key, table in counted.group_by(labels, maintain_order=True):
         names = dict(zip(labels, key, strict=True))
         agreement += [names | found._asdict() for found in direction_and_magnitude(_effects(table))]
         factors, r = factors_of(table), table["pearson_r"].to_numpy()
         for factor, values in factors.items():
-            strata_rows += [names | asdict(stratum) for stratum in strata(factor, values, r)]
+            strata_rows += [names | asdict(stratum) for stratum in strata(factor, values, r, edges[factor])]
         factor_rows += [names | row for row in _factor_rows(table, factors)]
     return {
         "direction": pl.DataFrame(agreement, schema=DIRECTION),

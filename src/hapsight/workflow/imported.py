@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hapsight.cohort.alleles import OUTCOMES, Aligned, WeightRow, align_weights, place_of
 from hapsight.cohort.digest import file_digest
@@ -207,10 +209,14 @@ def imported_comparisons(opened: Opened, run: ImportedRun) -> Iterator[Compared]
                 tables[(gene.gene_id,)]["predicted"].to_numpy(),
                 observed[row[gene.gene_id]],
                 None,
-                _used(reader(interval), weights.get(gene.gene_id, ())).dosage,
+                partial(_used_dosage, reader, interval, weights.get(gene.gene_id, ())),
                 None,
                 None if status[gene.gene_id] == "ok" else status[gene.gene_id],
             )
+
+
+def _used_dosage(reader: VariantReader, interval: Interval, rows: Rows) -> NDArray[np.uint8]:
+    return _used(reader(interval), rows).dosage
 
 
 def _used(variants: Variants, rows: Rows) -> Variants:

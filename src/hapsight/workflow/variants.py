@@ -18,7 +18,7 @@ class VariantReader:
     ----------
     expected
         Intervals that will be asked for. Where together they are shorter than their sum, they are read
-        once and kept; others are read when asked for.
+        once, with the first that is asked for, and kept; others are read when asked for.
     """
 
     def __init__(
@@ -26,22 +26,25 @@ class VariantReader:
     ) -> None:
         self._genotypes, self._reference = genotypes, reference
         self.dropped = Dropped()
-        self._kept: list[tuple[Interval, Variants]] = []
+        self._together: list[Interval] = []
+        self._kept: dict[Interval, Variants] = {}
         for contig in sorted({interval.contig for interval in expected}):
             parts = [interval for interval in expected if interval.contig == contig]
             union = Interval(contig, min(p.start for p in parts), max(p.end for p in parts))
             if len(parts) > 1 and len(union) < sum(map(len, parts)):
-                self._kept.append((union, self._read(union)))
+                self._together.append(union)
 
     def __call__(self, interval: Interval) -> Variants:
         """The variants whose reference allele overlaps `interval`."""
-        for union, variants in self._kept:
+        for union in self._together:
             if (
                 union.contig == interval.contig
                 and union.start <= interval.start
                 and interval.end <= union.end
             ):
-                return variants.within(interval)
+                if union not in self._kept:
+                    self._kept[union] = self._read(union)
+                return self._kept[union].within(interval)
         return self._read(interval)
 
     def _read(self, interval: Interval) -> Variants:

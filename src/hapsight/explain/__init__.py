@@ -1,0 +1,1 @@
+"""From a model to variants: what drives a prediction, and whether its direction can be trusted."""

@@ -1,0 +1,232 @@
+"""Driver variants: the few whose effects make up a gene's prediction over people.
+
+Both published forms walk through the variants from the largest absolute effect to the smallest and keep a
+running sum of ``effect x dosage``; they differ in what stays in the sum and in how its rise is measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from hapsight.errors import InputError
+from hapsight.evaluate.correlation import is_constant
+
+__all__ = ["FORMS", "RISE", "SIGNIFICANCE", "Drivers", "additivity", "rastogi_drivers", "sasse2023_drivers"]
+
+Float = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+RISE: Final = 0.05
+"""A driver raises the correlation of the running sum by more than this."""
+
+SIGNIFICANCE: Final = 0.01
+"""Largest p of a driver's own correlation with the prediction, times the number of variants."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drivers:
+    """The D drivers of a gene, in the order of their absolute effects.
+
+    Attributes
+    ----------
+    index
+        (D,) which of the gene's variants they are.
+    rise
+        (D,) what each adds to the correlation of the running sum with the prediction: as a share of the
+        correlation that the sum of all variants has (`sasse2023_drivers`), or as it is (`rastogi_drivers`).
+    r
+        (D,) Pearson's r of the variant's own contribution with the prediction; above 0.
+    pval
+        (D,) its two-sided p, not corrected.
+    additivity
+        r of the sum of all variants with the prediction; None where either does not vary.
+    status
+        ``ok``; ``constant_prediction``; ``no_effect``: the sum of all variants is the same in everybody;
+        ``not_additive``: that sum does not rise with the prediction, so shares of its r mean nothing.
+    """
+
+    index: Index
+    rise: Float
+    r: Float
+    pval: Float
+    additivity: float | None
+    status: str = "ok"
+
+    @property
+    def main(self) -> int | None:
+        """Place among the drivers of the one with the largest rise; None where there is no driver."""
+        return int(np.argmax(self.rise)) if len(self.rise) else None
+
+
+def additivity(effects: Float, dosage: NDArray[np.uint8] | Float, predicted: Float) -> float | None:
+    """Pearson's r of the linear approximation ``sum_s a_s g_is`` with the full prediction over people.
+
+    Parameters
+    ----------
+    effects
+        (V,) effect a of the alternative allele of each variant on the reference.
+    dosage
+        (V, N) alternative alleles g.
+    predicted
+        (N,) full prediction.
+
+    Returns
+    -------
+    None where the sum or the prediction is the same in everybody.
+    """
+    return _Contributions.of(effects, dosage, predicted).additivity
+
+
+def sasse2023_drivers(
+    effects: Float,
+    dosage: NDArray[np.uint8] | Float,
+    predicted: Float,
+    rise: float = RISE,
+    significance: float = SIGNIFICANCE,
+) -> Drivers:
+    """Find the drivers by the forward selection of Sasse et al. 2023.
+
+    With the V variants sorted by abs(a), ``S_k = sum_{j<=k} a_j g_j`` and ``rho_k = r(S_k, P) / r(S_V, P)``
+    (rho_0 = 0), variant k drives if ``rho_k - rho_{k-1} > rise``, ``r(a_k g_k, P) > 0`` and the two-sided
+    p of that r is below ``significance / V``. Every variant stays in the sum, driver or not. Of equal
+    abs(a) the earlier comes first; a sum that is the same in everybody counts as r = 0.
+
+    Parameters
+    ----------
+    effects, dosage, predicted
+        As for `additivity`.
+
+    Raises
+    ------
+    InputError
+        Shapes do not fit each other, or an effect or prediction is not finite.
+    """
+    found = _Contributions.of(effects, dosage, predicted)
+    status = found.status
+    if status == "ok" and found.additivity is not None and found.additivity <= 0:
+        status = "not_additive"
+    if status != "ok" or found.additivity is None:
+        return found.drivers(np.empty(0, np.intp), np.empty(0), status)
+    rho = _pearson(np.cumsum(found.centred, axis=0), found.outcome) / found.additivity
+    rises = np.diff(rho, prepend=0.0)
+    chosen = np.flatnonzero((rises > rise) & (found.r > 0) & (found.pval < significance / len(rises)))
+    return found.drivers(chosen, rises[chosen], status)
+
+
+def rastogi_drivers(
+    effects: Float,
+    dosage: NDArray[np.uint8] | Float,
+    predicted: Float,
+    rise: float = RISE,
+    significance: float = SIGNIFICANCE,
+) -> Drivers:
+    """Find the drivers by the forward selection of Rastogi et al., where only drivers stay in the sum.
+
+    In the order of abs(a), variant k drives if the sum of the drivers so far and its own ``a_k g_k``
+    correlates with P better than the drivers so far did, by more than `rise` (of r itself, not of a
+    share), if ``r(a_k g_k, P) > 0``, and if the two-sided p of that r, times V, is below `significance`.
+
+    Parameters
+    ----------
+    effects, dosage, predicted
+        As for `additivity`.
+
+    Raises
+    ------
+    InputError
+        Shapes do not fit each other, or an effect or prediction is not finite.
+    """
+    found = _Contributions.of(effects, dosage, predicted)
+    able = (found.r > 0) & (found.pval * len(found.r) < significance)
+    chosen, rises, best, total = [], [], 0.0, np.zeros(len(found.outcome))
+    for k in np.flatnonzero(able):
+        with_k = total + found.centred[k]
+        r = float(_pearson(with_k[None], found.outcome)[0])
+        if r > best + rise:
+            chosen.append(k)
+            rises.append(r - best)
+            best, total = r, with_k
+    return found.drivers(np.array(chosen, np.intp), np.array(rises, np.float64), found.status)
+
+
+FORMS: Final = {"sasse2023": sasse2023_drivers, "rastogi": rastogi_drivers}
+"""The published forms by name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Contributions:
+    """Effects times dosages, from the largest absolute effect to the smallest.
+
+    Attributes
+    ----------
+    order
+        (V,) which variant each row is.
+    centred
+        (V, N) effect x dosage less its mean over people: exactly 0 where everybody has the same dosage.
+    outcome
+        (N,) the prediction less its mean; 0 where it is constant.
+    r, pval
+        (V,) of each row with the prediction.
+    """
+
+    order: Index
+    centred: Float
+    outcome: Float
+    r: Float
+    pval: Float
+    additivity: float | None
+    status: str
+
+    @classmethod
+    def of(cls, effects: Float, dosage: NDArray[np.uint8] | Float, predicted: Float) -> _Contributions:
+        _require_fitting(effects, dosage, predicted)
+        order = np.argsort(-np.abs(effects), kind="stable")
+        g = np.asarray(dosage, np.float64)[order]
+        centred = effects[order, None] * (g - g.mean(axis=1, keepdims=True))
+        constant = is_constant(predicted)
+        outcome = np.zeros(len(predicted)) if constant else predicted - predicted.mean()
+        total, r = centred.sum(axis=0), _pearson(centred, outcome)
+        varies = np.ptp(total) > 1e-12 * np.abs(centred).max(initial=0.0)
+        status = "constant_prediction" if constant else "ok" if varies else "no_effect"
+        whole = float(_pearson(total[None], outcome)[0]) if status == "ok" else None
+        return cls(order, centred, outcome, r, _two_sided_p(r, len(outcome)), whole, status)
+
+    def drivers(self, chosen: Index, rises: Float, status: str) -> Drivers:
+        """The rows `chosen` as drivers."""
+        return Drivers(self.order[chosen], rises, self.r[chosen], self.pval[chosen], self.additivity, status)
+
+
+def _require_fitting(effects: Float, dosage: NDArray[np.uint8] | Float, predicted: Float) -> None:
+    if dosage.shape != (len(effects), len(predicted)):
+        raise InputError(
+            "Effects, dosages and predictions do not fit each other.",
+            expected=f"dosages of {len(effects)} variants x {len(predicted)} people",
+            got=dosage.shape,
+        )
+    for name, values in (("effect", effects), ("prediction", predicted)):
+        if not np.isfinite(values).all():
+            place = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise InputError(
+                f"Drivers need finite numbers, and one {name} is not.", got=f"{values[place]} at {place}"
+            )
+
+
+def _pearson(rows: Float, outcome: Float) -> Float:
+    """(K,) r of centred (K, N) rows with the centred outcome; 0 where either does not vary."""
+    scale = np.linalg.norm(rows, axis=1) * np.linalg.norm(outcome)
+    r = np.divide(rows @ outcome, scale, out=np.zeros(len(rows)), where=scale > 0)
+    return np.asarray(np.clip(r, -1.0, 1.0))
+
+
+def _two_sided_p(r: Float, n: int) -> Float:
+    """(K,) p of Pearson's r over n independent normal pairs; 1 for fewer than 3."""
+    if n < 3:
+        return np.ones(len(r))
+    with np.errstate(divide="ignore"):
+        t = np.abs(r) * np.sqrt((n - 2) / (1.0 - r**2))
+    return np.asarray(2.0 * stats.t.sf(t, n - 2), np.float64)
