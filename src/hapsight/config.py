@@ -20,6 +20,7 @@ __all__ = [
     "Config",
     "EqtlConfig",
     "EvaluateConfig",
+    "ExplainConfig",
     "ExpressionConfig",
     "ImportedConfig",
     "ModelConfig",
@@ -146,6 +147,35 @@ class EvaluateConfig(_Section):
     )
 
 
+class ExplainConfig(_Section):
+    """In-silico mutagenesis of the variants in the models' windows."""
+
+    run: bool = Field(False, description="whether `hapsight run` does it")
+    genes: tuple[str, ...] = Field((), description="only these genes; all where empty")
+    min_abs_r: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="only genes whose prediction has at least this abs(R) across people"
+    )
+    backgrounds: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="distinct haplotypes to toggle variants in, the commonest first; else all"
+    )
+    saturation: tuple[int, int] | None = Field(
+        None, description="every base at these places: [first, last) from the TSS, downstream positive"
+    )
+    tracks: Literal["none", "bedgraph", "bigwig"] = Field(
+        "none", description="the saturation of each gene as a file for genome browsers"
+    )
+    genes_per_unit: Annotated[int, Field(ge=1)] = Field(16, description="genes that are saved together")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> ExplainConfig:
+        """A stretch has a length, and tracks have something to show."""
+        if self.saturation is not None and self.saturation[0] >= self.saturation[1]:
+            raise ValueError(f"saturation must be [first, last) with first < last, got {self.saturation}")
+        if self.tracks != "none" and self.saturation is None:
+            raise ValueError(f"tracks = {self.tracks!r} shows the saturation, which is not set")
+        return self
+
+
 class Config(_Section):
     """A run of hapsight."""
 
@@ -163,6 +193,7 @@ class Config(_Section):
     baseline: BaselineConfig = BaselineConfig()
     eqtl: EqtlConfig = EqtlConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    explain: ExplainConfig = ExplainConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -248,6 +279,7 @@ def _did_you_mean(key: str) -> str:
             ImportedConfig,
             EqtlConfig,
             EvaluateConfig,
+            ExplainConfig,
         )
         for name in section.model_fields
     }

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hapsight.cli import eqtl, predictdb, reproduce
+from hapsight.cli import bench, eqtl, models, predictdb, reproduce
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,18 +28,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 incomplete.",
 )
-models_app = typer.Typer(help="List the models, and fetch published weights.", invoke_without_command=True)
-app.add_typer(models_app, name="models")
-bench_app = typer.Typer(help="Measure this machine on real windows.", no_args_is_help=True)
-app.add_typer(bench_app, name="bench")
 
 _DETAILS = 10
 """Instances of a failed check that are printed."""
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
-
-for _topic in (eqtl, predictdb, reproduce):
-    _topic.register(app)
 
 
 def main() -> None:
@@ -128,7 +120,7 @@ def predict(config: ConfigPath) -> None:
 
 @app.command()
 def baseline(config: ConfigPath) -> None:
-    """Fit the PrediXcan-like elastic net, nested cross-validation."""
+    """Fit the linear baselines, nested cross-validation, and apply weights trained elsewhere."""
     from hapsight.cli.console import progress
     from hapsight.workflow.baseline import baseline as stage
 
@@ -185,105 +177,6 @@ def schema() -> None:
     from hapsight.config import Config
 
     typer.echo(json.dumps(Config.model_json_schema(), indent=2))
-
-
-@models_app.callback()
-def models(context: typer.Context) -> None:
-    """List the models, their published weights, and which of these are here."""
-    if context.invoked_subcommand is not None:
-        return
-    from hapsight.cli.console import table
-    from hapsight.models.registry import available
-    from hapsight.models.weights import cache_folder
-
-    rows = [
-        [entry.name, entry.source, weights, "yes" if weights in entry.present else "no", entry.licence]
-        for entry in available()
-        for weights in entry.weights or ("-",)
-    ]
-    table(["model", "from", "weights", "here", "licence"], rows)
-    _say(f"weights folder: {cache_folder()} (set HAPSIGHT_WEIGHTS to change it)")
-
-
-@models_app.command()
-def fetch(
-    model: Annotated[str, typer.Argument(help="a model's name")],
-    weights: Annotated[str | None, typer.Option(help="one set of weights; all where not given")] = None,
-    accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", help="the terms of the weights, if any")
-    ] = False,
-) -> None:
-    """Download published weights from their official place, check them, and what goes with them."""
-    from hapsight.cli.console import progress
-    from hapsight.errors import WeightsError
-    from hapsight.models.catalogue import COMPANIONS, published_weights
-    from hapsight.models.weights import fetch as download
-
-    for file in (*published_weights(model, weights), *COMPANIONS.get(model, ())):
-        if file.terms and not accept_licence:
-            raise WeightsError(
-                f"The weights of {model} have terms to accept.",
-                where=file.url,
-                expected=file.terms,
-                fix="if they suit you, add --accept-licence",
-            )
-        with progress() as show:
-            path = download(file, progress=partial(show, f"fetch {file.name}"))
-        _say(f"{model}/{file.name}: {path}")
-        if not file.sha256 and not file.md5:
-            _say("  its checksum is not published; that of what came was recorded, and loading checks it")
-
-
-@bench_app.command()
-def sharing(
-    config: Annotated[
-        Path | None, typer.Option(help="a configuration; the cohort that comes with hapsight where not given")
-    ] = None,
-    model: Annotated[str, typer.Option(help="a model with local layers")] = "basenji2",
-    weights: Annotated[str, typer.Option(help="weights; random:SEED needs no file")] = "random:0",
-    read_out: Annotated[str | None, typer.Option(help="a read-out; else the model's default")] = None,
-    genes: Annotated[int, typer.Option(help="genes, evenly spread over the list")] = 1,
-    haplotypes: Annotated[int, typer.Option(help="haplotypes of each gene, of the first people")] = 64,
-    plain: Annotated[
-        int | None, typer.Option(help="haplotypes that are also run one by one; all where not given")
-    ] = None,
-    width: Annotated[int | None, typer.Option(help="a narrow version of the same geometry")] = None,
-    json_to: Annotated[Path | None, typer.Option("--json", help="write the figures there as well")] = None,
-) -> None:
-    """Run haplotypes one by one, and shared: wall time, operations, peak memory, largest difference."""
-    from dataclasses import asdict
-
-    from hapsight.cli.console import table
-    from hapsight.config import ModelConfig
-    from hapsight.workflow.bench import bench_sharing
-    from hapsight.workflow.demo import demo_cohort
-
-    loaded = _load(config) if config else demo_cohort()
-    options = {} if width is None else {"width": width}
-    wanted = ModelConfig(name=model, weights=weights, read_out=read_out, options=options)
-    opened = _open(loaded.model_copy(update={"models": (wanted,)}))
-    (run,) = _models(opened)
-    every = max(1, len(opened.cohort.genes) // genes)
-    rows, found = [], []
-    for gene in opened.cohort.genes[every // 2 :: every][:genes]:
-        one = bench_sharing(opened, run, gene, haplotypes, plain)
-        found.append(asdict(one) | {"speed_up": one.speed_up})
-        of = "" if one.timed == one.haplotypes else f" (from {one.timed})"
-        rows.append(
-            [
-                one.gene_id,
-                f"{one.distinct} of {one.haplotypes}",
-                f"{one.plain_seconds:.2f} s{of}, {one.plain_peak_mb:,} MB",
-                f"{one.shared_seconds:.2f} s, {one.shared_peak_mb:,} MB",
-                f"{one.speed_up:.1f}x",
-                f"{one.plain_tflop / one.shared_tflop:.1f}x",
-                f"{one.largest_difference:.1e}",
-            ]
-        )
-    _say(f"{run.model.name}, read-out {run.read_out.name}, on {run.device}")
-    table(["gene", "distinct", "plain", "shared", "time", "operations", "difference"], rows)
-    if json_to is not None:
-        json_to.write_text(json.dumps(found, indent=1))
 
 
 def _load(path: Path) -> Config:
@@ -395,3 +288,7 @@ def _say(text: str) -> None:
     from hapsight.cli.console import say
 
     say(text)
+
+
+for _topic in (eqtl, models, predictdb, reproduce, bench):
+    _topic.register(app)

@@ -16,7 +16,7 @@ from scipy import stats
 from hapsight.errors import InputError
 from hapsight.evaluate.correlation import is_constant
 
-__all__ = ["FORMS", "RISE", "SIGNIFICANCE", "Drivers", "additivity", "rastogi_drivers", "sasse2023_drivers"]
+__all__ = ["FORMS", "RISE", "SIGNIFICANCE", "Drivers", "rastogi_drivers", "sasse2023_drivers"]
 
 Float = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -63,25 +63,6 @@ class Drivers:
         return int(np.argmax(self.rise)) if len(self.rise) else None
 
 
-def additivity(effects: Float, dosage: NDArray[np.uint8] | Float, predicted: Float) -> float | None:
-    """Pearson's r of the linear approximation ``sum_s a_s g_is`` with the full prediction over people.
-
-    Parameters
-    ----------
-    effects
-        (V,) effect a of the alternative allele of each variant on the reference.
-    dosage
-        (V, N) alternative alleles g.
-    predicted
-        (N,) full prediction.
-
-    Returns
-    -------
-    None where the sum or the prediction is the same in everybody.
-    """
-    return _Contributions.of(effects, dosage, predicted).additivity
-
-
 def sasse2023_drivers(
     effects: Float,
     dosage: NDArray[np.uint8] | Float,
@@ -98,8 +79,12 @@ def sasse2023_drivers(
 
     Parameters
     ----------
-    effects, dosage, predicted
-        As for `additivity`.
+    effects
+        (V,) effect a of the alternative allele of each variant on the reference.
+    dosage
+        (V, N) alternative alleles g.
+    predicted
+        (N,) full prediction P.
 
     Raises
     ------
@@ -134,7 +119,7 @@ def rastogi_drivers(
     Parameters
     ----------
     effects, dosage, predicted
-        As for `additivity`.
+        As for `sasse2023_drivers`.
 
     Raises
     ------

@@ -25,7 +25,16 @@ from hapsight.sequence.haplotypes import (
 )
 from hapsight.sequence.window import Window
 
-__all__ = ["REFERENCE", "Backgrounds", "Pairs", "Substitutions", "pair_sequences", "read_near", "substitutions"]
+__all__ = [
+    "REFERENCE",
+    "Backgrounds",
+    "Pairs",
+    "Substitutions",
+    "haplotype_sequences",
+    "pair_sequences",
+    "read_near",
+    "substitutions",
+]
 
 REFERENCE = 0
 """The background that carries nothing."""
@@ -120,19 +129,33 @@ class Backgrounds:
         return columns
 
 
-def pair_sequences(backgrounds: Backgrounds, pairs: Pairs, fetch_reference: FetchReference) -> PersonalSequences:
+def pair_sequences(
+    backgrounds: Backgrounds, pairs: Pairs, fetch_reference: FetchReference
+) -> PersonalSequences:
     """Build the sequences of `pairs`: ``index[p]`` are the rows without and with the variant of pair p."""
     crafted = backgrounds.crafted(pairs)
     return personal_sequences(backgrounds.window, lambda _: crafted, fetch_reference)
 
 
-def read_near(window: Window, read_variants: ReadVariants) -> Variants:
-    """Variants of the window, and of all that deletions, one more than a haplotype has, pull into it."""
+def haplotype_sequences(backgrounds: Backgrounds, fetch_reference: FetchReference) -> PersonalSequences:
+    """Build every background as it is: ``index[b]`` is twice the row of background b."""
+    crafted = _carried(backgrounds.variants, np.stack([backgrounds.columns] * 2, axis=2))
+    return personal_sequences(backgrounds.window, lambda _: crafted, fetch_reference)
+
+
+def read_near(window: Window, read_variants: ReadVariants, longest: int = 0) -> Variants:
+    """Variants of the window, and of all that deletions, one more than a haplotype has, pull into it.
+
+    Parameters
+    ----------
+    longest
+        Bases that variants which are not among those read may take away.
+    """
     margin = _FIRST_MARGIN
     while True:
         variants = read_variants(window.interval.widen(margin, margin))
         shortens_by = np.maximum(Edits.of(variants).shortens_by, 0)
-        pulled_in = Carriers.of(variants.haplotypes).most(shortens_by) + int(shortens_by.max(initial=0))
+        pulled_in = Carriers.of(variants.haplotypes).most(shortens_by) + int(shortens_by.max(initial=longest))
         if pulled_in + _FIRST_MARGIN // 2 <= margin:
             return variants
         margin = 2 * (pulled_in + _FIRST_MARGIN)
@@ -187,14 +210,20 @@ class Substitutions:
     def __len__(self) -> int:
         return len(self.place)
 
-    def parts(self, size: int) -> Iterator[tuple[slice, Codes]]:
-        """Sequences (S, L), `size` at a time, each part with its slice of `place` and `base`."""
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """(n,) positions where the reference is N."""
+        offset = self.interval.start - self.window.interval.start
+        return np.asarray(self.codes[offset : offset + len(self.interval)] == N_CODE)
+
+    def parts(self, size: int) -> Iterator[Codes]:
+        """Sequences (S, L) in order, `size` at a time."""
         offset = self.interval.start - self.window.interval.start
         for first in range(0, len(self), size):
-            part = slice(first, min(first + size, len(self)))
-            codes = np.repeat(self.codes[None], part.stop - first, axis=0)
-            codes[np.arange(len(codes)), offset + self.place[part]] = self.base[part]
-            yield part, codes
+            place = offset + self.place[first : first + size]
+            codes = np.repeat(self.codes[None], len(place), axis=0)
+            codes[np.arange(len(place)), place] = self.base[first : first + size]
+            yield codes
 
 
 def substitutions(window: Window, interval: Interval, codes: Codes) -> Substitutions:

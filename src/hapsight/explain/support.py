@@ -1,13 +1,13 @@
-"""Is a driver supported: does the effect that a model gives it point where a measured effect points?
+"""Support of a driver: does the effect that a model gives it point where a measured effect points.
 
 Three measured effects, which say different things:
 
-(a) *The same cohort's eQTL.* Nearly circular. A driver carries its gene's prediction over people, so where the
-    prediction correlates with expression, its slope on expression has, almost by construction, the sign that
-    the correlation has. It tells which way a gene goes, not why.
+(a) *The same cohort's eQTL.* Nearly circular. A driver carries its gene's prediction over people, so where
+    the prediction correlates with expression, its slope on expression has, almost by construction, the sign
+    that the correlation has. It tells which way a gene goes, not why.
 (b) *The other half of the people.* Genes are chosen, and their direction is told, in half 1; slopes are
-    estimated in half 2. The noise of expression no longer favours agreement, but what travels with the driver
-    (LD) does so in both halves: a sign that is wrong because of a neighbour stays wrong.
+    estimated in half 2. The noise of expression no longer favours agreement, but what travels with the
+    driver (LD) does so in both halves: a sign that is wrong because of a neighbour stays wrong.
 (c) *Any table of effects*: fine-mapped variants, MPRA, allelic imbalance. Of these only a measurement of the
     variant itself is free of LD.
 """
@@ -42,7 +42,11 @@ GIVEN: Final = {
 """Columns of a table of effects once it is read; ``gene_id`` is null where an effect is of any gene."""
 
 _PLACE: Final = ("chrom", "pos", "ref", "alt")
-_FORMS: Final = "beta (per ALT allele) with chrom, pos (1-based), ref and alt, or variant_id (chr22_1000_A_G)"
+_FORMS: Final = (
+    "beta (per ALT allele) with chrom, pos (1-based), ref, alt; "
+    "or with variant_id, as chr22_1000_A_G or beside ref, alt"
+)
+_ALLELES: Final = r"(?i)^(?:chr)?[^_:]+[_:]\d+[_:]([ACGTN]+)[_:]([ACGTN]+)(?:[_:]\w+)?$"
 
 
 def supported(effect: float | None, slope: float | None) -> bool | None:
@@ -53,7 +57,7 @@ def supported(effect: float | None, slope: float | None) -> bool | None:
     >>> supported(-0.2, -3.0), supported(-0.2, 3.0), supported(0.1, None)
     (True, False, None)
     """
-    if effect is None or slope is None or not np.isfinite([effect, slope]).all() or not effect * slope:
+    if effect is None or slope is None or not np.isfinite([effect, slope]).all() or effect == 0 or slope == 0:
         return None
     return bool((effect > 0) == (slope > 0))
 
@@ -77,10 +81,23 @@ class GivenEffects:
         Variants are found by place, and alleles aligned, as for PredictDB weights
         (`hapsight.cohort.alleles`): exchanged alleles turn the sign, other strands are recognised, and what
         could be either is not used.
+
+        Raises
+        ------
+        InputError
+            Two effects fall on one variant, such as one for either allele.
         """
         own = self.table.filter(pl.col("gene_id").is_null() | (pl.col("gene_id") == gene_id))
         rows = [WeightRow(*row) for row in own.drop("gene_id").iter_rows()]
         aligned = align_weights(rows, variants)
+        if aligned.n_used > aligned.used.sum():
+            raise InputError(
+                "Two effects fall on one variant.",
+                where=f"{self.path}, gene {gene_id}",
+                expected=f"{int(aligned.used.sum())} effects, one for each variant",
+                got=f"{aligned.n_used} effects",
+                fix="keep one effect per variant (and gene)",
+            )
         return np.where(aligned.used, aligned.weights, np.nan)
 
 
@@ -102,16 +119,12 @@ def read_effects(path: Path) -> GivenEffects:
     """
     table = read_table(path, "effects")
     table = table.rename({name: name.lower().lstrip("#") for name in table.columns})
-    named, placed = "variant_id" in table.columns, set(_PLACE) <= set(table.columns)
-    if "beta" not in table.columns or not (named or placed):
+    placed = set(_PLACE) <= set(table.columns)
+    if "beta" not in table.columns or not (placed or "variant_id" in table.columns):
         raise InputError(
             "The table of effects lacks columns.", where=path, expected=_FORMS, got=", ".join(table.columns)
         )
-    table = _with_places(path, table) if placed else _with_names(path, table)
-    beta = numbers(table["beta"].cast(pl.String), "beta", path)
-    gene = pl.col("gene_id") if "gene_id" in table.columns else pl.lit(None)
-    found = table.with_columns(gene_id=gene, beta=pl.Series(beta))
-    found = found.select(pl.col(name).cast(kind) for name, kind in GIVEN.items())
+    found = _typed(path, table.with_columns(pl.all().cast(pl.String)), placed)
     twice = found.filter(found.select("gene_id", "var_id", "ref", "alt").is_duplicated())
     if not twice.is_empty():
         raise InputError(
@@ -121,3 +134,31 @@ def read_effects(path: Path) -> GivenEffects:
             fix="keep one effect per variant (and gene)",
         )
     return GivenEffects(path, found)
+
+
+def _typed(path: Path, table: pl.DataFrame, placed: bool) -> pl.DataFrame:
+    """The columns `GIVEN` of a table of text."""
+    name = pl.col("variant_id") if "variant_id" in table.columns else pl.lit("")
+    var_id = pl.concat_str(_PLACE, separator="_") if placed else name
+    ref, alt = (
+        pl.col(allele) if {"ref", "alt"} <= set(table.columns) else name.str.extract(_ALLELES, group)
+        for group, allele in enumerate(("ref", "alt"), start=1)
+    )
+    found = table.select(
+        gene_id=pl.col("gene_id") if "gene_id" in table.columns else pl.lit(None, pl.String),
+        rsid=name.fill_null(""),
+        var_id=var_id,
+        ref=ref.str.to_uppercase(),
+        alt=alt.str.to_uppercase(),
+    )
+    incomplete = found.select(pl.any_horizontal(pl.col("var_id", "ref", "alt").is_null())).to_series()
+    if incomplete.any():
+        row = int(incomplete.arg_true()[0])
+        raise InputError(
+            "An effect does not say which alleles it is of.",
+            where=f"{path}, row {row + 1}",
+            expected=_FORMS,
+            got=", ".join(str(cell) for cell in table.row(row)),
+        )
+    beta = numbers(table.select("beta"), [str(row + 1) for row in range(table.height)], path)
+    return found.with_columns(pl.Series("beta", beta[:, 0])).select(list(GIVEN))

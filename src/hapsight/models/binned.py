@@ -9,6 +9,7 @@ from typing import Final
 
 import torch
 
+from hapsight.models.onehot import without_gradients
 from hapsight.models.protocol import ReadOut
 
 __all__ = ["REDUCE", "evaluation", "of_tracks", "reduce_bins"]
@@ -24,8 +25,11 @@ def reduce_bins(y: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
 
 @contextmanager
 def evaluation() -> Iterator[None]:
-    """No gradients, and full float32 on a GPU (no TF32)."""
-    with torch.no_grad(), torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+    """No gradients unless they are asked for, and full float32 on a GPU (no TF32)."""
+    with (
+        without_gradients(),
+        torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False),
+    ):
         yield
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 
-__all__ = ["one_hot"]
+__all__ = ["gradients_wanted", "one_hot", "with_gradients", "without_gradients"]
+
+_inputs: ContextVar[list[torch.Tensor] | None] = ContextVar("inputs", default=None)
+"""Where `one_hot` leaves what it made; ``None`` outside of `with_gradients`."""
 
 
 def one_hot(codes: torch.Tensor) -> torch.Tensor:
@@ -20,4 +27,35 @@ def one_hot(codes: torch.Tensor) -> torch.Tensor:
     (B, 4, L) float32, contiguous, on the device of `codes`.
     """
     bases = torch.arange(4, dtype=codes.dtype, device=codes.device)
-    return (codes[:, None, :] == bases[:, None]).to(torch.float32)
+    encoded = (codes[:, None, :] == bases[:, None]).to(torch.float32)
+    inputs = _inputs.get()
+    if inputs is not None:
+        inputs.append(encoded.requires_grad_())
+    return encoded
+
+
+@contextmanager
+def with_gradients() -> Iterator[list[torch.Tensor]]:
+    """Let models keep the graph of what they compute; gives the one-hot inputs that they make inside."""
+    inputs: list[torch.Tensor] = []
+    token = _inputs.set(inputs)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield inputs
+    finally:
+        _inputs.reset(token)
+
+
+def gradients_wanted() -> bool:
+    """Whether this runs inside of `with_gradients`."""
+    return _inputs.get() is not None
+
+
+@contextmanager
+def without_gradients() -> Iterator[None]:
+    """``torch.no_grad``, but inside of `with_gradients` nothing."""
+    if gradients_wanted():
+        yield
+    else:
+        with torch.no_grad():
+            yield

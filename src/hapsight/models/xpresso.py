@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 from hapsight.errors import ConfigError, InputError, WeightsError
 from hapsight.models import checkpoint
 from hapsight.models.catalogue import WEIGHTS
-from hapsight.models.onehot import one_hot
+from hapsight.models.onehot import gradients_wanted, one_hot, without_gradients
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
 from hapsight.models.threads import map_on_threads
 from hapsight.models.trimers import pooled_by_trimers, trimer_table
@@ -66,9 +66,16 @@ class XpressoNet(nn.Module):
 
     def from_pooled(self, x: torch.Tensor, half_life: torch.Tensor) -> torch.Tensor:
         """Run the layers after the first pooling, (B, 128, 350) -> (B, 1)."""
-        x = F.relu(self.conv2(x))  # (B, 32, 350)
-        x = F.max_pool1d(x, 10)  # (B, 32, 35)
-        x = x.transpose(1, 2).flatten(1)  # (B, 1120), position-major
+        return self.from_positions(self.positions(x), half_life)
+
+    def positions(self, x: torch.Tensor) -> torch.Tensor:
+        """Run the second convolution and pooling, (B, 128, 10 P) -> (B, P, 32)."""
+        x = F.relu(self.conv2(x))  # (B, 32, 10 P)
+        return F.max_pool1d(x, 10).transpose(1, 2)  # (B, P, 32)
+
+    def from_positions(self, x: torch.Tensor, half_life: torch.Tensor) -> torch.Tensor:
+        """Run the dense layers, (B, 35, 32) -> (B, 1)."""
+        x = x.flatten(1)  # (B, 1120), position-major
         x = torch.cat([x, half_life.expand(len(x), -1)], dim=1)  # (B, 1126)
         x = F.relu(self.dense1(x))  # (B, 64)
         x = F.relu(self.dense2(x))  # (B, 2)
@@ -130,7 +137,6 @@ class Xpresso(SequenceModel):
         self.half_life = self.half_life.to(device)
         return self
 
-    @torch.no_grad()
     def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
         """Predicted expression of (B, 10500) codes, as (B, 1); see `SequenceModel.predict`.
 
@@ -146,9 +152,16 @@ class Xpresso(SequenceModel):
                 expected=f"(sequences, {LENGTH})",
                 got=tuple(codes.shape),
             )
-        if codes.device.type != "cpu":
-            return self._predict_together(codes)
-        return self._predict_one_by_one(codes)
+        with without_gradients():
+            if codes.device.type != "cpu" or gradients_wanted():
+                return self._predict_together(codes)
+            return self._predict_one_by_one(codes)
+
+    def local(self) -> SequenceModel:
+        """The same model with its convolutions computed once for what sequences share."""
+        from hapsight.models.xpresso_local import LocalXpresso
+
+        return LocalXpresso(self)
 
     def _predict_together(self, codes: torch.Tensor) -> torch.Tensor:
         """Run the plain forward pass, in full float32 (no TF32)."""

@@ -81,8 +81,8 @@ def evaluate(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> No
     """
     with opened.folder.stage("evaluate"):
         rows, chance = _Rows(), Chance.of(opened)
+        opened.folder.record_models([model_entry(opened, run) for run in runs])
         for run in runs:
-            opened.folder.add_model(model_entry(opened, run))
             for index in run.read_out.tracks:
                 _add_model(opened, run, run.model.tracks[index].name, chance, rows, progress)
         for source, found in _baselines(opened):

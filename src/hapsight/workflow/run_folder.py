@@ -52,6 +52,10 @@ class RunFolder:
         """The units of the eQTL mapping."""
         return UnitStore(self.path / "eqtl")
 
+    def explain(self, model: str, read_out: str) -> UnitStore:
+        """The units of a model's variant effects, as one read-out gives them."""
+        return UnitStore(self.path / "explain" / _plain(f"{model}.{read_out}"))
+
     def write(self, name: str, table: pl.DataFrame) -> None:
         """Write a table, such as ``"evaluation/per_gene.parquet"``."""
         write_table(self.path / name, table)
@@ -97,7 +101,7 @@ class RunFolder:
             "versions": _versions(),
             "inputs": inputs,
             "cohort": cohort,
-            "models": [],
+            "models": record.get("models", []),
             "notes": [],
             "stages": record.get("stages", []),
         }
@@ -128,6 +132,10 @@ class RunFolder:
         same = (entry["name"], entry["read_out"])
         kept = [m for m in record["models"] if (m["name"], m["read_out"]) != same]
         self._write_record(record | {"models": [*kept, entry]})
+
+    def record_models(self, entries: list[dict[str, Any]]) -> None:
+        """Record the models that were evaluated, and no others, in the order in which they are shown."""
+        self._write_record(self.record() | {"models": entries})
 
     def record_baselines(self, entries: list[dict[str, Any]]) -> None:
         """Record the linear baselines that were evaluated, in the order in which they are shown."""

@@ -1,0 +1,78 @@
+"""The commands that say what variants do: ``hapsight explain`` and ``hapsight score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["register"]
+
+_SHOWN = 5
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command()(explain)
+    app.command()(score)
+
+
+def explain(
+    config: ConfigPath,
+    genes: Annotated[
+        list[str] | None, typer.Argument(metavar="[GENE]...", help="gene_ids; else those of [explain]")
+    ] = None,
+) -> None:
+    """Toggle every variant of the models' windows, on the reference and in people's haplotypes."""
+    from hapsight.cli.console import progress, say
+    from hapsight.config import load_config
+    from hapsight.workflow.explain import explain as stage
+    from hapsight.workflow.explain import explain_store
+    from hapsight.workflow.opened import Opened
+    from hapsight.workflow.predict import load_models
+
+    opened = Opened.from_config(load_config(config))
+    runs = load_models(opened)
+    with opened.folder.locked(), progress() as show:
+        opened.begin()
+        stage(opened, runs, show, genes or ())
+    details = {entry["name"]: entry["detail"] for entry in opened.folder.record()["stages"]}
+    for run in runs:
+        say(f"{run.label}: {details[f'explain {run.label} ({run.read_out.name})']}")
+        say(f"tables: {explain_store(opened, run).folder}")
+
+
+def score(
+    config: ConfigPath,
+    vcf: Annotated[Path, typer.Option(help="the variants, VCF or BCF; genotypes are not looked at")],
+    out: Annotated[Path, typer.Option(help="table to write: .parquet, else tab-separated")] = Path(
+        "scores.tsv"
+    ),
+    sample: Annotated[
+        str | None, typer.Option(help="a person: toggle in both haplotypes; the reference where not given")
+    ] = None,
+) -> None:
+    """Score any variants on all genes in a model's reach; says which reach none."""
+    from hapsight.cli.console import progress, say
+    from hapsight.config import load_config
+    from hapsight.workflow.opened import Opened
+    from hapsight.workflow.predict import load_models
+    from hapsight.workflow.score import score as compute
+
+    opened = Opened.from_config(load_config(config))
+    runs = load_models(opened)
+    with progress() as show:
+        found = compute(opened, runs, vcf, sample, show)
+    if out.suffix == ".parquet":
+        found.table.write_parquet(out)
+    else:
+        found.table.write_csv(out, separator="\t")
+    variants = found.table.n_unique(["contig", "position", "ref", "alt"])
+    genes = found.table["gene_id"].n_unique()
+    say(f"{out}: {variants:,} variants on {genes:,} genes, {len(found.table):,} rows")
+    for (_, reason), names in sorted(found.dropped.names.items()):
+        shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
+        say(f"left out, {reason}: {found.dropped.counts['variant', reason]} ({shown})")

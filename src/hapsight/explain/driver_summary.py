@@ -1,0 +1,163 @@
+"""Drivers of many genes in a few numbers: how many, where, how often supported, and who goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import stats
+
+from hapsight.evaluate.direction import Share, share_true
+
+__all__ = ["CHANGED", "GROUPS", "PUBLISHED", "STRONG", "driver_summary", "median_interval"]
+
+Row = dict[str, Any]
+
+STRONG: Final = 0.2
+"""abs(R) above which Sasse et al. 2023 explain a gene."""
+
+PUBLISHED: Final[Mapping[str, float]] = MappingProxyType({"additivity": 0.95})
+"""Numbers of Sasse et al. 2023 (Enformer, ROSMAP cortex, 839 people) for genes with abs(R) > 0.2."""
+
+GROUPS: Final[Mapping[str, pl.Expr]] = MappingProxyType(
+    {
+        "all": pl.lit(True),
+        "strong": pl.col("pearson_r").abs() > STRONG,
+        "strong_right": pl.col("pearson_r") > STRONG,
+        "strong_wrong": pl.col("pearson_r") < -STRONG,
+        "half1_strong": pl.col("r_half1").abs() > STRONG,
+        "half1_right": pl.col("r_half1") > STRONG,
+        "half1_wrong": pl.col("r_half1") < -STRONG,
+    }
+)
+"""Choices of genes: by R among all people, or by R among half 1 alone."""
+
+CHANGED: Final = ("gain", "loss", "change")
+"""Kinds of motif change other than none."""
+
+_STRATA: Final[Mapping[str, tuple[float, ...]]] = MappingProxyType(
+    {
+        "distance": (1e3, 1e4, 1e5),
+        "maf": (0.05, 0.2),
+        "n_drivers": (2, 3),
+        "spread": (0.1, 0.5),
+        "additivity": (0.5, 0.9),
+    }
+)
+
+
+def driver_summary(drivers: pl.DataFrame) -> Iterator[Row]:
+    """Summarise the rows of one model and one form.
+
+    Parameters
+    ----------
+    drivers
+        Columns ``hapsight.tables.DRIVERS``.
+
+    Yields
+    ------
+    Columns of ``hapsight.tables.DRIVER_SUMMARY`` without the labels and ``form``. Shares have Wilson
+    intervals and two-sided binomial p against 1/2, medians intervals from order statistics (both 95 %);
+    ``driver_motif`` has Fisher's p against the controls.
+    """
+    known = drivers.filter(pl.col("pearson_r").is_not_null())
+    for name, chosen in GROUPS.items():
+        genes = known.filter(chosen)
+        if name.startswith("half1"):
+            yield _share("supported_half2", name, genes["supported_half2"])
+            continue
+        yield _row("genes", name, value=float(genes.height), n=genes.height)
+        yield from _described(name, genes)
+        yield _share("supported_cohort", name, genes["supported_cohort"])
+        yield _share("supported_given", name, genes["supported_given"])
+        yield from _motifs(name, genes)
+    for name in ("all", "strong"):
+        yield from _strata(name, known.filter(GROUPS[name] & pl.col("sign_right").is_not_null()))
+
+
+def median_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """95 % interval of the median of (n,) values by order statistics; None for fewer than 6."""
+    n = len(values)
+    if n < 6:
+        return None
+    low = int(stats.binom.ppf(0.025, n, 0.5)) - 1
+    ordered = np.sort(values)
+    return float(ordered[low]), float(ordered[n - 1 - low])
+
+
+def _described(group: str, genes: pl.DataFrame) -> Iterator[Row]:
+    """Whether there are drivers, how many, and where they lie."""
+    additive = genes["additivity"].drop_nulls()
+    yield _median("additivity", group, additive, PUBLISHED["additivity"] if group == "strong" else None)
+    able = genes.filter(pl.col("additivity").is_not_null())
+    yield _share("with_driver", group, able["n_drivers"] > 0)
+    found = able.filter(pl.col("n_drivers") > 0)
+    for quantity in ("n_drivers", "distance", "maf", "spread"):
+        yield _median(quantity, group, found[quantity].drop_nulls())
+
+
+def _motifs(group: str, genes: pl.DataFrame) -> Iterator[Row]:
+    """How often drivers change a motif, and how often other variants of the same genes do."""
+    pairs = genes.filter(pl.col("motif").is_not_null() & pl.col("control_motif").is_not_null())
+    driver, control = (pairs[name].is_in(CHANGED) for name in ("motif", "control_motif"))
+    table = [[int(c.sum()), len(c) - int(c.sum())] for c in (driver, control)]
+    p = float(stats.fisher_exact(table).pvalue) if len(pairs) else None
+    yield _share("driver_motif", group, driver) | {"pval": p}
+    yield _share("control_motif", group, control) | {"pval": None}
+
+
+def _strata(group: str, genes: pl.DataFrame) -> Iterator[Row]:
+    """How often the sign is right by one property of the main driver at a time."""
+    for factor, edges in _STRATA.items():
+        values = genes[factor].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        place = np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="right"))
+        levels = [(rank, _between(factor, edges, rank)) for rank in range(len(edges) + 1)]
+        yield from _levels(group, factor, genes, place, [*levels, (-1, "not known")])
+    kinds = [*CHANGED, "none"]
+    codes = np.array([kinds.index(kind) if kind in kinds else -1 for kind in genes["motif"]], np.int64)
+    yield from _levels(group, "motif", genes, codes, [*enumerate(kinds), (-1, "not known")])
+
+
+def _levels(
+    group: str,
+    factor: str,
+    genes: pl.DataFrame,
+    place: NDArray[np.int64],
+    levels: Sequence[tuple[int, str]],
+) -> Iterator[Row]:
+    for rank, level in levels:
+        chosen = genes["sign_right"].filter(pl.Series(place == rank))
+        if len(chosen):
+            shown = len(levels) if rank < 0 else rank
+            yield _share("sign_right", group, chosen) | {"factor": factor, "rank": shown, "level": level}
+
+
+def _between(factor: str, edges: Sequence[float], rank: int) -> str:
+    scale, unit = (1000, " kb") if factor == "distance" else (1, "")
+    low = None if rank == 0 else f"{edges[rank - 1] / scale:g}"
+    high = None if rank == len(edges) else f"{edges[rank] / scale:g}"
+    if factor == "n_drivers":
+        return ("0 or 1", "2", "3 or more")[rank]
+    if low is None:
+        return f"below {high}{unit}"
+    return f"{low}{unit} or more" if high is None else f"{low} to {high}{unit}"
+
+
+def _row(quantity: str, group: str, **numbers: float | int | str | None) -> Row:
+    return {"quantity": quantity, "genes": group, **numbers}
+
+
+def _share(quantity: str, group: str, outcomes: pl.Series) -> Row:
+    found: Share = share_true(outcomes.drop_nulls().cast(pl.Boolean).to_numpy())
+    return _row(quantity, group, **found._asdict())
+
+
+def _median(quantity: str, group: str, values: pl.Series, published: float | None = None) -> Row:
+    numbers = values.cast(pl.Float64).to_numpy()
+    low, high = median_interval(numbers) or (None, None)
+    value = float(np.median(numbers)) if len(numbers) else None
+    return _row(quantity, group, value=value, n=len(numbers), ci_low=low, ci_high=high, published=published)

@@ -1,0 +1,255 @@
+"""Motifs that a variant makes or breaks: JASPAR's matrices, scanned over both alleles.
+
+With about 900 matrices, two strands and every placement over the variant, hits by chance are common: at
+p < 1e-4 nearly every variant has one, at the default several do in ten. A share of drivers with a motif means
+something beside the same share of other variants only, such as those of the same windows that do not drive.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.dna import Codes
+from hapsight.errors import ConfigError, InputError, MissingExtraError
+
+__all__ = [
+    "RELEASE",
+    "THRESHOLD",
+    "AlleleWindow",
+    "Motif",
+    "MotifChange",
+    "flank",
+    "load_jaspar",
+    "motif_changes",
+    "scores",
+]
+
+Float = NDArray[np.float64]
+
+RELEASE: Final = "JASPAR2024"
+THRESHOLD: Final = 1e-5
+"""p of a hit on a random sequence of equally frequent bases."""
+
+_EPS: Final = 1e-4
+"""Added to every probability before its logarithm, as memelite does."""
+_SAME: Final = 1e-6
+"""Scores that differ by less are equal, bits."""
+
+Kind = Literal["gain", "loss", "change", "none"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Motif:
+    """A transcription factor's matrix.
+
+    Attributes
+    ----------
+    probability
+        (4, W) of A, C, G, T; columns sum to 1.
+    """
+
+    matrix_id: str
+    name: str
+    probability: Float
+
+    @property
+    def log_odds(self) -> Float:
+        """(4, W) bits over equally frequent bases."""
+        return np.asarray(np.log2(self.probability + _EPS) + 2.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlleleWindow:
+    """A variant between its neighbours: codes of what lies left, both alleles, and what lies right.
+
+    Neighbours have at least `flank` bases, so that every placement over the variant is whole; beyond a
+    contig's end they are N.
+    """
+
+    left: Codes
+    ref: Codes
+    alt: Codes
+    right: Codes
+
+    def sequence(self, allele: Codes) -> Codes:
+        """The window with `ref` or `alt`."""
+        return np.concatenate([self.left, allele, self.right])
+
+
+@dataclass(frozen=True, slots=True)
+class MotifChange:
+    """What a variant does to the motifs that lie over it.
+
+    Attributes
+    ----------
+    kind
+        Of the motif whose score changes most: ``gain`` (a hit with the alternative allele only), ``loss``
+        (with the reference only), ``change`` (with both, of other scores); ``none``: no motif hits, or none
+        changes.
+    matrix_id, name
+        That motif; None for ``none``.
+    ref_score, alt_score
+        Its best score over the variant with either allele, bits.
+    n_gained, n_lost
+        Motifs that hit with the alternative allele only, and with the reference only.
+    """
+
+    kind: Kind
+    matrix_id: str | None = None
+    name: str | None = None
+    ref_score: float | None = None
+    alt_score: float | None = None
+    n_gained: int = 0
+    n_lost: int = 0
+
+
+def flank(motifs: Sequence[Motif]) -> int:
+    """Bases on either side of a variant that a placement over it can reach."""
+    return max(int(motif.probability.shape[1]) for motif in motifs) - 1
+
+
+def load_jaspar(
+    release: str = RELEASE, tax_group: str = "vertebrates", collection: str = "CORE"
+) -> tuple[Motif, ...]:
+    """Read the matrices of a JASPAR release as pyjaspar ships it (data: CC BY 4.0); nothing is downloaded.
+
+    Raises
+    ------
+    MissingExtraError
+        pyjaspar or memelite is not installed.
+    ConfigError
+        There is no such release, or no matrix of this group and collection.
+    """
+    _require_extra()
+    import pyjaspar
+
+    if release not in pyjaspar.jaspar_releases:
+        known = ", ".join(sorted(pyjaspar.jaspar_releases))
+        raise ConfigError("There is no such release of JASPAR.", expected=known, got=release)
+    database = pyjaspar.jaspardb(release=release)
+    with closing(database.conn), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = database.fetch_motifs(collection=collection, tax_group=[tax_group])
+    if not found:
+        raise ConfigError(
+            "JASPAR has no matrix of this group and collection.", got=f"{tax_group}, {collection}, {release}"
+        )
+    return tuple(Motif(m.matrix_id, m.name, _probability(m.counts)) for m in found)
+
+
+def motif_changes(
+    windows: Sequence[AlleleWindow], motifs: Sequence[Motif], threshold: float = THRESHOLD
+) -> list[MotifChange]:
+    """What each of V variants does to the motifs over it.
+
+    A motif hits an allele where the p of its score in some placement over the allele, on either strand, is
+    below `threshold` (FIMO's statistic, by memelite).
+
+    Raises
+    ------
+    MissingExtraError
+        memelite is not installed.
+    InputError
+        A window's neighbours are shorter than the motifs reach.
+    """
+    _require_reach(windows, flank(motifs))
+    if not windows:
+        return []
+    ref, alt = (_hits(windows, motifs, threshold, allele) for allele in ("ref", "alt"))
+    return [_change(w, motifs, r, a) for w, r, a in zip(windows, ref, alt, strict=True)]
+
+
+def scores(sequence: Codes, motif: Motif, start: int, end: int) -> Float:
+    """Score of every placement that overlaps ``[start, end)``, both strands, in bits; an N scores 0.
+
+    Returns
+    -------
+    (2, P) forward and reverse.
+    """
+    width = motif.probability.shape[1]
+    first, last = max(0, start - width + 1), min(end - 1, len(sequence) - width)
+    windows = np.lib.stride_tricks.sliding_window_view(sequence, width)[first : last + 1]
+    table = np.vstack([motif.log_odds, np.zeros(width)])
+    reverse = np.vstack([motif.log_odds[::-1, ::-1], np.zeros(width)])
+    columns = np.arange(width)
+    return np.stack([strand[windows, columns].sum(axis=1) for strand in (table, reverse)])
+
+
+def _require_extra() -> None:
+    missing = [name for name in ("memelite", "pyjaspar") if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            "Motifs need packages that are not installed.",
+            expected="memelite, pyjaspar",
+            got=f"missing: {', '.join(missing)}",
+            fix="pip install 'hapsight[motifs]'",
+        )
+
+
+def _require_reach(windows: Sequence[AlleleWindow], reach: int) -> None:
+    shortest = min((min(len(w.left), len(w.right)) for w in windows), default=reach)
+    if shortest < reach:
+        raise InputError(
+            "A variant's neighbours are shorter than the motifs reach.",
+            expected=f"{reach} bases on either side",
+            got=shortest,
+        )
+
+
+def _probability(counts: Any) -> Float:
+    table = np.array([counts[base] for base in "ACGT"], np.float64)
+    return np.asarray(table / table.sum(axis=0))
+
+
+def _hits(
+    windows: Sequence[AlleleWindow], motifs: Sequence[Motif], threshold: float, allele: Literal["ref", "alt"]
+) -> list[set[int]]:
+    """Which motifs hit this allele of each variant."""
+    _require_extra()
+    from memelite import fimo
+
+    sequences = [w.sequence(getattr(w, allele)) for w in windows]
+    one_hot = np.zeros((len(windows), 4, max(map(len, sequences))), np.int8)
+    for row, sequence in zip(one_hot, sequences, strict=True):
+        row[:, : len(sequence)] = sequence == np.arange(4)[:, None]
+    named = {str(index): motif.probability for index, motif in enumerate(motifs)}
+    found: list[set[int]] = [set() for _ in windows]
+    for index, table in enumerate(fimo(named, one_hot, eps=_EPS, threshold=threshold)):
+        for row, start, end in zip(table["sequence_name"], table["start"], table["end"], strict=True):
+            window = windows[int(row)]
+            left = len(window.left)
+            if start < left + len(getattr(window, allele)) and end > left:
+                found[int(row)].add(index)
+    return found
+
+
+def _change(window: AlleleWindow, motifs: Sequence[Motif], ref: set[int], alt: set[int]) -> MotifChange:
+    changed = list(_changed(window, motifs, sorted(ref | alt)))
+    if not changed:
+        return MotifChange("none", n_gained=len(alt - ref), n_lost=len(ref - alt))
+    index, before, after = max(changed, key=lambda one: abs(one[2] - one[1]))
+    kind: Kind = "change" if index in ref & alt else "gain" if index in alt else "loss"
+    motif = motifs[index]
+    return MotifChange(kind, motif.matrix_id, motif.name, before, after, len(alt - ref), len(ref - alt))
+
+
+def _changed(
+    window: AlleleWindow, motifs: Sequence[Motif], hits: Sequence[int]
+) -> Iterator[tuple[int, float, float]]:
+    """Motifs among `hits` whose best score over the variant differs between the alleles, with both scores."""
+    left = len(window.left)
+    for index in hits:
+        before, after = (
+            float(scores(window.sequence(allele), motifs[index], left, left + len(allele)).max())
+            for allele in (window.ref, window.alt)
+        )
+        if abs(after - before) > _SAME:
+            yield index, before, after

@@ -1,0 +1,146 @@
+"""Are probabilities of a right sign worth anything: against the base rate, with intervals over genes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.explain.ridge import ridge_logistic
+
+__all__ = ["Abstention", "Quality", "abstention", "average_precision", "judge"]
+
+Float = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Out-of-fold probabilities of n genes, judged; 95 % intervals of a bootstrap over genes.
+
+    Attributes
+    ----------
+    share_right
+        The base rate, and the average precision of a ranking at random.
+    ap
+        Average precision: mean over right genes of the share right among all ranked as high.
+    brier, brier_base
+        Mean squared error of the probabilities, and of the base rate of the same training genes.
+    brier_gain
+        What the probabilities take away from the base rate's error.
+    calibration
+        Slope of the logistic regression of the outcome on the logit: 1 for calibrated probabilities, below
+        for too bold ones; None where all genes have the same probability.
+    beats_base_rate
+        Whether both intervals, of ``ap - share_right`` and of `brier_gain`, lie above 0.
+    """
+
+    n: int
+    share_right: float
+    ap: float
+    ap_low: float
+    ap_high: float
+    ap_gain_low: float
+    ap_gain_high: float
+    brier: float
+    brier_base: float
+    brier_gain: float
+    brier_gain_low: float
+    brier_gain_high: float
+    calibration: float | None
+    beats_base_rate: bool
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        numbers = (
+            f"average precision {self.ap:.3f} [{self.ap_low:.3f}, {self.ap_high:.3f}] against a base rate of "
+            f"{self.share_right:.3f}; squared error {self.brier:.4f} against {self.brier_base:.4f}"
+        )
+        if self.beats_base_rate:
+            return f"The probabilities are better than the base rate on these {self.n} genes: {numbers}."
+        return (
+            f"The probabilities are not shown to be better than the base rate on these {self.n} genes, "
+            f"so they should not be used to choose genes: {numbers}."
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Abstention:
+    """What is gained where the least sure genes get no answer.
+
+    Attributes
+    ----------
+    kept
+        (P,) share of genes with at least some probability, rising to 1.
+    right
+        (P,) share of these whose sign is right.
+    """
+
+    kept: Float
+    right: Float
+
+
+def average_precision(probability: Float, right: Mask) -> float:
+    """Mean over right genes of the share right among all with at least its probability; ties go together."""
+    curve = abstention(probability, right)
+    hits = np.round(curve.kept * curve.right * len(right))
+    return float(np.sum(np.diff(hits, prepend=0.0) * curve.right) / max(hits[-1], 1.0))
+
+
+def abstention(probability: Float, right: Mask) -> Abstention:
+    """Share of genes kept v share right, one point per distinct probability; G >= 1."""
+    order = np.argsort(-probability, kind="stable")
+    last = np.append(np.diff(probability[order]) != 0, True)
+    n = np.arange(1, len(order) + 1)
+    return Abstention((n / len(order))[last], (np.cumsum(right[order]) / n)[last])
+
+
+def judge(
+    probability: Float, base_rate: Float, right: Mask, rng: np.random.Generator, draws: int = 1000
+) -> Quality | None:
+    """Judge (G,) out-of-fold probabilities against (G,) base rates of the same training genes.
+
+    Returns
+    -------
+    None where all outcomes are the same.
+    """
+    if right.all() or not right.any():
+        return None
+    error = (probability - right) ** 2
+    gain = (base_rate - right) ** 2 - error
+    found = np.array([_resampled(probability, gain, right, rng) for _ in range(draws)])
+    (ap_low, gap_low, gain_low), (ap_high, gap_high, gain_high) = np.quantile(found, (0.025, 0.975), axis=0)
+    return Quality(
+        n=len(right),
+        share_right=float(right.mean()),
+        ap=average_precision(probability, right),
+        ap_low=float(ap_low),
+        ap_high=float(ap_high),
+        ap_gain_low=float(gap_low),
+        ap_gain_high=float(gap_high),
+        brier=float(error.mean()),
+        brier_base=float((error + gain).mean()),
+        brier_gain=float(gain.mean()),
+        brier_gain_low=float(gain_low),
+        brier_gain_high=float(gain_high),
+        calibration=_slope(probability, right),
+        beats_base_rate=bool(gap_low > 0 and gain_low > 0),
+    )
+
+
+def _resampled(
+    probability: Float, gain: Float, right: Mask, rng: np.random.Generator
+) -> tuple[float, float, float]:
+    chosen = rng.integers(len(right), size=len(right))
+    ap = average_precision(probability[chosen], right[chosen])
+    return ap, ap - float(right[chosen].mean()), float(gain[chosen].mean())
+
+
+def _slope(probability: Float, right: Mask) -> float | None:
+    clipped = probability.clip(1e-6, 1 - 1e-6)
+    logit = np.log(clipped / (1 - clipped))
+    if np.ptp(logit) < 1e-9:
+        return None
+    return float(ridge_logistic(logit[:, None], right, 1e-6)[1])

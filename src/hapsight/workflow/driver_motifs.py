@@ -1,0 +1,64 @@
+"""Motifs of the drivers of a run, and of the control variants beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from hapsight.cohort.nouns import Interval
+from hapsight.cohort.reference import Reference
+from hapsight.dna import encode
+from hapsight.explain.motifs import AlleleWindow, Motif, MotifChange, flank, motif_changes
+
+__all__ = ["add_motifs"]
+
+Row = dict[str, Any]
+Variant = tuple[str, int, str, str]
+
+
+def add_motifs(rows: Sequence[Row], reference: Reference, motifs: Sequence[Motif]) -> None:
+    """Add to each row of `hapsight.workflow.driver_rows` what its driver and its control do to motifs.
+
+    Every variant is scanned once, whatever the number of rows that it is in.
+    """
+    drivers = [_driver(row) for row in rows]
+    controls = [_control(row) for row in rows]
+    distinct = list(dict.fromkeys(v for v in (*drivers, *controls) if v is not None))
+    windows = [_window(variant, reference, flank(motifs)) for variant in distinct]
+    found = dict(zip(distinct, motif_changes(windows, motifs), strict=True))
+    for row, driver, control in zip(rows, drivers, controls, strict=True):
+        if driver is not None:
+            row.update(_columns(found[driver]))
+        if control is not None:
+            row["control_motif"] = found[control].kind
+
+
+def _driver(row: Row) -> Variant | None:
+    if row.get("position") is None:
+        return None
+    return row["contig"], row["position"], row["ref"], row["alt"]
+
+
+def _control(row: Row) -> Variant | None:
+    return (row["contig"], *row["control"]) if row.get("control") else None
+
+
+def _window(variant: Variant, reference: Reference, reach: int) -> AlleleWindow:
+    contig, position, ref, alt = variant
+    end = position + len(ref)
+    codes = reference.fetch(Interval(contig, position - reach, end + reach))
+    return AlleleWindow(codes[:reach], encode(ref), encode(alt), np.asarray(codes[-reach:]))
+
+
+def _columns(change: MotifChange) -> Row:
+    found = asdict(change)
+    return {
+        "motif": found["kind"],
+        "motif_id": found["matrix_id"],
+        "motif_name": found["name"],
+        "motif_ref_score": found["ref_score"],
+        "motif_alt_score": found["alt_score"],
+    }

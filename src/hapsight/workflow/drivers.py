@@ -1,0 +1,224 @@
+"""The stage that asks why a sign is wrong: drivers, their support and motifs, and reliability."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hapsight.errors import IncompleteError, InputError
+from hapsight.evaluate.expression import residuals
+from hapsight.explain.driver_summary import driver_summary
+from hapsight.explain.motifs import Motif
+from hapsight.explain.support import GivenEffects
+from hapsight.tables import (
+    DRIVER_SUMMARY,
+    DRIVERS,
+    HALVES,
+    PER_GENE,
+    RELIABILITY,
+    RELIABILITY_SUMMARY,
+)
+from hapsight.workflow.agreement import Predicted
+from hapsight.workflow.comparisons import Source, expression, model_comparisons, model_source
+from hapsight.workflow.driver_motifs import add_motifs
+from hapsight.workflow.driver_rows import KEY, GeneEffects, driver_rows, reach_of
+from hapsight.workflow.eqtl import eqtl_units
+from hapsight.workflow.explain import explain_store, explain_units
+from hapsight.workflow.opened import Opened, Progress
+from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.reliability import features, reliability
+from hapsight.workflow.variants import VariantReader
+
+__all__ = ["drivers"]
+
+Float = NDArray[np.float64]
+
+_SLOPES = ("slope", "slope_half2")
+_NO_EQTL = "No eQTLs were mapped (eqtl.run = false), so no driver could be compared with one."
+_NO_MOTIFS = "Motifs of drivers were not looked for."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arm:
+    """One model with one track.
+
+    Attributes
+    ----------
+    results
+        Its rows of ``per_gene``.
+    effects
+        Its rows of ``effects``, beside the slopes of the eQTLs.
+    """
+
+    run: ModelRun
+    track: str
+    source: Source
+    results: pl.DataFrame
+    effects: Mapping[str, pl.DataFrame]
+
+
+def drivers(
+    opened: Opened,
+    runs: Sequence[ModelRun],
+    progress: Progress,
+    motifs: Sequence[Motif] = (),
+    given: GivenEffects | None = None,
+) -> None:
+    """Write ``explain/{drivers,driver_summary,reliability,reliability_summary}.parquet``; after ``explain``.
+
+    Parameters
+    ----------
+    motifs
+        Matrices to look for at drivers; none: motifs are not looked for, and a note says so.
+    given
+        Measured effects to compare drivers with.
+
+    Raises
+    ------
+    IncompleteError
+        A model is not evaluated or explained, or eQTLs are wanted and not mapped.
+    """
+    with opened.folder.stage("drivers") as stage:
+        rows: list[dict[str, Any]] = []
+        arms, predicted = list(_arms(opened, runs)), []
+        half1 = _half1(opened)
+        for number, arm in enumerate(arms):
+            kept: list[NDArray[np.float32]] = []
+            rng = np.random.default_rng((opened.config.seed, 2, number))
+            rows += _arm_rows(opened, arm, half1, given, kept, rng, progress)
+            weights = arm.run.model.name.split("/")[0], arm.run.model.fingerprint
+            predicted.append(Predicted(arm.source, weights, np.array(kept)))
+        if motifs:
+            add_motifs(rows, opened.cohort.reference, motifs)
+        for note in _notes(opened, motifs):
+            opened.folder.note(note)
+        plain = [{name: row.get(name) for name in DRIVERS} for row in rows]
+        table = pl.DataFrame(plain, schema=DRIVERS)
+        _write(opened, table, arms, predicted)
+        stage["detail"] = f"{table['gene_id'].n_unique():,} genes, {len(arms)} models and tracks"
+
+
+def _notes(opened: Opened, motifs: Sequence[Motif]) -> Iterator[str]:
+    if not opened.config.eqtl.run:
+        yield _NO_EQTL
+    if not motifs:
+        yield _NO_MOTIFS
+
+
+def _write(opened: Opened, table: pl.DataFrame, arms: Sequence[_Arm], predicted: Sequence[Predicted]) -> None:
+    """The four tables."""
+    summary: list[dict[str, Any]] = []
+    genes, judged = [pl.DataFrame(schema=RELIABILITY)], [pl.DataFrame(schema=RELIABILITY_SUMMARY)]
+    for number, arm in enumerate(arms):
+        labels = arm.source.labels()
+        own = table.filter(pl.all_horizontal(pl.col(name) == value for name, value in labels.items()))
+        for (form,), part in own.group_by("form", maintain_order=True):
+            summary += [labels | {"form": form} | row for row in driver_summary(part)]
+        forward = own.filter(pl.col("form") == "sasse2023")
+        others = [one for one in predicted if one is not predicted[number]]
+        known = features(forward, arm.results, predicted[number], others)
+        rng = np.random.default_rng((opened.config.seed, 3, number))
+        found = reliability(forward, arm.results, known, labels, rng)
+        genes.append(found.genes)
+        judged.append(found.summary)
+    opened.folder.write("explain/drivers.parquet", table)
+    opened.folder.write("explain/driver_summary.parquet", pl.DataFrame(summary, schema=DRIVER_SUMMARY))
+    opened.folder.write("explain/reliability.parquet", pl.concat(genes))
+    opened.folder.write("explain/reliability_summary.parquet", pl.concat(judged))
+
+
+def _arms(opened: Opened, runs: Sequence[ModelRun]) -> Iterator[_Arm]:
+    path = opened.folder.path / "evaluation" / "per_gene.parquet"
+    per_gene = pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=PER_GENE)
+    wanted = [gene.gene_id for gene in opened.cohort.genes]
+    for run in runs:
+        units = [(unit.name, unit.key) for unit in explain_units(opened, run)]
+        effects = _beside_eqtls(opened, explain_store(opened, run).read(units, "effects"))
+        for index in run.read_out.tracks:
+            track = run.model.tracks[index].name
+            source = model_source(opened, run, track)
+            own = pl.all_horizontal(pl.col(name) == value for name, value in source.labels().items())
+            results = per_gene.filter(own)
+            if results["gene_id"].to_list() != wanted:
+                raise IncompleteError(
+                    "A model of this run is not evaluated.",
+                    where=path,
+                    expected=f"{len(wanted)} genes of {source.model}, read-out {source.read_out}",
+                    got=f"{results.height} genes",
+                    fix="run `hapsight evaluate` with this configuration first",
+                )
+            mine = effects.filter(pl.col("track") == track).partition_by("gene_id", as_dict=True)
+            yield _Arm(run, track, source, results, {str(key[0]): rows for key, rows in mine.items()})
+
+
+def _beside_eqtls(opened: Opened, effects: pl.DataFrame) -> pl.DataFrame:
+    """The effects with the slopes of the same variants on the same genes; null where not tested."""
+    if not opened.config.eqtl.run:
+        return effects.with_columns(pl.lit(None, pl.Float64).alias(name) for name in _SLOPES)
+    store, parts = opened.folder.eqtl(), []
+    keys = effects.select("gene_id", *KEY).unique()
+    for unit in eqtl_units(opened):
+        nominal = store.read([(unit.name, unit.key)], "nominal")
+        found = nominal.select(*KEY, *_SLOPES, gene_id="phenotype_id")
+        parts.append(found.join(keys, on=["gene_id", *KEY], how="semi"))
+    return effects.join(pl.concat(parts), on=["gene_id", *KEY], how="left", maintain_order="left")
+
+
+def _half1(opened: Opened) -> tuple[NDArray[np.bool_], Float] | None:
+    """(N,) people of the eQTLs' half 1, and (G, N1) their residual expression, fitted in them alone."""
+    path = opened.folder.path / "eqtl" / "halves.parquet"
+    if not opened.config.eqtl.run or not path.exists():
+        return None
+    halves = dict(pl.read_parquet(path).select(list(HALVES)).iter_rows())
+    people = np.array([halves.get(sample) == 1 for sample in opened.cohort.samples])
+    covariates = opened.cohort.covariates
+    try:
+        own = None if covariates is None else covariates.values[people]
+        return people, residuals(expression(opened)[:, people], own)
+    except InputError:
+        return None
+
+
+def _arm_rows(
+    opened: Opened,
+    arm: _Arm,
+    half1: tuple[NDArray[np.bool_], Float] | None,
+    given: GivenEffects | None,
+    kept: list[NDArray[np.float32]],
+    rng: np.random.Generator,
+    progress: Progress,
+) -> Iterator[dict[str, Any]]:
+    """Rows of one arm's explained genes; the predictions of all genes go to `kept`."""
+    cohort = opened.cohort
+    reaches = [reach_of(rows, rows["contig"][0]) for rows in arm.effects.values()]
+    reader = VariantReader(cohort.genotypes, cohort.reference, reaches)
+    comparisons = model_comparisons(opened, arm.run, arm.track)
+    explained = _explained(opened, arm)
+    rows = zip(comparisons, arm.results.iter_rows(named=True), strict=True)
+    for done, (compared, result) in enumerate(rows, start=1):
+        kept.append(compared.predicted.astype(np.float32))
+        progress(f"drivers {arm.source.model}", done, len(cohort.genes))
+        gene = compared.gene
+        if gene.gene_id not in explained:
+            continue
+        effects = arm.effects.get(gene.gene_id, _NOTHING)
+        near = reader(reach_of(effects, gene.contig))
+        half = None if half1 is None else (half1[0], half1[1][done - 1])
+        yield from driver_rows(arm.source, GeneEffects(compared, result, effects, near, half), given, rng)
+
+
+def _explained(opened: Opened, arm: _Arm) -> set[str]:
+    """Genes whose effects were asked for, whether or not they have variants."""
+    return {gene.gene_id for unit in explain_units(opened, arm.run) for gene in unit.genes}
+
+
+_NOTHING = pl.DataFrame(
+    schema=dict.fromkeys(("position", "effect", "effect_sd", *_SLOPES), pl.Float64)
+    | {"ref": pl.String, "alt": pl.String}
+)
+"""The effects of a gene without variants."""

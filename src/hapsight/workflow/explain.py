@@ -1,0 +1,257 @@
+"""The stage that says what each variant does to a prediction: one unit is a block of genes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from hapsight.cohort.nouns import Gene, Strand, Variants
+from hapsight.errors import ConfigError, IncompleteError
+from hapsight.explain.additivity import additivity, depends_on_background, spread
+from hapsight.predict.store import UnitStore, content_key
+from hapsight.predict.windows import window_of
+from hapsight.tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
+from hapsight.workflow.opened import Opened, Progress, dropped_table
+from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.saturation import has_saturation, save_saturation
+from hapsight.workflow.variants import VariantReader
+
+if TYPE_CHECKING:
+    from hapsight.explain.ism import GeneIsm
+    from hapsight.predict.values import Valuer
+
+__all__ = ["ExplainUnit", "explain", "explain_store", "explain_units", "valuer_of", "variant_rows"]
+
+_TABLES = ("effects", "background_dependent", "additivity")
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainUnit:
+    """Some genes whose effects are saved together."""
+
+    name: str
+    key: str
+    genes: tuple[Gene, ...]
+
+
+def explain(opened: Opened, runs: Sequence[ModelRun], progress: Progress, genes: Sequence[str] = ()) -> None:
+    """Effects of every variant on every model's prediction; finished units are not computed again.
+
+    Parameters
+    ----------
+    genes
+        Identifiers of genes that are asked for by name: each is a unit of its own, and the tables of the
+        whole stage stay as they are. Without them, those that the configuration chooses.
+    """
+    for run in runs:
+        label = f"explain {run.label}"
+        with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
+            store, units = explain_store(opened, run), explain_units(opened, run, genes)
+            kept = 0
+            for done, unit in enumerate(units):
+                progress(label, done, len(units))
+                if _is_done(opened, run, store, unit):
+                    kept += 1
+                else:
+                    store.write(unit.name, unit.key, _explain_unit(opened, run, store, unit))
+            progress(label, len(units), len(units))
+            tables = _whole_tables(store, units)
+            for name, table in tables.items() if not genes else ():
+                opened.folder.write(f"{store.folder.relative_to(opened.folder.path)}/{name}.parquet", table)
+            stage["computed"] = len(units) - kept
+            stage["detail"] = _in_words(tables, len(units) - kept, kept)
+
+
+def explain_store(opened: Opened, run: ModelRun) -> UnitStore:
+    """Where a model's effects are."""
+    return opened.folder.explain(run.label, run.read_out.name)
+
+
+def explain_units(opened: Opened, run: ModelRun, asked: Sequence[str] = ()) -> list[ExplainUnit]:
+    """The units of one model: a gene each of those `asked` for, else blocks of the configuration's.
+
+    Raises
+    ------
+    ConfigError
+        A gene is not one of the cohort's.
+    IncompleteError
+        Genes are to be chosen by R, which is not known yet.
+    """
+    chosen = _chosen(opened, run, asked)
+    if asked:
+        return [ExplainUnit(f"gene-{gene.gene_id}", _key(opened, run, [gene]), (gene,)) for gene in chosen]
+    size = opened.config.explain.genes_per_unit
+    blocks = [tuple(chosen[first : first + size]) for first in range(0, len(chosen), size)]
+    return [ExplainUnit(f"block-{n:05d}", _key(opened, run, block), block) for n, block in enumerate(blocks)]
+
+
+def valuer_of(opened: Opened, run: ModelRun) -> Valuer:
+    """What gives a model's values, as the configuration wants it run."""
+    from hapsight.predict.values import Valuer
+
+    config = opened.config.predict
+    return Valuer(
+        run.model.local(), run.read_out, run.device, config.batch_size, int(config.budget_gb * 2**30)
+    )
+
+
+def _chosen(opened: Opened, run: ModelRun, asked: Sequence[str]) -> list[Gene]:
+    """Genes by name, as asked or configured; else all, or those with a large R."""
+    config, by_name = opened.config.explain, {gene.gene_id: gene for gene in opened.cohort.genes}
+    names = asked or config.genes
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        raise ConfigError(
+            f"{len(unknown)} of the genes to explain are not among the cohort's genes.",
+            expected=f"identifiers such as {', '.join(list(by_name)[:3])}",
+            got=", ".join(unknown[:5]),
+        )
+    chosen = [by_name[name] for name in dict.fromkeys(names)] if names else list(by_name.values())
+    if asked or config.min_abs_r == 0:
+        return chosen
+    strong = _strong(opened, run, config.min_abs_r)
+    return [gene for gene in chosen if gene.gene_id in strong]
+
+
+def _strong(opened: Opened, run: ModelRun, least: float) -> set[str]:
+    """Genes whose prediction by this model, of any track, has at least this abs(R)."""
+    path = opened.folder.path / "evaluation" / "per_gene.parquet"
+    if not path.exists():
+        raise IncompleteError(
+            "Genes are to be explained by their R across people, which is not known yet.",
+            where=path,
+            expected=f"the table, for [explain] min_abs_r = {least:g}",
+            fix="run `hapsight evaluate` first, or set min_abs_r = 0",
+        )
+    table = pl.read_parquet(path).filter(
+        (pl.col("model") == run.label)
+        & (pl.col("read_out").str.split(":").list.first() == run.read_out.name)
+        & (pl.col("pearson_r").abs() >= least)
+    )
+    return set(table["gene_id"])
+
+
+def _key(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> str:
+    """Digest of all that the effects of these genes depend on."""
+    options = opened.config.explain.model_dump(mode="json", include={"backgrounds", "saturation", "tracks"})
+    return content_key({"stage": "explain", "predict": run.unit_key(opened, genes), "options": options})
+
+
+def _is_done(opened: Opened, run: ModelRun, store: UnitStore, unit: ExplainUnit) -> bool:
+    saturated = opened.config.explain.saturation is None or all(
+        has_saturation(store.folder, gene, _key(opened, run, [gene])) for gene in unit.genes
+    )
+    return saturated and store.done(unit.name, unit.key)
+
+
+def _explain_unit(
+    opened: Opened, run: ModelRun, store: UnitStore, unit: ExplainUnit
+) -> dict[str, pl.DataFrame]:
+    from hapsight.explain.ism import gene_ism
+
+    cohort, options = opened.cohort, opened.config.explain
+    valuer = valuer_of(opened, run)
+    windows = [window_of(gene, run.model, valuer.beyond).interval for gene in unit.genes]
+    reader = VariantReader(cohort.genotypes, cohort.reference, windows)
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
+    for gene in unit.genes:
+        found = gene_ism(gene, valuer, reader, cohort.reference.fetch, options.backgrounds)
+        for t, index in enumerate(run.read_out.tracks):
+            _add_rows(rows, gene, run.model.tracks[index].name, found, t)
+        if options.saturation is not None:
+            key = _key(opened, run, [gene])
+            save_saturation(store.folder, gene, key, run, valuer, cohort.reference, options)
+    return {
+        "effects": pl.DataFrame(rows["effects"], schema=EXPLAIN_EFFECTS),
+        "background_dependent": pl.DataFrame(rows["background_dependent"], schema=BACKGROUND_DEPENDENT),
+        "additivity": pl.DataFrame(rows["additivity"], schema=EXPLAIN_ADDITIVITY),
+        "dropped": dropped_table(reader.dropped),
+    }
+
+
+def _add_rows(rows: dict[str, list[dict[str, Any]]], gene: Gene, track: str, found: GeneIsm, t: int) -> None:
+    """One track's rows of the three tables."""
+    effect, sd = found.effect[:, t], found.effect_sd[:, t]
+    dependent = depends_on_background(effect, sd, found.n_backgrounds, float(found.reference[t]))
+    relative = spread(effect, sd)
+    for v, row in enumerate(_effect_rows(gene, track, found, t)):
+        rows["effects"].append(row)
+        if dependent[v]:
+            more = {"spread": _known(relative[v]), "share_opposite": _known(found.share_opposite[v, t])}
+            rows["background_dependent"].append(row | more)
+    people = found.predicted[..., t].mean(axis=1)
+    sums = additivity(effect, found.variants.dosage, people)
+    rows["additivity"].append(
+        {
+            "gene_id": gene.gene_id,
+            "track": track,
+            "status": sums.status if len(effect) else "no_variants",
+            "n": sums.n,
+            "n_variants": len(effect),
+            "pearson_r": sums.pearson_r,
+            "n_dependent": int(dependent.sum()),
+            "asked": found.asked,
+            "distinct": found.distinct,
+            "gflop": found.flop / 1e9,
+        }
+    )
+
+
+def _effect_rows(gene: Gene, track: str, found: GeneIsm, t: int) -> Iterator[dict[str, Any]]:
+    af = found.variants.af
+    for v, row in enumerate(variant_rows(gene, found.variants)):
+        yield {
+            "gene_id": gene.gene_id,
+            "track": track,
+            **row,
+            "af": float(af[v]),
+            "effect": float(found.effect[v, t]),
+            "effect_mean": _known(found.effect_mean[v, t]),
+            "effect_sd": _known(found.effect_sd[v, t]),
+            "n_backgrounds": int(found.n_backgrounds[v]),
+        }
+
+
+def variant_rows(gene: Gene, variants: Variants) -> Iterator[dict[str, Any]]:
+    """Each variant: its name, place, alleles, and distance from the TSS in the direction of transcription."""
+    sign = {Strand.PLUS: 1, Strand.MINUS: -1}.get(gene.strand) if gene.strand else None
+    for v, position in enumerate(variants.position.tolist()):
+        yield {
+            "variant_id": variants.variant_id[v],
+            "contig": variants.contig,
+            "position": position,
+            "ref": variants.ref[v],
+            "alt": variants.alt[v],
+            "tss_distance": None if sign is None else sign * (position - gene.tss),
+        }
+
+
+def _known(value: float) -> float | None:
+    """Null where there is no number."""
+    return None if np.isnan(value) else float(value)
+
+
+def _whole_tables(store: UnitStore, units: Sequence[ExplainUnit]) -> dict[str, pl.DataFrame]:
+    """The tables of all units, end to end."""
+    schemas = dict(zip(_TABLES, (EXPLAIN_EFFECTS, BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY), strict=True))
+    done = [(unit.name, unit.key) for unit in units]
+    return {
+        name: store.read(done, name) if done else pl.DataFrame(schema=schema)
+        for name, schema in schemas.items()
+    }
+
+
+def _in_words(tables: dict[str, pl.DataFrame], computed: int, kept: int) -> str:
+    genes = tables["additivity"].unique("gene_id")
+    asked, distinct = int(genes["asked"].sum()), int(genes["distinct"].sum())
+    median = tables["additivity"]["pearson_r"].median()
+    additive = f"median additivity r {median:.3f}" if isinstance(median, float) else "no additivity r"
+    return (
+        f"{len(tables['effects']):,} effects on {len(genes):,} genes, {asked:,} sequences, "
+        f"{distinct:,} distinct ({asked / max(distinct, 1):.1f}x fewer); {additive}; "
+        f"{computed} units computed, {kept} kept"
+    )
