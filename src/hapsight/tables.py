@@ -31,10 +31,10 @@ __all__ = [
     "HERITABILITY",
     "PER_GENE",
     "PER_PERSON",
-    "SCORES",
     "RELIABILITY",
     "RELIABILITY_FEATURES",
     "RELIABILITY_SUMMARY",
+    "SCORES",
     "SUMMARY",
 ]
 

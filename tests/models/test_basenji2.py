@@ -320,7 +320,7 @@ class TestFiles:
 
     def test_files_that_are_not_here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HAPSIGHT_WEIGHTS", str(tmp_path))
-        message = r"no file .*\n  where: .*basenji2/model_human.h5\n.*\(its checksum is not published"
+        message = r"no file .*\n  where: .*basenji2/model_human.h5\n.*`hapsight models fetch basenji2`"
         with pytest.raises(WeightsError, match=message):
             load()
         with pytest.raises(WeightsError, match=r"no file .*\n  where: .*nowhere.h5$"):

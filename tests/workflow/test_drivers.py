@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from hapsight.cli.drivers import register as register_command
 from hapsight.config import load_config
-from hapsight.errors import IncompleteError
+from hapsight.errors import IncompleteError, StoreError
 from hapsight.explain.drivers import FORMS
 from hapsight.explain.motifs import Motif
 from hapsight.explain.support import read_effects
 from hapsight.models.registry import register
 from hapsight.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.workflow.baseline import baseline
+from hapsight.workflow.comparisons import model_comparisons, model_source
+from hapsight.workflow.driver_rows import GeneEffects, driver_rows, reach_of
 from hapsight.workflow.drivers import drivers
 from hapsight.workflow.eqtl import eqtl
 from hapsight.workflow.evaluate import evaluate
@@ -148,3 +155,47 @@ def test_few_genes_have_no_reliability_and_it_is_said(planted):
     assert genes["agreement_models"].null_count() == 1
     assert genes["agreement_replicates"].is_between(-1, 1).all()
     assert genes["probability"].null_count() == 1
+
+
+def test_the_command_writes_the_tables_and_says_the_verdict(planted):
+    app = typer.Typer()
+    register_command(app)
+    app.callback()(lambda: None)
+    config = planted[0].folder.path.parent / "planted.toml"
+    tables = [table(planted, name) for name in SCHEMAS]
+    with register("toy", load_toy):
+        found = CliRunner().invoke(app, ["drivers", str(config), "--no-motifs"])
+    assert found.exit_code == 0, found.output
+    assert TOO_FEW in " ".join(found.output.split())
+    again = table(planted, "drivers")
+    assert again["motif"].null_count() == again.height
+    assert again["driver_r"].equals(tables[0]["driver_r"])
+
+
+def test_without_eqtls_nothing_is_supported_and_it_is_noted(planted):
+    opened, runs = planted
+    eqtl_off = opened.config.eqtl.model_copy(update={"run": False})
+    config = opened.config.model_copy(update={"eqtl": eqtl_off})
+    drivers(replace(opened, config=config), runs, quiet)
+    found = table(planted, "drivers")
+    for name in ("slope", "supported_cohort", "supported_half2", "supported_given", "r_half1"):
+        assert found[name].null_count() == found.height, name
+    notes = " ".join(opened.folder.record()["notes"])
+    assert "no driver could be compared" in notes
+    assert "Motifs of drivers were not looked for" in notes
+
+
+def test_effects_of_other_variants_are_refused(planted):
+    opened, runs = planted
+    effects = pl.read_parquet(opened.folder.path / "explain/toy.default/effects.parquet")
+    effects = effects.filter(pl.col("gene_id") == "up1").with_columns(
+        alt=pl.lit("ACGT"), slope=pl.lit(None, pl.Float64), slope_half2=pl.lit(None, pl.Float64)
+    )
+    compared = next(model_comparisons(opened, runs[0], "expression"))
+    variants, _ = opened.cohort.genotypes.read(reach_of(effects, "chr1"), opened.cohort.reference)
+    gene = GeneEffects(compared, {"pearson_r": 0.1, "qval": 0.5}, effects, variants, None)
+    source = model_source(opened, runs[0], "expression")
+    with pytest.raises(StoreError, match="variants that the cohort does not have") as error:
+        list(driver_rows(source, gene, None, np.random.default_rng(0)))
+    assert "gene up1" in str(error.value)
+    assert "ACGT" in str(error.value)

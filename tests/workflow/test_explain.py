@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ saturation = [-4, 3]
 tracks = "bedgraph"
 genes_per_unit = 3
 """
-NEAR_AN_INDEL = 5
+NEAR_AN_INDEL = 1
 """A gene on the minus strand."""
 
 FOLDER = "run/explain/toy.default"
@@ -305,22 +306,25 @@ def test_scores_on_a_person_toggle_both_haplotypes(planted):
 def test_scores_on_a_person_equal_writing_out_the_haplotypes(planted):
     gene, sample = planted.genes[NEAR_AN_INDEL], "P005"
     reference = Reference(planted.folder / "genome.fa.gz")
-    sequence = decode(reference.fetch(Interval("chr1", 0, reference.contigs["chr1"])))
-    near, _ = GenotypeFile(planted.folder / "genotypes.vcf.gz").read(gene.cis(900))
+    region = gene.cis(900)
+    sequence = decode(reference.fetch(region))
+    near, _ = GenotypeFile(planted.folder / "genotypes.vcf.gz").read(region)
     inside = (np.abs(near.position - gene.tss) < 150) & ~near.is_snv
-    known = [(int(near.position[v]), near.ref[v], near.alt[v]) for v in np.flatnonzero(inside)]
+    position = near.position - region.start  # the naive twin works in coordinates of the region
+    known = [(int(position[v]), near.ref[v], near.alt[v]) for v in np.flatnonzero(inside)]
     assert known, "the cohort has an indel near this gene"
-    place = gene.tss - 40
+    place = 900 - 40
     new = [(place, sequence[place : place + 151], sequence[place]), (place + 9, sequence[place + 9], "TTTTT")]
-    records = [Record(p + 1, ref, alt, []) for p, ref, alt in (*known, *new)]
+    records = [Record(region.start + p + 1, ref, alt, []) for p, ref, alt in (*known, *new)]
     vcf = sites(planted, "person.vcf", records)
     opened, (run,) = opened_with(planted)
     found = score(opened, [run], vcf, sample, quiet)
     valuer = valuer_of(opened, run)
-    window, person, rows, no_room = ism_window(gene, valuer), near.samples.index(sample), 0, 0
+    window = replace(ism_window(gene, valuer), anchor=900)
+    person, rows, no_room = near.samples.index(sample), 0, 0
     for haplotype in (1, 2):
         carried = {
-            (int(near.position[v]), near.ref[v], near.alt[v])
+            (int(position[v]), near.ref[v], near.alt[v])
             for v in np.flatnonzero(near.alleles[:, person, haplotype - 1])
         }
         for one in (*known, *new):
@@ -334,7 +338,7 @@ def test_scores_on_a_person_equal_writing_out_the_haplotypes(planted):
             absent, present = (plain(valuer, window, c)[0] for c in codes)
             row = found.table.row(
                 by_predicate=(pl.col("haplotype") == haplotype)
-                & (pl.col("position") == one[0])
+                & (pl.col("position") == region.start + one[0])
                 & (pl.col("ref") == one[1])
                 & (pl.col("alt") == one[2]),
                 named=True,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hapsight.cli import bench, eqtl, models, predictdb, reproduce
+from hapsight.cli import bench, drivers, eqtl, explain, models, predictdb, reproduce
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -229,8 +229,10 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
     from hapsight.workflow.baseline import baseline as fit
     from hapsight.workflow.check import save_checks
     from hapsight.workflow.direction import direction as find_direction
+    from hapsight.workflow.drivers import drivers as find_drivers
     from hapsight.workflow.eqtl import eqtl as map_eqtls
     from hapsight.workflow.evaluate import evaluate as compare
+    from hapsight.workflow.explain import explain as toggle_variants
     from hapsight.workflow.predict import predict as run_models
 
     opened = _open(config)
@@ -247,6 +249,9 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
             map_eqtls(opened, show)
         compare(opened, runs, show)
         find_direction(opened, runs, show)
+        if config.explain.run:
+            toggle_variants(opened, runs, show)
+            find_drivers(opened, runs, show)
         page = build_report(config.output)
     _show_summary(opened)
     _say(f"report: {page}")
@@ -290,5 +295,5 @@ def _say(text: str) -> None:
     say(text)
 
 
-for _topic in (eqtl, models, predictdb, reproduce, bench):
+for _topic in (eqtl, explain, drivers, models, predictdb, reproduce, bench):
     _topic.register(app)

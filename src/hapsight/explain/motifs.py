@@ -1,8 +1,9 @@
 """Motifs that a variant makes or breaks: JASPAR's matrices, scanned over both alleles.
 
-With about 900 matrices, two strands and every placement over the variant, hits by chance are common: at
-p < 1e-4 nearly every variant has one, at the default several do in ten. A share of drivers with a motif means
-something beside the same share of other variants only, such as those of the same windows that do not drive.
+With about 900 matrices, two strands and every placement over the variant, hits by chance are common: of
+random single-base changes in human chromosome 22, 85 % change a motif at p < 1e-4, 24 % at 1e-5, and 8 % at
+1e-6. A share of drivers with a motif means something only beside the same share of other variants, such as
+those of the same windows that do not drive.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ THRESHOLD: Final = 1e-5
 
 _EPS: Final = 1e-4
 """Added to every probability before its logarithm, as memelite does."""
+_BIN: Final = 0.01
+"""Bits: scores are rounded to this, column by column, before p is computed. At memelite's 0.1 a motif of 10
+columns with one mismatch passes for a perfect one."""
 _SAME: Final = 1e-6
 """Scores that differ by less are equal, bits."""
 
@@ -163,7 +167,8 @@ def motif_changes(
     _require_reach(windows, flank(motifs))
     if not windows:
         return []
-    ref, alt = (_hits(windows, motifs, threshold, allele) for allele in ("ref", "alt"))
+    hits = _hits([*((w, w.ref) for w in windows), *((w, w.alt) for w in windows)], motifs, threshold)
+    ref, alt = hits[: len(windows)], hits[len(windows) :]
     return [_change(w, motifs, r, a) for w, r, a in zip(windows, ref, alt, strict=True)]
 
 
@@ -210,24 +215,24 @@ def _probability(counts: Any) -> Float:
 
 
 def _hits(
-    windows: Sequence[AlleleWindow], motifs: Sequence[Motif], threshold: float, allele: Literal["ref", "alt"]
+    carried: Sequence[tuple[AlleleWindow, Codes]], motifs: Sequence[Motif], threshold: float
 ) -> list[set[int]]:
-    """Which motifs hit this allele of each variant."""
+    """Which motifs hit the allele that each window carries."""
     _require_extra()
     from memelite import fimo
 
-    sequences = [w.sequence(getattr(w, allele)) for w in windows]
-    one_hot = np.zeros((len(windows), 4, max(map(len, sequences))), np.int8)
+    sequences = [window.sequence(allele) for window, allele in carried]
+    one_hot = np.zeros((len(sequences), 4, max(map(len, sequences))), np.int8)
     for row, sequence in zip(one_hot, sequences, strict=True):
         row[:, : len(sequence)] = sequence == np.arange(4)[:, None]
     named = {str(index): motif.probability for index, motif in enumerate(motifs)}
-    found: list[set[int]] = [set() for _ in windows]
-    for index, table in enumerate(fimo(named, one_hot, eps=_EPS, threshold=threshold)):
-        for row, start, end in zip(table["sequence_name"], table["start"], table["end"], strict=True):
-            window = windows[int(row)]
+    found: list[set[int]] = [set() for _ in sequences]
+    for index, table in enumerate(fimo(named, one_hot, bin_size=_BIN, eps=_EPS, threshold=threshold)):
+        for number, start, end in zip(table["sequence_name"], table["start"], table["end"], strict=True):
+            window, allele = carried[int(number)]
             left = len(window.left)
-            if start < left + len(getattr(window, allele)) and end > left:
-                found[int(row)].add(index)
+            if start < left + len(allele) and end > left:
+                found[int(number)].add(index)
     return found
 
 

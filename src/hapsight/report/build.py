@@ -43,6 +43,7 @@ def build_report(run: Path) -> Path:
     """
     _require_extra()
     from hapsight.report.direction_tables import agreement_table, factor_table
+    from hapsight.report.drivers import driver_summary_table, driver_table
     from hapsight.report.linear_baselines import baseline_table
     from hapsight.report.page import render
 
@@ -58,6 +59,8 @@ def build_report(run: Path) -> Path:
         "baselines": baseline_table(found),
         "direction": agreement_table(found),
         "direction_factors": factor_table(found),
+        "drivers": driver_table(found),
+        "driver_summary": driver_summary_table(found),
     }
     for name, table in tables.items():
         if not table.is_empty():
@@ -102,6 +105,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
     from hapsight.report.between_models import pair_rows
     from hapsight.report.cards import cards, summary_rows
     from hapsight.report.direction_tables import agreement_rows, factor_rows
+    from hapsight.report.drivers import HOW_TO_READ, driver_rows, reliability_sentences, stratum_rows
     from hapsight.report.linear_baselines import baseline_rows
     from hapsight.report.tables import gene_columns, gene_rows
     from hapsight.report.which_test import judgements
@@ -121,6 +125,10 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "agreement_rows": agreement_rows(run),
         "factor_rows": factor_rows(run),
         "pair_rows": pair_rows(run),
+        "driver_rows": driver_rows(run),
+        "stratum_rows": stratum_rows(run),
+        "reliability": reliability_sentences(run),
+        "drivers_how": HOW_TO_READ,
         "baseline_rows": baseline_rows(run),
         "genes": gene_columns(run),
         "gene_rows": gene_rows(run),

@@ -32,15 +32,15 @@ FORMS: Final = MappingProxyType(
 
 HOW_TO_READ: Final = (
     "A driver is one of the few variants whose predicted effects, times the alleles that people carry, make "
-    "up the gene’s prediction over people; the main driver adds most. Additivity is the correlation of the sum "
-    "of all variants’ effects with the full prediction: where it is low, effects depend on one another, and "
-    "drivers say little.",
+    "up the gene’s prediction over people; the main driver adds most. Additivity is the correlation of the "
+    "sum of all variants’ effects with the full prediction: where it is low, effects depend on one another, "
+    "and drivers say little.",
     "Supported: the model’s effect has the sign of a measured effect of the same variant. In the same people "
     "this is nearly circular: the driver carries the prediction, so its slope on expression has almost by "
     "construction the sign of R. It shows which way a gene goes, not why. In the column of two halves, genes "
     "are chosen and sorted by R in half 1, and slopes estimated in half 2: the noise of expression no longer "
-    "favours agreement, but variants that travel with the driver can still make its slope. Only a measurement "
-    "of the variant itself, such as an MPRA, is free of that.",
+    "favours agreement, but variants that travel with the driver can still make its slope. Only a "
+    "measurement of the variant itself, such as an MPRA, is free of that.",
     "A motif is made or broken by chance often, since hundreds are looked for: compare drivers with the "
     "controls, one other variant of the same genes each, taken at random.",
 )
