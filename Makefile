@@ -41,6 +41,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/xpresso_speed.py
 	$(BIN)/python -m benchmarks.baseline_speed --genes 4 --judge 1
 	$(BIN)/python -m benchmarks.eqtl_speed --genes 10
+	$(BIN)/python benchmarks/statistics_scale.py
 	$(BIN)/hapsight bench sharing --model enformer --width 96 --haplotypes 64
 
 clean:

@@ -106,7 +106,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
     from hapsight.report.cards import cards, summary_rows
     from hapsight.report.direction_tables import agreement_rows, factor_rows
     from hapsight.report.drivers import HOW_TO_READ, driver_rows, reliability_sentences, stratum_rows
-    from hapsight.report.linear_baselines import baseline_rows
+    from hapsight.report.linear_baselines import baseline_rows, ceiling_sentence
     from hapsight.report.tables import gene_columns, gene_rows
     from hapsight.report.which_test import judgements
 
@@ -130,6 +130,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "reliability": reliability_sentences(run),
         "drivers_how": HOW_TO_READ,
         "baseline_rows": baseline_rows(run),
+        "ceiling": ceiling_sentence(run),
         "genes": gene_columns(run),
         "gene_rows": gene_rows(run),
         "observed": run.per_gene.get_column("observed").drop_nulls().unique().sort().to_list(),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from hapsight.report import words
 from hapsight.report.run_folder import RunFolder, read_table
-from hapsight.tables import BASELINES
+from hapsight.tables import BASELINES, HERITABILITY
 
-__all__ = ["BaselineRow", "baseline_rows", "baseline_table"]
+__all__ = ["BaselineRow", "baseline_rows", "baseline_table", "ceiling_sentence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,19 @@ def baseline_table(run: RunFolder) -> pl.DataFrame:
 def baseline_rows(run: RunFolder) -> tuple[BaselineRow, ...]:
     """Rows in the order in which the baselines are configured."""
     return tuple(_row(row) for row in baseline_table(run).iter_rows(named=True))
+
+
+def ceiling_sentence(run: RunFolder) -> str | None:
+    """What cis-heritability leaves to any linear prediction; None where it was not estimated."""
+    h2 = read_table(run.folder / "eqtl/heritability.parquet", HERITABILITY)["h2"].drop_nulls()
+    if h2.is_empty():
+        return None
+    ceiling = float(np.sqrt(h2.clip(0.0, 1.0).to_numpy()).mean())
+    return (
+        f"The ceiling: R of a gene is at most the root of its cis-heritability, {words.decimal(ceiling)} on "
+        f"average over {words.plural(len(h2), 'gene')} (REML, which cannot go below 0 and so is high where "
+        "there is little)."
+    )
 
 
 def _row(row: dict[str, Any]) -> BaselineRow:
