@@ -24,7 +24,7 @@ lint: $(INSTALLED)
 test: lint  ## what CI runs
 	$(BIN)/python -m pytest -m 'not verify'
 
-JUDGES := keras enformer basenji2 borzoi xgboost tensorqtl
+JUDGES := keras enformer basenji2 borzoi xgboost tensorqtl captum
 
 verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other ports, and the whole cohort
 	for judge in $(JUDGES); do sh tests/verify/$${judge}_venv.sh .verify/$$judge; done
@@ -34,6 +34,7 @@ verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other 
 	HAPSIGHT_BORZOI_PYTHON=.verify/borzoi/bin/python \
 	HAPSIGHT_XGBOOST_PYTHON=.verify/xgboost/bin/python \
 	HAPSIGHT_TENSORQTL_PYTHON=.verify/tensorqtl/bin/python \
+	HAPSIGHT_CAPTUM_FOLDER=.verify/captum \
 	$(BIN)/python -m pytest -m verify
 
 bench: $(INSTALLED)

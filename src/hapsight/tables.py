@@ -29,6 +29,7 @@ __all__ = [
     "EXPLAIN_EFFECTS",
     "HALVES",
     "HERITABILITY",
+    "PAGE_VARIANTS",
     "PER_GENE",
     "PER_PERSON",
     "RELIABILITY",
@@ -478,3 +479,17 @@ RELIABILITY_SUMMARY: Final = {
     "verdict": pl.String,
 }
 """``explain/reliability_summary.parquet``: one row per model and choice of genes."""
+
+PAGE_VARIANTS: Final = {
+    **_ALLELES,
+    "af": pl.Float64,
+    "in_window": pl.Boolean,
+    **_OVER_BACKGROUNDS,
+    "slope": pl.Float64,
+    "slope_se": pl.Float64,
+    "pval_nominal": pl.Float64,
+    "r2": pl.Float64,
+    "driver": pl.Boolean,
+    "supported": pl.Boolean,
+}
+"""``report/genes/<gene_id>.csv``, with the labels of the model: one row per model and variant."""

@@ -1,5 +1,7 @@
 """Gradients equal finite differences, and captum's."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -97,8 +99,9 @@ def test_a_model_with_an_encoding_of_its_own_gives_none():
 
 
 @pytest.mark.verify
-def test_equal_captum():
-    attr = pytest.importorskip("captum.attr")
+def test_equal_captum(monkeypatch):
+    monkeypatch.syspath_prepend(os.environ.get("HAPSIGHT_CAPTUM_FOLDER", ""))
+    attr = pytest.importorskip("captum.attr", reason="HAPSIGHT_CAPTUM_FOLDER is not set: a folder with captum")
     model = lively_xpresso()
     row = codes(1, 10_500)
     found = input_gradient(Valuer(model, model.read_out(), "cpu"), row)

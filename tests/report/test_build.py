@@ -7,7 +7,7 @@ import pytest
 from fake_run import Plan, write_run
 
 from hapsight.errors import MissingExtraError
-from hapsight.report import build, build_report
+from hapsight.report import build_report, extra
 
 needs_extra = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("altair", "jinja2", "vl_convert")),
@@ -150,7 +150,7 @@ def test_a_failure_leaves_the_old_report(tmp_path, monkeypatch) -> None:
 
 
 def test_missing_extra(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(build, "find_spec", lambda name: None if name == "altair" else object())
+    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "altair" else object())
     with pytest.raises(MissingExtraError, match=r"(?s)missing: altair.*pip install 'hapsight\[report\]'"):
         build_report(write_run(tmp_path))
     assert not (tmp_path / "report.html").exists()

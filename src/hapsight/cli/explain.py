@@ -31,6 +31,7 @@ def explain(
     from hapsight.config import load_config
     from hapsight.workflow.explain import explain as stage
     from hapsight.workflow.explain import explain_store
+    from hapsight.workflow.gene_pages import gene_pages
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.predict import load_models
 
@@ -39,10 +40,16 @@ def explain(
     with opened.folder.locked(), progress() as show:
         opened.begin()
         stage(opened, runs, show, genes or ())
+        evaluated = (opened.folder.path / "evaluation" / "per_gene.parquet").is_file()
+        pages = gene_pages(opened, runs, show, genes) if genes and evaluated else []
     details = {entry["name"]: entry["detail"] for entry in opened.folder.record()["stages"]}
     for run in runs:
         say(f"{run.label}: {details[f'explain {run.label} ({run.read_out.name})']}")
         say(f"tables: {explain_store(opened, run).folder}")
+    for page in pages:
+        say(f"page: {page}")
+    if genes and not evaluated:
+        say("no pages of the genes: `hapsight evaluate` comes first")
 
 
 def score(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hapsight.cli import bench, drivers, eqtl, explain, models, predictdb, reproduce
+from hapsight.cli import bench, drivers, eqtl, explain, models, pages, predictdb, reproduce
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -233,6 +233,7 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
     from hapsight.workflow.eqtl import eqtl as map_eqtls
     from hapsight.workflow.evaluate import evaluate as compare
     from hapsight.workflow.explain import explain as toggle_variants
+    from hapsight.workflow.gene_pages import gene_pages as write_pages
     from hapsight.workflow.predict import predict as run_models
 
     opened = _open(config)
@@ -252,6 +253,7 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
         if config.explain.run:
             toggle_variants(opened, runs, show)
             find_drivers(opened, runs, show)
+            write_pages(opened, runs, show)
         page = build_report(config.output)
     _show_summary(opened)
     _say(f"report: {page}")
@@ -295,5 +297,5 @@ def _say(text: str) -> None:
     say(text)
 
 
-for _topic in (eqtl, explain, drivers, models, predictdb, reproduce, bench):
+for _topic in (eqtl, explain, drivers, pages, models, predictdb, reproduce, bench):
     _topic.register(app)

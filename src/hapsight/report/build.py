@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from hapsight.errors import MissingExtraError
 from hapsight.evaluate.nulls import TESTS
 from hapsight.evaluate.protocols import protocol_named
+from hapsight.report.extra import require_extra
 from hapsight.report.run_folder import RunFolder, read_run
 
 if TYPE_CHECKING:
     from hapsight.report.figure import Figure
 
 __all__ = ["build_report"]
-
-_NEEDED = ("altair", "jinja2", "vl_convert")
 
 
 def build_report(run: Path) -> Path:
@@ -41,7 +38,7 @@ def build_report(run: Path) -> Path:
     MissingExtraError
         altair, jinja2 or vl-convert-python is not installed.
     """
-    _require_extra()
+    require_extra()
     from hapsight.report.direction_tables import agreement_table, factor_table
     from hapsight.report.drivers import driver_summary_table, driver_table
     from hapsight.report.linear_baselines import baseline_table
@@ -68,17 +65,6 @@ def build_report(run: Path) -> Path:
     report = run / "report.html"
     _write_text(report, render(context))
     return report
-
-
-def _require_extra() -> None:
-    missing = [name for name in _NEEDED if find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            "The report needs packages that are not installed.",
-            expected=", ".join(_NEEDED),
-            got=f"missing: {', '.join(missing)}",
-            fix="pip install 'hapsight[report]'",
-        )
 
 
 def _figures(run: RunFolder) -> tuple[Figure, ...]:

@@ -93,8 +93,8 @@ def _measured(view: ModelView, variant: dict[str, Any]) -> str:
     numbers = f"(eQTL slope {words.decimal(slope)}, p {words.p_value(p)})"
     if p > _CLEAR:
         return f"people with them express neither clearly more nor less {numbers}"
-    agrees = (slope > 0) == (variant["effect"] > 0)
-    return f"people with them {'do express' if agrees else 'express'} {'more' if slope > 0 else 'less'} {numbers}"
+    verb = "do express" if (slope > 0) == (variant["effect"] > 0) else "express"
+    return f"people with them {verb} {'more' if slope > 0 else 'less'} {numbers}"
 
 
 def _motif(view: ModelView) -> str:
@@ -116,10 +116,10 @@ def motif_words(view: ModelView) -> str:
     if motif.kind == "none":
         return "No JASPAR motif is made, broken or changed by this variant."
     verb = {"gain": "Made", "loss": "Broken", "change": "Changed"}[motif.kind]
+    ref, alt = words.decimal(motif.ref_score, 1), words.decimal(motif.alt_score, 1)
     return (
-        f"{verb}: JASPAR motif {motif.name} ({motif.matrix_id}), score {words.decimal(motif.ref_score, 1)} bits "
-        f"with REF and {words.decimal(motif.alt_score, 1)} with ALT. Hundreds of motifs are looked for, so one "
-        "is found by chance often."
+        f"{verb}: JASPAR motif {motif.name} ({motif.matrix_id}), score {ref} bits with REF, {alt} with ALT. "
+        "Hundreds of motifs are looked for, so one is found by chance often."
     )
 
 
@@ -141,7 +141,6 @@ def _beside_top(view: ModelView, variant: dict[str, Any], top: dict[str, Any]) -
         return "It is the gene’s strongest eQTL."
     beyond = "" if top["in_window"] else ", beyond what the model reads"
     r2 = "r² to it not known" if top["r2"] is None else f"r² {words.decimal(top['r2'], 2)} to it"
-    return (
-        f"The gene’s strongest eQTL is another variant, {variant_name(top)} ({at(top['tss_distance'])}{beyond}; "
-        f"slope {words.decimal(top['slope'])}, p {words.p_value(top['pval_nominal'])}; {r2})."
-    )
+    numbers = f"slope {words.decimal(top['slope'])}, p {words.p_value(top['pval_nominal'])}; {r2}"
+    place = f"{at(top['tss_distance'])}{beyond}"
+    return f"The gene’s strongest eQTL is another variant, {variant_name(top)} ({place}; {numbers})."

@@ -72,11 +72,10 @@ def logo_svg(logo: Logo, title: str, limits: tuple[float, float], columns: int) 
 
 def _allele(logo: Logo, title: str) -> Iterator[str]:
     """The stretch that is the allele, shaded, and its name over it."""
-    x, wide = _LEFT + _STEP * logo.first, _STEP * max(logo.last - logo.first, 0)
-    yield (
-        f'<rect class="allele" x="{x:.1f}" y="{_TOP:.0f}" width="{max(wide, 3):.1f}" height="{_HEIGHT:.0f}"/>'
-        f'<text x="{x + wide / 2:.1f}" y="{_TOP - 9:.0f}" text-anchor="middle" class="name">{escape(title)}</text>'
-    )
+    x, wide = _LEFT + _STEP * logo.first, _STEP * (logo.last - logo.first)
+    middle, y = x + wide / 2, _TOP - 9
+    yield f'<rect class="allele" x="{x:.1f}" y="{_TOP:.0f}" width="{wide:.1f}" height="{_HEIGHT:.0f}"/>'
+    yield f'<text class="name" x="{middle:.1f}" y="{y:.0f}" text-anchor="middle">{escape(title)}</text>'
 
 
 def _letters(logo: Logo, scale: float, zero: float) -> Iterator[str]:
@@ -117,7 +116,7 @@ def _ticks(low: float, high: float) -> Sequence[float]:
     span = high - low
     if span <= 0:
         return [0.0]
-    rough = span / 4
+    rough = span / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(lead * power for lead in (1, 2, 5, 10) if lead * power >= rough)
     return [step * k for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]

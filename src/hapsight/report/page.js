@@ -69,9 +69,15 @@
       return made;
     }
     function geneCell(i) {
-      const cell = element("span", label(i));
+      const cell = element("span", genes.page[i] ? pageLink(i) : label(i));
       if (genes.name[i] && genes.name[i] !== genes.id[i]) cell.append(element("small", genes.id[i]));
       return cell;
+    }
+    function pageLink(i) {
+      const link = element("a", label(i));
+      link.href = genes.page[i];
+      link.title = "why the prediction goes this way";
+      return link;
     }
     function intervalCell(i) {
       const [r, low, high] = ["r", "low", "high"].map((name) => column(name)(i));

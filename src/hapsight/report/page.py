@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -18,13 +19,15 @@ from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR
 __all__ = ["embedded_json", "render", "vega_bundle"]
 
 
-def render(context: Mapping[str, Any]) -> str:
-    """Write the page as text.
+def render(context: Mapping[str, Any], template: str = "template.html") -> str:
+    """Write a page as text.
 
     Parameters
     ----------
     context
-        The variables of ``template.html``. Everything is escaped but what is `markupsafe.Markup`.
+        The variables of the template. Everything is escaped but what is `markupsafe.Markup`.
+    template
+        Its name among this package's files.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters |= {
@@ -32,7 +35,7 @@ def render(context: Mapping[str, Any]) -> str:
         for name in ("count", "decimal", "duration", "listed", "percent", "plural", "size")
     }
     environment.filters["embedded_json"] = embedded_json
-    return environment.from_string(_part("template.html")).render(
+    return environment.from_string(_part(template)).render(
         **context,
         style=Markup(_part("style.css")),
         script=Markup(_part("page.js")),
@@ -56,8 +59,12 @@ def embedded_json(value: Any) -> Markup:
     return Markup(text)
 
 
+@cache
 def vega_bundle() -> str:
-    """Vega, Vega-Lite and vega-embed as one script, of the version that altair writes for."""
+    """Vega, Vega-Lite and vega-embed as one script, of the version that altair writes for.
+
+    It is made once: bundling takes more than a second, and pages are many.
+    """
     version = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import polars as pl
 
 from hapsight.evaluate.summary import SIGNIFICANT
 from hapsight.report import words
+from hapsight.report.gene_view import file_name, page_link
 from hapsight.report.run_folder import Arm, RunFolder
 
 __all__ = ["gene_columns", "gene_rows", "outcome"]
@@ -48,9 +50,9 @@ def gene_columns(run: RunFolder) -> dict[str, Any]:
 
     Returns
     -------
-    ``genes`` (columns shared by all arms; `tss` 1-based), ``outcomes`` (words), ``baseline`` (place among the
-    arms, or None) and ``arms``: for each its label and columns in the order of ``genes``; None where a gene
-    has no number.
+    ``genes`` (columns shared by all arms; `tss` 1-based; ``page``: link to the gene's page, None without
+    one), ``outcomes`` (words), ``baseline`` (place among the arms, or None) and ``arms``: for each its label
+    and columns in the order of ``genes``; None where a gene has no number.
     """
     genes = run.per_gene.select(_GENE).unique("gene_id", keep="first", maintain_order=True)
     outcomes = run.per_gene.select(outcome()).get_column("outcome").unique().sort().to_list()
@@ -61,11 +63,18 @@ def gene_columns(run: RunFolder) -> dict[str, Any]:
             "contig": genes["contig"].to_list(),
             "tss": (genes["tss"] + 1).to_list(),
             "strand": genes["strand"].to_list(),
+            "page": _pages(run, genes["gene_id"]),
         },
         "outcomes": outcomes,
         "baseline": next((place for place, arm in enumerate(run.arms) if arm == run.baseline), None),
         "arms": [_arm_columns(run, arm, genes, outcomes) for arm in run.arms],
     }
+
+
+def _pages(run: RunFolder, gene_ids: Iterable[str]) -> list[str | None]:
+    """Link to each gene's page, where the run has one."""
+    there = {path.name for path in (run.folder / "report" / "genes").glob("*.html")}
+    return [page_link(gene_id) if file_name(gene_id) in there else None for gene_id in gene_ids]
 
 
 def _arm_columns(run: RunFolder, arm: Arm, genes: pl.DataFrame, outcomes: list[str]) -> dict[str, Any]:
