@@ -100,8 +100,11 @@ def test_a_model_with_an_encoding_of_its_own_gives_none():
 
 @pytest.mark.verify
 def test_equal_captum(monkeypatch):
-    monkeypatch.syspath_prepend(os.environ.get("HAPSIGHT_CAPTUM_FOLDER", ""))
-    attr = pytest.importorskip("captum.attr", reason="HAPSIGHT_CAPTUM_FOLDER is not set: a folder with captum")
+    if folder := os.environ.get("HAPSIGHT_CAPTUM_FOLDER"):
+        monkeypatch.syspath_prepend(folder)
+    attr = pytest.importorskip(
+        "captum.attr", reason="HAPSIGHT_CAPTUM_FOLDER is not set: a folder with captum"
+    )
     model = lively_xpresso()
     row = codes(1, 10_500)
     found = input_gradient(Valuer(model, model.read_out(), "cpu"), row)
