@@ -164,6 +164,9 @@ class ExplainConfig(_Section):
     tracks: Literal["none", "bedgraph", "bigwig"] = Field(
         "none", description="the saturation of each gene as a file for genome browsers"
     )
+    motifs: bool | None = Field(
+        None, description="look for JASPAR's motifs at drivers; else where the extra `motifs` is installed"
+    )
     genes_per_unit: Annotated[int, Field(ge=1)] = Field(16, description="genes that are saved together")
 
     @model_validator(mode="after")

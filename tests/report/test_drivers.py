@@ -10,7 +10,13 @@ from tests.report.fake_run import write_run
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.drivers import FORMS
 from hapsight.report.drivers import FORMS as FORM_WORDS
-from hapsight.report.drivers import driver_rows, driver_table, reliability_sentences, stratum_rows
+from hapsight.report.drivers import (
+    driver_rows,
+    driver_table,
+    neighbourhood_sentences,
+    reliability_sentences,
+    stratum_rows,
+)
 from hapsight.report.run_folder import read_run
 from hapsight.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY_SUMMARY
 
@@ -32,6 +38,8 @@ def fake_drivers(labels: dict[str, str], form: str, n: int = 200) -> pl.DataFram
             "maf": 0.3 if has[i] else None,
             "supported_cohort": bool(r[i] > 0) if has[i] else None,
             "supported_half2": bool(r[i] > 0) if has[i] else None,
+            "share_of_tss_max": 0.25 if has[i] and i % 3 else None,
+            "run_10": 4 if has[i] and i % 3 else None,
             "motif": ("gain" if i % 2 else "none") if has[i] else None,
             "control_motif": ("loss" if i % 4 == 1 else "none") if has[i] else None,
             "pearson_r": float(r[i]),
@@ -97,7 +105,16 @@ def test_reliability_is_told_in_its_own_words(run):
     assert reliability_sentences(run) == [(run.models[0], ("All genes: It is so.",))]
 
 
+def test_the_bases_around_drivers_are_told_where_they_are_known(run):
+    ((arm, sentence),) = neighbourhood_sentences(run)
+    assert arm == run.models[0]
+    assert "covers 120 of 180 main drivers" in sentence
+    assert "25.0 %" in sentence
+    assert sentence.endswith("median length of 4.")
+
+
 def test_a_run_without_drivers_says_nothing(tmp_path):
     bare = read_run(write_run(tmp_path / "bare"))
     assert driver_rows(bare) == stratum_rows(bare) == reliability_sentences(bare) == []
+    assert neighbourhood_sentences(bare) == []
     assert driver_table(bare).is_empty()

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hapsight.cli.drivers import register as register_command
 from hapsight.config import load_config
-from hapsight.errors import IncompleteError, StoreError
+from hapsight.errors import IncompleteError, MissingExtraError, StoreError
 from hapsight.explain.drivers import FORMS
 from hapsight.explain.motifs import Motif
 from hapsight.explain.support import read_effects
@@ -65,7 +65,7 @@ def planted(tmp_path_factory):
     explain(opened, runs, quiet)
     eqtl(opened, quiet)
     with pytest.raises(IncompleteError, match="is not evaluated") as error:
-        drivers(opened, runs, quiet)
+        drivers(opened, runs, quiet, ())
     assert "7 genes of toy" in str(error.value)
     evaluate(opened, runs, quiet)
     effects = opened.folder.path / "explain/toy.default/effects.parquet"
@@ -176,13 +176,43 @@ def test_without_eqtls_nothing_is_supported_and_it_is_noted(planted):
     opened, runs = planted
     eqtl_off = opened.config.eqtl.model_copy(update={"run": False})
     config = opened.config.model_copy(update={"eqtl": eqtl_off})
-    drivers(replace(opened, config=config), runs, quiet)
+    drivers(replace(opened, config=config), runs, quiet, ())
     found = table(planted, "drivers")
     for name in ("slope", "supported_cohort", "supported_half2", "supported_given", "r_half1"):
         assert found[name].null_count() == found.height, name
     notes = " ".join(opened.folder.record()["notes"])
     assert "no driver could be compared" in notes
     assert "Motifs of drivers were not looked for" in notes
+
+
+def configured(opened, **options):
+    explain = opened.config.explain.model_copy(update=options)
+    return replace(opened, config=opened.config.model_copy(update={"explain": explain}))
+
+
+def test_the_configuration_decides_about_motifs(planted, monkeypatch):
+    opened, runs = planted
+    motif = Motif("M1", "any", np.full((4, 3), 0.25))
+    monkeypatch.setattr("hapsight.workflow.driver_motifs.load_jaspar", lambda release: (motif,))
+    for wanted, looked in ((False, False), (True, True), (None, True)):
+        opened.begin()
+        drivers(configured(opened, motifs=wanted), runs, quiet)
+        found = table(planted, "drivers")["motif"]
+        assert (found.null_count() < len(found)) is looked, wanted
+        notes = " ".join(opened.folder.record()["notes"])
+        assert ("Motifs of drivers were not looked for." in notes) is not looked
+
+
+def test_without_the_extra_motifs_are_left_out_and_it_is_noted(planted, monkeypatch):
+    opened, runs = planted
+    monkeypatch.setattr("hapsight.workflow.driver_motifs.find_spec", lambda name: None)
+    monkeypatch.setattr("hapsight.explain.motifs.find_spec", lambda name: None)
+    opened.begin()
+    drivers(opened, runs, quiet)
+    notes = " ".join(opened.folder.record()["notes"])
+    assert "not looked for: the extra `motifs` is not installed" in notes
+    with pytest.raises(MissingExtraError, match="pyjaspar"):
+        drivers(configured(opened, motifs=True), runs, quiet)
 
 
 def test_effects_of_other_variants_are_refused(planted):

@@ -20,21 +20,24 @@ def drivers(
     effects: Annotated[
         Path | None, typer.Option(help="measured effects: beta, and chrom, pos, ref, alt or variant_id")
     ] = None,
-    motifs: Annotated[bool, typer.Option(help="look for JASPAR's motifs at drivers")] = True,
+    motifs: Annotated[
+        bool | None, typer.Option(help="look for JASPAR's motifs at drivers; else as [explain] motifs has it")
+    ] = None,
     jaspar: Annotated[str, typer.Option(help="the release of JASPAR")] = "JASPAR2024",
 ) -> None:
     """Find each gene's driver variants, their support and motifs, and how reliable its sign is."""
     from hapsight.cli.console import progress, say
     from hapsight.config import load_config
-    from hapsight.explain.motifs import load_jaspar
     from hapsight.explain.support import read_effects
+    from hapsight.workflow.driver_motifs import configured_motifs
     from hapsight.workflow.drivers import drivers as stage
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.predict import load_models
 
     given = None if effects is None else read_effects(effects)
-    matrices = load_jaspar(jaspar) if motifs else ()
-    opened = Opened.from_config(load_config(config))
+    loaded = load_config(config)
+    matrices = configured_motifs(loaded.explain.motifs if motifs is None else motifs, jaspar)
+    opened = Opened.from_config(loaded)
     runs = load_models(opened)
     with opened.folder.locked(), progress() as show:
         opened.begin()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hapsight.cli import bench, drivers, eqtl, explain, models, pages, predictdb, reproduce
+from hapsight.cli import bench, drivers, eqtl, explain, models, modisco, pages, predictdb, reproduce
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,9 +142,9 @@ def evaluate(config: ConfigPath) -> None:
     runs = _models(opened)
     with opened.folder.locked(), progress() as report:
         opened.begin()
+        stage(opened, runs, report)
         if opened.config.eqtl.run:
             map_eqtls(opened, report)
-        stage(opened, runs, report)
         find_direction(opened, runs, report)
 
 
@@ -297,5 +297,5 @@ def _say(text: str) -> None:
     say(text)
 
 
-for _topic in (eqtl, explain, drivers, pages, models, predictdb, reproduce, bench):
+for _topic in (eqtl, explain, drivers, pages, modisco, models, predictdb, reproduce, bench):
     _topic.register(app)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from hapsight.evaluate.direction import Share, share_true
+from hapsight.explain.neighbourhood import SHARES
 
-__all__ = ["CHANGED", "GROUPS", "PUBLISHED", "STRONG", "driver_summary", "median_interval"]
+__all__ = ["CHANGED", "GROUPS", "PUBLISHED", "RUNS", "STRONG", "driver_summary", "median_interval"]
 
 Row = dict[str, Any]
 
@@ -38,6 +39,9 @@ GROUPS: Final[Mapping[str, pl.Expr]] = MappingProxyType(
 
 CHANGED: Final = ("gain", "loss", "change")
 """Kinds of motif change other than none."""
+
+RUNS: Final = tuple(f"run_{share:.0%}".rstrip("%") for share in SHARES)
+"""Columns of run lengths around the main driver, one for each of the shares."""
 
 _STRATA: Final[Mapping[str, tuple[float, ...]]] = MappingProxyType(
     {
@@ -97,6 +101,9 @@ def _described(group: str, genes: pl.DataFrame) -> Iterator[Row]:
     yield _share("with_driver", group, able["n_drivers"] > 0) | {"pval": None}
     found = able.filter(pl.col("n_drivers") > 0)
     for quantity in ("n_drivers", "distance", "maf", "spread"):
+        yield _median(quantity, group, found[quantity].drop_nulls())
+    yield _share("with_saturation", group, found["share_of_tss_max"].is_not_null()) | {"pval": None}
+    for quantity in ("share_of_tss_max", *RUNS):
         yield _median(quantity, group, found[quantity].drop_nulls())
 
 

@@ -45,11 +45,11 @@ def build_report(run: Path) -> Path:
     from hapsight.report.page import render
 
     found = read_run(run)
-    figures, pairs = _figures(found), _pair_figures(found)
+    figures, pairs, reliability = _figures(found), _pair_figures(found), _reliability_figures(found)
     (run / "report").mkdir(exist_ok=True)
-    for figure in (*figures, *pairs):
+    for figure in (*figures, *pairs, *reliability):
         _write_csv(run / "report" / f"{figure.name}.csv", figure.numbers)
-    context = _context(found, figures) | {"pair_figures": pairs}
+    context = _context(found, figures) | {"pair_figures": pairs, "reliability_figures": reliability}
     _write_csv(run / "report" / "genes.csv", context.pop("gene_rows"))
     _write_csv(run / "report" / "summary.csv", found.summary)
     tables = {
@@ -87,11 +87,24 @@ def _pair_figures(run: RunFolder) -> tuple[Figure, ...]:
     return () if figure is None else (figure,)
 
 
+def _reliability_figures(run: RunFolder) -> tuple[Figure, ...]:
+    from hapsight.report.abstention import abstention_figure
+
+    figure = abstention_figure(run)
+    return () if figure is None else (figure,)
+
+
 def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
     from hapsight.report.between_models import pair_rows
     from hapsight.report.cards import cards, summary_rows
     from hapsight.report.direction_tables import agreement_rows, factor_rows
-    from hapsight.report.drivers import HOW_TO_READ, driver_rows, reliability_sentences, stratum_rows
+    from hapsight.report.drivers import (
+        HOW_TO_READ,
+        driver_rows,
+        neighbourhood_sentences,
+        reliability_sentences,
+        stratum_rows,
+    )
     from hapsight.report.linear_baselines import baseline_rows, ceiling_sentence
     from hapsight.report.tables import gene_columns, gene_rows
     from hapsight.report.which_test import judgements
@@ -113,6 +126,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "pair_rows": pair_rows(run),
         "driver_rows": driver_rows(run),
         "stratum_rows": stratum_rows(run),
+        "neighbourhoods": neighbourhood_sentences(run),
         "reliability": reliability_sentences(run),
         "drivers_how": HOW_TO_READ,
         "baseline_rows": baseline_rows(run),

@@ -21,6 +21,7 @@ __all__ = [
     "driver_rows",
     "driver_summary_table",
     "driver_table",
+    "neighbourhood_sentences",
     "reliability_sentences",
     "stratum_rows",
 ]
@@ -134,6 +135,28 @@ def stratum_rows(run: RunFolder, form: str = "sasse2023") -> list[tuple[Arm, lis
         if rows:
             found.append((arm, rows))
     return found
+
+
+def neighbourhood_sentences(run: RunFolder, form: str = "sasse2023") -> list[tuple[Arm, str]]:
+    """Of each arm with saturation around drivers: how much the bases there matter beside those at the TSS."""
+    table = driver_summary_table(run).filter((pl.col("form") == form) & (pl.col("genes") == "all"))
+    found = []
+    for arm in run.arms:
+        own = {row["quantity"]: row for row in arm.of(table).iter_rows(named=True)}
+        share, run_10 = own.get("share_of_tss_max"), own.get("run_10")
+        if share and run_10 and share["n"]:
+            found.append((arm, _neighbourhood(own["with_saturation"]["n"], share, run_10["value"])))
+    return found
+
+
+def _neighbourhood(n_drivers: int, share: Mapping[str, Any], run_10: float) -> str:
+    known, drivers = words.count(share["n"]), words.plural(n_drivers, "main driver")
+    return (
+        f"Saturation mutagenesis covers {known} of {drivers}. Within 20 bases of these, the most important "
+        f"base has a median of {words.percent(share['value'])} of the importance of the most important one "
+        "within 1 kb of the TSS; the run of bases with the driver that have its sign and at least 10 % of "
+        f"that importance has a median length of {words.decimal(run_10, 0)}."
+    )
 
 
 def reliability_sentences(run: RunFolder) -> list[tuple[Arm, tuple[str, ...]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,43 @@ import numpy as np
 from hapsight.cohort.nouns import Interval
 from hapsight.cohort.reference import Reference
 from hapsight.dna import encode
-from hapsight.explain.motifs import AlleleWindow, Motif, MotifChange, flank, motif_changes
+from hapsight.explain.motifs import (
+    RELEASE,
+    AlleleWindow,
+    Motif,
+    MotifChange,
+    flank,
+    load_jaspar,
+    motif_changes,
+)
 
-__all__ = ["add_motifs"]
+__all__ = ["add_motifs", "configured_motifs", "why_no_motifs"]
 
 Row = dict[str, Any]
 Variant = tuple[str, int, str, str]
+
+
+def configured_motifs(wanted: bool | None, release: str = RELEASE) -> tuple[Motif, ...]:
+    """JASPAR's matrices where they are wanted; ``None``: where the packages for them are installed.
+
+    Raises
+    ------
+    MissingExtraError
+        They are wanted, and pyjaspar or memelite is not installed.
+    ConfigError
+        There is no such release.
+    """
+    return load_jaspar(release) if (_installed() if wanted is None else wanted) else ()
+
+
+def why_no_motifs() -> str:
+    """A sentence for the report of a run whose drivers were not scanned."""
+    missing = "" if _installed() else ": the extra `motifs` is not installed"
+    return f"Motifs of drivers were not looked for{missing}."
+
+
+def _installed() -> bool:
+    return all(find_spec(name) is not None for name in ("memelite", "pyjaspar"))
 
 
 def add_motifs(rows: Sequence[Row], reference: Reference, motifs: Sequence[Motif]) -> None:

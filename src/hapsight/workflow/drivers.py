@@ -25,10 +25,11 @@ from hapsight.tables import (
 )
 from hapsight.workflow.agreement import Predicted
 from hapsight.workflow.comparisons import Source, expression, model_comparisons, model_source
-from hapsight.workflow.driver_motifs import add_motifs
+from hapsight.workflow.driver_motifs import add_motifs, configured_motifs, why_no_motifs
+from hapsight.workflow.driver_neighbourhood import neighbourhood_columns
 from hapsight.workflow.driver_rows import KEY, GeneEffects, driver_rows, reach_of
 from hapsight.workflow.eqtl import eqtl_units
-from hapsight.workflow.explain import explain_store, explain_units
+from hapsight.workflow.explain import explain_store, explain_units, stored_saturation
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.reliability import features, reliability
@@ -40,7 +41,6 @@ Float = NDArray[np.float64]
 
 _SLOPES = ("slope", "slope_half2")
 _NO_EQTL = "No eQTLs were mapped (eqtl.run = false), so no driver could be compared with one."
-_NO_MOTIFS = "Motifs of drivers were not looked for."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +66,7 @@ def drivers(
     opened: Opened,
     runs: Sequence[ModelRun],
     progress: Progress,
-    motifs: Sequence[Motif] = (),
+    motifs: Sequence[Motif] | None = None,
     given: GivenEffects | None = None,
 ) -> None:
     """Write ``explain/{drivers,driver_summary,reliability,reliability_summary}.parquet``; after ``explain``.
@@ -74,7 +74,8 @@ def drivers(
     Parameters
     ----------
     motifs
-        Matrices to look for at drivers; none: motifs are not looked for, and a note says so.
+        Matrices to look for at drivers; without any, motifs are not looked for, and a note says so. ``None``:
+        as ``[explain] motifs`` has it.
     given
         Measured effects to compare drivers with.
 
@@ -82,7 +83,11 @@ def drivers(
     ------
     IncompleteError
         A model is not evaluated or explained, or eQTLs are wanted and not mapped.
+    MissingExtraError
+        The configuration wants motifs, and pyjaspar or memelite is not installed.
     """
+    if motifs is None:
+        motifs = configured_motifs(opened.config.explain.motifs)
     with opened.folder.stage("drivers") as stage:
         rows: list[dict[str, Any]] = []
         arms, predicted = list(_arms(opened, runs)), []
@@ -107,7 +112,7 @@ def _notes(opened: Opened, motifs: Sequence[Motif]) -> Iterator[str]:
     if not opened.config.eqtl.run:
         yield _NO_EQTL
     if not motifs:
-        yield _NO_MOTIFS
+        yield why_no_motifs()
 
 
 def _write(opened: Opened, table: pl.DataFrame, arms: Sequence[_Arm], predicted: Sequence[Predicted]) -> None:
@@ -209,7 +214,11 @@ def _arm_rows(
         effects = arm.effects.get(gene.gene_id, _NOTHING)
         near = reader(reach_of(effects, gene.contig))
         half = None if half1 is None else (half1[0], half1[1][done - 1])
-        yield from driver_rows(arm.source, GeneEffects(compared, result, effects, near, half), given, rng)
+        found = driver_rows(arm.source, GeneEffects(compared, result, effects, near, half), given, rng)
+        stored = stored_saturation(opened, arm.run, gene)
+        for row in found:
+            around = neighbourhood_columns(row, gene, stored, arm.track, cohort.reference) if stored else {}
+            yield row | around
 
 
 def _explained(opened: Opened, arm: _Arm) -> set[str]:

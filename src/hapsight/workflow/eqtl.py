@@ -24,6 +24,7 @@ from hapsight.evaluate.nulls import benjamini_hochberg
 from hapsight.predict.executor import run_units
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.tables import CIS_INDEPENDENT, CIS_QTL, HALVES
+from hapsight.workflow.dropped import add_dropped
 from hapsight.workflow.eqtl_tables import CisWindow, heritability_row, nominal_table, signal_table, top_table
 from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, dropped_table, gene_facts
 from hapsight.workflow.variants import VariantReader
@@ -104,6 +105,7 @@ def eqtl(opened: Opened, progress: Progress) -> None:
         opened.folder.write("eqtl/heritability.parquet", store.read(done, "heritability"))
         people = {"sample_id": opened.cohort.samples, "half": _halves(opened)}
         opened.folder.write("eqtl/halves.parquet", pl.DataFrame(people, schema=HALVES))
+        add_dropped(opened, store.read(done, "dropped"))
         stage["computed"] = computed
         stage["detail"] = f"{computed} units computed, {len(units) + len(searched) - computed} kept"
 

@@ -32,7 +32,9 @@ from hapsight.workflow.comparisons import (
     model_comparisons,
     model_source,
 )
+from hapsight.workflow.dropped import by_reason
 from hapsight.workflow.eqtl import eqtl_units
+from hapsight.workflow.explain import explain_store, explain_units
 from hapsight.workflow.imported import (
     imported_comparisons,
     imported_source,
@@ -187,10 +189,13 @@ def _dropped(opened: Opened, runs: Sequence[ModelRun]) -> pl.DataFrame:
             for unit in mapped
             if opened.folder.eqtl().done(*unit)
         ]
-    return (
-        pl.concat(tables)
-        .unique(maintain_order=True)
-        .group_by("kind", "reason", maintain_order=True)
-        .agg(count=pl.len(), names=pl.col("name"))
-        .sort("kind", "reason")
-    )
+    return by_reason([*tables, *_dropped_by_explain(opened, runs)])
+
+
+def _dropped_by_explain(opened: Opened, runs: Sequence[ModelRun]) -> Iterator[pl.DataFrame]:
+    """Of units that are done: variants are explained after the evaluation, or not at all."""
+    for run in runs:
+        store = explain_store(opened, run)
+        for unit in explain_units(opened, run) if store.folder.exists() else ():
+            if store.done(unit.name, unit.key):
+                yield store.read([(unit.name, unit.key)], "dropped")

@@ -15,16 +15,25 @@ from hapsight.explain.additivity import additivity, depends_on_background, sprea
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.predict.windows import window_of
 from hapsight.tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
+from hapsight.workflow.dropped import add_dropped
 from hapsight.workflow.opened import Opened, Progress, dropped_table
 from hapsight.workflow.predict import ModelRun
-from hapsight.workflow.saturation import has_saturation, save_saturation
+from hapsight.workflow.saturation import Saturation, has_saturation, read_saturation, save_saturation
 from hapsight.workflow.variants import VariantReader
 
 if TYPE_CHECKING:
     from hapsight.explain.ism import GeneIsm
     from hapsight.predict.values import Valuer
 
-__all__ = ["ExplainUnit", "explain", "explain_store", "explain_units", "valuer_of", "variant_rows"]
+__all__ = [
+    "ExplainUnit",
+    "explain",
+    "explain_store",
+    "explain_units",
+    "stored_saturation",
+    "valuer_of",
+    "variant_rows",
+]
 
 _TABLES = ("effects", "background_dependent", "additivity")
 
@@ -60,8 +69,8 @@ def explain(opened: Opened, runs: Sequence[ModelRun], progress: Progress, genes:
                     store.write(unit.name, unit.key, _explain_unit(opened, run, store, unit))
             progress(label, len(units), len(units))
             tables = _whole_tables(store, units)
-            for name, table in tables.items() if not genes else ():
-                opened.folder.write(f"{store.folder.relative_to(opened.folder.path)}/{name}.parquet", table)
+            if not genes:
+                _write_whole(opened, store, units, tables)
             stage["computed"] = len(units) - kept
             stage["detail"] = _in_words(tables, len(units) - kept, kept)
 
@@ -87,6 +96,13 @@ def explain_units(opened: Opened, run: ModelRun, asked: Sequence[str] = ()) -> l
     size = opened.config.explain.genes_per_unit
     blocks = [tuple(chosen[first : first + size]) for first in range(0, len(chosen), size)]
     return [ExplainUnit(f"block-{n:05d}", _key(opened, run, block), block) for n, block in enumerate(blocks)]
+
+
+def stored_saturation(opened: Opened, run: ModelRun, gene: Gene) -> Saturation | None:
+    """A gene's saturation mutagenesis; None where it is not asked for, or not there yet."""
+    if opened.config.explain.saturation is None:
+        return None
+    return read_saturation(explain_store(opened, run).folder, gene, _key(opened, run, [gene]))
 
 
 def valuer_of(opened: Opened, run: ModelRun) -> Valuer:
@@ -243,6 +259,16 @@ def _whole_tables(store: UnitStore, units: Sequence[ExplainUnit]) -> dict[str, p
         name: store.read(done, name) if done else pl.DataFrame(schema=schema)
         for name, schema in schemas.items()
     }
+
+
+def _write_whole(
+    opened: Opened, store: UnitStore, units: Sequence[ExplainUnit], tables: dict[str, pl.DataFrame]
+) -> None:
+    """The tables of the stage, and what it left out beside what others did."""
+    for name, table in tables.items():
+        opened.folder.write(f"{store.folder.relative_to(opened.folder.path)}/{name}.parquet", table)
+    if units:
+        add_dropped(opened, store.read([(unit.name, unit.key) for unit in units], "dropped"))
 
 
 def _in_words(tables: dict[str, pl.DataFrame], computed: int, kept: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,41 @@ from hapsight.workflow.predict import ModelRun
 if TYPE_CHECKING:
     from hapsight.predict.values import Valuer
 
-__all__ = ["array_path", "has_saturation", "save_saturation", "strongest", "write_track"]
+__all__ = [
+    "Saturation",
+    "array_path",
+    "has_saturation",
+    "plain_track",
+    "read_saturation",
+    "save_saturation",
+    "strongest",
+    "write_track",
+]
 
 Float = NDArray[np.float64]
 
 _SUFFIX = {"bedgraph": ".bedgraph", "bigwig": ".bw"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Saturation:
+    """A gene's saturation mutagenesis as it was saved.
+
+    Attributes
+    ----------
+    effect
+        (n, 4, T) of A, C, G, T of the forward strand at the n positions of `stretch`; NaN where it is N.
+    tracks
+        Names of the T tracks.
+    """
+
+    stretch: Interval
+    effect: Float
+    tracks: tuple[str, ...]
+
+    def of(self, track: str) -> Float:
+        """(n, 4) effects on one track."""
+        return self.effect[..., self.tracks.index(track)]
 
 
 def array_path(folder: Path, gene: Gene) -> Path:
@@ -40,6 +71,22 @@ def has_saturation(folder: Path, gene: Gene, key: str) -> bool:
         return bool(found["attributes"]["key"] == key)
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def read_saturation(folder: Path, gene: Gene, key: str) -> Saturation | None:
+    """A gene's saturation mutagenesis; None where there is none that was made from the inputs of this key.
+
+    Raises
+    ------
+    MissingExtraError
+        zarr is not installed.
+    """
+    if not has_saturation(folder, gene, key):
+        return None
+    array = _zarr().open_array(array_path(folder, gene), mode="r")
+    labels, start = dict(array.attrs), int(array.attrs["start"])
+    stretch = Interval(str(labels["contig"]), start, start + array.shape[0])
+    return Saturation(stretch, np.asarray(array[:], np.float64), tuple(map(str, labels["tracks"])))
 
 
 def save_saturation(
@@ -74,10 +121,14 @@ def save_saturation(
     }
     suffix = _SUFFIX.get(options.tracks)
     for t, name in enumerate(names if suffix else ()):
-        plain = "".join(c if c.isalnum() else "-" for c in name)
-        path = folder / "saturation" / f"{gene.gene_id}.{plain}{suffix}"
+        path = folder / "saturation" / f"{gene.gene_id}.{plain_track(name)}{suffix}"
         write_track(path, stretch, strongest(effect[..., t]), reference.contigs[stretch.contig])
     _save_array(array_path(folder, gene), effect, labels)
+
+
+def plain_track(name: str) -> str:
+    """A track's name as part of a file's."""
+    return "".join(c if c.isalnum() else "-" for c in name)
 
 
 def strongest(effect: Float) -> Float:
@@ -122,16 +173,21 @@ def _write_bigwig(path: Path, contig: str, length: int, starts: NDArray[np.int64
 
 def _save_array(path: Path, values: Float, labels: dict[str, Any]) -> None:
     """Write a Zarr array to a temporary folder and rename it."""
-    try:
-        import zarr
-    except ImportError:
-        raise _missing("zarr", "Saturation mutagenesis is saved with zarr.") from None
+    zarr = _zarr()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     array = zarr.create_array(temporary, shape=values.shape, dtype=values.dtype, attributes=labels)
     array[:] = values
     shutil.rmtree(path, ignore_errors=True)
     temporary.replace(path)
+
+
+def _zarr() -> Any:
+    try:
+        import zarr
+    except ImportError:
+        raise _missing("zarr", "Saturation mutagenesis is saved with zarr.") from None
+    return zarr
 
 
 def _missing(package: str, what: str) -> MissingExtraError:
