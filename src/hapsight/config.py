@@ -167,6 +167,9 @@ class ExplainConfig(_Section):
     motifs: bool | None = Field(
         None, description="look for JASPAR's motifs at drivers; else where the extra `motifs` is installed"
     )
+    conservation: Path | None = Field(
+        None, description="bigWig of conservation, such as phyloP, for the reliability of a sign"
+    )
     genes_per_unit: Annotated[int, Field(ge=1)] = Field(16, description="genes that are saved together")
 
     @model_validator(mode="after")
@@ -299,8 +302,10 @@ def _absolute(config: Config, folder: Path) -> Config:
     imported = tuple(
         weights.model_copy(update={"path": folder / weights.path}) for weights in config.baseline.imported
     )
+    explain = {name: folder / value for name, value in config.explain if isinstance(value, Path)}
     return config.model_copy(
         update={
+            "explain": config.explain.model_copy(update=explain),
             "output": folder / config.output,
             "cohort": config.cohort.model_copy(update=cohort),
             "models": models,

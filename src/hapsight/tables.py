@@ -405,6 +405,7 @@ DRIVERS: Final = {
     "run_10": pl.Int64,
     "run_20": pl.Int64,
     "run_50": pl.Int64,
+    "conservation": pl.Float64,
     "motif": pl.String,
     "motif_id": pl.String,
     "motif_name": pl.String,
@@ -446,6 +447,7 @@ RELIABILITY_FEATURES: Final = {
     "log_effect": pl.Float64,
     "log_distance": pl.Float64,
     "motif": pl.Float64,
+    "conservation": pl.Float64,
     "log_n_variants": pl.Float64,
     "log_prediction_sd": pl.Float64,
 }

@@ -25,6 +25,7 @@ from hapsight.tables import (
 )
 from hapsight.workflow.agreement import Predicted
 from hapsight.workflow.comparisons import Source, expression, model_comparisons, model_source
+from hapsight.workflow.conservation import add_conservation
 from hapsight.workflow.driver_motifs import add_motifs, configured_motifs, why_no_motifs
 from hapsight.workflow.driver_neighbourhood import neighbourhood_columns
 from hapsight.workflow.driver_rows import KEY, GeneEffects, driver_rows, reach_of
@@ -98,6 +99,8 @@ def drivers(
             rows += _arm_rows(opened, arm, half1, given, kept, rng, progress)
             weights = arm.run.model.name.split("/")[0], arm.run.model.fingerprint
             predicted.append(Predicted(arm.source, weights, np.array(kept)))
+        if opened.config.explain.conservation is not None:
+            add_conservation(rows, opened.config.explain.conservation)
         if motifs:
             add_motifs(rows, opened.cohort.reference, motifs)
         for note in _notes(opened, motifs):

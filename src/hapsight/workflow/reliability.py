@@ -66,6 +66,7 @@ def features(
         "additivity",
         "n_drivers",
         "driver_r",
+        "conservation",
         log_spread=(pl.col("spread") + 1e-3).log10(),
         log_effect=(pl.col("effect").abs() + _SMALLEST).log10(),
         log_distance=(pl.col("distance") + 1).log10(),
