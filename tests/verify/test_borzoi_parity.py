@@ -21,7 +21,8 @@ import torch
 
 from hapsight.models.borzoi_blocks import WIDTH, BorzoiNet, BorzoiSizes
 from hapsight.models.borzoi_files import random_weights, save_safetensors
-from hapsight.models.borzoi_tracks import TARGETS, published_targets
+from hapsight.models.borzoi_tracks import published_targets
+from hapsight.models.catalogue import BORZOI_TARGETS
 from hapsight.models.onehot import one_hot
 from hapsight.models.targets import find_tracks
 from tests.verify.borzoi_oracle import input_codes
@@ -104,7 +105,7 @@ def test_the_published_list_of_tracks(tmp_path: Path, monkeypatch: pytest.Monkey
     done = subprocess.run([oracle_python(), "-c", find_package], capture_output=True, text=True, check=True)
     monkeypatch.setenv("HAPSIGHT_WEIGHTS", str(tmp_path))
     without = published_targets()
-    shutil.copy(Path(done.stdout.strip()) / "precomputed" / "targets.txt", tmp_path / TARGETS.filename)
+    shutil.copy(Path(done.stdout.strip()) / "precomputed" / "targets.txt", tmp_path / BORZOI_TARGETS.filename)
     targets = published_targets()
     assert len(targets) == len(without) == 7611
     for index in (870, 871, *range(6112, 6118)):
