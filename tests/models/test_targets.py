@@ -117,7 +117,8 @@ class TestFind:
 
     def test_no_names(self) -> None:
         with pytest.raises(
-            ConfigError, match=r"no names here; download .*targets_human.txt into the weights"
+            ConfigError,
+            match=r"no names here; run `hapsight models fetch enformer`, or download .*targets_human.txt",
         ):
             find_tracks(unnamed_tracks(5), "GM12878")
 
