@@ -12,7 +12,6 @@ import polars as pl
 __all__ = [
     "ACROSS_GENES",
     "AGREEMENT",
-    "BACKGROUND_DEPENDENT",
     "BASELINES",
     "CIS_INDEPENDENT",
     "CIS_NOMINAL",
@@ -22,32 +21,25 @@ __all__ = [
     "DIRECTION_FACTORS",
     "DIRECTION_GENES",
     "DIRECTION_STRATA",
-    "DRIVERS",
-    "DRIVER_SUMMARY",
     "DROPPED",
-    "EXPLAIN_ADDITIVITY",
-    "EXPLAIN_EFFECTS",
+    "GENE",
     "HALVES",
     "HERITABILITY",
-    "PAGE_VARIANTS",
+    "LABELS",
     "PER_GENE",
     "PER_PERSON",
-    "RELIABILITY",
-    "RELIABILITY_FEATURES",
-    "RELIABILITY_SUMMARY",
-    "SCORES",
     "SUMMARY",
 ]
 
-_LABELS: Final = {"model": pl.String, "read_out": pl.String, "protocol": pl.String}
-_GENE: Final = {"gene_id": pl.String, "gene_name": pl.String}
+LABELS: Final = {"model": pl.String, "read_out": pl.String, "protocol": pl.String}
+GENE: Final = {"gene_id": pl.String, "gene_name": pl.String}
 
 PER_GENE: Final = {
-    **_GENE,
+    **GENE,
     "contig": pl.String,
     "tss": pl.Int64,
     "strand": pl.String,
-    **_LABELS,
+    **LABELS,
     "observed": pl.String,
     "n": pl.Int64,
     "status": pl.String,
@@ -80,7 +72,7 @@ PER_GENE: Final = {
 
 PER_PERSON: Final = {
     "sample_id": pl.String,
-    **_LABELS,
+    **LABELS,
     "n": pl.Int64,
     "pearson_r": pl.Float64,
     "spearman_r": pl.Float64,
@@ -88,15 +80,15 @@ PER_PERSON: Final = {
 """``evaluation/per_person.parquet``: one row per person and model."""
 
 ACROSS_GENES: Final = {
-    **_GENE,
-    **_LABELS,
+    **GENE,
+    **LABELS,
     "predicted_reference": pl.Float64,
     "mean_expression": pl.Float64,
 }
 """``evaluation/across_genes.parquet``: one row per gene and model."""
 
 SUMMARY: Final = {
-    **_LABELS,
+    **LABELS,
     "quantity": pl.String,
     "value": pl.Float64,
     "n": pl.Int64,
@@ -107,7 +99,7 @@ SUMMARY: Final = {
 """``evaluation/summary.parquet``: one row per model and quantity."""
 
 BASELINES: Final = {
-    **_LABELS,
+    **LABELS,
     "split": pl.String,
     "genes": pl.Int64,
     "genes_ok": pl.Int64,
@@ -194,8 +186,8 @@ HALVES: Final = {"sample_id": pl.String, "half": pl.Int64}
 """``eqtl/halves.parquet``: one row per person."""
 
 DIRECTION_GENES: Final = {
-    **_GENE,
-    **_LABELS,
+    **GENE,
+    **LABELS,
     "status": pl.String,
     "n": pl.Int64,
     "pearson_r": pl.Float64,
@@ -227,7 +219,7 @@ DIRECTION_GENES: Final = {
 """``evaluation/direction_genes.parquet``: one row per gene and model."""
 
 DIRECTION: Final = {
-    **_LABELS,
+    **LABELS,
     "quantity": pl.String,
     "of": pl.String,
     "value": pl.Float64,
@@ -239,7 +231,7 @@ DIRECTION: Final = {
 """``evaluation/direction.parquet``: one row per model and quantity."""
 
 DIRECTION_STRATA: Final = {
-    **_LABELS,
+    **LABELS,
     "factor": pl.String,
     "rank": pl.Int64,
     "low": pl.Float64,
@@ -256,7 +248,7 @@ DIRECTION_STRATA: Final = {
 """``evaluation/direction_strata.parquet``: one row per model, factor and stratum."""
 
 DIRECTION_FACTORS: Final = {
-    **_LABELS,
+    **LABELS,
     "outcome": pl.String,
     "factor": pl.String,
     "status": pl.String,
@@ -286,7 +278,7 @@ _OVERLAP: Final = {
 }
 
 AGREEMENT: Final = {
-    **_LABELS,
+    **LABELS,
     "other_model": pl.String,
     "other_read_out": pl.String,
     "replicates": pl.Boolean,
@@ -306,197 +298,3 @@ AGREEMENT: Final = {
     "prediction_r_upper": pl.Float64,
 }
 """``evaluation/agreement.parquet``: one row per pair of models."""
-
-_ALLELES: Final = {
-    "variant_id": pl.String,
-    "contig": pl.String,
-    "position": pl.Int64,
-    "ref": pl.String,
-    "alt": pl.String,
-    "tss_distance": pl.Int64,
-}
-_OVER_BACKGROUNDS: Final = {
-    "effect": pl.Float64,
-    "effect_mean": pl.Float64,
-    "effect_sd": pl.Float64,
-    "n_backgrounds": pl.Int64,
-}
-
-EXPLAIN_EFFECTS: Final = {
-    "gene_id": pl.String,
-    "track": pl.String,
-    **_ALLELES,
-    "af": pl.Float64,
-    **_OVER_BACKGROUNDS,
-}
-"""``explain/<model>.<read-out>/effects.parquet``: one row per gene, track and variant."""
-
-BACKGROUND_DEPENDENT: Final = {
-    "gene_id": pl.String,
-    "track": pl.String,
-    **_ALLELES,
-    "af": pl.Float64,
-    **_OVER_BACKGROUNDS,
-    "spread": pl.Float64,
-    "share_opposite": pl.Float64,
-}
-"""``explain/<model>.<read-out>/background_dependent.parquet``: effects that other variants change."""
-
-EXPLAIN_ADDITIVITY: Final = {
-    "gene_id": pl.String,
-    "track": pl.String,
-    "status": pl.String,
-    "n": pl.Int64,
-    "n_variants": pl.Int64,
-    "pearson_r": pl.Float64,
-    "n_dependent": pl.Int64,
-    "asked": pl.Int64,
-    "distinct": pl.Int64,
-    "gflop": pl.Float64,
-}
-"""``explain/<model>.<read-out>/additivity.parquet``: one row per gene and track."""
-
-SCORES: Final = {
-    "gene_id": pl.String,
-    "gene_name": pl.String,
-    "model": pl.String,
-    "read_out": pl.String,
-    "track": pl.String,
-    "sample_id": pl.String,
-    "haplotype": pl.Int64,
-    **_ALLELES,
-    "without": pl.Float64,
-    "effect": pl.Float64,
-}
-"""What ``hapsight score`` writes: one row per gene in reach, model, track, background and variant."""
-
-DRIVERS: Final = {
-    **_GENE,
-    **_LABELS,
-    "form": pl.String,
-    "status": pl.String,
-    "n": pl.Int64,
-    "n_variants": pl.Int64,
-    "additivity": pl.Float64,
-    "n_drivers": pl.Int64,
-    "variant_id": pl.String,
-    "contig": pl.String,
-    "position": pl.Int64,
-    "ref": pl.String,
-    "alt": pl.String,
-    "tss_distance": pl.Int64,
-    "distance": pl.Int64,
-    "maf": pl.Float64,
-    "effect": pl.Float64,
-    "effect_sd": pl.Float64,
-    "n_backgrounds": pl.Int64,
-    "spread": pl.Float64,
-    "rise": pl.Float64,
-    "driver_r": pl.Float64,
-    "driver_pval": pl.Float64,
-    "slope": pl.Float64,
-    "slope_half2": pl.Float64,
-    "given_beta": pl.Float64,
-    "supported_cohort": pl.Boolean,
-    "supported_half2": pl.Boolean,
-    "supported_given": pl.Boolean,
-    "share_of_tss_max": pl.Float64,
-    "run_5": pl.Int64,
-    "run_10": pl.Int64,
-    "run_20": pl.Int64,
-    "run_50": pl.Int64,
-    "conservation": pl.Float64,
-    "motif": pl.String,
-    "motif_id": pl.String,
-    "motif_name": pl.String,
-    "motif_ref_score": pl.Float64,
-    "motif_alt_score": pl.Float64,
-    "control_id": pl.String,
-    "control_motif": pl.String,
-    "pearson_r": pl.Float64,
-    "qval": pl.Float64,
-    "sign_right": pl.Boolean,
-    "r_half1": pl.Float64,
-}
-"""``explain/drivers.parquet``: one row per gene, model and published form."""
-
-DRIVER_SUMMARY: Final = {
-    **_LABELS,
-    "form": pl.String,
-    "quantity": pl.String,
-    "genes": pl.String,
-    "factor": pl.String,
-    "rank": pl.Int64,
-    "level": pl.String,
-    "value": pl.Float64,
-    "n": pl.Int64,
-    "ci_low": pl.Float64,
-    "ci_high": pl.Float64,
-    "pval": pl.Float64,
-    "published": pl.Float64,
-}
-"""``explain/driver_summary.parquet``: one row per model, form, quantity, choice of genes and stratum."""
-
-RELIABILITY_FEATURES: Final = {
-    "agreement_models": pl.Float64,
-    "agreement_replicates": pl.Float64,
-    "additivity": pl.Float64,
-    "n_drivers": pl.Float64,
-    "driver_r": pl.Float64,
-    "log_spread": pl.Float64,
-    "log_effect": pl.Float64,
-    "log_distance": pl.Float64,
-    "motif": pl.Float64,
-    "conservation": pl.Float64,
-    "log_n_variants": pl.Float64,
-    "log_prediction_sd": pl.Float64,
-}
-"""What a reliability is estimated from; none needs the gene's expression."""
-
-RELIABILITY: Final = {
-    **_GENE,
-    **_LABELS,
-    **RELIABILITY_FEATURES,
-    "pearson_r": pl.Float64,
-    "qval": pl.Float64,
-    "sign_right": pl.Boolean,
-    "fold": pl.Int64,
-    "probability": pl.Float64,
-    "base_rate": pl.Float64,
-}
-"""``explain/reliability.parquet``: one row per gene and model."""
-
-RELIABILITY_SUMMARY: Final = {
-    **_LABELS,
-    "genes": pl.String,
-    "n": pl.Int64,
-    "share_right": pl.Float64,
-    "ap": pl.Float64,
-    "ap_low": pl.Float64,
-    "ap_high": pl.Float64,
-    "ap_gain_low": pl.Float64,
-    "ap_gain_high": pl.Float64,
-    "brier": pl.Float64,
-    "brier_base": pl.Float64,
-    "brier_gain": pl.Float64,
-    "brier_gain_low": pl.Float64,
-    "brier_gain_high": pl.Float64,
-    "calibration": pl.Float64,
-    "beats_base_rate": pl.Boolean,
-    "verdict": pl.String,
-}
-"""``explain/reliability_summary.parquet``: one row per model and choice of genes."""
-
-PAGE_VARIANTS: Final = {
-    **_ALLELES,
-    "af": pl.Float64,
-    "in_window": pl.Boolean,
-    **_OVER_BACKGROUNDS,
-    "slope": pl.Float64,
-    "slope_se": pl.Float64,
-    "pval_nominal": pl.Float64,
-    "r2": pl.Float64,
-    "driver": pl.Boolean,
-    "supported": pl.Boolean,
-}
-"""``report/genes/<gene_id>.csv``, with the labels of the model: one row per model and variant."""

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from hapsight.explain_tables import PAGE_VARIANTS
 from hapsight.report.gene_view import PEOPLE, GenePage, Logo, ModelView, Motif, TopEqtl
-from hapsight.tables import PAGE_VARIANTS, PER_GENE
+from hapsight.tables import PER_GENE
 
 EVIL = "<img src=x onerror=\"document.documentElement.dataset.hacked='yes'\">"
 

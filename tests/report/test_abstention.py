@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from tests.report.fake_run import write_run
 
+from hapsight.explain_tables import RELIABILITY
 from hapsight.report.run_folder import read_run
-from hapsight.tables import RELIABILITY
 
 pytest.importorskip("altair", reason="the report's extra is not installed")
 

@@ -9,6 +9,7 @@ from tests.report.fake_run import write_run
 
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.drivers import FORMS
+from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY_SUMMARY
 from hapsight.report.drivers import FORMS as FORM_WORDS
 from hapsight.report.drivers import (
     driver_rows,
@@ -18,7 +19,6 @@ from hapsight.report.drivers import (
     stratum_rows,
 )
 from hapsight.report.run_folder import read_run
-from hapsight.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY_SUMMARY
 
 
 def fake_drivers(labels: dict[str, str], form: str, n: int = 200) -> pl.DataFrame:

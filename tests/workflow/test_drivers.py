@@ -16,8 +16,8 @@ from hapsight.errors import IncompleteError, MissingExtraError, StoreError
 from hapsight.explain.drivers import FORMS
 from hapsight.explain.motifs import Motif
 from hapsight.explain.support import read_effects
+from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.models.registry import register
-from hapsight.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.workflow.baseline import baseline
 from hapsight.workflow.comparisons import model_comparisons, model_source
 from hapsight.workflow.driver_rows import GeneEffects, driver_rows, reach_of

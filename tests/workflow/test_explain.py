@@ -20,8 +20,8 @@ from hapsight.config import load_config
 from hapsight.dna import decode
 from hapsight.errors import ConfigError, IncompleteError, InputError, MissingExtraError
 from hapsight.explain.ism import ism_window
+from hapsight.explain_tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS, SCORES
 from hapsight.models.registry import register
-from hapsight.tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS, SCORES
 from hapsight.workflow.explain import explain, explain_store, explain_units, valuer_of
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models

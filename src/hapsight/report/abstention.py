@@ -10,11 +10,11 @@ import polars as pl
 
 from hapsight.evaluate.direction import share_true
 from hapsight.explain.reliability_quality import abstention
+from hapsight.explain_tables import RELIABILITY
 from hapsight.report import words
 from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR, TEXT_COLOUR, finish, inline
 from hapsight.report.figure import Figure, Panel, numbers
 from hapsight.report.run_folder import Arm, RunFolder, read_table
-from hapsight.tables import RELIABILITY
 
 __all__ = ["abstention_figure"]
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import polars as pl
 
+from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY_SUMMARY
 from hapsight.report import words
 from hapsight.report.run_folder import Arm, RunFolder, read_table
-from hapsight.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY_SUMMARY
 
 __all__ = [
     "FORMS",

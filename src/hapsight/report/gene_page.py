@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import polars as pl
 
+from hapsight.explain_tables import PAGE_VARIANTS
 from hapsight.report import words
 from hapsight.report.gene_pictures import (
     genotype_key,
@@ -20,7 +21,6 @@ from hapsight.report.gene_pictures import (
 )
 from hapsight.report.gene_view import GenePage, ModelView, file_name
 from hapsight.report.gene_words import motif_words, story, variant_name
-from hapsight.tables import PAGE_VARIANTS
 
 __all__ = ["gene_page_html", "write_gene_page"]
 

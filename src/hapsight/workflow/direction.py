@@ -17,13 +17,7 @@ from hapsight.evaluate.direction_factors import explain
 from hapsight.evaluate.direction_strata import cut, strata
 from hapsight.evaluate.summary import SIGNIFICANT
 from hapsight.predict.windows import window_of
-from hapsight.tables import (
-    DIRECTION,
-    DIRECTION_FACTORS,
-    DIRECTION_GENES,
-    DIRECTION_STRATA,
-    PER_GENE,
-)
+from hapsight.tables import DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA, PER_GENE
 from hapsight.workflow.agreement import Predicted, agreement_table
 from hapsight.workflow.baseline_runs import baseline_runs, imported_runs
 from hapsight.workflow.comparisons import (

@@ -15,14 +15,8 @@ from hapsight.evaluate.expression import residuals
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.motifs import Motif
 from hapsight.explain.support import GivenEffects
-from hapsight.tables import (
-    DRIVER_SUMMARY,
-    DRIVERS,
-    HALVES,
-    PER_GENE,
-    RELIABILITY,
-    RELIABILITY_SUMMARY,
-)
+from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
+from hapsight.tables import HALVES, PER_GENE
 from hapsight.workflow.agreement import Predicted
 from hapsight.workflow.comparisons import Source, expression, model_comparisons, model_source
 from hapsight.workflow.conservation import add_conservation

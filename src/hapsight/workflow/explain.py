@@ -12,9 +12,9 @@ import polars as pl
 from hapsight.cohort.nouns import Gene, Strand, Variants
 from hapsight.errors import ConfigError, IncompleteError
 from hapsight.explain.additivity import additivity, depends_on_background, spread
+from hapsight.explain_tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.predict.windows import window_of
-from hapsight.tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
 from hapsight.workflow.dropped import add_dropped
 from hapsight.workflow.opened import Opened, Progress, dropped_table
 from hapsight.workflow.predict import ModelRun

@@ -11,9 +11,10 @@ import polars as pl
 
 from hapsight.cohort.nouns import Gene
 from hapsight.errors import ConfigError, IncompleteError
+from hapsight.explain_tables import DRIVERS, EXPLAIN_EFFECTS
 from hapsight.report.extra import require_extra
 from hapsight.report.gene_view import GenePage, ModelView, Motif, file_name
-from hapsight.tables import CIS_NOMINAL, DRIVERS, EXPLAIN_EFFECTS, PER_GENE
+from hapsight.tables import CIS_NOMINAL, PER_GENE
 from hapsight.workflow.comparisons import Source, model_comparisons, model_source
 from hapsight.workflow.eqtl import eqtl_units
 from hapsight.workflow.explain import explain, explain_store, explain_units, valuer_of

@@ -14,9 +14,10 @@ from hapsight.errors import ConfigError
 from hapsight.evaluate.ld import ld_with
 from hapsight.explain.drivers import Drivers, sasse2023_drivers
 from hapsight.explain.support import supported
+from hapsight.explain_tables import PAGE_VARIANTS
 from hapsight.predict.windows import window_of
 from hapsight.report.gene_view import PEOPLE, Logo, ModelView, Motif, TopEqtl
-from hapsight.tables import CIS_NOMINAL, PAGE_VARIANTS
+from hapsight.tables import CIS_NOMINAL
 from hapsight.workflow.comparisons import Compared, Source
 from hapsight.workflow.driver_rows import KEY
 from hapsight.workflow.opened import Opened

@@ -15,7 +15,7 @@ from hapsight.evaluate.summary import SIGNIFICANT
 from hapsight.explain.driver_summary import CHANGED
 from hapsight.explain.reliability import Genes, out_of_fold
 from hapsight.explain.reliability_quality import judge
-from hapsight.tables import RELIABILITY, RELIABILITY_FEATURES, RELIABILITY_SUMMARY
+from hapsight.explain_tables import RELIABILITY, RELIABILITY_FEATURES, RELIABILITY_SUMMARY
 from hapsight.workflow.agreement import Predicted
 
 __all__ = ["TOO_FEW", "Reliability", "features", "reliability"]

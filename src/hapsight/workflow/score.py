@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Dropped, Gene, Variants
 from hapsight.cohort.sites import read_sites
 from hapsight.errors import ConfigError
+from hapsight.explain_tables import SCORES
 from hapsight.sequence.edits import Edits
-from hapsight.tables import SCORES
 from hapsight.workflow.explain import valuer_of, variant_rows
 from hapsight.workflow.opened import Opened, Progress, policy_of
 from hapsight.workflow.predict import ModelRun

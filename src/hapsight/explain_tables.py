@@ -1,0 +1,216 @@
+"""Columns of the tables of variants and their effects; their meaning is in ``docs/formats.md``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from hapsight.tables import GENE, LABELS
+
+__all__ = [
+    "BACKGROUND_DEPENDENT",
+    "DRIVERS",
+    "DRIVER_SUMMARY",
+    "EXPLAIN_ADDITIVITY",
+    "EXPLAIN_EFFECTS",
+    "PAGE_VARIANTS",
+    "RELIABILITY",
+    "RELIABILITY_FEATURES",
+    "RELIABILITY_SUMMARY",
+    "SCORES",
+]
+
+_ALLELES: Final = {
+    "variant_id": pl.String,
+    "contig": pl.String,
+    "position": pl.Int64,
+    "ref": pl.String,
+    "alt": pl.String,
+    "tss_distance": pl.Int64,
+}
+_OVER_BACKGROUNDS: Final = {
+    "effect": pl.Float64,
+    "effect_mean": pl.Float64,
+    "effect_sd": pl.Float64,
+    "n_backgrounds": pl.Int64,
+}
+
+EXPLAIN_EFFECTS: Final = {
+    "gene_id": pl.String,
+    "track": pl.String,
+    **_ALLELES,
+    "af": pl.Float64,
+    **_OVER_BACKGROUNDS,
+}
+"""``explain/<model>.<read-out>/effects.parquet``: one row per gene, track and variant."""
+
+BACKGROUND_DEPENDENT: Final = {
+    "gene_id": pl.String,
+    "track": pl.String,
+    **_ALLELES,
+    "af": pl.Float64,
+    **_OVER_BACKGROUNDS,
+    "spread": pl.Float64,
+    "share_opposite": pl.Float64,
+}
+"""``explain/<model>.<read-out>/background_dependent.parquet``: effects that other variants change."""
+
+EXPLAIN_ADDITIVITY: Final = {
+    "gene_id": pl.String,
+    "track": pl.String,
+    "status": pl.String,
+    "n": pl.Int64,
+    "n_variants": pl.Int64,
+    "pearson_r": pl.Float64,
+    "n_dependent": pl.Int64,
+    "asked": pl.Int64,
+    "distinct": pl.Int64,
+    "gflop": pl.Float64,
+}
+"""``explain/<model>.<read-out>/additivity.parquet``: one row per gene and track."""
+
+SCORES: Final = {
+    "gene_id": pl.String,
+    "gene_name": pl.String,
+    "model": pl.String,
+    "read_out": pl.String,
+    "track": pl.String,
+    "sample_id": pl.String,
+    "haplotype": pl.Int64,
+    **_ALLELES,
+    "without": pl.Float64,
+    "effect": pl.Float64,
+}
+"""What ``hapsight score`` writes: one row per gene in reach, model, track, background and variant."""
+
+DRIVERS: Final = {
+    **GENE,
+    **LABELS,
+    "form": pl.String,
+    "status": pl.String,
+    "n": pl.Int64,
+    "n_variants": pl.Int64,
+    "additivity": pl.Float64,
+    "n_drivers": pl.Int64,
+    "variant_id": pl.String,
+    "contig": pl.String,
+    "position": pl.Int64,
+    "ref": pl.String,
+    "alt": pl.String,
+    "tss_distance": pl.Int64,
+    "distance": pl.Int64,
+    "maf": pl.Float64,
+    "effect": pl.Float64,
+    "effect_sd": pl.Float64,
+    "n_backgrounds": pl.Int64,
+    "spread": pl.Float64,
+    "rise": pl.Float64,
+    "driver_r": pl.Float64,
+    "driver_pval": pl.Float64,
+    "slope": pl.Float64,
+    "slope_half2": pl.Float64,
+    "given_beta": pl.Float64,
+    "supported_cohort": pl.Boolean,
+    "supported_half2": pl.Boolean,
+    "supported_given": pl.Boolean,
+    "share_of_tss_max": pl.Float64,
+    "run_5": pl.Int64,
+    "run_10": pl.Int64,
+    "run_20": pl.Int64,
+    "run_50": pl.Int64,
+    "conservation": pl.Float64,
+    "motif": pl.String,
+    "motif_id": pl.String,
+    "motif_name": pl.String,
+    "motif_ref_score": pl.Float64,
+    "motif_alt_score": pl.Float64,
+    "control_id": pl.String,
+    "control_motif": pl.String,
+    "pearson_r": pl.Float64,
+    "qval": pl.Float64,
+    "sign_right": pl.Boolean,
+    "r_half1": pl.Float64,
+}
+"""``explain/drivers.parquet``: one row per gene, model and published form."""
+
+DRIVER_SUMMARY: Final = {
+    **LABELS,
+    "form": pl.String,
+    "quantity": pl.String,
+    "genes": pl.String,
+    "factor": pl.String,
+    "rank": pl.Int64,
+    "level": pl.String,
+    "value": pl.Float64,
+    "n": pl.Int64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "pval": pl.Float64,
+    "published": pl.Float64,
+}
+"""``explain/driver_summary.parquet``: one row per model, form, quantity, choice of genes and stratum."""
+
+RELIABILITY_FEATURES: Final = {
+    "agreement_models": pl.Float64,
+    "agreement_replicates": pl.Float64,
+    "additivity": pl.Float64,
+    "n_drivers": pl.Float64,
+    "driver_r": pl.Float64,
+    "log_spread": pl.Float64,
+    "log_effect": pl.Float64,
+    "log_distance": pl.Float64,
+    "motif": pl.Float64,
+    "conservation": pl.Float64,
+    "log_n_variants": pl.Float64,
+    "log_prediction_sd": pl.Float64,
+}
+"""What a reliability is estimated from; none needs the gene's expression."""
+
+RELIABILITY: Final = {
+    **GENE,
+    **LABELS,
+    **RELIABILITY_FEATURES,
+    "pearson_r": pl.Float64,
+    "qval": pl.Float64,
+    "sign_right": pl.Boolean,
+    "fold": pl.Int64,
+    "probability": pl.Float64,
+    "base_rate": pl.Float64,
+}
+"""``explain/reliability.parquet``: one row per gene and model."""
+
+RELIABILITY_SUMMARY: Final = {
+    **LABELS,
+    "genes": pl.String,
+    "n": pl.Int64,
+    "share_right": pl.Float64,
+    "ap": pl.Float64,
+    "ap_low": pl.Float64,
+    "ap_high": pl.Float64,
+    "ap_gain_low": pl.Float64,
+    "ap_gain_high": pl.Float64,
+    "brier": pl.Float64,
+    "brier_base": pl.Float64,
+    "brier_gain": pl.Float64,
+    "brier_gain_low": pl.Float64,
+    "brier_gain_high": pl.Float64,
+    "calibration": pl.Float64,
+    "beats_base_rate": pl.Boolean,
+    "verdict": pl.String,
+}
+"""``explain/reliability_summary.parquet``: one row per model and choice of genes."""
+
+PAGE_VARIANTS: Final = {
+    **_ALLELES,
+    "af": pl.Float64,
+    "in_window": pl.Boolean,
+    **_OVER_BACKGROUNDS,
+    "slope": pl.Float64,
+    "slope_se": pl.Float64,
+    "pval_nominal": pl.Float64,
+    "r2": pl.Float64,
+    "driver": pl.Boolean,
+    "supported": pl.Boolean,
+}
+"""``report/genes/<gene_id>.csv``, with the labels of the model: one row per model and variant."""
