@@ -16,12 +16,12 @@ from tests.baseline.naive import elastic_net, squared_errors
 
 GOLDEN = Path(__file__).with_name("data")
 COEFFICIENTS = {"simulated": 2e-3, "chr22": 1e-2}  # glmnet is slow to share among identical columns
-EXACT = ElasticNetOptions(min_maf=0.0, thresh=1e-12)
+EXACT = ElasticNetOptions(min_maf=0.0, thresh=1e-12, patience=100)
 
 
 def test_cross_validation_equals_the_slow_twin() -> None:
     dosage, outcome, fold = simulated_gene(45, 40, seed=2, noise=2.0)
-    options = ElasticNetOptions(min_maf=0.0, thresh=1e-14, n_lambdas=5)
+    options = ElasticNetOptions(min_maf=0.0, thresh=1e-14, n_lambdas=5, patience=5)
     fit = fit_cross_validated(dosage.astype(float), outcome, fold % 3, options)
     errors = squared_errors(dosage, outcome, fold % 3, fit.lambdas, 0.5)
     np.testing.assert_allclose(fit.squared_error, errors, rtol=1e-4)
@@ -36,7 +36,7 @@ def test_cross_validation_equals_the_slow_twin() -> None:
 def test_glmnet_gives_the_same(name: str, thresh: float) -> None:
     golden = np.load(GOLDEN / f"glmnet_{name}.npz")
     dosage, outcome = golden["dosage"].astype(float), golden["outcome"]
-    options = ElasticNetOptions(min_maf=0.0, thresh=thresh)
+    options = ElasticNetOptions(min_maf=0.0, thresh=thresh, patience=100)
     fit = fit_cross_validated(dosage, outcome, golden["fold"], options)
     loose = 2.0 if thresh < 1e-9 else 30.0
     size = outcome.std()
@@ -54,7 +54,7 @@ def test_glmnet_gives_the_same_along_the_path(name: str) -> None:
     rows = dosage[distinct.first] - dosage[distinct.first].mean(axis=1, keepdims=True)
     ladder = lambda_ladder(100, len(outcome), len(dosage))
     nobody = np.zeros((1, len(outcome)), np.bool_)
-    _, slopes, _, _ = lockstep_paths(rows, distinct.copies.astype(float), outcome, nobody, ladder, 0.5, 1e-13)
+    _, slopes, _, _ = lockstep_paths(rows, distinct.copies.astype(float), outcome, nobody, ladder, 0.5, 1e-13, 100)
     size = dosage.std(axis=1) / outcome.std()
     for mine, judge in zip(slopes[::9], golden["coefficients"][:, 1:], strict=True):
         np.testing.assert_allclose(distinct.spread(mine) * size, judge * size, atol=COEFFICIENTS[name])
@@ -124,6 +124,7 @@ def test_a_descent_that_does_not_end_is_an_error(monkeypatch: pytest.MonkeyPatch
         ("inner", 2, "3 or more folds"),
         ("min_maf", 0.5, "from 0 to below 0.5"),
         ("thresh", 0.0, "above 0 and at most 0.001"),
+        ("patience", 0, "1 or more lambdas"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(option: str, value: float, expected: str) -> None:

@@ -21,12 +21,17 @@ def centred(dosage: np.ndarray) -> np.ndarray:
 
 
 def paths(
-    dosage: np.ndarray, outcome: np.ndarray, fold: np.ndarray, alpha: float = 0.5, thresh: float = 1e-16
+    dosage: np.ndarray,
+    outcome: np.ndarray,
+    fold: np.ndarray,
+    alpha: float = 0.5,
+    thresh: float = 1e-16,
+    ladder: np.ndarray = LADDER,
+    patience: int = 100,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
     left_out = np.vstack([np.zeros(len(fold), np.bool_), fold == np.arange(fold.max() + 1)[:, None]])
-    return lockstep_paths(
-        centred(dosage.astype(float)), np.ones(len(dosage)), outcome, left_out, LADDER, alpha, thresh
-    )
+    rows, copies = centred(dosage.astype(float)), np.ones(len(dosage))
+    return lockstep_paths(rows, copies, outcome, left_out, ladder, alpha, thresh, patience)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0])
@@ -92,9 +97,23 @@ def test_a_path_ends_when_nothing_is_left_to_explain() -> None:
     ladder = 1e-4 ** np.linspace(0, 1, 100)
     left_out = np.vstack([np.zeros(len(fold), np.bool_), fold == np.arange(10)[:, None]])
     lambdas, slopes, held_out, _ = lockstep_paths(
-        centred(dosage), np.ones(10), dosage[2].astype(float), left_out, ladder, 0.5, 1e-9
+        centred(dosage), np.ones(10), dosage[2].astype(float), left_out, ladder, 0.5, 1e-9, 100
     )
     explained = 1 - np.var(dosage[2] - slopes @ centred(dosage), axis=1) / dosage[2].var()
     assert 5 <= len(lambdas) == len(held_out) < 100
     assert explained[-1] > 0.999
     assert np.all(explained[:-1] <= 0.999)
+
+
+@pytest.mark.parametrize("patience", [1, 5, 12])
+def test_a_path_ends_when_the_error_was_least_long_ago(patience: int) -> None:
+    dosage, outcome, fold = simulated_gene(120, 60, seed=9, noise=3.0)
+    ladder = 0.01 ** np.linspace(0.0, 1.0, 40)
+    whole = paths(dosage, outcome, fold, thresh=1e-8, ladder=ladder)
+    short = paths(dosage, outcome, fold, thresh=1e-8, ladder=ladder, patience=patience)
+    errors = np.mean((whole[2] - outcome) ** 2, axis=1)
+    ago = [step - int(np.argmin(errors[: step + 1])) for step in range(len(errors))]
+    steps = ago.index(patience) + 1
+    assert len(short[0]) == steps < len(whole[0])
+    for mine, twin in zip(short[:3], whole[:3], strict=True):
+        np.testing.assert_array_equal(mine, twin[:steps])

@@ -36,6 +36,9 @@ class ElasticNetOptions:
         Variants rarer than this among the training people of a fit take no part in that fit.
     thresh
         Convergence threshold, glmnet's ``thresh``.
+    patience
+        A path ends when the cross-validated error was least this many lambdas ago; `n_lambdas` follows it as
+        far as glmnet does.
     """
 
     alpha: float = 0.5
@@ -44,6 +47,7 @@ class ElasticNetOptions:
     inner: int = 10
     min_maf: float = 0.01
     thresh: float = 1e-7
+    patience: int = 15
 
     def __post_init__(self) -> None:
         _require(0.0 < self.alpha <= 1.0, "alpha", "above 0 and at most 1", self.alpha)
@@ -52,6 +56,7 @@ class ElasticNetOptions:
         _require(self.inner >= 3, "inner", "3 or more folds, as cv.glmnet does", self.inner)
         _require(0.0 <= self.min_maf < 0.5, "min_maf", "from 0 to below 0.5", self.min_maf)
         _require(0.0 < self.thresh <= 1e-3, "thresh", "above 0 and at most 0.001", self.thresh)
+        _require(self.patience >= 1, "patience", "1 or more lambdas", self.patience)
 
 
 def _require(fine: bool, name: str, expected: str, got: float) -> None:
@@ -74,7 +79,8 @@ class CrossValidatedFit:
     lambda_min
         The largest lambda of the least cross-validated squared error; NaN where there was nothing to choose.
     lambdas, squared_error
-        (M,) the path, and the mean over people of the squared error on the fold that held each out.
+        (M,) the path as far as it was followed, and the mean over people of the squared error on the fold
+        that held each out.
     """
 
     weights: NDArray[np.float64]
@@ -130,7 +136,14 @@ def fit_cross_validated(
     rows -= rows.mean(axis=1, keepdims=True)
     ladder = lambda_ladder(options.n_lambdas, len(outcome), len(usable))
     lambdas, slopes, held_out, converged = lockstep_paths(
-        rows, distinct.copies.astype(np.float64), outcome, left_out, ladder, options.alpha, options.thresh
+        rows,
+        distinct.copies.astype(np.float64),
+        outcome,
+        left_out,
+        ladder,
+        options.alpha,
+        options.thresh,
+        options.patience,
     )
     if not converged:
         raise _did_not_converge(dosage.shape, options)

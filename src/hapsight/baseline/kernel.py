@@ -290,6 +290,14 @@ def _ends(step: int, explained: float, before: float) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def _mean_square(a: Floats, b: Floats) -> float:
+    total = 0.0
+    for i in range(len(a)):
+        total += (a[i] - b[i]) ** 2
+    return total / len(a)
+
+
+@njit(cache=True, nogil=True)
 def lockstep_paths(
     rows: Floats,
     copies: Floats,
@@ -298,6 +306,7 @@ def lockstep_paths(
     ladder: Floats,
     alpha: float,
     thresh: float,
+    patience: int,
 ) -> tuple[Floats, Floats, Floats, bool]:
     """Fit the path of problem 0 and, at the same lambdas, those of the other problems.
 
@@ -318,6 +327,8 @@ def lockstep_paths(
         Share of the absolute penalty, above 0.
     thresh
         A descent ends when no squared change of a coefficient in a sweep reaches this (glmnet's ``thresh``).
+    patience
+        The path ends when the squared error of `held_out` was least this many lambdas ago.
 
     Returns
     -------
@@ -345,7 +356,7 @@ def lockstep_paths(
     lambdas = np.abs(gradient[0]).max() / alpha * deviation[0] * ladder
     slopes = np.zeros((len(lambdas), len(rows)))
     held_out = np.full((len(lambdas), n_people), np.nan)
-    explained = 0.0
+    explained, best, least = 0.0, 0, np.inf
     for step in range(len(lambdas)):
         cut = alpha * (2.0 * lambdas[step] - lambdas[max(step - 1, 0)]) / deviation  # the strong rule
         active, done = _solve_all(
@@ -359,6 +370,9 @@ def lockstep_paths(
         for q in range(1, problems):
             _write_held_out(data, active, q, y_mean[q, 0], y_norm[q, 0], held_out[step])
         before, explained = explained, 1.0 - _dot(residual[0], residual[0])
-        if _ends(step, explained, before):
+        error = _mean_square(held_out[step], outcome)
+        if error < least:
+            best, least = step, error
+        if _ends(step, explained, before) or step - best >= patience:
             return lambdas[: step + 1], slopes[: step + 1], held_out[: step + 1], True
     return lambdas, slopes, held_out, True
