@@ -8,6 +8,7 @@ from hapsight.evaluate.expression import normal_scores, residuals, transform
 
 def test_transform():
     assert transform(np.array([0.9, 9.9]), "log10").tolist() == pytest.approx([0, 1])
+    assert transform(np.array([1.0, 100.0]), "log10", pseudocount=0.0).tolist() == [0, 2]
     assert transform(np.array([-3.0]), "none").tolist() == [-3]
     with pytest.raises(InputError, match=r"logarithm[\s\S]*minimum -3[\s\S]*transform = \"none\""):
         transform(np.array([-3.0]), "log10")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hapsight.cli import bench, drivers, eqtl, explain, models, modisco, pages, predictdb, reproduce
+from hapsight.cli import bench, drivers, eqtl, explain, models, modisco, pages, predictdb, reproduce, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -235,6 +235,7 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
     from hapsight.workflow.explain import explain as toggle_variants
     from hapsight.workflow.gene_pages import gene_pages as write_pages
     from hapsight.workflow.predict import predict as run_models
+    from hapsight.workflow.saturate_drivers import saturate_drivers
 
     opened = _open(config)
     runs = _models(opened)
@@ -253,6 +254,7 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
         if config.explain.run:
             toggle_variants(opened, runs, show)
             find_drivers(opened, runs, show)
+            saturate_drivers(opened, runs, show)
             write_pages(opened, runs, show)
         page = build_report(config.output)
     _show_summary(opened)
@@ -297,5 +299,5 @@ def _say(text: str) -> None:
     say(text)
 
 
-for _topic in (eqtl, explain, drivers, pages, modisco, models, predictdb, reproduce, bench):
+for _topic in (eqtl, explain, drivers, pages, modisco, models, predictdb, reproduce, simulate, bench):
     _topic.register(app)

@@ -28,7 +28,7 @@ def transform(values: Float, how: Transform, pseudocount: float = 0.1) -> Float:
         return values
     if how != "log10":
         raise ConfigError("Unknown transform of the expression.", expected=get_args(Transform), got=how)
-    if np.min(values, initial=0.0) + pseudocount <= 0:
+    if np.min(values, initial=np.inf) + pseudocount <= 0:
         raise InputError(
             "Expression has values whose logarithm does not exist.",
             expected=f"values above {-pseudocount}",
