@@ -24,7 +24,7 @@ lint: $(INSTALLED)
 test: lint  ## what CI runs
 	$(BIN)/python -m pytest -m 'not verify'
 
-JUDGES := keras enformer basenji2 borzoi xgboost tensorqtl captum
+JUDGES := keras enformer basenji2 borzoi xgboost tensorqtl captum modisco
 
 verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other ports, and the whole cohort
 	for judge in $(JUDGES); do sh tests/verify/$${judge}_venv.sh .verify/$$judge; done
@@ -35,6 +35,7 @@ verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other 
 	HAPSIGHT_XGBOOST_PYTHON=.verify/xgboost/bin/python \
 	HAPSIGHT_TENSORQTL_PYTHON=.verify/tensorqtl/bin/python \
 	HAPSIGHT_CAPTUM_FOLDER=.verify/captum \
+	HAPSIGHT_MODISCO_FOLDER=.verify/modisco \
 	$(BIN)/python -m pytest -m verify
 
 bench: $(INSTALLED)

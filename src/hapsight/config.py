@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from hapsight.errors import ConfigError
 from hapsight.evaluate.protocols import PROTOCOLS
 from hapsight.models.catalogue import PROTOCOL_OPTIONS, PROTOCOL_READ_OUTS
+from hapsight.train_config import TrainArmConfig, TrainConfig
 
 __all__ = [
     "BaselineConfig",
@@ -25,6 +26,8 @@ __all__ = [
     "ImportedConfig",
     "ModelConfig",
     "PredictConfig",
+    "TrainArmConfig",
+    "TrainConfig",
     "load_config",
     "to_toml",
 ]
@@ -159,10 +162,15 @@ class ExplainConfig(_Section):
         None, description="distinct haplotypes to toggle variants in, the commonest first; else all"
     )
     saturation: tuple[int, int] | None = Field(
-        None, description="every base at these places: [first, last) from the TSS, downstream positive"
+        None,
+        description="every base at these places: [first, last) from the TSS or driver, downstream positive",
     )
+    saturation_around: Literal["tss", "driver"] = Field(
+        "tss", description="what `saturation` is counted from; main drivers are those of `hapsight drivers`"
+    )
+    gradients: bool = Field(False, description="gradients of every base of the window, for each gene")
     tracks: Literal["none", "bedgraph", "bigwig"] = Field(
-        "none", description="the saturation of each gene as a file for genome browsers"
+        "none", description="saturation, and gradient times input, of each gene as files for genome browsers"
     )
     motifs: bool | None = Field(
         None, description="look for JASPAR's motifs at drivers; else where the extra `motifs` is installed"
@@ -177,8 +185,10 @@ class ExplainConfig(_Section):
         """A stretch has a length, and tracks have something to show."""
         if self.saturation is not None and self.saturation[0] >= self.saturation[1]:
             raise ValueError(f"saturation must be [first, last) with first < last, got {self.saturation}")
-        if self.tracks != "none" and self.saturation is None:
-            raise ValueError(f"tracks = {self.tracks!r} shows the saturation, which is not set")
+        if self.saturation_around == "driver" and self.saturation is None:
+            raise ValueError("saturation_around = 'driver' says where the saturation is, which is not set")
+        if self.tracks != "none" and self.saturation is None and not self.gradients:
+            raise ValueError(f"tracks = {self.tracks!r} shows the saturation, which is not set, or gradients")
         return self
 
 
@@ -200,6 +210,7 @@ class Config(_Section):
     eqtl: EqtlConfig = EqtlConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     explain: ExplainConfig = ExplainConfig()
+    train: TrainConfig = TrainConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -286,6 +297,8 @@ def _did_you_mean(key: str) -> str:
             EqtlConfig,
             EvaluateConfig,
             ExplainConfig,
+            TrainConfig,
+            TrainArmConfig,
         )
         for name in section.model_fields
     }

@@ -10,6 +10,7 @@ __all__ = [
     "InputError",
     "MissingExtraError",
     "StoreError",
+    "TrainingError",
     "WeightsError",
 ]
 
@@ -61,6 +62,10 @@ class WeightsError(HapsightError):
 
 class StoreError(HapsightError):
     """A run folder holds something that does not belong to this run."""
+
+
+class TrainingError(HapsightError):
+    """Training cannot begin or go on: a loss or a score is not a finite number."""
 
 
 class MissingExtraError(HapsightError):

@@ -14,6 +14,7 @@ __all__ = [
     "DRIVER_SUMMARY",
     "EXPLAIN_ADDITIVITY",
     "EXPLAIN_EFFECTS",
+    "MODISCO_PATTERNS",
     "PAGE_VARIANTS",
     "RELIABILITY",
     "RELIABILITY_FEATURES",
@@ -69,6 +70,16 @@ EXPLAIN_ADDITIVITY: Final = {
     "gflop": pl.Float64,
 }
 """``explain/<model>.<read-out>/additivity.parquet``: one row per gene and track."""
+
+MODISCO_PATTERNS: Final = {
+    "sign": pl.String,
+    "pattern": pl.Int64,
+    "n_seqlets": pl.Int64,
+    "length": pl.Int64,
+    "consensus": pl.String,
+    "contribution": pl.Float64,
+}
+"""``patterns.parquet`` of ``hapsight modisco --run``: one row per motif that TF-MoDISco finds."""
 
 SCORES: Final = {
     "gene_id": pl.String,

@@ -28,7 +28,11 @@ __all__ = [
     "LABELS",
     "PER_GENE",
     "PER_PERSON",
+    "SIMULATED_GENES",
+    "SIMULATED_VARIANTS",
     "SUMMARY",
+    "TRACK_EVALUATION",
+    "TSS_EVALUATION",
 ]
 
 LABELS: Final = {"model": pl.String, "read_out": pl.String, "protocol": pl.String}
@@ -298,3 +302,52 @@ AGREEMENT: Final = {
     "prediction_r_upper": pl.Float64,
 }
 """``evaluation/agreement.parquet``: one row per pair of models."""
+
+SIMULATED_VARIANTS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "gene_id": pl.String,
+    "variant_id": pl.String,
+    "contig": pl.String,
+    "position": pl.Int64,
+    "ref": pl.String,
+    "alt": pl.String,
+    "af": pl.Float64,
+    "tss_distance": pl.Int64,
+    "planted": pl.Boolean,
+    "gained": pl.List(pl.String),
+    "lost": pl.List(pl.String),
+    "effect": pl.Float64,
+    "slope": pl.Float64,
+}
+"""``truth/variants.parquet`` of a simulated cohort: one row per gene and variant that acts on it."""
+
+SIMULATED_GENES: Final = {
+    **GENE,
+    "contig": pl.String,
+    "tss": pl.Int64,
+    "strand": pl.String,
+    "n_variants": pl.Int64,
+    "n_causal": pl.Int64,
+    "n_planted": pl.Int64,
+    "reference": pl.Float64,
+    "h2_asked": pl.Float64,
+    "h2": pl.Float64,
+    "genetic_sd": pl.Float64,
+    "noise_sd": pl.Float64,
+    "additive_r2": pl.Float64,
+}
+"""``truth/genes.parquet`` of a simulated cohort: one row per gene."""
+
+_ESTIMATE: Final = {"n": pl.Int64, "value": pl.Float64, "ci_low": pl.Float64, "ci_high": pl.Float64}
+
+TRACK_EVALUATION: Final = {"track": pl.String, "blocks": pl.String, "scale": pl.String, **_ESTIMATE}
+"""``tracks.parquet`` of a reference training's evaluation: one row per track, kind of block and scale."""
+
+TSS_EVALUATION: Final = {
+    "model": pl.String,
+    "read_out": pl.String,
+    "blocks": pl.String,
+    "quantity": pl.String,
+    **_ESTIMATE,
+    "n_positive": pl.Int64,
+}
+"""``tss.parquet`` of the same: one row per model, read-out, kind of block and quantity."""

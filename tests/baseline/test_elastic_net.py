@@ -54,7 +54,9 @@ def test_glmnet_gives_the_same_along_the_path(name: str) -> None:
     rows = dosage[distinct.first] - dosage[distinct.first].mean(axis=1, keepdims=True)
     ladder = lambda_ladder(100, len(outcome), len(dosage))
     nobody = np.zeros((1, len(outcome)), np.bool_)
-    _, slopes, _, _ = lockstep_paths(rows, distinct.copies.astype(float), outcome, nobody, ladder, 0.5, 1e-13, 100)
+    _, slopes, _, _ = lockstep_paths(
+        rows, distinct.copies.astype(float), outcome, nobody, ladder, 0.5, 1e-13, 100
+    )
     size = dosage.std(axis=1) / outcome.std()
     for mine, judge in zip(slopes[::9], golden["coefficients"][:, 1:], strict=True):
         np.testing.assert_allclose(distinct.spread(mine) * size, judge * size, atol=COEFFICIENTS[name])

@@ -112,6 +112,20 @@ def test_people_get_the_values_of_their_haplotypes():
             np.testing.assert_allclose(found.predicted[person, h], value, atol=1e-10)
 
 
+def test_a_float64_models_values_are_not_rounded():
+    """A base that is worth 1e-9 beside a constant of 1: float32 would lose it."""
+    sequence, model = reference_sequence(4), ExactToy()
+    model.weights = torch.zeros_like(model.weights)
+    gene = Gene("g", "c", 350, Strand.PLUS)
+    place = 350 - ism_window(gene, valuer(model)).interval.start
+    model.weights[place - 1, :4], model.weights[place, "ACGT".index("A")] = 1.0, 1e-9
+    sequence = f"{sequence[:350]}C{sequence[351:]}"
+    found = run(gene, model, toy_variants([(350, "C", "A")], np.ones((1, 1, 2))), sequence)
+    assert found.reference[0] == 1.0
+    assert found.effect[0, 0] == pytest.approx(1e-9, rel=1e-6)
+    assert found.predicted[0, 0, 0] - 1.0 == pytest.approx(1e-9, rel=1e-6)
+
+
 def test_nothing_is_computed_twice():
     sequence, seen = reference_sequence(5), []
 
@@ -130,16 +144,26 @@ def test_nothing_is_computed_twice():
     assert found.flop == found.distinct * model.flop_per_pass
 
 
+class ExactToy(ToyModel):
+    """The linear toy in float64."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__(seed)
+        rng = np.random.default_rng(seed)
+        length = self.window.length
+        self.weights = torch.from_numpy(np.column_stack([rng.standard_normal((length, 4)), np.zeros(length)]))
+
+
 @given(seed=st.integers(0, 10**6), strand=st.sampled_from(list(Strand)))
 @settings(max_examples=20, deadline=None)
 def test_of_a_linear_model_the_effects_add_up_to_the_prediction(seed, strand):
     sequence = reference_sequence(seed)
     variants = random_variants(seed, sequence, 350, snvs=True)
-    found = run(Gene("g", "c", 350, strand), ToyModel(seed), variants, sequence)
+    found = run(Gene("g", "c", 350, strand), ExactToy(seed), variants, sequence)
     people = found.predicted[..., 0].sum(axis=1) - 2 * found.reference[0]
-    np.testing.assert_allclose(ism_sum(found.effect[:, 0], found.variants.dosage), people, atol=1e-4)
+    np.testing.assert_allclose(ism_sum(found.effect[:, 0], found.variants.dosage), people, rtol=0, atol=1e-12)
     np.testing.assert_allclose(
-        found.effect_mean, np.where(found.n_backgrounds, found.effect.T, np.nan).T, atol=1e-4
+        found.effect_mean, np.where(found.n_backgrounds, found.effect.T, np.nan).T, rtol=0, atol=1e-12
     )
     assert additivity(found.effect[:, 0], found.variants.dosage, people).pearson_r == pytest.approx(1)
     dependent = depends_on_background(

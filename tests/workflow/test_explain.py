@@ -25,7 +25,8 @@ from hapsight.models.registry import register
 from hapsight.workflow.explain import explain, explain_store, explain_units, valuer_of
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models
-from hapsight.workflow.saturation import strongest, write_track
+from hapsight.workflow.arrays import write_track
+from hapsight.workflow.saturation import strongest
 from hapsight.workflow.score import score
 from tests.cohort.files import Record
 from tests.explain.ism_naive import kept, plain, sequence_with

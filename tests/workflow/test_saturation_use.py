@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import polars as pl
 import pytest
@@ -13,17 +14,19 @@ from typer.testing import CliRunner
 from hapsight.cli.modisco import register as register_command
 from hapsight.cohort.nouns import Interval, Strand
 from hapsight.config import load_config
-from hapsight.errors import IncompleteError
+from hapsight.errors import IncompleteError, MissingExtraError
+from hapsight.explain_tables import MODISCO_PATTERNS
 from hapsight.models.registry import register
 from hapsight.workflow import driver_neighbourhood
 from hapsight.workflow.driver_neighbourhood import neighbourhood_columns
 from hapsight.workflow.drivers import drivers
 from hapsight.workflow.evaluate import evaluate
-from hapsight.workflow.explain import explain, explain_store, explain_units, stored_saturation
+from hapsight.workflow.explain import explain, explain_store, explain_units
 from hapsight.workflow.modisco import export_modisco
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models, predict
-from hapsight.workflow.saturation import Saturation
+from hapsight.workflow.saturation import Saturation, stored_saturation
+from tests.explain.test_modisco_run import add_pattern
 from tests.planted import UPSTREAM, load_toy, write_planted
 
 FIRST, LAST = -150, 200
@@ -192,8 +195,8 @@ def test_unknown_bases_contribute_nothing(planted, tmp_path, monkeypatch):
     assert np.abs(attributions[:, :, -FIRST + 1]).min() > 0
 
 
-def with_an_n(opened, run, gene):
-    stored = stored_saturation(opened, run, gene)
+def with_an_n(opened, run, gene, centre):
+    stored = stored_saturation(opened, run, gene, centre)
     stored.effect[gene.tss - stored.stretch.start] = np.nan
     return stored
 
@@ -218,6 +221,36 @@ def test_the_modisco_command_says_what_it_wrote(planted, tmp_path):
     said = " ".join(result.output.split())
     assert "7 of 7 genes, 350 bases each" in said
     assert "modisco motifs -s sequences.npz -a attributions.npz -w 350" in said
+
+
+def test_the_modisco_command_finds_patterns_where_modisco_is(planted, tmp_path, monkeypatch):
+    app = typer.Typer()
+    register_command(app)
+    app.callback()(lambda: None)
+    asked = ["modisco", str(planted[0].folder.path.parent / "planted.toml"), str(tmp_path / "out"), "--run"]
+    monkeypatch.setattr("hapsight.explain.modisco_run.find_spec", lambda name: None)
+    result = CliRunner().invoke(app, asked)
+    assert isinstance(result.exception, MissingExtraError)
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr("hapsight.explain.modisco_run.require_modisco", lambda: None)
+    monkeypatch.setattr("hapsight.workflow.modisco.run_modisco", one_pattern)
+    with register("toy", load_toy):
+        result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "1 motifs" in said
+    assert "GATA: 30 seqlets, positive" in said
+    found = pl.read_parquet(tmp_path / "out/toy.default/expression/patterns.parquet")
+    assert dict(found.schema) == MODISCO_PATTERNS
+    assert found["consensus"].to_list() == ["GATA"]
+
+
+def one_pattern(folder):
+    """A file as TF-MoDISco writes it."""
+    path = folder / "modisco.h5"
+    with h5py.File(path, "w") as file:
+        add_pattern(file, "pos_patterns/pattern_0", "GATA", 1.0, 30)
+    return path
 
 
 def test_what_explain_leaves_out_is_told_before_and_after_the_evaluation(planted):

@@ -26,7 +26,10 @@ def explain(
         list[str] | None, typer.Argument(metavar="[GENE]...", help="gene_ids; else those of [explain]")
     ] = None,
 ) -> None:
-    """Toggle every variant of the models' windows, on the reference and in people's haplotypes."""
+    """Toggle every variant of the models' windows, on the reference and in people's haplotypes.
+
+    With `saturation` or `gradients` under [explain], also what single bases are worth.
+    """
     from hapsight.cli.console import progress, say
     from hapsight.config import load_config
     from hapsight.workflow.explain import explain as stage
@@ -34,17 +37,22 @@ def explain(
     from hapsight.workflow.gene_pages import gene_pages
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.predict import load_models
+    from hapsight.workflow.saturate_drivers import saturate_drivers
 
     opened = Opened.from_config(load_config(config))
     runs = load_models(opened)
     with opened.folder.locked(), progress() as show:
         opened.begin()
         stage(opened, runs, show, genes or ())
+        saturate_drivers(opened, runs, show, genes or ())
         evaluated = (opened.folder.path / "evaluation" / "per_gene.parquet").is_file()
         pages = gene_pages(opened, runs, show, genes) if genes and evaluated else []
     details = {entry["name"]: entry["detail"] for entry in opened.folder.record()["stages"]}
     for run in runs:
-        say(f"{run.label}: {details[f'explain {run.label} ({run.read_out.name})']}")
+        named = f"{run.label} ({run.read_out.name})"
+        say(f"{run.label}: {details[f'explain {named}']}")
+        if f"saturate drivers {named}" in details and opened.config.explain.saturation_around == "driver":
+            say(f"{run.label}: {details[f'saturate drivers {named}']}")
         say(f"tables: {explain_store(opened, run).folder}")
     for page in pages:
         say(f"page: {page}")

@@ -201,17 +201,23 @@ def _haplotype_rows(
     return distinct.rows(found.distinct)[found.index[:, 0]]
 
 
-def saturation_stretch(gene: Gene, first: int, last: int) -> Interval:
+def saturation_stretch(gene: Gene, first: int, last: int, centre: int | None = None) -> Interval:
     """The stretch ``[first, last)`` bases from a gene's TSS, in the direction of transcription.
+
+    Parameters
+    ----------
+    centre
+        Position that it is counted from instead of the TSS.
 
     Examples
     --------
     >>> str(saturation_stretch(Gene("g", "chr1", 100, Strand.MINUS), -2, 1))
     'chr1:101-103'
     """
+    place = gene.tss if centre is None else centre
     if gene.strand is Strand.MINUS:
-        return Interval(gene.contig, gene.tss - last + 1, gene.tss - first + 1)
-    return Interval(gene.contig, gene.tss + first, gene.tss + last)
+        return Interval(gene.contig, place - last + 1, place - first + 1)
+    return Interval(gene.contig, place + first, place + last)
 
 
 def saturation(gene: Gene, stretch: Interval, valuer: Valuer, fetch_reference: FetchReference) -> Float:

@@ -181,12 +181,12 @@ def read_torch(path: Path, shapes: Shapes, unused: Sequence[str] = ()) -> Arrays
     return _checked(_without(arrays, unused), shapes, path)
 
 
-def write_safetensors(path: Path, arrays: Arrays) -> None:
-    """Write arrays exactly; to a temporary name first, then renamed."""
+def write_safetensors(path: Path, arrays: Arrays, note: Mapping[str, str] | None = None) -> None:
+    """Write arrays exactly, and a note beside them; to a temporary name first, then renamed."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file(contiguous, part, metadata={"format": "pt"})
+        save_file(contiguous, part, metadata={"format": "pt", **(note or {})})
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

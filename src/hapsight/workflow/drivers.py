@@ -24,10 +24,11 @@ from hapsight.workflow.driver_motifs import add_motifs, configured_motifs, why_n
 from hapsight.workflow.driver_neighbourhood import neighbourhood_columns
 from hapsight.workflow.driver_rows import KEY, GeneEffects, driver_rows, reach_of
 from hapsight.workflow.eqtl import eqtl_units
-from hapsight.workflow.explain import explain_store, explain_units, stored_saturation
+from hapsight.workflow.explain import explain_store, explain_units
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.reliability import features, reliability
+from hapsight.workflow.saturation import stored_around_tss
 from hapsight.workflow.variants import VariantReader
 
 __all__ = ["drivers"]
@@ -212,7 +213,7 @@ def _arm_rows(
         near = reader(reach_of(effects, gene.contig))
         half = None if half1 is None else (half1[0], half1[1][done - 1])
         found = driver_rows(arm.source, GeneEffects(compared, result, effects, near, half), given, rng)
-        stored = stored_saturation(opened, arm.run, gene)
+        stored = stored_around_tss(opened, arm.run, gene)
         for row in found:
             around = neighbourhood_columns(row, gene, stored, arm.track, cohort.reference) if stored else {}
             yield row | around

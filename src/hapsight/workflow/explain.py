@@ -15,10 +15,12 @@ from hapsight.explain.additivity import additivity, depends_on_background, sprea
 from hapsight.explain_tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.predict.windows import window_of
+from hapsight.workflow.centres import tss_centre
 from hapsight.workflow.dropped import add_dropped
+from hapsight.workflow.gradients import has_gradients, save_gradients
 from hapsight.workflow.opened import Opened, Progress, dropped_table
 from hapsight.workflow.predict import ModelRun
-from hapsight.workflow.saturation import Saturation, has_saturation, read_saturation, save_saturation
+from hapsight.workflow.saturation import has_saturation, save_saturation
 from hapsight.workflow.variants import VariantReader
 
 if TYPE_CHECKING:
@@ -27,10 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ExplainUnit",
+    "chosen_genes",
     "explain",
     "explain_store",
     "explain_units",
-    "stored_saturation",
     "valuer_of",
     "variant_rows",
 ]
@@ -48,7 +50,10 @@ class ExplainUnit:
 
 
 def explain(opened: Opened, runs: Sequence[ModelRun], progress: Progress, genes: Sequence[str] = ()) -> None:
-    """Effects of every variant on every model's prediction; finished units are not computed again.
+    """Effects of every variant on every model's prediction, and what is configured of single bases.
+
+    Finished units and arrays are not computed again. Saturation mutagenesis around drivers waits for these:
+    `hapsight.workflow.saturate_drivers`.
 
     Parameters
     ----------
@@ -63,16 +68,17 @@ def explain(opened: Opened, runs: Sequence[ModelRun], progress: Progress, genes:
             kept = 0
             for done, unit in enumerate(units):
                 progress(label, done, len(units))
-                if _is_done(opened, run, store, unit):
+                if store.done(unit.name, unit.key):
                     kept += 1
                 else:
-                    store.write(unit.name, unit.key, _explain_unit(opened, run, store, unit))
+                    store.write(unit.name, unit.key, _explain_unit(opened, run, unit))
             progress(label, len(units), len(units))
             tables = _whole_tables(store, units)
             if not genes:
                 _write_whole(opened, store, units, tables)
-            stage["computed"] = len(units) - kept
-            stage["detail"] = _in_words(tables, len(units) - kept, kept)
+            arrays = _save_arrays(opened, run, [gene for unit in units for gene in unit.genes], progress)
+            stage["computed"] = len(units) - kept + arrays
+            stage["detail"] = _in_words(tables, len(units) - kept, kept, arrays)
 
 
 def explain_store(opened: Opened, run: ModelRun) -> UnitStore:
@@ -85,24 +91,15 @@ def explain_units(opened: Opened, run: ModelRun, asked: Sequence[str] = ()) -> l
 
     Raises
     ------
-    ConfigError
-        A gene is not one of the cohort's.
-    IncompleteError
-        Genes are to be chosen by R, which is not known yet.
+    ConfigError, IncompleteError
+        As `chosen_genes`.
     """
-    chosen = _chosen(opened, run, asked)
+    chosen = chosen_genes(opened, run, asked)
     if asked:
         return [ExplainUnit(f"gene-{gene.gene_id}", _key(opened, run, [gene]), (gene,)) for gene in chosen]
     size = opened.config.explain.genes_per_unit
     blocks = [tuple(chosen[first : first + size]) for first in range(0, len(chosen), size)]
     return [ExplainUnit(f"block-{n:05d}", _key(opened, run, block), block) for n, block in enumerate(blocks)]
-
-
-def stored_saturation(opened: Opened, run: ModelRun, gene: Gene) -> Saturation | None:
-    """A gene's saturation mutagenesis; None where it is not asked for, or not there yet."""
-    if opened.config.explain.saturation is None:
-        return None
-    return read_saturation(explain_store(opened, run).folder, gene, _key(opened, run, [gene]))
 
 
 def valuer_of(opened: Opened, run: ModelRun) -> Valuer:
@@ -115,8 +112,16 @@ def valuer_of(opened: Opened, run: ModelRun) -> Valuer:
     )
 
 
-def _chosen(opened: Opened, run: ModelRun, asked: Sequence[str]) -> list[Gene]:
-    """Genes by name, as asked or configured; else all, or those with a large R."""
+def chosen_genes(opened: Opened, run: ModelRun, asked: Sequence[str] = ()) -> list[Gene]:
+    """Genes by name, as asked or configured; else all, or those with a large R.
+
+    Raises
+    ------
+    ConfigError
+        A gene is not one of the cohort's.
+    IncompleteError
+        Genes are to be chosen by R, which is not known yet.
+    """
     config, by_name = opened.config.explain, {gene.gene_id: gene for gene in opened.cohort.genes}
     names = asked or config.genes
     unknown = [name for name in names if name not in by_name]
@@ -153,20 +158,11 @@ def _strong(opened: Opened, run: ModelRun, least: float) -> set[str]:
 
 def _key(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> str:
     """Digest of all that the effects of these genes depend on."""
-    options = opened.config.explain.model_dump(mode="json", include={"backgrounds", "saturation", "tracks"})
+    options = opened.config.explain.model_dump(mode="json", include={"backgrounds"})
     return content_key({"stage": "explain", "predict": run.unit_key(opened, genes), "options": options})
 
 
-def _is_done(opened: Opened, run: ModelRun, store: UnitStore, unit: ExplainUnit) -> bool:
-    saturated = opened.config.explain.saturation is None or all(
-        has_saturation(store.folder, gene, _key(opened, run, [gene])) for gene in unit.genes
-    )
-    return saturated and store.done(unit.name, unit.key)
-
-
-def _explain_unit(
-    opened: Opened, run: ModelRun, store: UnitStore, unit: ExplainUnit
-) -> dict[str, pl.DataFrame]:
+def _explain_unit(opened: Opened, run: ModelRun, unit: ExplainUnit) -> dict[str, pl.DataFrame]:
     from hapsight.explain.ism import gene_ism
 
     cohort, options = opened.cohort, opened.config.explain
@@ -178,15 +174,29 @@ def _explain_unit(
         found = gene_ism(gene, valuer, reader, cohort.reference.fetch, options.backgrounds)
         for t, index in enumerate(run.read_out.tracks):
             _add_rows(rows, gene, run.model.tracks[index].name, found, t)
-        if options.saturation is not None:
-            key = _key(opened, run, [gene])
-            save_saturation(store.folder, gene, key, run, valuer, cohort.reference, options)
     return {
         "effects": pl.DataFrame(rows["effects"], schema=EXPLAIN_EFFECTS),
         "background_dependent": pl.DataFrame(rows["background_dependent"], schema=BACKGROUND_DEPENDENT),
         "additivity": pl.DataFrame(rows["additivity"], schema=EXPLAIN_ADDITIVITY),
         "dropped": dropped_table(reader.dropped),
     }
+
+
+def _save_arrays(opened: Opened, run: ModelRun, genes: Sequence[Gene], progress: Progress) -> int:
+    """The configured numbers of single bases that need no drivers; how many arrays were not there yet."""
+    options, valuer, made = opened.config.explain, valuer_of(opened, run), 0
+    around_tss = options.saturation is not None and options.saturation_around == "tss"
+    for done, gene in enumerate(genes, start=1):
+        centre = tss_centre(run, gene)
+        if around_tss and not has_saturation(opened, run, gene, centre):
+            save_saturation(opened, run, gene, valuer, [centre])
+            made += 1
+        if options.gradients and not has_gradients(opened, run, gene):
+            save_gradients(opened, run, gene, valuer)
+            made += 1
+        if around_tss or options.gradients:
+            progress(f"bases {run.label}", done, len(genes))
+    return made
 
 
 def _add_rows(rows: dict[str, list[dict[str, Any]]], gene: Gene, track: str, found: GeneIsm, t: int) -> None:
@@ -271,7 +281,7 @@ def _write_whole(
         add_dropped(opened, store.read([(unit.name, unit.key) for unit in units], "dropped"))
 
 
-def _in_words(tables: dict[str, pl.DataFrame], computed: int, kept: int) -> str:
+def _in_words(tables: dict[str, pl.DataFrame], computed: int, kept: int, arrays: int) -> str:
     genes = tables["additivity"].unique("gene_id")
     asked, distinct = int(genes["asked"].sum()), int(genes["distinct"].sum())
     median = tables["additivity"]["pearson_r"].median()
@@ -279,5 +289,5 @@ def _in_words(tables: dict[str, pl.DataFrame], computed: int, kept: int) -> str:
     return (
         f"{len(tables['effects']):,} effects on {len(genes):,} genes, {asked:,} sequences, "
         f"{distinct:,} distinct ({asked / max(distinct, 1):.1f}x fewer); {additive}; "
-        f"{computed} units computed, {kept} kept"
+        f"{computed} units computed, {kept} kept" + (f"; {arrays} arrays of single bases" if arrays else "")
     )

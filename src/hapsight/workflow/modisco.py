@@ -1,4 +1,4 @@
-"""Saturation mutagenesis of many genes as TF-MoDISco reads it."""
+"""Saturation mutagenesis of many genes as TF-MoDISco reads it, and what it makes of it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.dna import N_CODE, Codes, reverse_complement
 from hapsight.errors import IncompleteError
 from hapsight.explain.modisco import hypothetical, write_modisco
-from hapsight.predict.store import write_atomically
-from hapsight.workflow.explain import explain_store, stored_saturation
+from hapsight.explain.modisco_run import read_patterns, run_modisco
+from hapsight.predict.store import write_atomically, write_table
+from hapsight.workflow.arrays import plain_track, track_names
+from hapsight.workflow.centres import centres
+from hapsight.workflow.explain import explain_store
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import ModelRun
-from hapsight.workflow.saturation import Saturation, plain_track
+from hapsight.workflow.saturation import Saturation, stored_saturation
 
-__all__ = ["ModiscoExport", "export_modisco"]
+__all__ = ["ModiscoExport", "export_modisco", "find_patterns"]
 
 Float = NDArray[np.float64]
 
@@ -54,20 +58,37 @@ def export_modisco(opened: Opened, runs: Sequence[ModelRun], out: Path) -> list[
     Raises
     ------
     IncompleteError
-        A model has no gene with saturation of the present configuration.
+        A model has no gene with saturation of the present configuration, or drivers, which it is to be
+        around, were not looked for.
     MissingExtraError
         zarr is not installed.
     """
     return [
-        done
+        _export(opened, run, track, out / explain_store(opened, run).folder.name / plain_track(track))
         for run in runs
-        for done in _export_run(opened, run, out / explain_store(opened, run).folder.name)
+        for track in track_names(run)
     ]
 
 
-def _export_run(opened: Opened, run: ModelRun, folder: Path) -> Iterator[ModiscoExport]:
-    genes = opened.cohort.genes
-    found = [(gene, kept) for gene in genes if (kept := stored_saturation(opened, run, gene)) is not None]
+def find_patterns(exported: ModiscoExport) -> pl.DataFrame:
+    """Run TF-MoDISco on what was written; beside it come ``modisco.h5`` and ``patterns.parquet``.
+
+    Returns
+    -------
+    The patterns, columns `hapsight.explain_tables.MODISCO_PATTERNS`.
+
+    Raises
+    ------
+    MissingExtraError
+        modisco-lite is not installed.
+    """
+    patterns = read_patterns(run_modisco(exported.folder))
+    write_table(exported.folder / "patterns.parquet", patterns)
+    return patterns
+
+
+def _export(opened: Opened, run: ModelRun, track: str, folder: Path) -> ModiscoExport:
+    found = list(_stored(opened, run, track))
     if not found:
         raise IncompleteError(
             f"No gene has saturation mutagenesis by {run.label}.",
@@ -77,14 +98,22 @@ def _export_run(opened: Opened, run: ModelRun, folder: Path) -> Iterator[Modisco
             fix="set it, such as [-1000, 1000], and run `hapsight explain`",
         )
     sequences = np.stack([_sequence(opened, gene, kept) for gene, kept in found])
+    effects = np.stack([_effects(gene, kept, track) for gene, kept in found])
+    write_modisco(folder, sequences, _contributions(sequences, effects))
     lines = [_bed_line(gene, kept.stretch) for gene, kept in found]
-    for track in found[0][1].tracks:
-        place = folder / plain_track(track)
-        effects = np.stack([_effects(gene, kept, track) for gene, kept in found])
-        write_modisco(place, sequences, _contributions(sequences, effects))
-        write_atomically(place / "genes.bed", "".join(lines).encode())
-        unknown = int((sequences == N_CODE).sum())
-        yield ModiscoExport(place, len(found), len(genes), sequences.shape[1], unknown)
+    write_atomically(folder / "genes.bed", "".join(lines).encode())
+    unknown = int((sequences == N_CODE).sum())
+    return ModiscoExport(folder, len(found), len(opened.cohort.genes), sequences.shape[1], unknown)
+
+
+def _stored(opened: Opened, run: ModelRun, track: str) -> Iterator[tuple[Gene, Saturation]]:
+    """Genes that have saturation, in the cohort's order."""
+    around = centres(opened, run, track)
+    for gene in opened.cohort.genes:
+        centre = around.get(gene.gene_id)
+        kept = None if centre is None else stored_saturation(opened, run, gene, centre)
+        if kept is not None:
+            yield gene, kept
 
 
 def _sequence(opened: Opened, gene: Gene, kept: Saturation) -> Codes:

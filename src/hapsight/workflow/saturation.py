@@ -1,22 +1,28 @@
-"""Saturation mutagenesis on disk: an array per gene, and a track for genome browsers."""
+"""Saturation mutagenesis on disk: what every base around a gene's TSS, or its main driver, is worth."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.cohort.reference import Reference
-from hapsight.config import ExplainConfig
-from hapsight.errors import MissingExtraError
-from hapsight.predict.store import write_atomically
+from hapsight.predict.store import content_key
+from hapsight.workflow.arrays import (
+    array_labels,
+    has_array,
+    open_array,
+    save_array,
+    track_names,
+    track_path,
+    write_track,
+)
+from hapsight.workflow.centres import Centre, tss_centre
+from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import ModelRun
 
 if TYPE_CHECKING:
@@ -24,18 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Saturation",
-    "array_path",
     "has_saturation",
-    "plain_track",
-    "read_saturation",
     "save_saturation",
+    "stored_around_tss",
+    "stored_saturation",
+    "stretch_around",
     "strongest",
-    "write_track",
 ]
 
 Float = NDArray[np.float64]
-
-_SUFFIX = {"bedgraph": ".bedgraph", "bigwig": ".bw"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,76 +62,75 @@ class Saturation:
         return self.effect[..., self.tracks.index(track)]
 
 
-def array_path(folder: Path, gene: Gene) -> Path:
-    """A gene's array (n, 4, T), in Zarr format 3."""
-    return folder / "saturation" / f"{gene.gene_id}.zarr"
+def stretch_around(opened: Opened, gene: Gene, centre: Centre) -> Interval:
+    """The configured stretch, counted from a centre in the direction of transcription."""
+    from hapsight.explain.ism import saturation_stretch
+
+    assert opened.config.explain.saturation is not None
+    return saturation_stretch(gene, *opened.config.explain.saturation, centre.position)
 
 
-def has_saturation(folder: Path, gene: Gene, key: str) -> bool:
-    """Whether a gene's array is there, and was made from the inputs of this key."""
-    try:
-        found = json.loads((array_path(folder, gene) / "zarr.json").read_bytes())
-        return bool(found["attributes"]["key"] == key)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+def has_saturation(opened: Opened, run: ModelRun, gene: Gene, centre: Centre) -> bool:
+    """Whether the array of a gene and centre is there, as this configuration makes it."""
+    return has_array(_path(opened, run, gene, centre), _key(opened, run, gene, centre))
 
 
-def read_saturation(folder: Path, gene: Gene, key: str) -> Saturation | None:
-    """A gene's saturation mutagenesis; None where there is none that was made from the inputs of this key.
+def stored_saturation(opened: Opened, run: ModelRun, gene: Gene, centre: Centre) -> Saturation | None:
+    """A gene's saturation mutagenesis; None where it is not asked for, or not there yet.
 
     Raises
     ------
     MissingExtraError
         zarr is not installed.
     """
-    if not has_saturation(folder, gene, key):
+    if opened.config.explain.saturation is None or not has_saturation(opened, run, gene, centre):
         return None
-    array = _zarr().open_array(array_path(folder, gene), mode="r")
+    array = open_array(_path(opened, run, gene, centre))
     labels, start = dict(array.attrs), int(array.attrs["start"])
     stretch = Interval(str(labels["contig"]), start, start + array.shape[0])
     return Saturation(stretch, np.asarray(array[:], np.float64), tuple(map(str, labels["tracks"])))
 
 
+def stored_around_tss(opened: Opened, run: ModelRun, gene: Gene) -> Saturation | None:
+    """The same around the TSS; None where the configuration wants it around drivers."""
+    if opened.config.explain.saturation_around != "tss":
+        return None
+    return stored_saturation(opened, run, gene, tss_centre(run, gene))
+
+
 def save_saturation(
-    folder: Path,
-    gene: Gene,
-    key: str,
-    run: ModelRun,
-    valuer: Valuer,
-    reference: Reference,
-    options: ExplainConfig,
+    opened: Opened, run: ModelRun, gene: Gene, valuer: Valuer, centres: Sequence[Centre]
 ) -> None:
-    """Compute and save the effect of every base in the configured stretch around a gene's TSS.
+    """Compute the effect of every base in the stretch around one place, and save it for each of its centres.
 
-    The array is renamed into place last, so where it is, the tracks are.
+    Each array is renamed into place last, so where it is, its browser tracks are.
+
+    Parameters
+    ----------
+    centres
+        Of one position: the TSS of all tracks, or the driver of each track that has it there.
     """
-    from hapsight.explain.ism import saturation, saturation_stretch
+    from hapsight.explain.ism import saturation
 
-    assert options.saturation is not None
-    stretch = saturation_stretch(gene, *options.saturation)
-    effect = saturation(gene, stretch, valuer, reference.fetch)
-    names = [run.model.tracks[index].name for index in run.read_out.tracks]
-    labels: dict[str, Any] = {
-        "gene_id": gene.gene_id,
-        "contig": stretch.contig,
-        "start": stretch.start,
-        "strand": gene.strand.value if gene.strand else None,
-        "model": run.label,
-        "read_out": run.read_out.name,
-        "bases": "ACGT",
-        "tracks": names,
-        "key": key,
-    }
-    suffix = _SUFFIX.get(options.tracks)
-    for t, name in enumerate(names if suffix else ()):
-        path = folder / "saturation" / f"{gene.gene_id}.{plain_track(name)}{suffix}"
-        write_track(path, stretch, strongest(effect[..., t]), reference.contigs[stretch.contig])
-    _save_array(array_path(folder, gene), effect, labels)
+    stretch = stretch_around(opened, gene, centres[0])
+    effect = saturation(gene, stretch, valuer, opened.cohort.reference.fetch)
+    names = track_names(run)
+    for centre in centres:
+        own = effect[..., [names.index(name) for name in centre.tracks]]
+        _save(opened, run, gene, centre, Saturation(stretch, own, centre.tracks))
 
 
-def plain_track(name: str) -> str:
-    """A track's name as part of a file's."""
-    return "".join(c if c.isalnum() else "-" for c in name)
+def _save(opened: Opened, run: ModelRun, gene: Gene, centre: Centre, found: Saturation) -> None:
+    """The tracks for browsers, then the array."""
+    path = _path(opened, run, gene, centre)
+    for name in found.tracks:
+        shown = track_path(path.with_name(centre.track_stem(gene, name)), opened.config.explain.tracks)
+        if shown is not None:
+            length = opened.cohort.reference.contigs[found.stretch.contig]
+            write_track(shown, found.stretch, strongest(found.of(name)), length)
+    key = _key(opened, run, gene, centre)
+    labels = array_labels(gene, found.stretch, run, found.tracks, key) | centre.labels()
+    save_array(path, found.effect, labels)
 
 
 def strongest(effect: Float) -> Float:
@@ -137,58 +139,14 @@ def strongest(effect: Float) -> Float:
     return np.asarray(np.take_along_axis(effect, best[:, None], axis=1)[:, 0])
 
 
-def write_track(path: Path, stretch: Interval, values: Float, contig_length: int) -> None:
-    """Write (n,) values, one per base, as bigWig (``.bw``) or bedGraph; NaN leaves a gap.
-
-    Raises
-    ------
-    MissingExtraError
-        bigWig is asked for and pyBigWig is not installed.
-    """
-    starts = np.arange(stretch.start, stretch.end)
-    shown = ~np.isnan(values) & (starts >= 0) & (starts < contig_length)
-    starts, values = starts[shown], values[shown]
-    if path.suffix == ".bw":
-        _write_bigwig(path, stretch.contig, contig_length, starts, values)
-        return
-    rows = zip(starts.tolist(), values.tolist(), strict=True)
-    lines = [f"{stretch.contig}\t{start}\t{start + 1}\t{value:.6g}\n" for start, value in rows]
-    write_atomically(path, "".join(lines).encode())
+def _path(opened: Opened, run: ModelRun, gene: Gene, centre: Centre) -> Path:
+    """An array (n, 4, T), in Zarr format 3."""
+    folder = opened.folder.explain(run.label, run.read_out.name).folder
+    return folder / "saturation" / f"{centre.array_stem(gene)}.zarr"
 
 
-def _write_bigwig(path: Path, contig: str, length: int, starts: NDArray[np.int64], values: Float) -> None:
-    try:
-        import pyBigWig
-    except ImportError:
-        raise _missing("pyBigWig", "bigWig files need pyBigWig.") from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with pyBigWig.open(str(temporary), "w") as file:
-        file.addHeader([(contig, length)])
-        if len(starts):
-            ends = (starts + 1).tolist()
-            file.addEntries([contig] * len(starts), starts.tolist(), ends=ends, values=values.tolist())
-    temporary.replace(path)
-
-
-def _save_array(path: Path, values: Float, labels: dict[str, Any]) -> None:
-    """Write a Zarr array to a temporary folder and rename it."""
-    zarr = _zarr()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    array = zarr.create_array(temporary, shape=values.shape, dtype=values.dtype, attributes=labels)
-    array[:] = values
-    shutil.rmtree(path, ignore_errors=True)
-    temporary.replace(path)
-
-
-def _zarr() -> Any:
-    try:
-        import zarr
-    except ImportError:
-        raise _missing("zarr", "Saturation mutagenesis is saved with zarr.") from None
-    return zarr
-
-
-def _missing(package: str, what: str) -> MissingExtraError:
-    return MissingExtraError(what, got=f"no package {package}", fix="pip install 'hapsight[explain]'")
+def _key(opened: Opened, run: ModelRun, gene: Gene, centre: Centre) -> str:
+    """Digest of all that an array and its tracks depend on."""
+    options = opened.config.explain.model_dump(mode="json", include={"saturation", "tracks"})
+    own = {"predict": run.unit_key(opened, [gene]), "options": options, "centre": asdict(centre)}
+    return content_key({"stage": "saturation", **own})

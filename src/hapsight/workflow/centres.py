@@ -1,0 +1,101 @@
+"""What the stretches of saturation mutagenesis are counted from: a gene's TSS, or its main driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import polars as pl
+
+from hapsight.cohort.nouns import Gene
+from hapsight.errors import IncompleteError
+from hapsight.explain_tables import DRIVERS
+from hapsight.workflow.arrays import plain_track, track_names
+from hapsight.workflow.comparisons import model_source
+from hapsight.workflow.opened import Opened
+from hapsight.workflow.predict import ModelRun
+
+__all__ = ["Centre", "centres", "main_drivers", "tss_centre"]
+
+_FORM: Final = "sasse2023"
+"""The published form of a driver that is meant where only one can be, as on gene pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Centre:
+    """A place on a gene's contig, and the tracks that look at the bases around it.
+
+    Attributes
+    ----------
+    position
+        0-based; of a driver, the position of its record.
+    variant
+        A driver as ``(variant_id, ref, alt)``; None for the TSS.
+    """
+
+    around: Literal["tss", "driver"]
+    position: int
+    tracks: tuple[str, ...]
+    variant: tuple[str, str, str] | None = None
+
+    def array_stem(self, gene: Gene) -> str:
+        """What the array of a gene is called, without suffix: tracks share the TSS, each has its driver."""
+        return gene.gene_id if self.around == "tss" else self.track_stem(gene, self.tracks[0])
+
+    def track_stem(self, gene: Gene, track: str) -> str:
+        """What a track for browsers is called, without suffix."""
+        return f"{gene.gene_id}.{plain_track(track)}" + ("" if self.around == "tss" else ".driver")
+
+    def labels(self) -> dict[str, Any]:
+        """Attributes of the array."""
+        found: dict[str, Any] = {"around": self.around, "centre": self.position}
+        if self.variant is not None:
+            found |= dict(zip(("variant_id", "ref", "alt"), self.variant, strict=True))
+        return found
+
+
+def tss_centre(run: ModelRun, gene: Gene) -> Centre:
+    """A gene's TSS, one for all tracks."""
+    return Centre("tss", gene.tss, track_names(run))
+
+
+def centres(opened: Opened, run: ModelRun, track: str) -> dict[str, Centre]:
+    """What is configured for each gene of the cohort, by ``gene_id``; genes without a driver are not there.
+
+    Raises
+    ------
+    IncompleteError
+        Drivers are wanted and were not looked for.
+    """
+    if opened.config.explain.saturation_around == "tss":
+        return {gene.gene_id: tss_centre(run, gene) for gene in opened.cohort.genes}
+    found = main_drivers(opened, run, track).drop_nulls("position")
+    return {row["gene_id"]: _driver(row, track) for row in found.iter_rows(named=True)}
+
+
+def main_drivers(opened: Opened, run: ModelRun, track: str) -> pl.DataFrame:
+    """One row per explained gene with the main driver of a model and track; null where it has none.
+
+    Raises
+    ------
+    IncompleteError
+        Drivers were not looked for.
+    """
+    path = opened.folder.path / "explain" / "drivers.parquet"
+    labels = model_source(opened, run, track).labels() | {"form": _FORM}
+    if path.exists():
+        table = pl.read_parquet(path, columns=list(DRIVERS))
+        own = table.filter(pl.all_horizontal(pl.col(name) == value for name, value in labels.items()))
+        if not own.is_empty():
+            return own
+    raise IncompleteError(
+        "Saturation mutagenesis is wanted around drivers, which are not known yet.",
+        where=path,
+        expected=f"rows of {labels['model']}, read-out {labels['read_out']}",
+        got="none" if path.exists() else "no such table",
+        fix="run `hapsight drivers` with this configuration, then `hapsight explain` again: effects are kept",
+    )
+
+
+def _driver(row: dict[str, Any], track: str) -> Centre:
+    return Centre("driver", row["position"], (track,), (row["variant_id"], row["ref"], row["alt"]))

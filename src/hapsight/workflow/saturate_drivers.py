@@ -1,0 +1,109 @@
+"""The stage that exchanges every base around each gene's main driver; after the one that finds drivers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hapsight.cohort.nouns import Dropped, Gene
+from hapsight.errors import IncompleteError
+from hapsight.predict.windows import window_of
+from hapsight.workflow.arrays import track_names
+from hapsight.workflow.centres import Centre, centres, main_drivers
+from hapsight.workflow.dropped import add_dropped
+from hapsight.workflow.explain import chosen_genes, explain_store, valuer_of
+from hapsight.workflow.opened import Opened, Progress, dropped_table
+from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.saturation import has_saturation, save_saturation, stretch_around
+
+__all__ = ["saturate_drivers"]
+
+_SHOWN = 5
+
+
+def saturate_drivers(
+    opened: Opened, runs: Sequence[ModelRun], progress: Progress, genes: Sequence[str] = ()
+) -> None:
+    """Saturation mutagenesis around main drivers, where the configuration wants it there.
+
+    Arrays that are there are not computed again. Genes without a driver, or with one so near the window's
+    edge that the stretch reaches out of it, have none; they are named in ``dropped.parquet``.
+
+    Parameters
+    ----------
+    genes
+        Identifiers; else those that the configuration chooses.
+
+    Raises
+    ------
+    IncompleteError
+        The drivers of a gene were not looked for.
+    """
+    options = opened.config.explain
+    if options.saturation is None or options.saturation_around != "driver":
+        return
+    for run in runs:
+        label = f"saturate drivers {run.label}"
+        chosen = chosen_genes(opened, run, genes)
+        with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
+            valuer, made, dropped = valuer_of(opened, run), 0, Dropped()
+            places = _placed(opened, run, chosen, valuer.beyond, dropped)
+            for done, ((gene, _), own) in enumerate(places.items(), start=1):
+                missing = [centre for centre in own if not has_saturation(opened, run, gene, centre)]
+                if missing:
+                    save_saturation(opened, run, gene, valuer, missing)
+                    made += len(missing)
+                progress(label, done, len(places))
+            add_dropped(opened, dropped_table(dropped))
+            stage["detail"] = _in_words(made, sum(map(len, places.values())), dropped)
+
+
+def _placed(
+    opened: Opened, run: ModelRun, genes: Sequence[Gene], beyond: int, dropped: Dropped
+) -> dict[tuple[Gene, int], list[Centre]]:
+    """Each gene's drivers by their place, so that tracks with one driver share the work."""
+    found: dict[tuple[Gene, int], list[Centre]] = {}
+    for track in track_names(run):
+        for gene, centre in _usable(opened, run, track, genes, beyond, dropped):
+            found.setdefault((gene, centre.position), []).append(centre)
+    return found
+
+
+def _usable(
+    opened: Opened, run: ModelRun, track: str, genes: Sequence[Gene], beyond: int, dropped: Dropped
+) -> Iterator[tuple[Gene, Centre]]:
+    """Genes with a driver that has room in the window; the others go to `dropped`."""
+    _require_looked_for(opened, run, track, genes)
+    known, where = centres(opened, run, track), f"for saturation by {run.label}, {run.read_out.name}:{track}"
+    for gene in genes:
+        centre = known.get(gene.gene_id)
+        if centre is None:
+            dropped.add("gene", f"{where}: no driver", gene.gene_id)
+            continue
+        stretch, window = stretch_around(opened, gene, centre), window_of(gene, run.model, beyond).interval
+        if stretch.start < window.start or stretch.end > window.end:
+            reason = f"{where}: the stretch around its driver reaches out of the window"
+            dropped.add("gene", reason, gene.gene_id)
+            continue
+        yield gene, centre
+
+
+def _require_looked_for(opened: Opened, run: ModelRun, track: str, genes: Sequence[Gene]) -> None:
+    known = set(main_drivers(opened, run, track)["gene_id"])
+    lost = [gene.gene_id for gene in genes if gene.gene_id not in known]
+    if lost:
+        raise IncompleteError(
+            "Saturation mutagenesis is wanted around drivers of genes that were not looked at.",
+            where=explain_store(opened, run).folder.parent / "drivers.parquet",
+            expected=f"{len(genes)} genes of {run.label}, {track}",
+            got=f"{len(lost)} are not there, such as {', '.join(lost[:_SHOWN])}",
+            fix="let [explain] choose these genes too, and run `hapsight explain` and `hapsight drivers`",
+        )
+
+
+def _in_words(made: int, wanted: int, dropped: Dropped) -> str:
+    """Counts, and the first names of genes that were left out."""
+    words = [f"{made} arrays around drivers computed, {wanted - made} kept"]
+    for (kind, reason), names in sorted(dropped.names.items()):
+        shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
+        words.append(f"left out {reason}: {dropped.counts[kind, reason]} ({shown})")
+    return "; ".join(words)
