@@ -80,7 +80,7 @@ class TrainConfig(_Section):
     people_per_batch: Annotated[int, Field(ge=2)] = Field(64, description="people of one gene in a batch")
     accumulate: Annotated[int, Field(ge=1)] = Field(8, description="genes in a step")
     max_steps: Annotated[int, Field(ge=1)] = Field(
-        400, description="steps; the learning rate ends at 0 there"
+        800, description="steps; the learning rate ends at 0 there"
     )
     learning_rate: Annotated[float, Field(gt=0)] = Field(3e-3, description="the highest")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="of AdamW")

@@ -22,10 +22,10 @@ from hapsight.errors import ConfigError, IncompleteError, InputError, MissingExt
 from hapsight.explain.ism import ism_window
 from hapsight.explain_tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS, SCORES
 from hapsight.models.registry import register
+from hapsight.workflow.arrays import write_track
 from hapsight.workflow.explain import explain, explain_store, explain_units, valuer_of
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models
-from hapsight.workflow.arrays import write_track
 from hapsight.workflow.saturation import strongest
 from hapsight.workflow.score import score
 from tests.cohort.files import Record

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hapsight.cli import bench, drivers, eqtl, explain, models, modisco, pages, predictdb, reproduce, simulate
+from hapsight.cli import bench, drivers, eqtl, explain, models, modisco, pages, predictdb, reproduce, simulate, train, train_personal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -301,3 +301,4 @@ def _say(text: str) -> None:
 
 for _topic in (eqtl, explain, drivers, pages, modisco, models, predictdb, reproduce, simulate, bench):
     _topic.register(app)
+train_personal.register(train.register(app))

@@ -1,0 +1,294 @@
+"""mini: hapsight's own small model; transcription and accessibility around a TSS in 256 bins of 32 bases.
+
+Its convolutions to bins are local and shared between people; what comes behind reads 63 bins on either side.
+Weights that were trained on human chr22 come with hapsight: ``docs/mini.md`` tells on what, and how good they
+are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import astuple, replace
+from typing import Final, Self
+
+import torch
+
+from hapsight.errors import ConfigError, InputError
+from hapsight.models import mini_files
+from hapsight.models.binned import evaluation
+from hapsight.models.mini_net import DILATIONS, REACH, STRIDE, MiniNet
+from hapsight.models.onehot import one_hot
+from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
+
+__all__ = ["BINS", "Mini", "load", "mirrored_tracks", "read_outs_of"]
+
+LENGTH: Final = 8_192
+BINS: Final = LENGTH // STRIDE
+TSS_BINS: Final = tuple(range(BINS // 2 - 16, BINS // 2 + 16))
+"""The 512 bases on either side of the TSS."""
+
+REDUCE: Final = "log1p_sum"
+"""How bins are combined: log(1 + their sum)."""
+
+DTYPES: Final = {"float32": torch.float32, "float64": torch.float64}
+
+CODE_VERSION: Final = 1
+"""Part of the fingerprint; to be raised when a change of this or the network's file changes numbers."""
+
+
+class Mini(SharedModel):
+    """mini with one set of weights.
+
+    It reads in the direction of transcription, so that a track of strand ``+`` is the gene's own strand.
+
+    Parameters
+    ----------
+    name
+        ``mini/<weights>``.
+    network
+        The network with its weights, float32 or float64.
+    tracks
+        What its outputs are.
+    """
+
+    window = ModelWindow(LENGTH // 2, LENGTH // 2, oriented=True)
+    default_read_out = "default"
+
+    def __init__(self, name: str, network: MiniNet, tracks: tuple[Track, ...]) -> None:
+        self.name = name
+        self.network = network.eval()
+        self.tracks = tracks
+        self.read_outs = read_outs_of(tracks)
+        self.grid = Grid(STRIDE, _whole_bins(REACH), _whole_bins(REACH), network.channels.width)
+        positions = BINS * len(DILATIONS)
+        self.flop_per_pass = (
+            network.embed_flop(LENGTH)
+            + network.residual_flop(positions)
+            + network.output_flop(BINS, len(tracks))
+        )
+        self.fingerprint = _fingerprint(network, tracks)
+
+    def to(self, device: torch.device) -> Self:
+        """Move the parameters to `device`; returns the model."""
+        self.network.to(device)
+        return self
+
+    def mirrored(self, read_out: ReadOut) -> ReadOut:
+        """Bins counted from the other end, and strands exchanged."""
+        partner = mirrored_tracks(self.tracks)
+        return replace(
+            read_out,
+            bins=tuple(sorted(BINS - 1 - index for index in read_out.bins)),
+            tracks=tuple(partner[index] for index in read_out.tracks),
+        )
+
+    def span(self, read_out: ReadOut) -> tuple[int, int]:
+        """Embedding positions ``[first, last)`` that the bins depend on; 49 to 207 about the TSS."""
+        return self._ranges(read_out)[0]
+
+    def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        """Read-out of (B, 8192) codes, as (B, T), by the plain forward pass; see `SequenceModel.predict`.
+
+        Raises
+        ------
+        InputError
+            Sequences of another length than the window's.
+        ConfigError
+            A read-out that this model does not have the bins or tracks for.
+        """
+        if codes.ndim != 2 or codes.shape[1] != LENGTH:
+            raise InputError(
+                "mini reads sequences of one length only.",
+                where=self.name,
+                expected=f"(sequences, {LENGTH})",
+                got=tuple(codes.shape),
+            )
+        self._check(read_out)
+        with evaluation():
+            y = self.network(one_hot(codes).to(self._dtype))  # (B, 256, tracks)
+            return _reduce(y[:, list(read_out.bins)][..., list(read_out.tracks)])
+
+    def embed(self, codes: torch.Tensor) -> torch.Tensor:
+        """Embedding (B, S / 32, channels) of (B, S) codes on the window's grid; see `SharedModel.embed`.
+
+        Raises
+        ------
+        InputError
+            S not a multiple of 32.
+        """
+        if codes.ndim != 2 or codes.shape[1] % STRIDE or not codes.shape[1]:
+            raise InputError(
+                "mini embeds stretches of whole bins only.",
+                where=self.name,
+                expected=f"(sequences, a multiple of {STRIDE})",
+                got=tuple(codes.shape),
+            )
+        with evaluation():
+            return self.network.embed(one_hot(codes).to(self._dtype)).transpose(1, 2)
+
+    def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        """Read-out (B, T) of the positions of `span`, (B, last - first, channels); see `SharedModel.read`.
+
+        Each dilated layer is computed on the positions that later layers need, and no others.
+
+        Raises
+        ------
+        InputError
+            Another shape.
+        """
+        ranges = self._ranges(read_out)
+        expected = (ranges[0][1] - ranges[0][0], self.grid.channels)
+        if embedding.ndim != 3 or embedding.shape[1:] != expected:
+            raise InputError(
+                "An embedding does not have the positions that a read-out of mini depends on.",
+                where=f"{self.name}, read-out {read_out.name}",
+                expected=("sequences", *expected),
+                got=tuple(embedding.shape),
+            )
+        with evaluation():
+            x = embedding.transpose(1, 2)  # (B, channels, P)
+            for layer, d, before, after in zip(
+                self.network.residuals, DILATIONS, ranges[:-1], ranges[1:], strict=True
+            ):
+                x = layer(x, d - (after[0] - before[0]), d - (before[1] - after[1]))
+            asked = [index - ranges[-1][0] for index in read_out.bins]
+            return _reduce(self.network.outputs(x[..., asked], read_out.tracks))
+
+    def embed_flop(self, bases: int) -> float:
+        """Floating-point operations of `embed` for so many bases, the halo counted as the caller does."""
+        return self.network.embed_flop(bases)
+
+    def read_flop(self, read_out: ReadOut) -> float:
+        """Floating-point operations of `read` for one sequence."""
+        positions = sum(last - first for first, last in self._ranges(read_out)[1:])
+        head = self.network.output_flop(len(read_out.bins), len(read_out.tracks))
+        return self.network.residual_flop(positions) + head
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.network.head.weight.dtype
+
+    def _ranges(self, read_out: ReadOut) -> list[tuple[int, int]]:
+        """Positions ``[first, last)`` needed before each dilated layer, and behind the last one."""
+        self._check(read_out)
+        ranges = [(min(read_out.bins), max(read_out.bins) + 1)]
+        for dilation in reversed(DILATIONS):
+            first, last = ranges[0]
+            ranges.insert(0, (max(0, first - dilation), min(BINS, last + dilation)))
+        return ranges
+
+    def _check(self, read_out: ReadOut) -> None:
+        for what, indices, count in (
+            ("bins", read_out.bins, BINS),
+            ("tracks", read_out.tracks, len(self.tracks)),
+        ):
+            if not indices or min(indices) < 0 or max(indices) >= count:
+                raise ConfigError(
+                    f"A read-out asks for {what} that mini does not have.",
+                    where=f"{self.name}, read-out {read_out.name}",
+                    expected=f"at least one, each 0 to {count - 1}",
+                    got=indices,
+                )
+        if read_out.reduce != REDUCE:
+            raise ConfigError(
+                "A read-out combines bins in a way that mini does not have.",
+                where=f"{self.name}, read-out {read_out.name}",
+                expected=REDUCE,
+                got=repr(read_out.reduce),
+            )
+
+
+def read_outs_of(tracks: Sequence[Track]) -> dict[str, ReadOut]:
+    """One read-out about the TSS for each track that is not of the other strand; the first is the default."""
+    named = {
+        track.name: ReadOut(
+            track.name,
+            (index,),
+            TSS_BINS,
+            REDUCE,
+            description=f"{track.assay} of {track.cell_type}, log(1 + sum) within 512 bp of the TSS",
+        )
+        for index, track in enumerate(tracks)
+        if track.strand != "-"
+    }
+    if not named:
+        raise ConfigError("mini has no track that is not of the other strand.", got=len(tracks))
+    return {**named, "default": next(iter(named.values()))}
+
+
+def mirrored_tracks(tracks: Sequence[Track]) -> tuple[int, ...]:
+    """For each track, the one that it is when the sequence is read from the other strand.
+
+    Raises
+    ------
+    ConfigError
+        A stranded track without one partner of the same assay and cell type.
+    """
+    opposite = {"+": "-", "-": "+"}
+    partners = []
+    for track in tracks:
+        wanted = (track.assay, track.cell_type, opposite.get(track.strand, track.strand))
+        found = [
+            i for i, other in enumerate(tracks) if (other.assay, other.cell_type, other.strand) == wanted
+        ]
+        if len(found) != 1:
+            raise ConfigError(
+                "A track has no single partner on the other strand.",
+                where=track.name,
+                expected=f"one track {' '.join(wanted)}",
+                got=", ".join(tracks[i].name for i in found) or "none",
+            )
+        partners.append(found[0])
+    return tuple(partners)
+
+
+def load(
+    weights: str = mini_files.PACKAGED,
+    *,
+    dtype: str = "float32",
+    device: torch.device | str = "cpu",
+) -> Mini:
+    """Load mini.
+
+    Parameters
+    ----------
+    weights
+        ``chr22``, which comes with hapsight; the path of a .safetensors file that ``hapsight train
+        export`` wrote; or ``random:<seed>``, which nobody trained.
+    dtype
+        ``float32`` or ``float64``.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing, damaged, or of another model.
+    ConfigError
+        An unknown name of weights or dtype.
+    """
+    if dtype not in DTYPES:
+        raise ConfigError("mini's 'dtype' is unknown.", expected=", ".join(DTYPES), got=repr(dtype))
+    found = mini_files.weights_of(weights)
+    network = MiniNet(found.channels, len(found.tracks))
+    network.load_state_dict(found.state, strict=False)  # counters of batches are not kept
+    network = network.to(dtype=DTYPES[dtype]).requires_grad_(False)
+    return Mini(f"mini/{found.name}", network, found.tracks).to(torch.device(device))
+
+
+def _reduce(y: torch.Tensor) -> torch.Tensor:
+    """Combine the asked bins, (B, P, T) -> (B, T)."""
+    return torch.log1p(y.sum(dim=1))
+
+
+def _whole_bins(bases: int) -> int:
+    return -(-bases // STRIDE) * STRIDE
+
+
+def _fingerprint(network: MiniNet, tracks: Sequence[Track]) -> str:
+    """SHA-256 over every weight, track and option; the file's name does not matter."""
+    options = ["mini", CODE_VERSION, astuple(network.channels), [astuple(track) for track in tracks]]
+    digest = hashlib.sha256(json.dumps([*options, str(network.head.weight.dtype)]).encode())
+    for name, tensor in sorted(mini_files.weights_in(network).items()):
+        digest.update(name.encode() + tensor.astype("<f4").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Training of sequence models: on the reference genome, and on people."""

@@ -1,0 +1,190 @@
+"""Any registered model as something to train: which of its parameters, and how its read-out is computed.
+
+A model with local layers is a trunk (these layers) and a head (what reads them); any other is all head.
+Networks stay in evaluation mode, so that batch statistics and dropout play no part and the value that is
+trained is the value that the engine predicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import numpy as np
+import torch
+from torch import nn
+
+from hapsight.dna import Codes
+from hapsight.errors import ConfigError
+from hapsight.models.onehot import with_gradients
+from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
+from hapsight.predict.views import margin, views
+from hapsight.train.checkpoints import write_tensors
+from hapsight.train.inputs import GeneInput, SharedView, View, WholeView, cached
+from hapsight.train.lora import add_lora, merged_state
+
+__all__ = ["Adapter", "Mode", "adapt", "network_of", "randomise"]
+
+Mode = Literal["full", "frozen", "lora"]
+
+LORA_RANK: Final = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adapter:
+    """A model that is ready to be trained.
+
+    Attributes
+    ----------
+    model
+        In its local form, if it has one.
+    network
+        Its parameters; those with ``requires_grad`` are trained.
+    mode
+        ``full``: all parameters; ``frozen``: those of the head; ``lora``: low-rank additions to all layers.
+    """
+
+    model: SequenceModel
+    read_out: ReadOut
+    network: nn.Module
+    mode: Mode
+    device: torch.device
+
+    @property
+    def beyond(self) -> int:
+        """Bases on either side of the model's window that the read-out needs for its shifts."""
+        return margin(self.read_out)
+
+    def gene(self, codes: Codes, budget: int) -> GeneInput:
+        """Take up (D, L + 2 * beyond) distinct haplotypes in the model's orientation.
+
+        Parameters
+        ----------
+        budget
+            Bytes that the outputs of a frozen trunk may take in memory; more go to a temporary file.
+        """
+        return GeneInput(list(self._views(codes, budget)))
+
+    def _views(self, codes: Codes, budget: int) -> Iterator[View]:
+        for view in views(self.model, self.read_out):
+            seen = view.of(codes, self.beyond)
+            if not isinstance(self.model, SharedModel):
+                yield WholeView(self.model, view.read_out, np.ascontiguousarray(seen), self.device)
+                continue
+            shared = SharedView(self.model, view.read_out, seen, self.device)
+            yield cached(shared, budget) if self.mode == "frozen" else shared
+
+    def save(self, path: Path) -> None:
+        """Write the weights, low-rank additions added in, as a file that the model's loader reads."""
+        state = merged_state(self.network)
+        write_tensors(path, {name: t for name, t in state.items() if t.is_floating_point()})
+
+
+def adapt(
+    model: SequenceModel, read_out: ReadOut, mode: Mode, *, device: torch.device | str, seed: int = 0
+) -> Adapter:
+    """Prepare a model for training; its parameters change in place.
+
+    Parameters
+    ----------
+    seed
+        Of the low-rank additions' first values.
+
+    Raises
+    ------
+    ConfigError
+        An unknown mode, a read-out of several tracks, a model without parameters, or a frozen trunk asked
+        of a model that has none.
+    MissingExtraError
+        ``lora`` without peft.
+    """
+    if mode not in get_args(Mode):
+        known = ", ".join(get_args(Mode))
+        raise ConfigError("There is no such mode of training.", expected=known, got=repr(mode))
+    if len(read_out.tracks) != 1:
+        raise ConfigError(
+            "Only a read-out of one track can be trained on one number per person.",
+            where=f"{model.name}, read-out {read_out.name}",
+            expected="1 track",
+            got=f"{len(read_out.tracks)} tracks",
+            fix="choose another `read_out`, or the model's option that picks a track",
+        )
+    network, local = network_of(model), model.local()
+    where = torch.device(device)
+    network.requires_grad_(True)
+    if mode == "frozen":
+        _freeze_trunk(local, read_out, network, where)
+    elif mode == "lora":
+        add_lora(network, lambda: _probe(local, read_out, where), LORA_RANK, seed)
+    return Adapter(local, read_out, network, mode, where)
+
+
+def network_of(model: SequenceModel) -> nn.Module:
+    """The torch module with a model's parameters.
+
+    Raises
+    ------
+    ConfigError
+        It has none.
+    """
+    own = {name: value for name, value in vars(model).items() if isinstance(value, nn.Module)}
+    if not any(True for module in own.values() for _ in module.parameters()):
+        raise ConfigError(
+            f"Model {model.name} has no parameters that torch can train.",
+            expected="an attribute that is a torch.nn.Module, such as `network`",
+            got=", ".join(sorted(vars(model))),
+        )
+    return next(iter(own.values())) if len(own) == 1 else nn.ModuleDict(own)
+
+
+def randomise(network: nn.Module, seed: int) -> None:
+    """Give a network the weights it had before anything was learnt, as its layers draw them.
+
+    Raises
+    ------
+    ConfigError
+        A layer does not know how its weights are drawn.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for name, module in network.named_modules():
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+            elif any(True for _ in module.parameters(recurse=False)):
+                raise ConfigError(
+                    "A layer cannot be given random weights: it does not know how they are drawn.",
+                    where=f"{name or 'the network'} ({type(module).__name__})",
+                    expected="a method reset_parameters",
+                    fix='run the model with `weights = "random:<seed>"` instead, where it has that',
+                )
+
+
+def _freeze_trunk(model: SequenceModel, read_out: ReadOut, network: nn.Module, device: torch.device) -> None:
+    """Leave only those parameters to be trained that the read-out reaches behind the embedding."""
+    if not isinstance(model, SharedModel):
+        raise ConfigError(
+            f"Model {model.name} has no local layers that could be frozen: it is all head.",
+            expected="full or lora",
+            got="frozen",
+        )
+    first, last = model.span(read_out)
+    parameters = list(network.parameters())
+    codes = torch.zeros((1, model.window.length), dtype=torch.uint8, device=device)
+    with with_gradients():
+        embedding = model.embed(codes)[:, first:last].detach()
+        found = torch.autograd.grad(model.read(embedding, read_out).sum(), parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, found, strict=True):
+        parameter.requires_grad_(gradient is not None)
+
+
+def _probe(model: SequenceModel, read_out: ReadOut, device: torch.device) -> None:
+    """Run a model once, on nothing in particular."""
+    codes = torch.zeros((1, model.window.length), dtype=torch.uint8, device=device)
+    with with_gradients(), torch.no_grad():
+        if isinstance(model, SharedModel):
+            first, last = model.span(read_out)
+            model.read(model.embed(codes)[:, first:last], read_out)
+        else:
+            model.predict(codes, read_out)

@@ -1,0 +1,128 @@
+"""Losses on one gene in several people: what is learnt about differences between people.
+
+All take P predictions and P observations of one gene. Which scale the observations are on goes with the
+loss (`hapsight.train.targets`); predictions are on the model's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - as everybody writes it
+
+from hapsight.errors import ConfigError
+
+__all__ = [
+    "LOSSES",
+    "Loss",
+    "Scale",
+    "loss_named",
+    "mean_plus_difference",
+    "mse",
+    "mse_plus_pairs",
+    "pairwise_bce",
+    "pairwise_mse",
+]
+
+Scale = Literal["z", "level", "counts"]
+"""``z``: within the gene; ``level``: between genes too; ``counts``: as measured, not negative."""
+
+ALPHA: Final = 0.5
+"""Share of the single-person part in `mse_plus_pairs`."""
+
+DIFFERENCE_WEIGHT: Final = 10.0
+"""Weight of people's differences in `mean_plus_difference`; the mean's is 1."""
+
+_ANSCOMBE: Final = 3.0 / 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A loss by name, and the scale of what it is compared with."""
+
+    name: str
+    scale: Scale
+    function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+    def __call__(self, predicted: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
+        """Loss, a scalar, of (P,) predictions and (P,) observations of one gene.
+
+        Raises
+        ------
+        ConfigError
+            Fewer than two people, or shapes that differ.
+        """
+        if predicted.shape != observed.shape or predicted.ndim != 1 or len(predicted) < 2:
+            raise ConfigError(
+                f"The loss {self.name} compares people within one gene.",
+                expected="one prediction and one observation of each of at least 2 people",
+                got=f"predictions {tuple(predicted.shape)}, observations {tuple(observed.shape)}",
+            )
+        return self.function(predicted, observed)
+
+
+def mse(predicted: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of single people, on z-scores. Known to fail: nothing asks for the differences."""
+    return torch.mean((predicted - observed) ** 2)
+
+
+def pairwise_mse(predicted: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
+    """Mean over pairs of people of the squared error of their difference, on z-scores.
+
+    The mean of ``(e_i - e_j)^2`` over pairs is twice the variance (n - 1) of the errors e.
+    """
+    return 2.0 * torch.var(predicted - observed, correction=1)
+
+
+def pairwise_bce(predicted: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy over pairs of people of "the first has more", on counts (or RPKM).
+
+    The probability that is aimed at is ``Phi(d / sqrt 2)``, d the difference of Anscombe's
+    ``2 sqrt(y + 3/8)``, whose variance is 1 for Poisson counts (Anscombe 1948, Biometrika 35:246). The
+    predicted one is the logistic function of the difference of predictions.
+    """
+    first, second = torch.triu_indices(len(predicted), len(predicted), offset=1, device=predicted.device)
+    stable = 2.0 * torch.sqrt(observed + _ANSCOMBE)
+    wanted = torch.special.ndtr((stable[first] - stable[second]) / math.sqrt(2.0))
+    return F.binary_cross_entropy_with_logits(predicted[first] - predicted[second], wanted)
+
+
+def mse_plus_pairs(predicted: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
+    """Half `mse`, half `pairwise_mse`, on z-scores."""
+    return ALPHA * mse(predicted, observed) + (1.0 - ALPHA) * pairwise_mse(predicted, observed)
+
+
+def mean_plus_difference(predicted: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
+    """Squared error of the people's mean, plus ten times that of their differences from it, on levels."""
+    error = predicted - observed
+    return torch.mean(error) ** 2 + DIFFERENCE_WEIGHT * torch.var(error, correction=0)
+
+
+LOSSES: Final = {
+    loss.name: loss
+    for loss in (
+        Loss("mse", "z", mse),
+        Loss("pairwise_mse", "z", pairwise_mse),
+        Loss("pairwise_bce", "counts", pairwise_bce),
+        Loss("mse_plus_pairs", "z", mse_plus_pairs),
+        Loss("mean_plus_difference", "level", mean_plus_difference),
+    )
+}
+"""The losses by name."""
+
+
+def loss_named(name: str) -> Loss:
+    """Give the loss of this name.
+
+    Raises
+    ------
+    ConfigError
+        There is none.
+    """
+    if name not in LOSSES:
+        raise ConfigError("There is no such loss.", expected=", ".join(LOSSES), got=repr(name))
+    return LOSSES[name]

@@ -1,0 +1,270 @@
+"""Whom and what is learnt from: {seen, unseen genes} x {seen, unseen people}, and nothing on two sides.
+
+Genes are held out by blocks of the chromosome, because neighbours share sequence; a seen gene whose window
+reaches into that of an unseen one is left out (the guard).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+
+from hapsight.cohort.nouns import Gene, Interval
+from hapsight.errors import ConfigError
+
+__all__ = [
+    "GeneRule",
+    "PeopleRule",
+    "Split",
+    "make_split",
+    "parse_region",
+    "require_windows_apart",
+]
+
+_SHOWN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Names of people and genes on each side.
+
+    Attributes
+    ----------
+    train_people, valid_people, test_people
+        Whom weights are fitted to; who decides when to stop; who is never looked at.
+    seen_genes, unseen_genes
+        What is trained on, and what is not.
+    guard_genes
+        Genes on no side: not trained on, because their windows reach into what is held out.
+
+    Raises
+    ------
+    ConfigError
+        A person or a gene is on two sides, or a side that is needed is empty.
+    """
+
+    train_people: tuple[str, ...]
+    valid_people: tuple[str, ...]
+    test_people: tuple[str, ...]
+    seen_genes: tuple[str, ...]
+    unseen_genes: tuple[str, ...]
+    guard_genes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        people = {"training": self.train_people, "validation": self.valid_people, "test": self.test_people}
+        genes = {"seen": self.seen_genes, "unseen": self.unseen_genes, "guard": self.guard_genes}
+        _require_apart("people", people)
+        _require_apart("genes", genes)
+        for name, side in (*people.items(), ("seen genes", self.seen_genes)):
+            if not side:
+                raise ConfigError(
+                    f"A split has nobody or nothing on the side: {name}.",
+                    expected="at least one name",
+                    got="none",
+                    fix="change the shares under [train], or use more people and genes",
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleRule:
+    """How people are dealt.
+
+    Attributes
+    ----------
+    test_share
+        Share of people that are never looked at; of no account where there is a `population`.
+    valid_share
+        Share of the others that decide when to stop.
+    population
+        The population that is never looked at, instead of people at random.
+    most
+        Train on so many people only; fewer are always among those that more would be.
+    """
+
+    test_share: float = 0.2
+    valid_share: float = 0.1
+    population: str | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GeneRule:
+    """How genes are dealt.
+
+    Attributes
+    ----------
+    unseen_share
+        Least share of genes that are not trained on, blocks drawn at random until it is reached.
+    block
+        Bases of a block of a chromosome.
+    held_out
+        Stretches that no window of a seen gene may touch; their genes are unseen.
+    """
+
+    unseen_share: float = 0.2
+    block: int = 2_000_000
+    held_out: tuple[Interval, ...] = ()
+
+
+def make_split(
+    samples: Sequence[str],
+    populations: Sequence[str | None],
+    genes: Sequence[Gene],
+    windows: Mapping[str, Interval],
+    people_rule: PeopleRule,
+    gene_rule: GeneRule,
+    seed: int,
+) -> Split:
+    """Deal people and genes; the same for the same names and seed.
+
+    Parameters
+    ----------
+    populations
+        Of each person.
+    windows
+        Gene -> what a model reads of it (of several models, the widest).
+
+    Raises
+    ------
+    ConfigError
+        No such population, too few people, or nothing left on a side.
+    """
+    people_rng, gene_rng = (np.random.default_rng([seed, part]) for part in range(2))
+    train, valid, test = _deal_people(samples, populations, people_rule, people_rng)
+    unseen = _unseen_genes(genes, gene_rule, gene_rng)
+    forbidden = _Unions([*gene_rule.held_out, *(windows[name] for name in unseen)])
+    others = [gene.gene_id for gene in genes if gene.gene_id not in unseen]
+    seen = tuple(name for name in others if not forbidden.touch(windows[name]))
+    guard = tuple(name for name in others if forbidden.touch(windows[name]))
+    split = Split(train, valid, test, seen, tuple(g.gene_id for g in genes if g.gene_id in unseen), guard)
+    require_windows_apart(split, windows)
+    return split
+
+
+def require_windows_apart(split: Split, windows: Mapping[str, Interval]) -> None:
+    """Refuse a split in which what is read of a seen gene overlaps what is read of an unseen one.
+
+    Raises
+    ------
+    ConfigError
+        Names the genes.
+    """
+    unseen = _Unions(windows[name] for name in split.unseen_genes)
+    both = [name for name in split.seen_genes if unseen.touch(windows[name])]
+    if both:
+        raise ConfigError(
+            "Windows of genes that are trained on overlap windows of genes that are not.",
+            expected="no base on both sides",
+            got=f"{len(both)} genes: {_shown(both)}",
+            fix="leave these genes out of training, as the guard of `make_split` does",
+        )
+
+
+def parse_region(text: str) -> Interval:
+    """``"chr22:36,000,000-40,500,000"``, first and last base counted from 1.
+
+    Raises
+    ------
+    ConfigError
+        Another form.
+    """
+    found = re.fullmatch(r"(?P<contig>[^:\s]+):(?P<first>[\d,]+)-(?P<last>[\d,]+)", text.strip())
+    if found is None:
+        raise ConfigError("A region is not understood.", expected="contig:first-last", got=repr(text))
+    first, last = (int(found[name].replace(",", "")) for name in ("first", "last"))
+    if not 1 <= first <= last:
+        raise ConfigError("A region ends before it begins.", expected="1 <= first <= last", got=repr(text))
+    return Interval(found["contig"], first - 1, last)
+
+
+def _deal_people(
+    samples: Sequence[str],
+    populations: Sequence[str | None],
+    rule: PeopleRule,
+    rng: np.random.Generator,
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Training, validation and test people."""
+    drawn = [samples[i] for i in rng.permutation(len(samples))]
+    if rule.population is None:
+        n_test = max(1, round(rule.test_share * len(drawn)))
+        test, rest = drawn[:n_test], drawn[n_test:]
+    else:
+        population = dict(zip(samples, populations, strict=True))
+        if rule.population not in population.values():
+            known = ", ".join(sorted({name for name in populations if name}))
+            raise ConfigError(
+                "There is no such population to hold out.",
+                expected=known or "a sample sheet with populations",
+                got=rule.population,
+            )
+        test = [name for name in drawn if population[name] == rule.population]
+        rest = [name for name in drawn if population[name] != rule.population]
+    n_valid = max(1, round(rule.valid_share * len(rest)))
+    valid, train = rest[:n_valid], rest[n_valid:]
+    if rule.most is not None and rule.most > len(train):
+        raise ConfigError(
+            "There are fewer people to train on than asked for.",
+            expected=f"at most {len(train)}, after {len(test)} test and {len(valid)} validation people",
+            got=rule.most,
+        )
+    return tuple(train[: rule.most]), tuple(valid), tuple(test)
+
+
+def _unseen_genes(genes: Sequence[Gene], rule: GeneRule, rng: np.random.Generator) -> set[str]:
+    """Genes of held-out stretches, and of blocks drawn until their share is reached."""
+    blocks: dict[tuple[str, int], list[str]] = {}
+    held_out = _Unions(rule.held_out)
+    unseen: set[str] = set()
+    for gene in genes:
+        blocks.setdefault((gene.contig, gene.tss // rule.block), []).append(gene.gene_id)
+        if held_out.touch(Interval(gene.contig, gene.tss, gene.tss + 1)):
+            unseen.add(gene.gene_id)
+    keys = sorted(blocks)
+    for index in rng.permutation(len(keys)):
+        if len(unseen) >= rule.unseen_share * len(genes):
+            break
+        unseen.update(blocks[keys[index]])
+    return unseen
+
+
+class _Unions:
+    """Intervals put together where they overlap, to ask quickly whether another touches one."""
+
+    def __init__(self, intervals: Iterable[Interval]) -> None:
+        self._starts: dict[str, list[int]] = {}
+        self._ends: dict[str, list[int]] = {}
+        for interval in sorted(intervals, key=lambda i: (i.contig, i.start)):
+            starts, ends = (side.setdefault(interval.contig, []) for side in (self._starts, self._ends))
+            if ends and interval.start <= ends[-1]:
+                ends[-1] = max(ends[-1], interval.end)
+            else:
+                starts.append(interval.start)
+                ends.append(interval.end)
+
+    def touch(self, interval: Interval) -> bool:
+        """Whether they share a base with `interval`."""
+        before = bisect_right(self._starts.get(interval.contig, []), interval.end - 1) - 1
+        return before >= 0 and self._ends[interval.contig][before] > interval.start
+
+
+def _require_apart(what: str, sides: Mapping[str, Sequence[str]]) -> None:
+    for (one, names), (other, others) in combinations(sides.items(), 2):
+        both = sorted(set(names) & set(others))
+        if both:
+            raise ConfigError(
+                f"A split has the same {what} on two sides, so that what is learnt leaks into the test.",
+                where=f"{one} and {other} {what}",
+                expected="no name on both sides",
+                got=f"{len(both)}: {_shown(both)}",
+                fix="take these names off one of the sides",
+            )
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")

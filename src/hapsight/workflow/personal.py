@@ -1,0 +1,271 @@
+"""The stage that trains on people: arms of a grid, each with several seeds, and linear baselines beside them.
+
+One unit is one arm with one seed. A finished unit is kept by the digest of everything that its numbers depend
+on, so a grid that was stopped goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from hapsight.config import ModelConfig
+from hapsight.errors import ConfigError
+from hapsight.predict.store import UnitStore, content_key
+from hapsight.train_config import TrainArmConfig
+from hapsight.train_tables import TRAIN_RUNS
+from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, gene_facts
+from hapsight.workflow.personal_data import PersonalData, personal_data
+from hapsight.workflow.personal_linear import linear_predictions
+from hapsight.workflow.personal_tables import ARM, cell_rows, summarise
+from hapsight.workflow.predict import ModelRun
+
+if TYPE_CHECKING:
+    from hapsight.train.loop import TrainArguments
+    from hapsight.train.personal_run import PersonalCohort, Trained
+
+__all__ = ["Arm", "arms_of", "train_personal"]
+
+_NOT_IN_KEY: Final = {"model", "arms", "seeds", "baselines", "people", "min_maf"}
+"""Of ``[train]``: what says which arms there are, and nothing about one of them."""
+
+_LINEAR: Final = "linear"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One training: a model and how it is trained, or a linear baseline.
+
+    Attributes
+    ----------
+    mode
+        One of ``[train] arms``, or ``"linear"``.
+    seed
+        None where nothing is drawn.
+    """
+
+    label: str
+    mode: str
+    loss: str
+    init: str
+    most_people: int | None
+    min_maf: float | None
+    seed: int | None
+
+    @property
+    def unit(self) -> str:
+        """Its name among the finished units."""
+        said = [self.label, self.mode, self.loss, self.init]
+        said += [f"people{self.most_people}"] if self.most_people is not None else []
+        said += [f"maf{self.min_maf:g}"] if self.min_maf is not None else []
+        said += [f"seed{self.seed}"] if self.seed is not None else []
+        return re.sub(r"[^A-Za-z0-9._=+-]+", "-", ".".join(word for word in said if word))
+
+
+def arms_of(opened: Opened, label: str, arms: Sequence[TrainArmConfig]) -> list[Arm]:
+    """Every arm with every number of people, frequency floor and seed; then the baselines."""
+    config = opened.config.train
+    sizes, floors = config.people or (None,), config.min_maf or (None,)
+    found = [
+        Arm(label, one.mode, one.loss, one.init, people, floor, seed)
+        for one, people, floor in product(arms, sizes, floors)
+        for seed in (range(1, config.seeds + 1) if one.mode != "untouched" else (None,))
+    ]
+    linear = product(config.baselines, sizes)
+    return found + [Arm(name, _LINEAR, "", "", people, None, None) for name, people in linear]
+
+
+def train_personal(
+    opened: Opened, runs: Sequence[ModelRun], arms: Sequence[TrainArmConfig], progress: Progress, name: str
+) -> Path:
+    """Train every arm that is not done, and write ``train/<name>_{per_gene,summary,runs}.parquet``.
+
+    Parameters
+    ----------
+    runs
+        The configured models, of which one is trained; each training loads it anew.
+
+    Returns
+    -------
+    The folder of the tables.
+
+    Raises
+    ------
+    ConfigError
+        There is no model to train, or people and genes cannot be split.
+    """
+    folder, done = opened.folder.path / "train", list[tuple[str, str]]()
+    store, data = UnitStore(folder), dict[tuple[int | None, float | None], PersonalData]()
+    run, source = _chosen(opened, runs)
+    with opened.folder.stage(f"train {name}") as stage:
+        computed = 0
+        for arm in (every := arms_of(opened, run.label, arms)):
+            progress(f"train {name}", len(done), len(every))
+            place = (arm.most_people, arm.min_maf)
+            if place not in data:
+                data[place] = personal_data(opened, run, source, *place)
+            key = _key(data[place], arm)
+            if not store.done(arm.unit, key):
+                mine = folder / f"{arm.unit}.{key[:12]}"
+                store.write(arm.unit, key, _compute(data[place], arm, mine, progress))
+                computed += 1
+            done.append((arm.unit, key))
+        progress(f"train {name}", len(done), len(every))
+        per_gene = store.read(done, "per_gene")
+        opened.folder.write(f"train/{name}_per_gene.parquet", per_gene)
+        opened.folder.write(f"train/{name}_runs.parquet", store.read(done, "runs"))
+        opened.folder.write(f"train/{name}_summary.parquet", summarise(per_gene))
+        stage["computed"] = computed
+        stage["detail"] = f"{computed} trainings computed, {len(done) - computed} kept"
+    return folder
+
+
+def _key(data: PersonalData, arm: Arm) -> str:
+    opened = data.opened
+    config, model = opened.config, data.run.model
+    return content_key(
+        {
+            "stage": "train on people",
+            "arm": asdict(arm),
+            "fingerprint": model.fingerprint,
+            "read_out": asdict(data.run.read_out),
+            "window": asdict(model.window),
+            "device": data.run.device,
+            "train": config.train.model_dump(mode="json", exclude=_NOT_IN_KEY) if arm.seed else None,
+            "baseline": config.baseline.model_dump(mode="json") if arm.mode == _LINEAR else None,
+            "split": asdict(data.split),
+            "policy": config.cohort.model_dump(mode="json", include=POLICY_KEYS),
+            "expression": config.expression.model_dump(mode="json"),
+            "seed": config.seed,
+            "genes": gene_facts(opened.cohort.genes),
+            **opened.key_parts("genotypes", "reference", "expression", "covariates", "samples"),
+        }
+    )
+
+
+def _compute(data: PersonalData, arm: Arm, folder: Path, progress: Progress) -> dict[str, pl.DataFrame]:
+    """The tables of one unit."""
+    split = data.split
+    labels = {
+        "model": arm.label,
+        "read_out": data.run.read_out.name if arm.mode != _LINEAR else "linear in dosages",
+        "mode": arm.mode,
+        "loss": arm.loss,
+        "init": arm.init,
+        "people": len(split.train_people),
+        "min_maf": data.min_maf if arm.mode != _LINEAR else data.opened.config.baseline.min_maf,
+        "seed": arm.seed,
+    }
+    if arm.mode == _LINEAR:
+        predicted, said = linear_predictions(data, arm.label, progress), dict[str, Any]()
+    else:
+        predicted, said = _train(data, arm, folder, progress)
+    facts = {
+        "valid_people": len(split.valid_people),
+        "test_people": len(split.test_people),
+        "seen_genes": len(split.seen_genes),
+        "unseen_genes": len(split.unseen_genes),
+        "guard_genes": list(split.guard_genes),
+    }
+    row = {**dict.fromkeys(TRAIN_RUNS), **{name: labels[name] for name in ARM}, **facts, **said}
+    return {
+        "per_gene": cell_rows(data, predicted, labels),
+        "runs": pl.DataFrame([row], schema=TRAIN_RUNS),
+    }
+
+
+def _train(
+    data: PersonalData, arm: Arm, folder: Path, progress: Progress
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Gene -> (N,) predictions of all people, and what is said of the run."""
+    from hapsight.train.adapters import adapt
+    from hapsight.train.personal_run import predict_genes, train_people
+
+    opened, split = data.opened, data.split
+    model, device = data.fresh_model(), data.run.device
+    said = dict[str, Any]()
+    if arm.mode == "untouched":
+        adapter = adapt(model, data.run.read_out, "full", device=device)
+    else:
+        adapter, trained = train_people(
+            model,
+            data.run.read_out,
+            _cohort(data),
+            mode=arm.mode,  # type: ignore[arg-type]
+            loss=arm.loss,
+            init_seed=arm.seed if arm.init == "random" else None,
+            people_per_batch=opened.config.train.people_per_batch,
+            arguments=_arguments(opened, arm),
+            folder=folder,
+            device=device,
+            progress=lambda _, step, steps: progress(arm.unit, step, steps),
+        )
+        said = _said(trained, folder)
+    genes = (*split.seen_genes, *split.unseen_genes)
+    return predict_genes(adapter, data.haplotypes, genes, data.people(opened.cohort.samples)), said
+
+
+def _said(trained: Trained, folder: Path) -> dict[str, Any]:
+    """Columns of ``runs`` that only a training has."""
+    found = trained.fit
+    return {
+        "best_step": found.best_step,
+        "best_score": found.best_score,
+        "steps": found.steps,
+        "stopped": found.stopped,
+        "seconds": round(trained.seconds, 2),
+        "haplotypes": trained.haplotypes,
+        "weights": str(folder / "weights.safetensors"),
+    }
+
+
+def _cohort(data: PersonalData) -> PersonalCohort:
+    from hapsight.train.personal_run import PersonalCohort
+
+    split = data.split
+    return PersonalCohort(
+        data.haplotypes,
+        data.targets,
+        split.seen_genes,
+        data.people(split.train_people),
+        data.people(split.valid_people),
+        int(data.opened.config.predict.budget_gb * 2**30),
+    )
+
+
+def _arguments(opened: Opened, arm: Arm) -> TrainArguments:
+    from hapsight.train.loop import TrainArguments
+
+    config = opened.config.train
+    assert arm.seed is not None, "what is trained has a seed"
+    return TrainArguments(
+        max_steps=config.max_steps,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        warmup_steps=config.warmup_steps,
+        clip_norm=config.clip_norm,
+        accumulate=config.accumulate,
+        validate_every=config.validate_every,
+        patience=config.patience,
+        seed=arm.seed,
+        checkpoint_every=config.validate_every,
+    )
+
+
+def _chosen(opened: Opened, runs: Sequence[ModelRun]) -> tuple[ModelRun, ModelConfig]:
+    """The model to train: the one that ``[train] model`` names, or the first."""
+    wanted = opened.config.train.model
+    for run, source in zip(runs, opened.config.models, strict=True):
+        if wanted is None or wanted == run.label:
+            return run, source
+    raise ConfigError(
+        "There is no such model to train.",
+        expected=", ".join(run.label for run in runs) or "a model under [[models]]",
+        got=wanted or "no models",
+    )
