@@ -2,8 +2,8 @@
 
     python benchmarks/ism_speed.py CONFIG [--genes 1] [--plain 8]
 
-The first model of the configuration, which has local layers. `--plain` sequences of a gene are run one by one,
-the time of the rest is in proportion. Prints a line of JSON per gene.
+The first model of the configuration, which has local layers. `--plain` sequences of a gene are run one by
+one, the time of the rest is in proportion. Prints a line of JSON per gene.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def measure(opened: Opened, run: ModelRun, gene: Gene, plain: int) -> dict[str, 
 
 def main() -> None:
     """Measure genes evenly spread over the list."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser()
     parser.add_argument("config", type=Path)
     parser.add_argument("--genes", type=int, default=1)
     parser.add_argument("--plain", type=int, default=8)

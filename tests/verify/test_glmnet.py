@@ -43,7 +43,8 @@ def tasks(gene: RealGene, folds: np.ndarray, seed: int) -> tuple[np.ndarray, np.
 def test_the_path_and_its_cross_validation() -> None:
     dosage, outcome, fold = simulated_gene(200, 120, seed=5)
     judge = glmnet_oracle.ask(dosage, outcome[None], fold[None], thresh=1e-10)[0]
-    fit = fit_cross_validated(dosage.astype(float), outcome, fold, replace(OPTIONS, thresh=1e-10, patience=100))
+    exact = replace(OPTIONS, thresh=1e-10, patience=100)
+    fit = fit_cross_validated(dosage.astype(float), outcome, fold, exact)
     np.testing.assert_allclose(fit.lambdas, judge.lambdas, rtol=1e-10)
     np.testing.assert_allclose(fit.squared_error, judge.error, rtol=1e-3)
     assert fit.lambda_min == pytest.approx(judge.chosen[0])

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hapsight.cli import bench, drivers, eqtl, explain, models, modisco, pages, predictdb, reproduce, simulate, train, train_personal
+from hapsight.cli import (
+    bench,
+    drivers,
+    eqtl,
+    explain,
+    models,
+    modisco,
+    pages,
+    predictdb,
+    reproduce,
+    simulate,
+    train,
+    train_personal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -39,8 +39,8 @@ def require_modisco() -> None:
         raise MissingExtraError(
             "TF-MoDISco is run by modisco-lite.",
             got="no package modiscolite",
-            fix="pip install 'hapsight[modisco]' (MIT; it brings igraph and leidenalg, which are GPL), or run "
-            "it elsewhere on the files that `hapsight modisco` writes without --run",
+            fix="pip install 'hapsight[modisco]' (MIT; it brings igraph and leidenalg, which are GPL), or "
+            "run it elsewhere on the files that `hapsight modisco` writes without --run",
         )
 
 
