@@ -128,7 +128,7 @@ class TestPredict:
         with pytest.raises(InputError, match="one length only") as caught:
             model.predict(torch.from_numpy(codes[:, 1:]), model.read_out())
         assert caught.value.details["got"] == "(2, 8191)"
-        with pytest.raises(InputError, match="whole bins only"):
+        with pytest.raises(InputError, match="whole positions only"):
             model.embed(torch.from_numpy(codes[:, :33]))
         with pytest.raises(InputError, match="positions that a read-out"):
             model.read(torch.zeros(1, 3, 8), model.read_out())

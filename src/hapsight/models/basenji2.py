@@ -16,7 +16,7 @@ from typing import Final, Self
 
 import torch
 
-from hapsight.errors import ConfigError, InputError
+from hapsight.errors import ConfigError
 from hapsight.models import basenji2_files
 from hapsight.models.basenji2_net import (
     ACTIVATIONS,
@@ -31,6 +31,7 @@ from hapsight.models.basenji2_net import (
 from hapsight.models.binned import REDUCE, evaluation, of_tracks, reduce_bins
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
+from hapsight.models.shapes import require_positions, require_stretch, require_window
 from hapsight.models.targets import find_tracks, human_tracks
 
 __all__ = ["BINS", "READ_OUTS", "Basenji2", "load"]
@@ -161,13 +162,7 @@ class Basenji2(SharedModel):
         ConfigError
             A read-out that this model does not have the bins or tracks for.
         """
-        if codes.ndim != 2 or codes.shape[1] != LENGTH:
-            raise InputError(
-                "Basenji2 reads sequences of one length only.",
-                where=self.name,
-                expected=f"(sequences, {LENGTH})",
-                got=tuple(codes.shape),
-            )
+        require_window(self, "Basenji2", codes, LENGTH)
         self._check(read_out)
         with evaluation():
             x = self.network.embed(one_hot(codes).to(self.dtype))  # (B, 768, 1024)
@@ -184,13 +179,7 @@ class Basenji2(SharedModel):
         InputError
             S not a multiple of 128.
         """
-        if codes.ndim != 2 or codes.shape[1] % STRIDE or not codes.shape[1]:
-            raise InputError(
-                "Basenji2 embeds stretches of whole bins only.",
-                where=self.name,
-                expected=f"(sequences, a multiple of {STRIDE})",
-                got=tuple(codes.shape),
-            )
+        require_stretch(self, "Basenji2", codes, STRIDE)
         with evaluation():
             return self.network.embed(one_hot(codes).to(self.dtype)).transpose(1, 2)
 
@@ -205,14 +194,8 @@ class Basenji2(SharedModel):
             Another shape.
         """
         ranges = self._ranges(read_out)
-        expected = (ranges[0][1] - ranges[0][0], self.grid.channels)
-        if embedding.ndim != 3 or embedding.shape[1:] != expected:
-            raise InputError(
-                "An embedding does not have the positions that a read-out of Basenji2 depends on.",
-                where=f"{self.name}, read-out {read_out.name}",
-                expected=("sequences", *expected),
-                got=tuple(embedding.shape),
-            )
+        shape = (ranges[0][1] - ranges[0][0], self.grid.channels)
+        require_positions(self, "Basenji2", embedding, read_out, shape)
         with evaluation():
             x = embedding.transpose(1, 2)  # (B, 768, P)
             for layer, d, before, after in zip(

@@ -16,7 +16,7 @@ from typing import Final, Self
 
 import torch
 
-from hapsight.errors import ConfigError, InputError
+from hapsight.errors import ConfigError
 from hapsight.models.binned import evaluation
 from hapsight.models.borzoi_blocks import QUERY_BLOCK, STRIDE, BorzoiNet
 from hapsight.models.borzoi_flop import attend_flop, decode_flop, embed_flop, head_flop
@@ -24,6 +24,7 @@ from hapsight.models.borzoi_tracks import Squash, Target
 from hapsight.models.catalogue import BORZOI_TARGETS
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel
+from hapsight.models.shapes import require_positions, require_stretch, require_window
 from hapsight.models.targets import find_tracks
 from hapsight.models.weights import cache_folder
 
@@ -150,13 +151,7 @@ class Borzoi(SharedModel):
         ConfigError
             A read-out that this model does not have the bins or tracks for.
         """
-        if codes.ndim != 2 or codes.shape[1] != LENGTH:
-            raise InputError(
-                "Borzoi reads sequences of one length only.",
-                where=self.name,
-                expected=f"(sequences, {LENGTH})",
-                got=tuple(codes.shape),
-            )
+        require_window(self, "Borzoi", codes, LENGTH)
         self._check(read_out)
         net = self.network
         with evaluation():
@@ -174,13 +169,7 @@ class Borzoi(SharedModel):
         InputError
             S not a multiple of 128.
         """
-        if codes.ndim != 2 or codes.shape[1] % STRIDE or not codes.shape[1]:
-            raise InputError(
-                "Borzoi embeds stretches of whole positions only.",
-                where=self.name,
-                expected=f"(sequences, a multiple of {STRIDE})",
-                got=tuple(codes.shape),
-            )
+        require_stretch(self, "Borzoi", codes, STRIDE)
         with evaluation():
             return self.network.embed(one_hot(codes).to(self.dtype))
 
@@ -194,13 +183,7 @@ class Borzoi(SharedModel):
         InputError
             Another shape.
         """
-        if embedding.ndim != 3 or embedding.shape[1:] != (POSITIONS, self.grid.channels):
-            raise InputError(
-                "An embedding does not have the positions that a read-out of Borzoi depends on.",
-                where=f"{self.name}, read-out {read_out.name}",
-                expected=("sequences", POSITIONS, self.grid.channels),
-                got=tuple(embedding.shape),
-            )
+        require_positions(self, "Borzoi", embedding, read_out, (POSITIONS, self.grid.channels))
         self._check(read_out)
         net, (first, last) = self.network, _decoded(read_out)
         asked = [FIRST_BIN + index - BINS_PER_POSITION * first for index in read_out.bins]

@@ -18,12 +18,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
-from hapsight.errors import ConfigError, InputError
+from hapsight.errors import ConfigError
 from hapsight.models.attention import QUERY_BLOCK, RelativeAttention, distance_features
 from hapsight.models.binned import REDUCE, evaluation, of_tracks, reduce_bins
 from hapsight.models.enformer_geometry import BINS, CROP, LAYERS, LENGTH, POSITIONS, STRIDE, TRACKS, Geometry
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
+from hapsight.models.shapes import require_positions, require_stretch, require_window
 
 __all__ = ["READ_OUTS", "Enformer", "EnformerNet"]
 
@@ -238,8 +239,7 @@ class Enformer(SharedModel):
         ConfigError
             A read-out that this model does not have the bins or tracks for.
         """
-        if codes.ndim != 2 or codes.shape[1] != LENGTH:
-            raise self._refused("Enformer reads sequences of one length only.", LENGTH, codes)
+        require_window(self, "Enformer", codes, LENGTH)
         self._check(read_out)
         values = [torch.empty((0, len(read_out.tracks)), dtype=self.dtype, device=codes.device)]
         with evaluation():
@@ -256,10 +256,7 @@ class Enformer(SharedModel):
         InputError
             S not a multiple of 128.
         """
-        if codes.ndim != 2 or codes.shape[1] % STRIDE or not codes.shape[1]:
-            raise self._refused(
-                "Enformer embeds stretches of whole positions only.", f"a multiple of {STRIDE}", codes
-            )
+        require_stretch(self, "Enformer", codes, STRIDE)
         with evaluation():
             return self.network.embed(one_hot(codes).to(self.dtype))
 
@@ -274,12 +271,7 @@ class Enformer(SharedModel):
         InputError
             Another shape.
         """
-        if embedding.ndim != 3 or embedding.shape[1:] != (POSITIONS, self.geometry.width):
-            raise self._refused(
-                "Enformer reads embeddings of whole windows only.",
-                f"{POSITIONS}, {self.geometry.width}",
-                embedding,
-            )
+        require_positions(self, "Enformer", embedding, read_out, (POSITIONS, self.geometry.width))
         first, last = self._queries(read_out)
         with evaluation():
             x = self.network.transform(embedding, self.distances, first, last)  # (B, last - first, C)
@@ -325,9 +317,6 @@ class Enformer(SharedModel):
                 expected=", ".join(REDUCE),
                 got=repr(read_out.reduce),
             )
-
-    def _refused(self, what: str, expected: object, got: torch.Tensor) -> InputError:
-        return InputError(what, where=self.name, expected=f"(sequences, {expected})", got=tuple(got.shape))
 
 
 def _fingerprint(network: EnformerNet, options: list[object]) -> str:

@@ -15,12 +15,13 @@ from typing import Final, Self
 
 import torch
 
-from hapsight.errors import ConfigError, InputError
+from hapsight.errors import ConfigError
 from hapsight.models import mini_files
 from hapsight.models.binned import evaluation
 from hapsight.models.mini_net import DILATIONS, REACH, STRIDE, MiniNet
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
+from hapsight.models.shapes import require_positions, require_stretch, require_window
 
 __all__ = ["BINS", "Mini", "load", "mirrored_tracks", "read_outs_of"]
 
@@ -98,13 +99,7 @@ class Mini(SharedModel):
         ConfigError
             A read-out that this model does not have the bins or tracks for.
         """
-        if codes.ndim != 2 or codes.shape[1] != LENGTH:
-            raise InputError(
-                "mini reads sequences of one length only.",
-                where=self.name,
-                expected=f"(sequences, {LENGTH})",
-                got=tuple(codes.shape),
-            )
+        require_window(self, "mini", codes, LENGTH)
         self._check(read_out)
         with evaluation():
             y = self.network(one_hot(codes).to(self._dtype))  # (B, 256, tracks)
@@ -118,13 +113,7 @@ class Mini(SharedModel):
         InputError
             S not a multiple of 32.
         """
-        if codes.ndim != 2 or codes.shape[1] % STRIDE or not codes.shape[1]:
-            raise InputError(
-                "mini embeds stretches of whole bins only.",
-                where=self.name,
-                expected=f"(sequences, a multiple of {STRIDE})",
-                got=tuple(codes.shape),
-            )
+        require_stretch(self, "mini", codes, STRIDE)
         with evaluation():
             return self.network.embed(one_hot(codes).to(self._dtype)).transpose(1, 2)
 
@@ -139,14 +128,8 @@ class Mini(SharedModel):
             Another shape.
         """
         ranges = self._ranges(read_out)
-        expected = (ranges[0][1] - ranges[0][0], self.grid.channels)
-        if embedding.ndim != 3 or embedding.shape[1:] != expected:
-            raise InputError(
-                "An embedding does not have the positions that a read-out of mini depends on.",
-                where=f"{self.name}, read-out {read_out.name}",
-                expected=("sequences", *expected),
-                got=tuple(embedding.shape),
-            )
+        shape = (ranges[0][1] - ranges[0][0], self.grid.channels)
+        require_positions(self, "mini", embedding, read_out, shape)
         with evaluation():
             x = embedding.transpose(1, 2)  # (B, channels, P)
             for layer, d, before, after in zip(

@@ -18,11 +18,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
-from hapsight.errors import ConfigError, InputError, WeightsError
+from hapsight.errors import ConfigError, WeightsError
 from hapsight.models import checkpoint
 from hapsight.models.catalogue import WEIGHTS
 from hapsight.models.onehot import gradients_wanted, one_hot, without_gradients
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
+from hapsight.models.shapes import require_window
 from hapsight.models.threads import map_on_threads
 from hapsight.models.trimers import pooled_by_trimers, trimer_table
 from hapsight.models.weights import locate, verify
@@ -145,13 +146,7 @@ class Xpresso(SequenceModel):
         InputError
             Sequences of another length than the window's.
         """
-        if codes.ndim != 2 or codes.shape[1] != LENGTH:
-            raise InputError(
-                "Xpresso reads sequences of one length only.",
-                where=self.name,
-                expected=f"(sequences, {LENGTH})",
-                got=tuple(codes.shape),
-            )
+        require_window(self, "Xpresso", codes, LENGTH)
         with without_gradients():
             if codes.device.type != "cpu" or gradients_wanted():
                 return self._predict_together(codes)
