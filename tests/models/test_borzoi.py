@@ -551,7 +551,7 @@ class TestDeclarations:
             model.predict(codes[:, 1:], model.read_out())
         with pytest.raises(InputError, match=r"a multiple of 128\)\n  got: \(1, 524287\)"):
             model.embed(codes[:, 1:])
-        with pytest.raises(InputError, match=r"\('sequences', 4096, 84\)"):
+        with pytest.raises(InputError, match=r"expected: \(sequences, 4096, 84\)"):
             model.read(torch.zeros(1, 4095, 84, dtype=torch.float64), model.read_out())
 
 

@@ -22,25 +22,27 @@ def demo_cohort() -> Config:
 def demo_config(output: Path) -> tuple[Config, list[str]]:
     """The demo's configuration, writing to `output`; and what had to be left out, in words.
 
-    Xpresso is run where its weights are in the weights folder, or can be fetched into it.
+    `mini` comes with hapsight. Xpresso is run beside it where its weights are in the weights folder, or can be
+    fetched into it.
     """
-    config = demo_cohort()
-    try:
-        _fetch_weights(config.models)
-        return config.model_copy(update={"output": output.resolve()}), []
-    except WeightsError as error:
-        remark = (
-            "No sequence model was run: the weights of Xpresso are not here and could not be fetched "
-            f"({error.details.get('got', error.what)}). The baseline needs none."
-        )
-        config = config.model_copy(update={"output": output.resolve(), "models": ()})
-        return config, [remark, error.details.get("to mend", "")]
+    config, kept, remarks = demo_cohort(), [], []
+    for model in config.models:
+        try:
+            _fetch_weights(model)
+            kept.append(model)
+        except WeightsError as error:
+            reason = error.details.get("got", error.what)
+            remarks += [
+                f"{model.name} was left out: its weights are not here and could not be fetched ({reason}).",
+                error.details.get("to mend", ""),
+            ]
+    return config.model_copy(update={"output": output.resolve(), "models": tuple(kept)}), remarks
 
 
-def _fetch_weights(models: tuple[ModelConfig, ...]) -> None:
-    from hapsight.models.catalogue import published_weights
+def _fetch_weights(model: ModelConfig) -> None:
+    from hapsight.models.catalogue import WEIGHTS, published_weights
     from hapsight.models.weights import fetch
 
-    for model in models:
+    if model.name in WEIGHTS:
         for file in published_weights(model.name, model.weights):
             fetch(file, timeout=_TIMEOUT)
