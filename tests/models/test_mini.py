@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from hapsight.cohort.nouns import Interval
 from hapsight.dna import reverse_complement
 from hapsight.errors import ConfigError, InputError, WeightsError
 from hapsight.models.mini import BINS, LENGTH, Mini, load, mirrored_tracks, read_outs_of
@@ -17,6 +19,8 @@ from hapsight.models.mini_files import TRACKS, save_mini
 from hapsight.models.mini_net import CONTEXT_BINS, REACH, STRIDE, Channels, MiniNet
 from hapsight.models.protocol import ReadOut, Track
 from hapsight.predict.shared import plain_values, shared_values
+from hapsight.workflow.demo import demo_cohort
+from hapsight.workflow.opened import Opened
 
 SMALL = Channels(6, 5, 8)
 
@@ -197,3 +201,24 @@ class TestFiles:
         save_file({"a": np.zeros(1, np.float32)}, path)
         with pytest.raises(WeightsError, match="not one of mini's"):
             load(str(path))
+
+
+class TestPackagedWeights:
+    def test_they_say_what_they_were_trained_on(self) -> None:
+        model = load()
+        assert (model.name, model.tracks) == ("mini/chr22", TRACKS)
+        with safe_open(files("hapsight") / "data" / "mini-chr22.safetensors", "np") as file:
+            training = json.loads(file.metadata()["training"])["plan"]
+        assert "chr22:36,000,001-40,500,000" in training["blocks"]["test"]
+
+    def test_they_tell_a_promoter_from_other_sequence(self) -> None:
+        """At the TSS of the demo's genes they predict more transcription than at places in between."""
+        model, cohort = load(), Opened.from_config(demo_cohort()).cohort
+        places = {"at": 0, "beside": 20_000}
+        found = {name: [] for name in places}
+        for gene in cohort.genes[::5]:
+            for name, away in places.items():
+                start = gene.tss + away - LENGTH // 2
+                codes = cohort.reference.fetch(Interval(gene.contig, start, start + LENGTH))
+                found[name].append(plain_values(model, model.read_out(), codes[None], "cpu").item())
+        assert np.mean(found["at"]) > np.mean(found["beside"]) + 0.3
