@@ -22,6 +22,7 @@ from hapsight.cli import (
     simulate,
     train,
     train_personal,
+    validate,
 )
 
 if TYPE_CHECKING:
@@ -312,6 +313,18 @@ def _say(text: str) -> None:
     say(text)
 
 
-for _topic in (eqtl, explain, drivers, pages, modisco, models, predictdb, reproduce, simulate, bench):
+for _topic in (
+    eqtl,
+    explain,
+    drivers,
+    pages,
+    modisco,
+    validate,
+    models,
+    predictdb,
+    reproduce,
+    simulate,
+    bench,
+):
     _topic.register(app)
 train_personal.register(train.register(app))

@@ -1,0 +1,205 @@
+"""The eQTLs that models are set beside, a user's or the cohort's own, and variants that are none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from hapsight.cohort.contigs import find_contig
+from hapsight.cohort.matching import without_version
+from hapsight.cohort.nouns import Dropped, Interval
+from hapsight.cohort.tables import read_table
+from hapsight.dna import decode
+from hapsight.errors import InputError
+from hapsight.evaluate.eqtl import Design
+from hapsight.workflow.eqtl import eqtl as map_eqtls
+from hapsight.workflow.eqtl import eqtl_units
+from hapsight.workflow.opened import Opened, Progress
+
+__all__ = ["EQTL_SET", "candidate_controls", "nominal_effects", "own_eqtls", "read_eqtls", "with_frequencies"]
+
+EQTL_SET: Final = {
+    "gene_id": pl.String,
+    "variant_id": pl.String,
+    "contig": pl.String,
+    "position": pl.Int64,
+    "ref": pl.String,
+    "alt": pl.String,
+    "distance": pl.Int64,
+    "maf": pl.Float64,
+    "pip": pl.Float64,
+    "slope": pl.Float64,
+}
+"""Variants with the gene each belongs to; `slope` is null of one that is no eQTL."""
+
+_KEY: Final = ["gene_id", "contig", "position", "ref", "alt"]
+_COLUMNS: Final = ("phenotype_id", "variant_id", "slope")
+_VARIANT_ID: Final = re.compile(r"([^_:]+)[_:](\d+)[_:]([ACGT]+)[_:]([ACGT]+)(?:[_:]\w+)?", re.IGNORECASE)
+_NO_EQTL: Final = 0.05
+"""Nominal p above which a variant counts as no eQTL of a gene."""
+
+
+def nominal_effects(opened: Opened, progress: Progress) -> pl.DataFrame:
+    """Every gene's cis variants with their effects in all people and in either half; mapped if need be."""
+    map_eqtls(opened, progress)
+    done = [(unit.name, unit.key) for unit in eqtl_units(opened)]
+    places = pl.DataFrame(
+        {
+            "phenotype_id": [gene.gene_id for gene in opened.cohort.genes],
+            "contig": [gene.contig for gene in opened.cohort.genes],
+        }
+    )
+    return (
+        opened.folder.eqtl()
+        .read(done, "nominal")
+        .join(places, on="phenotype_id", how="left", maintain_order="left")
+        .with_columns(
+            pl.col("phenotype_id").alias("gene_id"),
+            pl.col("start_distance").abs().alias("distance"),
+            pl.min_horizontal("af", 1.0 - pl.col("af")).alias("maf"),
+            pl.lit(None, pl.Float64).alias("pip"),
+        )
+    )
+
+
+def own_eqtls(opened: Opened, nominal: pl.DataFrame, max_p: float, dropped: Dropped) -> pl.DataFrame:
+    """Each gene's strongest variant in one half of the people, with its slope in the other half.
+
+    Parameters
+    ----------
+    max_p
+        Largest p of the chosen variant in the half that it was chosen in; t distribution, not corrected for
+        the number of variants.
+    """
+    size = pl.col("slope_half1") / pl.col("slope_se_half1")
+    known = nominal.filter(size.is_finite() & pl.col("slope_half2").is_finite()).with_columns(
+        size.abs().alias("t")
+    )
+    top = known.sort("t", descending=True, maintain_order=True).unique("gene_id", maintain_order=True)
+    df = _half_freedom(opened)
+    pvalues = 2 * stats.t.sf(top["t"].to_numpy(), df)
+    top = top.with_columns(pl.Series("p", pvalues))
+    for name in top.filter(pl.col("p") > max_p)["gene_id"]:
+        dropped.add("gene", f"no variant with p <= {max_p:g} in the first half", name)
+    chosen = top.filter(pl.col("p") <= max_p).with_columns(pl.col("slope_half2").alias("slope"))
+    return _in_order(chosen.sort("gene_id"))
+
+
+def _half_freedom(opened: Opened) -> int:
+    """Degrees of freedom of an effect in the first half of the people."""
+    unit = eqtl_units(opened)[0]
+    people = unit.halves == 1
+    own = None if unit.covariates is None else unit.covariates[people]
+    n = int(people.sum())
+    return n - int(Design.of(n, own).basis.shape[1]) - 1
+
+
+def read_eqtls(path: Path, opened: Opened, dropped: Dropped) -> pl.DataFrame:
+    """Read a user's eQTLs.
+
+    Columns: ``phenotype_id, variant_id`` (``chr22_1000_A_G``, 1-based), ``slope`` per ALT allele, and where
+    there are, ``pip`` and ``af``. Left out, and named: genes that the cohort has not, variants whose name
+    gives no place and alleles, or whose REF is not the FASTA's, and the second row of a gene and variant.
+
+    Raises
+    ------
+    InputError
+        A column is missing, a number is none, or no row is left.
+    """
+    table = read_table(path, "eQTL")
+    missing = [name for name in _COLUMNS if name not in table.columns]
+    if missing:
+        raise InputError(
+            "The eQTL table lacks columns.",
+            where=path,
+            expected=f"{', '.join(_COLUMNS)}, and where there are pip and af",
+            got=f"without {', '.join(missing)}",
+        )
+    genes = {without_version(gene.gene_id): gene for gene in opened.cohort.genes}
+    rows = []
+    for number, row in enumerate(table.iter_rows(named=True), start=2):
+        place = _place(row["variant_id"], opened)
+        gene = genes.get(without_version(row["phenotype_id"]))
+        if gene is None:
+            dropped.add("gene", "not one of the cohort's", row["phenotype_id"])
+        elif isinstance(place, str):
+            dropped.add("variant", place, row["variant_id"])
+        elif place["contig"] != gene.contig:
+            dropped.add("variant", "on another contig than its gene", row["variant_id"])
+        else:
+            values = {name: _number(row, name, path, number) for name in ("slope", "pip", "af")}
+            rows.append(
+                {"gene_id": gene.gene_id, "variant_id": row["variant_id"], **place}
+                | {"distance": abs(place["position"] - gene.tss)}
+                | {"maf": None if values["af"] is None else min(values["af"], 1 - values["af"])}
+                | {"pip": values["pip"], "slope": values["slope"]}
+            )
+    if not rows:
+        raise InputError(
+            "The eQTL table has no variant that can be scored.",
+            where=path,
+            got="; ".join(f"{count:,}: {why}" for (_, why), count in dropped.counts.items()),
+        )
+    return _once(pl.DataFrame(rows, schema=EQTL_SET), dropped)
+
+
+def _once(table: pl.DataFrame, dropped: Dropped) -> pl.DataFrame:
+    """The first row of every gene and variant."""
+    again = ~table.select(pl.struct(_KEY).is_first_distinct()).to_series()
+    for gene_id, variant_id in table.filter(again).select("gene_id", "variant_id").iter_rows():
+        dropped.add("eqtl", "a second row of the gene and variant", f"{gene_id} {variant_id}")
+    return table.filter(~again)
+
+
+def with_frequencies(eqtls: pl.DataFrame, nominal: pl.DataFrame) -> pl.DataFrame:
+    """Fill in the cohort's frequency of the variants of which the table gives none."""
+    own = nominal.select(*_KEY, pl.col("maf").alias("own_maf"))
+    joined = eqtls.join(own, on=_KEY, how="left", maintain_order="left")
+    return _in_order(joined.with_columns(pl.coalesce("maf", "own_maf").alias("maf")))
+
+
+def candidate_controls(nominal: pl.DataFrame, eqtls: pl.DataFrame) -> pl.DataFrame:
+    """Variants of any gene that show no effect on it, without those that are listed as its eQTLs."""
+    pool = nominal.filter(pl.col("pval_nominal") > _NO_EQTL).join(eqtls.select(_KEY), on=_KEY, how="anti")
+    return _in_order(pool.with_columns(pl.lit(None, pl.Float64).alias("slope")))
+
+
+def _in_order(table: pl.DataFrame) -> pl.DataFrame:
+    return table.select(pl.col(name).cast(kind) for name, kind in EQTL_SET.items())
+
+
+def _place(variant_id: str, opened: Opened) -> dict[str, Any] | str:
+    """Contig, 0-based position and alleles of a name; or why not."""
+    found = _VARIANT_ID.fullmatch(variant_id)
+    if found is None:
+        return "its name gives no place and alleles"
+    reference = opened.cohort.reference
+    contig = find_contig(found[1], tuple(reference.contigs))
+    if contig is None:
+        return "its contig is not in the FASTA"
+    position, ref, alt = int(found[2]) - 1, found[3].upper(), found[4].upper()
+    there = decode(reference.fetch(Interval(contig, position, position + len(ref))))
+    if there != ref:
+        return "REF differs from the FASTA"
+    return {"contig": contig, "position": position, "ref": ref, "alt": alt}
+
+
+def _number(row: dict[str, Any], name: str, path: Path, line: int) -> float | None:
+    """A cell; a slope must be there, the others may be empty."""
+    cell = row.get(name)
+    if cell in (None, "", "NA") and name != "slope":
+        return None
+    value = pl.Series([cell]).cast(pl.Float64, strict=False)[0]
+    if value is None or not np.isfinite(value):
+        raise InputError(
+            "A value of the eQTL table is not a finite number.",
+            where=f"{path}, row {line}, column {name}",
+            expected="a number",
+            got=repr(cell),
+        )
+    return float(value)
