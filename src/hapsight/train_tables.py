@@ -8,9 +8,9 @@ import polars as pl
 
 from hapsight.tables import GENE
 
-__all__ = ["TRAIN_PER_GENE", "TRAIN_RUNS", "TRAIN_SUMMARY"]
+__all__ = ["ARM", "CELLS", "TRAIN_PER_GENE", "TRAIN_RUNS", "TRAIN_SUMMARY"]
 
-_ARM: Final = {
+ARM: Final = {
     "model": pl.String,
     "read_out": pl.String,
     "mode": pl.String,
@@ -22,9 +22,17 @@ _ARM: Final = {
 }
 """What was trained and how; `people` are those that weights were fitted to."""
 
+CELLS: Final = (
+    "seen genes, seen people",
+    "seen genes, unseen people",
+    "unseen genes, seen people",
+    "unseen genes, unseen people",
+)
+"""The four cells; validation people are in none."""
+
 TRAIN_PER_GENE: Final = {
     **GENE,
-    **_ARM,
+    **ARM,
     "cell": pl.String,
     "status": pl.String,
     "n": pl.Int64,
@@ -36,7 +44,7 @@ TRAIN_PER_GENE: Final = {
 """``train/*_per_gene.parquet``: one row per gene, arm, seed and cell."""
 
 TRAIN_SUMMARY: Final = {
-    **_ARM,
+    **ARM,
     "cell": pl.String,
     "quantity": pl.String,
     "value": pl.Float64,
@@ -48,7 +56,7 @@ TRAIN_SUMMARY: Final = {
 """``train/*_summary.parquet``: one row per arm, seed (null: all of them), cell and quantity."""
 
 TRAIN_RUNS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
-    **_ARM,
+    **ARM,
     "valid_people": pl.Int64,
     "test_people": pl.Int64,
     "seen_genes": pl.Int64,

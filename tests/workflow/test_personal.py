@@ -13,9 +13,9 @@ from hapsight.cli.train_personal import register
 from hapsight.config import load_config
 from hapsight.errors import ConfigError, InputError
 from hapsight.models.registry import register as register_model
-from hapsight.train_tables import TRAIN_PER_GENE, TRAIN_RUNS, TRAIN_SUMMARY
+from hapsight.train_tables import CELLS, TRAIN_PER_GENE, TRAIN_RUNS, TRAIN_SUMMARY
 from hapsight.workflow.opened import Opened
-from hapsight.workflow.personal_data import CELLS, personal_data
+from hapsight.workflow.personal_data import personal_data
 from hapsight.workflow.predict import load_models, predict
 from tests.planted import write_planted
 from tests.train.toy_personal import load_trainable

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from hapsight.report.training_table import CellWords
     from hapsight.train_config import TrainConfig
 
 __all__ = ["register"]
@@ -63,7 +64,7 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _run(path: Path, name: str, options: dict[str, Any], arm: dict[str, str] | None) -> None:
-    from hapsight.cli.console import progress, say, table
+    from hapsight.cli.console import progress, say
     from hapsight.config import load_config
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.personal import train_personal
@@ -76,7 +77,7 @@ def _run(path: Path, name: str, options: dict[str, Any], arm: dict[str, str] | N
     with opened.folder.locked(), progress() as show:
         opened.begin()
         folder = train_personal(opened, runs, opened.config.train.arms, show, name)
-    table(*_shown(folder / f"{name}_summary.parquet"))
+    _show(opened.folder.path, name)
     say(f"tables: {folder}/{name}_{{per_gene,summary,runs}}.parquet")
 
 
@@ -100,31 +101,25 @@ def _section(values: dict[str, Any], arm: dict[str, str] | None) -> TrainConfig:
         raise ConfigError("The options of training are not valid.", got="; ".join(lines)) from None
 
 
-def _shown(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Mean R of every arm and cell, and the share of wrong signs among significant genes."""
-    import polars as pl
+def _show(run: Path, name: str) -> None:
+    """Print what the report shows of the four cells, one below the other."""
+    from hapsight.cli.console import say, table
+    from hapsight.report.training_table import arm_rows, ceilings, four_cells, split_sentences
+    from hapsight.train_tables import CELLS
 
-    found = pl.read_parquet(path)
-    mean = found.filter(pl.col("quantity") == "across_people_pearson_mean")
-    wrong = found.filter(pl.col("quantity") == "significant_negative_share")
-    keys = ["model", "mode", "loss", "init", "people", "min_maf", "seed", "cell"]
-    both = mean.join(wrong.select(*keys, share="value", of="n"), on=keys, how="left", nulls_equal=True)
-    rows = [
-        [
-            " ".join(filter(None, [row["model"], row["mode"], row["loss"], row["init"]])),
-            str(row["people"]),
-            str(row["seed"] or ("-" if row["mode"] in ("untouched", "linear") else "all")),
-            row["cell"],
-            _interval(row),
-            "-" if row["share"] is None else f"{row['share']:.2f} of {row['of']}",
-        ]
-        for row in both.iter_rows(named=True)
-    ]
-    return ["arm", "people", "seed", "cell", "mean R (95 %)", "significant with wrong sign"], rows
+    for sentence in split_sentences(run, name):
+        say(sentence)
+    arms = arm_rows(four_cells(run, name), ceilings(run, name))
+    for place, cell in enumerate(CELLS):
+        say(f"\n{cell}")
+        rows = [[arm.label, arm.people, arm.seeds, *_joined(arm.cells[place])] for arm in arms]
+        table(("arm", "people", "seeds", "mean R (95 %)", "genes", "significant with wrong sign"), rows)
 
 
-def _interval(row: dict[str, Any]) -> str:
-    if row["value"] is None:
-        return "-"
-    low, high = row["ci_low"], row["ci_high"]
-    return f"{row['value']:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
+def _joined(cell: CellWords) -> tuple[str, str, str]:
+    """Mean R, its genes, and wrong signs; what is not there is left out."""
+    return (
+        f"{cell.r} {cell.r_interval}".strip(),
+        ", ".join(filter(None, (cell.genes, cell.r_all))),
+        " ".join(filter(None, (cell.wrong, cell.wrong_interval, cell.significant))),
+    )

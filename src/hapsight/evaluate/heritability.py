@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy import linalg, optimize, stats
 
 from hapsight.evaluate.eqtl import Design
+from hapsight.evaluate.paired import Mean, mean_interval
 
-__all__ = ["Heritability", "cis_heritability", "relationship"]
+__all__ = ["Heritability", "cis_heritability", "mean_ceiling", "relationship"]
 
 Float = NDArray[np.float64]
 
@@ -92,6 +93,11 @@ class _Rotated:
         genetic = float(spread @ self.squares / (spread @ spread))
         total = genetic + float(self.squares.mean() - genetic * self.values.mean())
         return genetic / total
+
+
+def mean_ceiling(h2: Float) -> Mean:
+    """Mean over (G,) genes of the largest R that a linear prediction of new people can have: ``sqrt(h2)``."""
+    return mean_interval(np.sqrt(np.clip(h2, 0.0, 1.0)))
 
 
 def relationship(dosage: NDArray[Any]) -> tuple[Float, int]:

@@ -12,6 +12,7 @@ from hapsight.evaluate.nulls import TESTS
 from hapsight.evaluate.protocols import protocol_named
 from hapsight.report.extra import require_extra
 from hapsight.report.run_folder import RunFolder, read_run
+from hapsight.train_tables import CELLS
 
 if TYPE_CHECKING:
     from hapsight.report.figure import Figure
@@ -46,10 +47,15 @@ def build_report(run: Path) -> Path:
 
     found = read_run(run)
     figures, pairs, reliability = _figures(found), _pair_figures(found), _reliability_figures(found)
+    training = _training_figures(found)
     (run / "report").mkdir(exist_ok=True)
-    for figure in (*figures, *pairs, *reliability):
+    for figure in (*figures, *pairs, *reliability, *training):
         _write_csv(run / "report" / f"{figure.name}.csv", figure.numbers)
-    context = _context(found, figures) | {"pair_figures": pairs, "reliability_figures": reliability}
+    context = _context(found, figures) | {
+        "pair_figures": pairs,
+        "reliability_figures": reliability,
+        "training_figures": training,
+    }
     _write_csv(run / "report" / "genes.csv", context.pop("gene_rows"))
     _write_csv(run / "report" / "summary.csv", found.summary)
     tables = {
@@ -94,6 +100,13 @@ def _reliability_figures(run: RunFolder) -> tuple[Figure, ...]:
     return () if figure is None else (figure,)
 
 
+def _training_figures(run: RunFolder) -> tuple[Figure, ...]:
+    from hapsight.report.training import training_figure
+
+    figure = training_figure(run)
+    return () if figure is None else (figure,)
+
+
 def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
     from hapsight.report.between_models import pair_rows
     from hapsight.report.cards import cards, summary_rows
@@ -107,6 +120,8 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
     )
     from hapsight.report.linear_baselines import baseline_rows, ceiling_sentence
     from hapsight.report.tables import gene_columns, gene_rows
+    from hapsight.report.training import HOW_TO_READ as TRAINING_HOW
+    from hapsight.report.training_table import arm_rows, ceilings, four_cells, split_sentences
     from hapsight.report.which_test import judgements
 
     protocol = protocol_named(run.record.get("protocol"))
@@ -131,6 +146,10 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "drivers_how": HOW_TO_READ,
         "baseline_rows": baseline_rows(run),
         "ceiling": ceiling_sentence(run),
+        "training_rows": arm_rows(four_cells(run.folder), ceilings(run.folder)),
+        "training_splits": split_sentences(run.folder),
+        "training_how": TRAINING_HOW,
+        "training_cells": CELLS,
         "genes": gene_columns(run),
         "gene_rows": gene_rows(run),
         "observed": run.per_gene.get_column("observed").drop_nulls().unique().sort().to_list(),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
+from hapsight.evaluate.heritability import mean_ceiling
 from hapsight.report import words
 from hapsight.report.run_folder import RunFolder, read_table
 from hapsight.tables import BASELINES, HERITABILITY
@@ -47,7 +47,7 @@ def ceiling_sentence(run: RunFolder) -> str | None:
     h2 = read_table(run.folder / "eqtl/heritability.parquet", HERITABILITY)["h2"].drop_nulls()
     if h2.is_empty():
         return None
-    ceiling = float(np.sqrt(h2.clip(0.0, 1.0).to_numpy()).mean())
+    ceiling = mean_ceiling(h2.to_numpy()).value
     return (
         f"The ceiling: R of a gene is at most the root of its cis-heritability, {words.decimal(ceiling)} on "
         f"average over {words.plural(len(h2), 'gene')} (REML, which cannot go below 0 and so is high where "

@@ -19,11 +19,11 @@ from hapsight.config import ModelConfig
 from hapsight.errors import ConfigError
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.train_config import TrainArmConfig
-from hapsight.train_tables import TRAIN_RUNS
+from hapsight.train_tables import ARM, TRAIN_RUNS
 from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, gene_facts
 from hapsight.workflow.personal_data import PersonalData, personal_data
 from hapsight.workflow.personal_linear import linear_predictions
-from hapsight.workflow.personal_tables import ARM, cell_rows, summarise
+from hapsight.workflow.personal_tables import cell_rows, summarise
 from hapsight.workflow.predict import ModelRun
 
 if TYPE_CHECKING:

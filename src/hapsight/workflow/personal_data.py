@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,17 +26,9 @@ if TYPE_CHECKING:
     from hapsight.train.splits import Split
     from hapsight.train.targets import Targets
 
-__all__ = ["CELLS", "PersonalData", "personal_data"]
+__all__ = ["PersonalData", "personal_data"]
 
 Index = NDArray[np.intp]
-
-CELLS: Final = (
-    "seen genes, seen people",
-    "seen genes, unseen people",
-    "unseen genes, seen people",
-    "unseen genes, unseen people",
-)
-"""The four cells; validation people are in none."""
 
 
 @dataclass(eq=False)

@@ -12,20 +12,14 @@ from numpy.typing import NDArray
 
 from hapsight.evaluate.correlation import correlate
 from hapsight.evaluate.nulls import benjamini_hochberg
-from hapsight.evaluate.paired import mean_interval
+from hapsight.evaluate.over_seeds import summarise_over_seeds
 from hapsight.evaluate.summary import summarise_across_people
-from hapsight.train_tables import TRAIN_PER_GENE, TRAIN_SUMMARY
-from hapsight.workflow.personal_data import CELLS, PersonalData
+from hapsight.train_tables import ARM, CELLS, TRAIN_PER_GENE, TRAIN_SUMMARY
+from hapsight.workflow.personal_data import PersonalData
 
-__all__ = ["ARM", "cell_rows", "summarise"]
+__all__ = ["cell_rows", "summarise"]
 
 Float = NDArray[np.float64]
-
-ARM = ("model", "read_out", "mode", "loss", "init", "people", "min_maf", "seed")
-"""Columns that say what was trained and how."""
-
-_OF_SEEDS = "across_people_pearson_mean"
-"""The quantity that is also given over all seeds of an arm."""
 
 
 def cell_rows(data: PersonalData, predicted: Mapping[str, Float], arm: Mapping[str, object]) -> pl.DataFrame:
@@ -65,7 +59,7 @@ def _with_q(table: pl.DataFrame) -> pl.DataFrame:
 def summarise(per_gene: pl.DataFrame) -> pl.DataFrame:
     """Mean R with its interval over genes, significant genes and their wrong signs, of every cell.
 
-    Rows without a seed give the mean over genes of each gene's mean R over seeds.
+    Rows without a seed, of arms that have several, are of all their seeds together.
     """
     rows: list[dict[str, Any]] = []
     groups = per_gene.group_by(*ARM, "cell", maintain_order=True)
@@ -85,13 +79,14 @@ def _quantities(labels: dict[str, Any], table: pl.DataFrame) -> Iterator[dict[st
 
 
 def _over_seeds(per_gene: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    """Genes that have an R with every seed, each by its mean over seeds."""
+    """What the seeds of an arm come to, where it has several."""
     arm = [name for name in ARM if name != "seed"]
     several = per_gene.filter(pl.col("seed").n_unique().over(*arm) > 1)
     for key, table in several.group_by(*arm, "cell", maintain_order=True):
         labels = dict(zip((*arm, "cell"), key, strict=True)) | {"seed": None}
-        means = table.group_by("gene_id", maintain_order=True).agg(
-            pl.col("pearson_r").mean(), no=pl.col("pearson_r").is_null().any()
+        by_seed = (
+            table.pivot("seed", index="gene_id", values=column).drop("gene_id").to_numpy()  # (G, S)
+            for column in ("pearson_r", "qval_nominal")
         )
-        found = mean_interval(means.filter(~pl.col("no"))["pearson_r"].to_numpy())
-        yield labels | {"quantity": _OF_SEEDS, "unit": "genes", **found._asdict()}
+        for quantity in summarise_over_seeds(*by_seed):
+            yield labels | asdict(quantity)
