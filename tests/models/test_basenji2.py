@@ -207,7 +207,8 @@ class TestSharing:
         assert not torch.equal(model.read(changed, read_out), model.read(embedding[:, first:last], read_out))
 
     def test_wrong_shapes(self, model: Basenji2, embedding: torch.Tensor) -> None:
-        with pytest.raises(InputError, match=r"whole positions only.\n.*\n.*multiple of 128\)\n  got: \(1, 130\)"):
+        refused = r"whole positions only.\n.*\n.*multiple of 128\)\n  got: \(1, 130\)"
+        with pytest.raises(InputError, match=refused):
             model.embed(torch.zeros((1, 130), dtype=torch.uint8))
         with pytest.raises(
             InputError, match=r"positions .*\n.*read-out huang2023_single\n.*434, 16\)\n.*1024"

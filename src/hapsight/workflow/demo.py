@@ -22,8 +22,8 @@ def demo_cohort() -> Config:
 def demo_config(output: Path) -> tuple[Config, list[str]]:
     """The demo's configuration, writing to `output`; and what had to be left out, in words.
 
-    `mini` comes with hapsight. Xpresso is run beside it where its weights are in the weights folder, or can be
-    fetched into it.
+    `mini` comes with hapsight. Xpresso is run beside it where its weights are in the weights folder, or can
+    be fetched into it.
     """
     config, kept, remarks = demo_cohort(), [], []
     for model in config.models:
