@@ -21,9 +21,12 @@ __all__ = [
     "Config",
     "EqtlConfig",
     "EvaluateConfig",
+    "EvidenceEffectsConfig",
+    "EvidenceTrackConfig",
     "ExplainConfig",
     "ExpressionConfig",
     "ImportedConfig",
+    "InformedConfig",
     "ModelConfig",
     "PredictConfig",
     "TrainArmConfig",
@@ -128,6 +131,44 @@ class BaselineConfig(_Section):
         return self
 
 
+class EvidenceTrackConfig(_Section):
+    """A functional track whose signal at a variant is evidence that it matters."""
+
+    label: str = Field(min_length=1, description="what tables call it")
+    paths: tuple[Path, ...] = Field(min_length=1, description="bigWigs, such as the two strands; added up")
+    reach: Annotated[int, Field(ge=0)] = Field(250, description="bases on either side of a variant")
+
+
+class EvidenceEffectsConfig(_Section):
+    """A sequence model whose effects of variants are evidence that they matter; their signs are not used."""
+
+    label: str = Field(min_length=1, description="what tables call it")
+    path: Path = Field(description="`effects.parquet` of `hapsight explain`, of this cohort's genes")
+
+
+class InformedConfig(_Section):
+    """Elastic net whose penalty falls with prior evidence; window, folds and alpha are [baseline]'s."""
+
+    splits: tuple[Literal["random", "population"], ...] = Field(
+        ("random",), min_length=1, description="whom to hold out: random folds, or each population in turn"
+    )
+    tracks: tuple[EvidenceTrackConfig, ...] = Field((), description="functional tracks, used together")
+    effects: tuple[EvidenceEffectsConfig, ...] = Field((), description="models, each used by itself")
+    learning_genes: Annotated[int, Field(ge=2)] = Field(
+        60, description="genes, evenly spread, that say how steeply penalties fall"
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> InformedConfig:
+        """Every label means one thing."""
+        labels = ["plain", "distance", "tracks", "all"]
+        labels += [track.label for track in self.tracks] + [given.label for given in self.effects]
+        twice = [label for label in labels if labels.count(label) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} comes twice among labels, or is the name of an arm")
+        return self
+
+
 class EqtlConfig(_Section):
     """eQTL mapping and cis-heritability."""
 
@@ -207,6 +248,7 @@ class Config(_Section):
     models: tuple[ModelConfig, ...] = ()
     predict: PredictConfig = PredictConfig()
     baseline: BaselineConfig = BaselineConfig()
+    informed: InformedConfig = InformedConfig()
     eqtl: EqtlConfig = EqtlConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     explain: ExplainConfig = ExplainConfig()
@@ -294,6 +336,9 @@ def _did_you_mean(key: str) -> str:
             PredictConfig,
             BaselineConfig,
             ImportedConfig,
+            InformedConfig,
+            EvidenceTrackConfig,
+            EvidenceEffectsConfig,
             EqtlConfig,
             EvaluateConfig,
             ExplainConfig,
@@ -323,8 +368,18 @@ def _absolute(config: Config, folder: Path) -> Config:
             "cohort": config.cohort.model_copy(update=cohort),
             "models": models,
             "baseline": config.baseline.model_copy(update={"imported": imported}),
+            "informed": _absolute_evidence(config.informed, folder),
         }
     )
+
+
+def _absolute_evidence(informed: InformedConfig, folder: Path) -> InformedConfig:
+    tracks = tuple(
+        track.model_copy(update={"paths": tuple(folder / path for path in track.paths)})
+        for track in informed.tracks
+    )
+    effects = tuple(given.model_copy(update={"path": folder / given.path}) for given in informed.effects)
+    return informed.model_copy(update={"tracks": tracks, "effects": effects})
 
 
 def _absolute_weights(weights: str | None, folder: Path) -> str | None:

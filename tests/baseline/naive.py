@@ -12,10 +12,11 @@ def soft(value: float, threshold: float) -> float:
 
 
 def elastic_net(
-    dosage: np.ndarray, outcome: np.ndarray, penalty: float, alpha: float
+    dosage: np.ndarray, outcome: np.ndarray, penalty: float, alpha: float, factors: np.ndarray | None = None
 ) -> tuple[np.ndarray, float]:
-    """Weights (V,) and intercept of glmnet's problem at one lambda."""
+    """Weights (V,) and intercept of glmnet's problem at one lambda, times each variant's factor."""
     n = len(outcome)
+    factors = np.ones(len(dosage)) if factors is None else factors / factors.mean()
     deviation = outcome.std()
     y = (outcome - outcome.mean()) / deviation
     size = dosage.std(axis=1)
@@ -27,7 +28,8 @@ def elastic_net(
         before = b.copy()
         for j in np.flatnonzero(size):
             partial = target[j] - products[j] @ b + b[j]
-            b[j] = soft(partial, lam * alpha) / (1.0 + lam * (1.0 - alpha))
+            mine = lam * factors[j]
+            b[j] = soft(partial, mine * alpha) / (1.0 + mine * (1.0 - alpha))
         if np.abs(b - before).max() < 1e-9:
             break
     weights = np.divide(b * deviation, size, out=np.zeros_like(b), where=size > 0)
@@ -42,13 +44,18 @@ def largest_lambda(dosage: np.ndarray, outcome: np.ndarray, alpha: float) -> flo
 
 
 def squared_errors(
-    dosage: np.ndarray, outcome: np.ndarray, fold: np.ndarray, lambdas: np.ndarray, alpha: float
+    dosage: np.ndarray,
+    outcome: np.ndarray,
+    fold: np.ndarray,
+    lambdas: np.ndarray,
+    alpha: float,
+    factors: np.ndarray | None = None,
 ) -> np.ndarray:
     """(L,) mean over people of the squared error on held-out folds."""
     predicted = np.empty((len(lambdas), len(outcome)))
     for k in np.unique(fold):
         test = fold == k
         for i, penalty in enumerate(lambdas):
-            weights, intercept = elastic_net(dosage[:, ~test], outcome[~test], penalty, alpha)
+            weights, intercept = elastic_net(dosage[:, ~test], outcome[~test], penalty, alpha, factors)
             predicted[i, test] = intercept + weights @ dosage[:, test]
     return np.mean((predicted - outcome) ** 2, axis=1)

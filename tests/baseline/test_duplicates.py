@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hapsight.baseline.duplicates import distinct_rows
 from hapsight.baseline.elastic_net import ElasticNetOptions, fit_cross_validated
+from hapsight.baseline.penalty import shared_penalty
 from tests.baseline.cohort import simulated_gene
 from tests.baseline.naive import elastic_net
 
@@ -43,4 +44,6 @@ def test_copied_and_complemented_variants_share_the_weight(seed: int, copies: in
 
 def test_the_weight_of_a_group_is_shared_with_its_signs() -> None:
     groups = distinct_rows(np.array([[0.0, 1, 2], [0, 0, 1], [2, 1, 0], [0, 1, 2]]))
-    assert groups.spread(np.array([0.6, 1.0])).tolist() == [0.6 / 3, 1.0, -0.6 / 3, 0.6 / 3]
+    penalty = shared_penalty(groups, np.ones(4), 0.5)
+    shared = penalty.spread(np.array([0.6, 1.0]), np.array([1.0, 2.0]))
+    assert shared.tolist() == [0.6 / 3, 1.0, -0.6 / 3, 0.6 / 3]

@@ -10,6 +10,7 @@ import pytest
 from hapsight.baseline.duplicates import distinct_rows
 from hapsight.baseline.elastic_net import ElasticNetOptions, fit_cross_validated, lambda_ladder
 from hapsight.baseline.kernel import lockstep_paths
+from hapsight.baseline.penalty import shared_penalty
 from hapsight.errors import ConfigError, InputError
 from tests.baseline.cohort import simulated_gene
 from tests.baseline.naive import elastic_net, squared_errors
@@ -53,13 +54,13 @@ def test_glmnet_gives_the_same_along_the_path(name: str) -> None:
     distinct = distinct_rows(dosage)
     rows = dosage[distinct.first] - dosage[distinct.first].mean(axis=1, keepdims=True)
     ladder = lambda_ladder(100, len(outcome), len(dosage))
+    penalty = shared_penalty(distinct, np.ones(len(dosage)), 0.5)
     nobody = np.zeros((1, len(outcome)), np.bool_)
-    _, slopes, _, _ = lockstep_paths(
-        rows, distinct.copies.astype(float), outcome, nobody, ladder, 0.5, 1e-13, 100
-    )
+    _, slopes, _, _ = lockstep_paths(rows, penalty.pieces, outcome, nobody, ladder, 0.5, 1e-13, 100)
     size = dosage.std(axis=1) / outcome.std()
     for mine, judge in zip(slopes[::9], golden["coefficients"][:, 1:], strict=True):
-        np.testing.assert_allclose(distinct.spread(mine) * size, judge * size, atol=COEFFICIENTS[name])
+        weights = penalty.spread(mine, size[distinct.first])
+        np.testing.assert_allclose(weights * size, judge * size, atol=COEFFICIENTS[name])
         np.testing.assert_allclose(
             mine @ rows, judge @ dosage - np.mean(judge @ dosage), atol=2e-3 * outcome.std()
         )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import ElasticNet
 
 from hapsight.baseline.duplicates import distinct_rows
-from hapsight.baseline.kernel import lockstep_paths
+from hapsight.baseline.kernel import Pieces, lockstep_paths
 from tests.baseline.cohort import simulated_gene
 from tests.baseline.naive import elastic_net, largest_lambda
 
@@ -18,6 +18,11 @@ LADDER = 0.01 ** np.linspace(0.0, 1.0, 8)
 
 def centred(dosage: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(dosage - dosage.mean(axis=1, keepdims=True))
+
+
+def equal_penalties(count: int) -> Pieces:
+    ones = np.ones(count)
+    return Pieces(np.arange(count + 1), ones, ones, np.full(count, np.inf), ones)
 
 
 def paths(
@@ -30,8 +35,8 @@ def paths(
     patience: int = 100,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
     left_out = np.vstack([np.zeros(len(fold), np.bool_), fold == np.arange(fold.max() + 1)[:, None]])
-    rows, copies = centred(dosage.astype(float)), np.ones(len(dosage))
-    return lockstep_paths(rows, copies, outcome, left_out, ladder, alpha, thresh, patience)
+    rows, pieces = centred(dosage.astype(float)), equal_penalties(len(dosage))
+    return lockstep_paths(rows, pieces, outcome, left_out, ladder, alpha, thresh, patience)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0])
@@ -97,7 +102,7 @@ def test_a_path_ends_when_nothing_is_left_to_explain() -> None:
     ladder = 1e-4 ** np.linspace(0, 1, 100)
     left_out = np.vstack([np.zeros(len(fold), np.bool_), fold == np.arange(10)[:, None]])
     lambdas, slopes, held_out, _ = lockstep_paths(
-        centred(dosage), np.ones(10), dosage[2].astype(float), left_out, ladder, 0.5, 1e-9, 100
+        centred(dosage), equal_penalties(10), dosage[2].astype(float), left_out, ladder, 0.5, 1e-9, 100
     )
     explained = 1 - np.var(dosage[2] - slopes @ centred(dosage), axis=1) / dosage[2].var()
     assert 5 <= len(lambdas) == len(held_out) < 100

@@ -3,6 +3,7 @@
 # Reads   shape.txt    people, variants, outer folds, alpha, thresh
 #         dosage.bin   int8 (variants x people, one variant after the other)
 #         outcome.bin  double (fold x people); of training people only used
+#         factors.bin  double (variants): penalty.factor
 #         inner.bin    int32 (fold x people); 1.. inner fold of training people, 0 for the people held out
 # Writes, for outer fold k, FOLDER/k.<name>.bin in doubles:
 #         lambda       the path
@@ -19,16 +20,18 @@ shape <- scan(at("shape.txt"), quiet = TRUE)
 n <- shape[1]; p <- shape[2]; folds <- shape[3]; alpha <- shape[4]; thresh <- shape[5]
 x <- matrix(as.double(readBin(at("dosage.bin"), "integer", n * p, size = 1)), n, p)
 outcome <- matrix(readBin(at("outcome.bin"), "double", n * folds), n, folds)
+factors <- readBin(at("factors.bin"), "double", p)
 inner <- matrix(readBin(at("inner.bin"), "integer", n * folds), n, folds)
 for (k in seq_len(folds)) {
   put <- function(values, name) writeBin(as.double(values), at(paste0(k - 1, ".", name, ".bin")))
   train <- inner[, k] > 0
   foldid <- inner[train, k]; y <- outcome[train, k]; xt <- x[train, , drop = FALSE]
   seconds <- system.time(
-    default <- cv.glmnet(xt, y, alpha = alpha, foldid = foldid, thresh = thresh, maxit = 1e7)
+    default <- cv.glmnet(xt, y, alpha = alpha, foldid = foldid, thresh = thresh, maxit = 1e7, penalty.factor = factors)
   )[["elapsed"]]
   path <- default$glmnet.fit
-  common <- cv.glmnet(xt, y, alpha = alpha, foldid = foldid, thresh = thresh, lambda = path$lambda, maxit = 1e7)
+  common <- cv.glmnet(xt, y, alpha = alpha, foldid = foldid, thresh = thresh, lambda = path$lambda, maxit = 1e7,
+                      penalty.factor = factors)
   put(path$lambda, "lambda")
   put(as.matrix(coef(path)), "coefficients")
   put(common$cvm, "error")

@@ -43,15 +43,22 @@ def missing() -> str:
 
 
 def ask(
-    dosage: np.ndarray, outcome: np.ndarray, inner: np.ndarray, alpha: float = 0.5, thresh: float = 1e-7
+    dosage: np.ndarray,
+    outcome: np.ndarray,
+    inner: np.ndarray,
+    alpha: float = 0.5,
+    thresh: float = 1e-7,
+    factors: np.ndarray | None = None,
 ) -> list[Answer]:
-    """Fit each outer fold: `outcome` (K, N), `inner` (K, N) with -1 for the people held out."""
+    """Fit each outer fold: `outcome` (K, N), `inner` (K, N), -1 for the people held out; `factors` (V,)."""
     n_variants, n = dosage.shape
+    factors = np.ones(n_variants) if factors is None else factors
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "shape.txt").write_text(f"{n} {n_variants} {len(outcome)} {alpha} {thresh}")
         dosage.astype(np.int8).tofile(folder / "dosage.bin")
         outcome.astype(np.float64).tofile(folder / "outcome.bin")
+        factors.astype(np.float64).tofile(folder / "factors.bin")
         (inner + 1).astype(np.int32).tofile(folder / "inner.bin")
         subprocess.run(["Rscript", str(SCRIPT), name], check=True, capture_output=True, text=True)
         return [_read(folder, k, n) for k in range(len(outcome))]
@@ -73,9 +80,17 @@ def _read(folder: Path, k: int, n: int) -> Answer:
     )
 
 
-def write_golden(name: str, dosage: np.ndarray, outcome: np.ndarray, fold: np.ndarray) -> None:
+def factored_gene() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A simulated gene and penalty factors from 0.1 to 10; its copies of variants differ in theirs."""
+    dosage, outcome, fold = simulated_gene(n_variants=150, n=90, seed=2)
+    return dosage, outcome, fold, 10.0 ** np.random.default_rng(2).uniform(-1, 1, len(dosage))
+
+
+def write_golden(
+    name: str, dosage: np.ndarray, outcome: np.ndarray, fold: np.ndarray, factors: np.ndarray | None = None
+) -> None:
     """Store a task and glmnet's answer, converged far beyond its default threshold."""
-    answer = ask(dosage, outcome[None], fold[None], thresh=THRESH)[0]
+    answer = ask(dosage, outcome[None], fold[None], thresh=THRESH, factors=factors)[0]
     np.savez_compressed(
         GOLDEN / f"glmnet_{name}.npz",
         dosage=dosage.astype(np.uint8),
@@ -87,12 +102,14 @@ def write_golden(name: str, dosage: np.ndarray, outcome: np.ndarray, fold: np.nd
         default_error=answer.default_error,
         chosen=answer.chosen,
         predicted=answer.predicted,
+        **({} if factors is None else {"factors": factors}),
     )
 
 
 def main(data: Path) -> None:
-    """Make both golden files; the real one: every second person, the 250 variants nearest to a TSS."""
+    """Make the golden files; the real one: every second person, the 250 variants nearest to a TSS."""
     write_golden("simulated", *simulated_gene(n_variants=150, n=90, seed=1))
+    write_golden("factors", *factored_gene())
     gene = list(real_genes(data / "geuvadis_chr22", 5))[2]
     near = np.sort(np.argsort(gene.distance)[:250])
     people = slice(0, None, 2)

@@ -54,6 +54,20 @@ def test_the_path_and_its_cross_validation() -> None:
     np.testing.assert_allclose(fit.predict(dosage.astype(float)), judge.predicted[0], atol=2e-3)
 
 
+def test_penalty_factors() -> None:
+    dosage, outcome, fold, factors = glmnet_oracle.factored_gene()
+    judge = glmnet_oracle.ask(dosage, outcome[None], fold[None], thresh=1e-10, factors=factors)[0]
+    exact = replace(OPTIONS, thresh=1e-10, patience=100)
+    fit = fit_cross_validated(dosage.astype(float), outcome, fold, exact, factors)
+    np.testing.assert_allclose(fit.lambdas, judge.lambdas, rtol=1e-10)
+    np.testing.assert_allclose(fit.squared_error, judge.error, rtol=1e-3)
+    assert fit.lambda_min == pytest.approx(judge.chosen[0])
+    best = int(np.argmin(fit.squared_error))
+    size = dosage.std(axis=1)
+    np.testing.assert_allclose(fit.weights * size, judge.coefficients[best, 1:] * size, atol=2e-3)
+    np.testing.assert_allclose(fit.predict(dosage.astype(float)), judge.predicted[0], atol=2e-3)
+
+
 def test_real_genes(shared_data: Path, record_property: pytest.RecordProperty) -> None:
     folds = make_folds(358, 5, np.random.default_rng(1))
     mine, common, default, same_lambda, near_lambda = [], [], [], [], []

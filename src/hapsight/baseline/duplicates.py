@@ -1,4 +1,4 @@
-"""Variants in perfect linkage are one predictor: find them, and share a coefficient among them."""
+"""Variants in perfect linkage are one predictor: find them."""
 
 from __future__ import annotations
 
@@ -30,15 +30,6 @@ class DistinctRows:
     copies: NDArray[np.int64]
     group: NDArray[np.int64]
     sign: NDArray[np.float64]
-
-    def spread(self, slopes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Share the summed slope of each group (P,) equally among its rows: (V,) slopes per unit of dosage.
-
-        Equal shares are what the elastic net gives to identical predictors (for ``alpha < 1``; the LASSO
-        leaves the shares open, and equal ones are as good as any).
-        """
-        shared: NDArray[np.float64] = (slopes / self.copies)[self.group] * self.sign
-        return shared
 
 
 def distinct_rows(dosage: NDArray[np.float64]) -> DistinctRows:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.baseline.duplicates import distinct_rows
+from hapsight.baseline.duplicates import DistinctRows, distinct_rows
 from hapsight.baseline.kernel import MAX_SWEEPS, lockstep_paths
+from hapsight.baseline.penalty import SharedPenalty, rescaled_factors, shared_penalty
 from hapsight.errors import ConfigError, InputError
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "ElasticNetOptions",
     "fit_cross_validated",
     "lambda_ladder",
+    "least_errors",
     "usable_variants",
 ]
 
@@ -107,6 +110,7 @@ def fit_cross_validated(
     outcome: NDArray[np.float64],
     fold: NDArray[np.int64],
     options: ElasticNetOptions,
+    factors: NDArray[np.float64] | None = None,
 ) -> CrossValidatedFit:
     """Fit the path, choose lambda by cross-validation over `fold`, keep the fit on all people at that lambda.
 
@@ -121,38 +125,112 @@ def fit_cross_validated(
         (n,) values to predict.
     fold
         (n,) fold of each person, 0..K-1, none empty.
+    factors
+        (V,) share of the penalty that each variant pays, glmnet's ``penalty.factor``; only their ratios among
+        the variants that take part matter. None: all pay the same.
 
     Raises
     ------
     InputError
-        If a descent does not converge.
+        If a descent does not converge, or a factor is not a number or near 0 (see `rescaled_factors`).
     """
+    problem = _problem(dosage, outcome, fold, options)
+    if problem is None:
+        return _mean_only(len(dosage), float(outcome.mean()))
+    return problem.fit(problem.penalty(factors))
+
+
+def least_errors(
+    dosage: NDArray[np.float64],
+    outcome: NDArray[np.float64],
+    fold: NDArray[np.int64],
+    options: ElasticNetOptions,
+    factors: Iterable[NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """(T,) least cross-validated squared error with each of T sets of penalty factors, relative to the mean.
+
+    The mean predicts everyone by the mean of the other folds. All shares are 1 where the fit is the mean of
+    the outcome. Arguments and errors as in `fit_cross_validated`.
+    """
+    problem = _problem(dosage, outcome, fold, options)
+    if problem is None:
+        return np.ones(sum(1 for _ in factors))
+    errors = [problem.path(problem.penalty(given)).squared_error for given in factors]
+    return np.array([found.min() / found[0] for found in errors])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Path:
+    """A path as far as it was followed: M lambdas, P distinct predictors."""
+
+    lambdas: NDArray[np.float64]
+    slopes: NDArray[np.float64]
+    squared_error: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Problem:
+    """A cross-validation whose penalty factors are still open: U usable of V variants, P distinct rows."""
+
+    dosage: NDArray[np.float64]  # (V, n)
+    outcome: NDArray[np.float64]
+    usable: NDArray[np.intp]  # (U,)
+    distinct: DistinctRows
+    rows: NDArray[np.float64]  # (P, n), centred
+    left_out: NDArray[np.bool_]  # (1 + K, n)
+    options: ElasticNetOptions
+
+    def penalty(self, factors: NDArray[np.float64] | None) -> SharedPenalty:
+        """What the distinct rows pay, given the factors (V,) of all variants."""
+        usable = np.ones(len(self.usable)) if factors is None else factors[self.usable]
+        return shared_penalty(self.distinct, rescaled_factors(usable), self.options.alpha)
+
+    def path(self, penalty: SharedPenalty) -> _Path:
+        """The path of all people, and its cross-validated error."""
+        options = self.options
+        ladder = lambda_ladder(options.n_lambdas, len(self.outcome), len(self.usable))
+        lambdas, slopes, held_out, converged = lockstep_paths(
+            self.rows,
+            penalty.pieces,
+            self.outcome,
+            self.left_out,
+            ladder,
+            options.alpha,
+            options.thresh,
+            options.patience,
+        )
+        if not converged:
+            raise _did_not_converge(self.dosage.shape, options)
+        return _Path(lambdas, slopes, np.mean((held_out - self.outcome) ** 2, axis=1))
+
+    def fit(self, penalty: SharedPenalty) -> CrossValidatedFit:
+        """The fit on all people at the lambda of the least error."""
+        path = self.path(penalty)
+        best = int(np.argmin(path.squared_error))
+        scale = self.rows.std(axis=1) / self.outcome.std()
+        weights = np.zeros(len(self.dosage))
+        weights[self.usable] = penalty.spread(path.slopes[best], scale)
+        intercept = float(self.outcome.mean() - weights @ self.dosage.mean(axis=1))
+        return CrossValidatedFit(
+            weights, intercept, float(path.lambdas[best]), path.lambdas, path.squared_error
+        )
+
+
+def _problem(
+    dosage: NDArray[np.float64],
+    outcome: NDArray[np.float64],
+    fold: NDArray[np.int64],
+    options: ElasticNetOptions,
+) -> _Problem | None:
+    """None where the dosages or the outcome do not vary, or the outcome does not without one of the folds."""
     usable = np.flatnonzero(usable_variants(dosage, options.min_maf))
     left_out = np.vstack([np.zeros_like(fold, np.bool_), fold == np.arange(fold.max() + 1)[:, None]])
     if not len(usable) or not all(_varies(outcome[None, ~out])[0] for out in left_out):
-        return _mean_only(len(dosage), float(outcome.mean()))
+        return None
     distinct = distinct_rows(dosage[usable])
     rows = dosage[usable[distinct.first]]
     rows -= rows.mean(axis=1, keepdims=True)
-    ladder = lambda_ladder(options.n_lambdas, len(outcome), len(usable))
-    lambdas, slopes, held_out, converged = lockstep_paths(
-        rows,
-        distinct.copies.astype(np.float64),
-        outcome,
-        left_out,
-        ladder,
-        options.alpha,
-        options.thresh,
-        options.patience,
-    )
-    if not converged:
-        raise _did_not_converge(dosage.shape, options)
-    squared_error = np.mean((held_out - outcome) ** 2, axis=1)
-    best = int(np.argmin(squared_error))
-    weights = np.zeros(len(dosage))
-    weights[usable] = distinct.spread(slopes[best])
-    intercept = float(outcome.mean() - weights @ dosage.mean(axis=1))
-    return CrossValidatedFit(weights, intercept, float(lambdas[best]), lambdas, squared_error)
+    return _Problem(dosage, outcome, usable, distinct, rows, left_out, options)
 
 
 def usable_variants(dosage: NDArray[np.float64], min_maf: float) -> NDArray[np.bool_]:

@@ -10,6 +10,8 @@ problem 0, as ``cv.glmnet`` does when it is given lambdas. So one pass over the 
 all problems. The descent itself runs on the predictors that ever entered a problem, with their Gram matrix;
 the sequential strong rule (Tibshirani et al., J. R. Stat. Soc. B 74(2), 2012) says which others to look at,
 and every solution is checked against every predictor.
+
+Predictors may differ in their penalty (glmnet's ``penalty.factor``); see `hapsight.baseline.penalty`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["MAX_SWEEPS", "lockstep_paths"]
+__all__ = ["MAX_SWEEPS", "Pieces", "lockstep_paths"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,11 +38,25 @@ _MAX_EXPLAINED: Final = 0.999  # devmax
 _MIN_GAIN: Final = 1e-5  # fdev
 
 
+class Pieces(NamedTuple):
+    """The penalties of P predictors, as chains of S pieces in all.
+
+    A coefficient of size b is penalised as ``factor b alpha + ridge b^2 (1 - alpha) / 2``, up to a constant,
+    by the first piece of its chain whose `end` is not below it.
+    """
+
+    start: Ints  # (P + 1,) first piece of each predictor, and S
+    factor: Floats  # (S,) of the absolute penalty, ascending in a chain
+    ridge: Floats  # (S,) of the squared penalty
+    end: Floats  # (S,) ascending; infinite in the last piece of a chain
+    least: Floats  # (P,) factor of the first piece
+
+
 class _Data(NamedTuple):
     """What stays the same along the paths; Q problems, P predictors, n people."""
 
     rows: Floats  # (P, n)
-    ridge: Floats  # (P,) 1 / copies
+    pieces: Pieces
     left_out: Flags  # (Q, n)
     mean: Floats  # (Q, P) of each row over the people of each problem
     norm: Floats  # (Q, P) of the centred row; 0 where it is constant
@@ -53,7 +69,6 @@ class _Active(NamedTuple):
     size: Ints  # (Q,) how many there are
     member: Flags  # (Q, P)
     which: Ints  # (Q, R) row of the predictor
-    ridge: Floats  # (Q, R)
     beta: Floats  # (Q, R) coefficients
     gradient: Floats  # (Q, R) column . residual
     columns: Floats  # (Q, R, n) centred, unit norm, 0 for people left out
@@ -69,7 +84,6 @@ def _allocate(size: Ints, member: Flags, room: int, n_people: int) -> _Active:
         np.empty((problems, room), np.int64),
         np.empty((problems, room)),
         np.empty((problems, room)),
-        np.empty((problems, room)),
         np.empty((problems, room, n_people)),
         np.empty((problems, room, room)),
     )
@@ -80,7 +94,6 @@ def _doubled(active: _Active) -> _Active:
     room, n_people = active.columns.shape[1:]
     larger = _allocate(active.size, active.member, 2 * room, n_people)
     larger.which[:, :room] = active.which
-    larger.ridge[:, :room] = active.ridge
     larger.beta[:, :room] = active.beta
     larger.gradient[:, :room] = active.gradient
     larger.columns[:, :room] = active.columns
@@ -111,7 +124,6 @@ def _enter(data: _Data, active: _Active, q: int, predictor: int, gradient: float
         gram[place, other] = product
         gram[other, place] = product
     active.which[q, place] = predictor
-    active.ridge[q, place] = data.ridge[predictor]
     active.beta[q, place] = 0.0
     active.gradient[q, place] = gradient
     active.member[q, predictor] = True
@@ -126,17 +138,27 @@ def _subtract(vector: Floats, factor: float, other: Floats) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _descend(active: _Active, q: int, l1: float, l2: float, thresh: float) -> bool:
+def _shrunk(pull: float, pieces: Pieces, predictor: int, l1: float, l2: float) -> float:
+    """The coefficient at which this predictor's pull and its penalty are in balance."""
+    size = 0.0
+    for piece in range(pieces.start[predictor], pieces.start[predictor + 1]):
+        excess = abs(pull) - l1 * pieces.factor[piece]
+        size = excess / (1.0 + l2 * pieces.ridge[piece]) if excess > 0.0 else 0.0
+        if size <= pieces.end[piece]:
+            break
+    return float(np.copysign(size, pull))
+
+
+@njit(cache=True, nogil=True)
+def _descend(active: _Active, pieces: Pieces, q: int, l1: float, l2: float, thresh: float) -> bool:
     """Cycle through the active predictors until none changes much; false if that never comes."""
     size = active.size[q]
-    beta, ridge, gram = active.beta[q], active.ridge[q], active.gram[q]
+    beta, which, gram = active.beta[q], active.which[q], active.gram[q]
     gradient = active.gradient[q, :size]
     for _ in range(MAX_SWEEPS):
         largest = 0.0
         for place in range(size):
-            pull = gradient[place] + beta[place]
-            excess = abs(pull) - l1
-            new = np.copysign(excess, pull) / (1.0 + l2 * ridge[place]) if excess > 0.0 else 0.0
+            new = _shrunk(gradient[place] + beta[place], pieces, which[place], l1, l2)
             change = new - beta[place]
             if change != 0.0:
                 beta[place] = new
@@ -167,23 +189,24 @@ def _solve(
     l2: float,
     thresh: float,
 ) -> tuple[_Active, bool]:
-    """Solve problem q among its active predictors and those whose `gradient` exceeds `cut`.
+    """Solve problem q among its active predictors and those whose `gradient` exceeds `cut` and their factor.
 
     Leaves the solution's residual in `residual` (n,) and the candidates' gradients in `gradient` (P,).
     """
-    candidates = np.flatnonzero((np.abs(gradient) > cut) & ~active.member[q])
+    least = data.pieces.least
+    candidates = np.flatnonzero((np.abs(gradient) > cut * least) & ~active.member[q])
     converged = True
     while True:
         for j in candidates:
-            if abs(gradient[j]) > l1 and not active.member[q, j]:
+            if abs(gradient[j]) > l1 * least[j] and not active.member[q, j]:
                 active = _enter(data, active, q, int(j), gradient[j])
-        converged &= _descend(active, q, l1, l2, thresh)
+        converged &= _descend(active, data.pieces, q, l1, l2, thresh)
         _write_residual(data, active, q, residual)
         missing = False
         for j in candidates:
             if not active.member[q, j]:
                 gradient[j] = _dot(data.rows[j], residual) / data.norm[q, j]
-                missing |= abs(gradient[j]) > l1
+                missing |= abs(gradient[j]) > l1 * least[j]
         if not missing:
             return active, converged
 
@@ -217,7 +240,7 @@ def _solve_all(
         _write_gradients(data.rows, residual, data.norm, gradient)
         for q in range(len(penalty)):
             cut[q] = alpha * penalty[q] * (1.0 + _SLACK)
-            pending[q] = np.any((np.abs(gradient[q]) > cut[q]) & ~active.member[q])
+            pending[q] = np.any((np.abs(gradient[q]) > cut[q] * data.pieces.least) & ~active.member[q])
     return active, converged
 
 
@@ -300,7 +323,7 @@ def _mean_square(a: Floats, b: Floats) -> float:
 @njit(cache=True, nogil=True)
 def lockstep_paths(
     rows: Floats,
-    copies: Floats,
+    pieces: Pieces,
     outcome: Floats,
     left_out: Flags,
     ladder: Floats,
@@ -314,9 +337,8 @@ def lockstep_paths(
     ----------
     rows
         (P, n) predictors, one a row, C-contiguous and centred.
-    copies
-        (P,) how many identical predictors each row stands for. Of m identical ones each carries 1/m of the
-        coefficient, so that their ridge penalty is 1/m of that of one.
+    pieces
+        The predictors' penalties, as from `hapsight.baseline.penalty.shared_penalty`; factors above 0.
     outcome
         (n,) not constant in any problem.
     left_out
@@ -346,14 +368,14 @@ def lockstep_paths(
     y_mean, y_norm = _moments(outcome.reshape(1, -1), left_out)
     target = np.where(left_out, 0.0, (outcome - y_mean) / y_norm)
     deviation = y_norm[:, 0] / np.sqrt(n_people - left_out.sum(axis=1))
-    data = _Data(rows, 1.0 / copies, left_out, mean, norm, target)
+    data = _Data(rows, pieces, left_out, mean, norm, target)
     member = np.zeros((problems, len(rows)), np.bool_)
     active = _allocate(np.zeros(problems, np.int64), member, _ROOM, n_people)
 
     residual = target.copy()
     gradient = np.empty((problems, len(rows)))
     _write_gradients(rows, residual, norm, gradient)
-    lambdas = np.abs(gradient[0]).max() / alpha * deviation[0] * ladder
+    lambdas = (np.abs(gradient[0]) / pieces.least).max() / alpha * deviation[0] * ladder
     slopes = np.zeros((len(lambdas), len(rows)))
     held_out = np.full((len(lambdas), n_people), np.nan)
     explained, best, least = 0.0, 0, np.inf

@@ -7,6 +7,7 @@ a penalty is chosen within them. Only then are the people of the fold predicted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,6 +24,7 @@ __all__ = [
     "ElasticNetOptions",
     "GeneFit",
     "GeneStatus",
+    "fit_by_fold",
     "fit_gene",
     "fit_held_out",
     "make_folds",
@@ -138,7 +140,31 @@ def fit_held_out(
         If a fold is empty, or leaves too few people to learn from; the covariates leave nothing to explain;
         or the seed is negative.
     """
-    _check(dosage, expression, covariates, outer_folds, method)
+    n_folds = int(np.max(outer_folds, initial=1)) + 1
+    return fit_by_fold(dosage, expression, covariates, outer_folds, rng_seed, [method] * (n_folds + 1))
+
+
+def fit_by_fold(
+    dosage: NDArray[np.uint8] | Floats,
+    expression: Floats,
+    covariates: Floats | None,
+    outer_folds: Ints,
+    rng_seed: int,
+    methods: Sequence[Method],
+) -> GeneFit:
+    """`fit_held_out` by a method of each fold's own, that may have learned something from the other folds.
+
+    Parameters
+    ----------
+    methods
+        (K + 1,) of each of the K folds, and of the fit on all people. They must share `min_maf`.
+
+    Raises
+    ------
+    InputError, ConfigError
+        As `fit_held_out`.
+    """
+    _check(dosage, expression, covariates, outer_folds, methods[0])
     if rng_seed < 0:
         raise ConfigError("The seed of the folds must not be negative.", where="rng_seed", got=rng_seed)
     dosage = np.asarray(dosage, dtype=np.float64)
@@ -148,12 +174,12 @@ def fit_held_out(
     fold_lambda, fold_r = np.full(n_folds, np.nan), np.full(n_folds, np.nan)
     for k in range(n_folds):
         test = outer_folds == k
-        observed[test], model = _train(dosage, expression, covariates, ~test, test, (rng_seed, k), method)
+        observed[test], model = _train(dosage, expression, covariates, ~test, test, (rng_seed, k), methods[k])
         predicted[test] = model.predict(dosage[:, test])
         fold_lambda[k] = model.penalty
         fold_r[k] = _pearson(observed[test], predicted[test])
     everyone = np.ones(len(expression), np.bool_)
-    _, final = _train(dosage, expression, covariates, everyone, everyone, (rng_seed, n_folds), method)
+    _, final = _train(dosage, expression, covariates, everyone, everyone, (rng_seed, n_folds), methods[-1])
     return GeneFit(
         observed,
         predicted,
@@ -163,7 +189,7 @@ def fit_held_out(
         final.penalty,
         final.weights,
         final.intercept,
-        _status(dosage, expression, predicted, outer_folds, method.min_maf),
+        _status(dosage, expression, predicted, outer_folds, methods[-1].min_maf),
     )
 
 

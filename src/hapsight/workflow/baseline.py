@@ -17,7 +17,7 @@ from hapsight.workflow.imported import apply_imported
 from hapsight.workflow.opened import Opened, Progress, dropped_table
 from hapsight.workflow.variants import VariantReader
 
-__all__ = ["baseline", "baseline_units", "gene_seed"]
+__all__ = ["baseline", "baseline_units", "fit_baseline", "gene_seed", "unit_tables"]
 
 
 def baseline(opened: Opened, progress: Progress) -> None:
@@ -26,12 +26,13 @@ def baseline(opened: Opened, progress: Progress) -> None:
     Finished units are not computed again.
     """
     for run in baseline_runs(opened):
-        _fit(opened, run, progress)
+        fit_baseline(opened, run, progress)
     for imported in imported_runs(opened):
         apply_imported(opened, imported, progress)
 
 
-def _fit(opened: Opened, run: BaselineRun, progress: Progress) -> None:
+def fit_baseline(opened: Opened, run: BaselineRun, progress: Progress) -> None:
+    """Fit one method to every gene, held out by one split; finished units are not computed again."""
     label = f"baseline {run.folder}"
     with opened.folder.stage(label) as stage:
         units = baseline_units(opened, run)
@@ -63,19 +64,22 @@ def _fit_unit(unit: BaselineUnit) -> str:
                 unit.method,
             )
         )
-    samples = unit.genotypes.samples
-    tables = {
-        "predictions": pl.concat(
-            [_predictions(g, samples, f) for g, f in zip(unit.genes, fits, strict=True)]
-        ),
-        "genes": pl.DataFrame(
-            [_gene_row(g, v, f) for g, v, f in zip(unit.genes, variants, fits, strict=True)]
-        ),
-        "weights": pl.concat([_weights(g, v, f) for g, v, f in zip(unit.genes, variants, fits, strict=True)]),
-        "dropped": dropped_table(reader.dropped),
-    }
+    tables = unit_tables(unit, variants, fits) | {"dropped": dropped_table(reader.dropped)}
     unit.store.write(unit.name, unit.key, tables)
     return unit.name
+
+
+def unit_tables(
+    unit: BaselineUnit, variants: Sequence[Variants], fits: Sequence[GeneFit]
+) -> dict[str, pl.DataFrame]:
+    """The tables ``predictions``, ``genes`` and ``weights`` of a block of genes (see ``docs/formats.md``)."""
+    samples = unit.genotypes.samples
+    found = list(zip(unit.genes, variants, fits, strict=True))
+    return {
+        "predictions": pl.concat([_predictions(gene, samples, fit) for gene, _, fit in found]),
+        "genes": pl.DataFrame([_gene_row(gene, near, fit) for gene, near, fit in found]),
+        "weights": pl.concat([_weights(gene, near, fit) for gene, near, fit in found]),
+    }
 
 
 def _predictions(gene: Gene, samples: Sequence[str], fit: GeneFit) -> pl.DataFrame:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.baseline.folds import make_folds, population_folds
+from hapsight.config import BaselineConfig
 from hapsight.workflow.opened import Opened
 
-__all__ = ["BaselineRun", "ImportedRun", "baseline_runs", "imported_runs"]
+__all__ = ["BaselineRun", "ImportedRun", "baseline_runs", "baseline_words", "imported_runs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +69,22 @@ class ImportedRun:
 def baseline_runs(opened: Opened) -> list[BaselineRun]:
     """The methods to train, each with each split; empty where no baseline is to run."""
     config = opened.config.baseline
-    cis = f"cis {config.cis_window / 1e6:g} Mb"
-    words = {
-        "random": (f"held out, {config.outer_folds} folds, {cis}", ""),
-        "population": (f"held out by population, {cis}", ".population"),
-    }
+    words = baseline_words(config)
     return [
         BaselineRun(method, split, words[split][0], method + words[split][1])
         for split in config.splits
         for method in config.methods
         if config.run
     ]
+
+
+def baseline_words(config: BaselineConfig) -> dict[str, tuple[str, str]]:
+    """Of each split: the read-out in words, and how names of folders end."""
+    cis = f"cis {config.cis_window / 1e6:g} Mb"
+    return {
+        "random": (f"held out, {config.outer_folds} folds, {cis}", ""),
+        "population": (f"held out by population, {cis}", ".population"),
+    }
 
 
 def imported_runs(opened: Opened) -> list[ImportedRun]:

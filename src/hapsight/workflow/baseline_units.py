@@ -14,12 +14,13 @@ from hapsight.baseline.methods import Method, method_named
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.reference import Reference
+from hapsight.config import BaselineConfig
 from hapsight.evaluate.expression import transform
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.opened import POLICY_KEYS, Opened, gene_facts
 
-__all__ = ["BaselineUnit", "baseline_units", "gene_seed"]
+__all__ = ["BaselineUnit", "baseline_units", "gene_seed", "net_options"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +79,12 @@ def baseline_units(opened: Opened, run: BaselineRun) -> list[BaselineUnit]:
 
 
 def _method(opened: Opened, run: BaselineRun) -> Method:
-    config = opened.config.baseline
-    options = ElasticNetOptions(alpha=config.alpha, inner=config.inner_folds, min_maf=config.min_maf)
-    return method_named(run.method, options)
+    return method_named(run.method, net_options(opened.config.baseline))
+
+
+def net_options(config: BaselineConfig) -> ElasticNetOptions:
+    """The elastic net as it is configured."""
+    return ElasticNetOptions(alpha=config.alpha, inner=config.inner_folds, min_maf=config.min_maf)
 
 
 def _key(opened: Opened, run: BaselineRun, genes: Sequence[Gene], folds: NDArray[np.int64]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from hapsight.cohort.predictdb import EXTRA, write_predictdb
 from hapsight.errors import ConfigError
 from hapsight.evaluate.correlation import correlate
 from hapsight.evaluate.nulls import benjamini_hochberg
+from hapsight.predict.store import UnitStore
 from hapsight.workflow.baseline_runs import BaselineRun, baseline_runs
 from hapsight.workflow.baseline_units import baseline_units
 from hapsight.workflow.opened import Opened
 
-__all__ = ["Exported", "chosen_run", "export_predictdb"]
+__all__ = ["Exported", "chosen_run", "export_predictdb", "export_units"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,18 @@ def export_predictdb(opened: Opened, run: BaselineRun, path: Path, build: str | 
         Some units of the baseline are not done.
     """
     units = [(unit.name, unit.key) for unit in baseline_units(opened, run)]
-    store = opened.folder.baseline(run.folder)
+    return export_units(opened, opened.folder.baseline(run.folder), units, run, path, build)
+
+
+def export_units(
+    opened: Opened,
+    store: UnitStore,
+    units: Sequence[tuple[str, str]],
+    run: BaselineRun,
+    path: Path,
+    build: str | None = None,
+) -> Exported:
+    """`export_predictdb` of finished units (name and key) of any store with a baseline's tables."""
     status = store.read(units, "genes").select("gene_id", "status")
     ok = status.filter(pl.col("status") == "ok")["gene_id"].to_list()
     weights = store.read(units, "weights").filter(pl.col("gene_id").is_in(ok))

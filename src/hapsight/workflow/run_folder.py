@@ -48,6 +48,10 @@ class RunFolder:
         """The units of a baseline."""
         return UnitStore(self.path / "baseline" / _plain(method))
 
+    def informed(self, arm: str) -> UnitStore:
+        """The units of an arm of the informed elastic net."""
+        return UnitStore(self.path / "informed" / _plain(arm))
+
     def eqtl(self) -> UnitStore:
         """The units of the eQTL mapping."""
         return UnitStore(self.path / "eqtl")

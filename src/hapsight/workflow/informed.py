@@ -1,0 +1,145 @@
+"""The stage of the informed elastic net: what evidence is worth, on the same people, beside its control."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hapsight.errors import ConfigError
+from hapsight.predict.executor import run_units
+from hapsight.workflow.baseline import fit_baseline
+from hapsight.workflow.baseline_runs import BaselineRun
+from hapsight.workflow.baseline_units import baseline_units
+from hapsight.workflow.informed_evidence import Feature, open_features
+from hapsight.workflow.informed_tables import gene_rows, summary_table
+from hapsight.workflow.informed_units import (
+    Arm,
+    InformedUnit,
+    arms,
+    fit_unit,
+    fit_units,
+    learn_unit,
+    learn_units,
+    plain_run,
+)
+from hapsight.workflow.opened import Opened, Progress
+from hapsight.workflow.predictdb import Exported, export_units
+
+__all__ = ["Informed", "export_informed", "informed"]
+
+_Rows = tuple[pl.DataFrame, list[NDArray[np.float64]]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Informed:
+    """What was found: tables as in `hapsight.informed_tables`, written to ``informed/``."""
+
+    per_gene: pl.DataFrame
+    shapes: pl.DataFrame
+    summary: pl.DataFrame
+
+
+def informed(opened: Opened, progress: Progress) -> Informed:
+    """Fit the plain elastic net and every arm on the same folds, and compare them; finished units are kept.
+
+    Raises
+    ------
+    ConfigError, InputError
+        Evidence cannot be read, or there is too little to learn from.
+    """
+    features = open_features(opened.config.informed, opened.cohort.genes)
+    wanted = arms(opened.config.informed)
+    for split in opened.config.informed.splits:
+        fit_baseline(opened, plain_run(opened, split), progress)
+    _run(opened, "informed shapes", learn_unit, learn_units(opened, wanted, features), progress)
+    shapes = _read_shapes(opened, wanted, features)
+    units = [unit for arm in wanted for unit in _fit_units(opened, arm, features, shapes)]
+    _run(opened, "informed", fit_unit, units, progress)
+    found = [_plain_rows(opened, split) for split in opened.config.informed.splits]
+    found += [_arm_rows(opened, arm, features, shapes) for arm in wanted]
+    result = Informed(pl.concat([table for table, _ in found]), shapes, summary_table(found))
+    for name in ("per_gene", "shapes", "summary"):
+        opened.folder.write(f"informed/{name}.parquet", getattr(result, name))
+    return result
+
+
+def export_informed(
+    opened: Opened, evidence: str, split: str, path: Path, build: str | None = None
+) -> Exported:
+    """Write an arm's final weights as a PredictDB file, as `export_predictdb` does a baseline's.
+
+    Raises
+    ------
+    ConfigError
+        There is no such arm.
+    IncompleteError
+        It has not been fitted.
+    """
+    known = [arm for arm in arms(opened.config.informed) if not arm.shuffled]
+    arm = next((arm for arm in known if (arm.name, arm.split) == (evidence, split)), None)
+    if arm is None:
+        raise ConfigError(
+            "The configuration has no such evidence.",
+            where="[informed]",
+            expected="; ".join(f"{arm.name}, {arm.split}" for arm in known),
+            got=f"{evidence}, {split}",
+        )
+    features = open_features(opened.config.informed, opened.cohort.genes)
+    units = _fit_units(opened, arm, features, _read_shapes(opened, [arm], features))
+    run = BaselineRun(f"elastic_net informed by {evidence}", split, plain_run(opened, split).read_out, "")
+    return export_units(opened, opened.folder.informed(arm.folder), _done(units), run, path, build)
+
+
+def _run(
+    opened: Opened,
+    label: str,
+    work: Callable[[InformedUnit], str],
+    units: Sequence[InformedUnit],
+    progress: Progress,
+) -> None:
+    """Do what is not yet done, on several processes."""
+    with opened.folder.stage(label) as stage:
+        todo = [unit for unit in units if not unit.base.store.done(unit.base.name, unit.base.key)]
+        kept, workers = len(units) - len(todo), opened.config.workers or os.cpu_count() or 1
+        progress(label, kept, len(units))
+        for done, _ in enumerate(run_units(work, todo, workers), start=kept + 1):
+            progress(label, done, len(units))
+        stage["computed"] = len(todo)
+        stage["detail"] = f"{len(todo)} units computed, {kept} kept, {workers} processes"
+
+
+def _done(units: Sequence[InformedUnit]) -> list[tuple[str, str]]:
+    return [(unit.base.name, unit.base.key) for unit in units]
+
+
+def _read_shapes(opened: Opened, wanted: Sequence[Arm], features: dict[str, Feature]) -> pl.DataFrame:
+    units = learn_units(opened, wanted, features)
+    return pl.concat([unit.base.store.read(_done([unit]), "shapes") for unit in units])
+
+
+def _fit_units(
+    opened: Opened, arm: Arm, features: dict[str, Feature], shapes: pl.DataFrame
+) -> list[InformedUnit]:
+    mine = shapes.filter(
+        pl.col("evidence") == arm.name, pl.col("shuffled") == arm.shuffled, pl.col("split") == arm.split
+    )
+    return fit_units(opened, arm, features, mine)
+
+
+def _plain_rows(opened: Opened, split: str) -> _Rows:
+    run = plain_run(opened, split)
+    units = [(unit.name, unit.key) for unit in baseline_units(opened, run)]
+    store = opened.folder.baseline(run.folder)
+    return gene_rows(opened.cohort.genes, store, units, "plain", False, split)
+
+
+def _arm_rows(opened: Opened, arm: Arm, features: dict[str, Feature], shapes: pl.DataFrame) -> _Rows:
+    units = _done(_fit_units(opened, arm, features, shapes))
+    store = opened.folder.informed(arm.folder)
+    return gene_rows(opened.cohort.genes, store, units, arm.name, arm.shuffled, arm.split)

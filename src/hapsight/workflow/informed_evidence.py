@@ -1,0 +1,234 @@
+"""Prior evidence at variants: distance to the TSS, functional tracks, and a sequence model's effects.
+
+All in logarithmic units, and 0 where a source has nothing to say: ``log(1 + x / typical)``, hence log 2 at a
+typical value. What is typical comes from files and genes alone, never from people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hapsight.baseline.informed import distance_evidence
+from hapsight.cohort.contigs import find_contig
+from hapsight.cohort.digest import file_digest
+from hapsight.cohort.nouns import Gene, Variants
+from hapsight.config import EvidenceEffectsConfig, EvidenceTrackConfig, InformedConfig
+from hapsight.errors import InputError, MissingExtraError
+
+__all__ = ["DistanceEvidence", "EffectEvidence", "Feature", "TrackEvidence", "open_features"]
+
+Floats = NDArray[np.float64]
+
+_COLUMNS = ("gene_id", "position", "ref", "alt", "effect")
+
+
+class Feature(Protocol):
+    """One kind of evidence; travels to other processes."""
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+
+    def at(self, gene: Gene, variants: Variants) -> Floats:
+        """(V,) evidence that a gene's variants matter."""
+
+    def facts(self) -> Mapping[str, object]:
+        """What the numbers depend on; JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class DistanceEvidence:
+    """Nearness to the TSS."""
+
+    label: str = "distance"
+
+    def at(self, gene: Gene, variants: Variants) -> Floats:
+        """(V,) see `distance_evidence`."""
+        return distance_evidence(variants.position - gene.tss)
+
+    def facts(self) -> Mapping[str, object]:
+        """Nothing but its name."""
+        return {"label": self.label}
+
+
+@dataclass(frozen=True, slots=True)
+class TrackEvidence:
+    """Mean signal around a variant, summed over files (strands), whatever its sign.
+
+    Attributes
+    ----------
+    reach
+        Bases on either side of the variant's position.
+    typical
+        Median signal at the TSSs of the cohort that have any.
+    """
+
+    label: str
+    paths: tuple[Path, ...]
+    reach: int
+    typical: float
+
+    @classmethod
+    def opened(cls, config: EvidenceTrackConfig, genes: Sequence[Gene]) -> TrackEvidence:
+        """Look up what is typical.
+
+        Raises
+        ------
+        InputError
+            A file is not there, is no bigWig, has none of the genes' contigs, or no signal at any TSS.
+        MissingExtraError
+            pyBigWig is not installed.
+        """
+        at_tss = np.concatenate(
+            [_signal(config.paths, config.reach, gene.contig, np.array([gene.tss])) for gene in genes]
+        )
+        found = at_tss[at_tss > 0.0]
+        if not len(found):
+            raise InputError(
+                "The track has no signal at any gene's TSS.",
+                where=", ".join(map(str, config.paths)),
+                expected="signal on " + ", ".join(sorted({gene.contig for gene in genes})),
+                got=f"none at {len(genes)} TSSs",
+                fix=f"leave {config.label!r} out of [[informed.tracks]], or give a file of the same build",
+            )
+        return cls(config.label, config.paths, config.reach, float(np.median(found)))
+
+    def at(self, gene: Gene, variants: Variants) -> Floats:
+        """(V,) ``log(1 + signal / typical)``."""
+        found: Floats = np.log1p(
+            _signal(self.paths, self.reach, gene.contig, variants.position) / self.typical
+        )
+        return found
+
+    def facts(self) -> Mapping[str, object]:
+        """Files by content."""
+        digests = [file_digest(path) for path in self.paths]
+        return {"label": self.label, "files": digests, "reach": self.reach, "typical": self.typical}
+
+
+def _signal(paths: Sequence[Path], reach: int, contig: str, position: NDArray[np.int64]) -> Floats:
+    """(V,) mean over ``[position - reach, position + reach]`` of the absolute signals, summed over files."""
+    total = np.zeros(len(position))
+    if len(position):
+        for path in paths:
+            with _bigwig(path) as file:
+                total += _window_means(file, path, contig, position, reach)
+    return total
+
+
+def _window_means(file: Any, path: Path, contig: str, position: NDArray[np.int64], reach: int) -> Floats:
+    lengths = file.chroms() or {}
+    name = find_contig(contig, lengths)
+    if name is None or int(position.max()) >= lengths[name]:
+        raise InputError(
+            "The track does not cover the place of a variant or gene.",
+            where=path,
+            expected=f"{contig}, with or without 'chr', of more than {int(position.max())} bases",
+            got=f"{lengths[name]} bases" if name else ", ".join(sorted(lengths)[:5]),
+            fix="give a file of the same build",
+        )
+    first, last = max(int(position.min()) - reach, 0), min(int(position.max()) + reach + 1, lengths[name])
+    values = np.abs(np.nan_to_num(np.asarray(file.values(name, first, last, numpy=True), dtype=np.float64)))
+    running = np.append(0.0, np.cumsum(values))
+    start, end = np.maximum(position - reach, first) - first, np.minimum(position + reach + 1, last) - first
+    means: Floats = (running[end] - running[start]) / (2 * reach + 1)
+    return np.maximum(means, 0.0)
+
+
+def _bigwig(path: Path) -> Any:
+    try:
+        import pyBigWig
+    except ImportError:
+        raise MissingExtraError(
+            "Tracks are read from bigWigs by pyBigWig, which is not installed.",
+            fix="pip install 'hapsight[explain]'",
+        ) from None
+    try:
+        return pyBigWig.open(str(path))
+    except RuntimeError as error:
+        raise InputError("The track cannot be read.", where=path, expected="a bigWig", got=error) from None
+
+
+@dataclass(frozen=True, slots=True)
+class EffectEvidence:
+    """Size of a sequence model's effect on this gene: the largest over tracks, on the reference sequence.
+
+    Attributes
+    ----------
+    typical
+        Median size over genes and variants with an effect. A variant without a row, such as one outside of
+        the model's window, has no evidence.
+    """
+
+    label: str
+    path: Path
+    typical: float
+
+    @classmethod
+    def opened(cls, config: EvidenceEffectsConfig, genes: Sequence[Gene]) -> EffectEvidence:
+        """Look up what is typical.
+
+        Raises
+        ------
+        InputError
+            The file is not there, lacks a column, or has no effect on any of the genes.
+        """
+        sizes = _sizes(config.path, [gene.gene_id for gene in genes])["size"].to_numpy()
+        found = sizes[sizes > 0.0]
+        if not len(found):
+            raise InputError(
+                "The file has no effect of a variant on any gene of the cohort.",
+                where=config.path,
+                expected=f"gene_id such as {genes[0].gene_id}",
+                got=f"{len(sizes)} rows of these genes",
+                fix="give `effects.parquet` of `hapsight explain` on this cohort",
+            )
+        return cls(config.label, config.path, float(np.median(found)))
+
+    def at(self, gene: Gene, variants: Variants) -> Floats:
+        """(V,) ``log(1 + size / typical)``."""
+        sizes = _sizes(self.path, [gene.gene_id]).select("position", "ref", "alt", "size")
+        size_of = {tuple(place): size for *place, size in sizes.iter_rows()}
+        places = zip(variants.position.tolist(), variants.ref, variants.alt, strict=True)
+        found: Floats = np.log1p(np.array([size_of.get(place, 0.0) for place in places]) / self.typical)
+        return found
+
+    def facts(self) -> Mapping[str, object]:
+        """The file by content."""
+        return {"label": self.label, "file": file_digest(self.path), "typical": self.typical}
+
+
+def _sizes(path: Path, gene_ids: Sequence[str]) -> pl.DataFrame:
+    """``gene_id, position, ref, alt, size`` of these genes."""
+    try:
+        table = pl.scan_parquet(path)
+        columns = table.collect_schema().names()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(
+            "The effects cannot be read.", where=path, expected="a Parquet file", got=error
+        ) from None
+    if lacking := [name for name in _COLUMNS if name not in columns]:
+        raise InputError(
+            f"The effects lack columns: {', '.join(lacking)}.",
+            where=path,
+            expected=", ".join(_COLUMNS),
+            got=", ".join(columns),
+        )
+    rows = table.filter(pl.col("gene_id").is_in(list(gene_ids)), pl.col("effect").is_finite())
+    size = pl.col("effect").abs().max().alias("size")
+    return rows.group_by("gene_id", "position", "ref", "alt").agg(size).collect()
+
+
+def open_features(config: InformedConfig, genes: Sequence[Gene]) -> dict[str, Feature]:
+    """All configured evidence by label, distance first."""
+    features: list[Feature] = [DistanceEvidence()]
+    features += [TrackEvidence.opened(track, genes) for track in config.tracks]
+    features += [EffectEvidence.opened(given, genes) for given in config.effects]
+    return {feature.label: feature for feature in features}
