@@ -29,6 +29,7 @@ __all__ = [
     "InformedConfig",
     "ModelConfig",
     "PredictConfig",
+    "ReportConfig",
     "TrainArmConfig",
     "TrainConfig",
     "load_config",
@@ -76,7 +77,9 @@ class ModelConfig(_Section):
     name: str = Field(description="as in `hapsight models`")
     label: str | None = Field(None, description="what tables call it; else its name and weights")
     weights: str | None = Field(None, description="a named set of weights, or a file")
-    read_out: str | None = Field(None, description="a named read-out; else the model's default")
+    read_out: str | None = Field(
+        None, description="a named read-out; else the model's default, or in training the one it has for that"
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="options of this model")
 
 
@@ -233,6 +236,14 @@ class ExplainConfig(_Section):
         return self
 
 
+class ReportConfig(_Section):
+    """What a report shows of single people."""
+
+    include_individuals: bool = Field(
+        False, description="names of people, and pages with a point per person, expression and genotype"
+    )
+
+
 class Config(_Section):
     """A run of hapsight."""
 
@@ -252,6 +263,7 @@ class Config(_Section):
     eqtl: EqtlConfig = EqtlConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     explain: ExplainConfig = ExplainConfig()
+    report: ReportConfig = ReportConfig()
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="before")
@@ -342,6 +354,7 @@ def _did_you_mean(key: str) -> str:
             EqtlConfig,
             EvaluateConfig,
             ExplainConfig,
+            ReportConfig,
             TrainConfig,
             TrainArmConfig,
         )

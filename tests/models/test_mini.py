@@ -17,6 +17,7 @@ from hapsight.errors import ConfigError, InputError, WeightsError
 from hapsight.models.mini import BINS, LENGTH, Mini, load, mirrored_tracks, read_outs_of
 from hapsight.models.mini_files import TRACKS, save_mini
 from hapsight.models.mini_net import CONTEXT_BINS, REACH, STRIDE, Channels, MiniNet
+from hapsight.models.onehot import with_gradients
 from hapsight.models.protocol import ReadOut, Track
 from hapsight.predict.shared import plain_values, shared_values
 from hapsight.workflow.demo import demo_cohort
@@ -106,11 +107,33 @@ class TestPredict:
         found = model.predict(torch.from_numpy(codes), model.read_out())
         np.testing.assert_allclose(found[:, 0], expected, rtol=1e-12)
 
-    def test_shared_equals_plain(self, model: Mini, codes: np.ndarray) -> None:
+    def test_linear_is_the_mean_before_the_softplus(self, model: Mini, codes: np.ndarray) -> None:
+        measured, linear = model.read_out(), model.read_out(model.training_read_out)
+        one_bin = [replace(read_out, bins=(5,)) for read_out in (measured, linear)]
+        batch = torch.from_numpy(codes)
+        y, x = (model.predict(batch, read_out) for read_out in one_bin)
+        torch.testing.assert_close(y, torch.log1p(torch.nn.functional.softplus(x)))
+        bins = [model.predict(batch, replace(linear, bins=(index,))) for index in linear.bins]
+        torch.testing.assert_close(model.predict(batch, linear), torch.stack(bins).mean(dim=0))
+
+    def test_linear_keeps_its_gradient_where_nothing_is_transcribed(self, codes: np.ndarray) -> None:
+        silent = lively()
+        with torch.no_grad():
+            silent.head.bias.fill_(-60.0)
+        model = Mini("mini/silent", silent, TRACKS)
+        gradients = []
+        for read_out in (model.read_out(), model.read_out(model.training_read_out)):
+            with with_gradients():
+                value = model.predict(torch.from_numpy(codes), read_out).sum()
+                gradients.append(torch.autograd.grad(value, silent.last.weight)[0].abs().max().item())
+        assert gradients[0] < 1e-12 < 1e-3 < gradients[1]
+
+    @pytest.mark.parametrize("name", ["linear", "default"])
+    def test_shared_equals_plain(self, model: Mini, codes: np.ndarray, name: str) -> None:
         people = np.repeat(codes[:1], 6, axis=0)
         people[np.arange(6), 1_000 + 600 * np.arange(6)] = 2
-        found, work = shared_values(model, model.read_out(), people, device="cpu")
-        plain = plain_values(model, model.read_out(), people, "cpu")
+        found, work = shared_values(model, model.read_out(name), people, device="cpu")
+        plain = plain_values(model, model.read_out(name), people, "cpu")
         np.testing.assert_allclose(found, plain, rtol=1e-12)
         assert work.flop < 6 * model.flop_per_pass
 

@@ -21,6 +21,9 @@ def pages(
         list[str] | None, typer.Argument(metavar="[GENE]...", help="gene_ids; else those of largest |R|")
     ] = None,
     most: Annotated[int, typer.Option(min=1, help="without GENE: how many of each model and direction")] = 6,
+    include_individuals: Annotated[
+        bool, typer.Option("--include-individuals", help="a point per person, with expression and genotype")
+    ] = False,
 ) -> None:
     """Write a page per gene: its variants, their eQTLs, the driver and the bases around it."""
     from hapsight.cli.console import progress, say
@@ -33,7 +36,7 @@ def pages(
     runs = load_models(opened)
     with opened.folder.locked(), progress() as show:
         opened.begin()
-        paths = gene_pages(opened, runs, show, genes or (), most)
+        paths = gene_pages(opened, runs, show, genes or (), most, include_individuals)
     for path in paths:
         say(f"page: {path}")
     say("`hapsight report` links them from its table of genes")

@@ -124,10 +124,10 @@ class RowFilter:
         return rows.take(~bad)
 
     def _bad_call(self, what: str, rows: Rows, bad: NDArray[np.bool_], fix: str) -> InputError:
-        row, person = (int(index) for index in np.argwhere(bad)[0])
-        return InputError(
+        row = int(np.flatnonzero(bad.any(axis=1))[0])
+        return InputError(  # nobody is named beside a genotype: errors end up in logs
             what,
-            where=f"{self.path}, {rows.name(row)}, {self.samples[person]}",
+            where=f"{self.path}, {rows.name(row)}",
             expected="a phased genotype, such as 0|1",
             got=f"{bad[row].sum()} such of {len(self.samples)} people at this record",
             fix=fix,

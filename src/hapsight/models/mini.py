@@ -30,8 +30,12 @@ BINS: Final = LENGTH // STRIDE
 TSS_BINS: Final = tuple(range(BINS // 2 - 16, BINS // 2 + 16))
 """The 512 bases on either side of the TSS."""
 
-REDUCE: Final = "log1p_sum"
-"""How bins are combined: log(1 + their sum)."""
+LOG1P_SUM: Final = "log1p_sum"
+"""Bins are combined as log(1 + their sum): what was measured, on a log scale."""
+
+MEAN_LINEAR: Final = "mean_linear"
+"""Bins are combined as the mean of the head before its softplus: its gradient does not vanish where little is
+transcribed, so that it can be trained on people."""
 
 DTYPES: Final = {"float32": torch.float32, "float64": torch.float64}
 
@@ -56,6 +60,7 @@ class Mini(SharedModel):
 
     window = ModelWindow(LENGTH // 2, LENGTH // 2, oriented=True)
     default_read_out = "default"
+    training_read_out = "linear"
 
     def __init__(self, name: str, network: MiniNet, tracks: tuple[Track, ...]) -> None:
         self.name = name
@@ -102,8 +107,7 @@ class Mini(SharedModel):
         require_window(self, "mini", codes, LENGTH)
         self._check(read_out)
         with evaluation():
-            y = self.network(one_hot(codes).to(self._dtype))  # (B, 256, tracks)
-            return _reduce(y[:, list(read_out.bins)][..., list(read_out.tracks)])
+            return self._reduce(self.network.positions(one_hot(codes).to(self._dtype)), read_out, 0)
 
     def embed(self, codes: torch.Tensor) -> torch.Tensor:
         """Embedding (B, S / 32, channels) of (B, S) codes on the window's grid; see `SharedModel.embed`.
@@ -136,8 +140,7 @@ class Mini(SharedModel):
                 self.network.residuals, DILATIONS, ranges[:-1], ranges[1:], strict=True
             ):
                 x = layer(x, d - (after[0] - before[0]), d - (before[1] - after[1]))
-            asked = [index - ranges[-1][0] for index in read_out.bins]
-            return _reduce(self.network.outputs(x[..., asked], read_out.tracks))
+            return self._reduce(x, read_out, ranges[-1][0])
 
     def embed_flop(self, bases: int) -> float:
         """Floating-point operations of `embed` for so many bases, the halo counted as the caller does."""
@@ -148,6 +151,13 @@ class Mini(SharedModel):
         positions = sum(last - first for first, last in self._ranges(read_out)[1:])
         head = self.network.output_flop(len(read_out.bins), len(read_out.tracks))
         return self.network.residual_flop(positions) + head
+
+    def _reduce(self, x: torch.Tensor, read_out: ReadOut, first: int) -> torch.Tensor:
+        """Combine the asked bins of what the last layer reads, (B, C, P) from bin `first` on -> (B, T)."""
+        asked = x[..., [index - first for index in read_out.bins]]
+        if read_out.reduce == MEAN_LINEAR:
+            return self.network.linear(asked, read_out.tracks).mean(dim=1)
+        return torch.log1p(self.network.outputs(asked, read_out.tracks).sum(dim=1))
 
     @property
     def _dtype(self) -> torch.dtype:
@@ -174,31 +184,38 @@ class Mini(SharedModel):
                     expected=f"at least one, each 0 to {count - 1}",
                     got=indices,
                 )
-        if read_out.reduce != REDUCE:
+        if read_out.reduce not in (LOG1P_SUM, MEAN_LINEAR):
             raise ConfigError(
                 "A read-out combines bins in a way that mini does not have.",
                 where=f"{self.name}, read-out {read_out.name}",
-                expected=REDUCE,
+                expected=f"{LOG1P_SUM} or {MEAN_LINEAR}",
                 got=repr(read_out.reduce),
             )
 
 
 def read_outs_of(tracks: Sequence[Track]) -> dict[str, ReadOut]:
-    """One read-out about the TSS for each track that is not of the other strand; the first is the default."""
-    named = {
-        track.name: ReadOut(
-            track.name,
-            (index,),
-            TSS_BINS,
-            REDUCE,
-            description=f"{track.assay} of {track.cell_type}, log(1 + sum) within 512 bp of the TSS",
-        )
-        for index, track in enumerate(tracks)
-        if track.strand != "-"
-    }
-    if not named:
+    """Two read-outs about the TSS for each track that is not of the other strand, as measured and linear.
+
+    The first track's are also called ``default`` and ``linear``.
+    """
+    sense = [(index, track) for index, track in enumerate(tracks) if track.strand != "-"]
+    if not sense:
         raise ConfigError("mini has no track that is not of the other strand.", got=len(tracks))
-    return {**named, "default": next(iter(named.values()))}
+    measured = {track.name: _about_tss(index, track, LOG1P_SUM) for index, track in sense}
+    linear = {f"{track.name}.linear": _about_tss(index, track, MEAN_LINEAR) for index, track in sense}
+    first = sense[0][1].name
+    return {**measured, **linear, "default": measured[first], "linear": linear[f"{first}.linear"]}
+
+
+def _about_tss(index: int, track: Track, reduce: str) -> ReadOut:
+    what = {LOG1P_SUM: "log(1 + sum)", MEAN_LINEAR: "mean before the softplus"}[reduce]
+    return ReadOut(
+        track.name if reduce == LOG1P_SUM else f"{track.name}.linear",
+        (index,),
+        TSS_BINS,
+        reduce,
+        description=f"{track.assay} of {track.cell_type}, {what} within 512 bp of the TSS",
+    )
 
 
 def mirrored_tracks(tracks: Sequence[Track]) -> tuple[int, ...]:
@@ -257,11 +274,6 @@ def load(
     network.load_state_dict(found.state, strict=False)  # counters of batches are not kept
     network = network.to(dtype=DTYPES[dtype]).requires_grad_(False)
     return Mini(f"mini/{found.name}", network, found.tracks).to(torch.device(device))
-
-
-def _reduce(y: torch.Tensor) -> torch.Tensor:
-    """Combine the asked bins, (B, P, T) -> (B, T)."""
-    return torch.log1p(y.sum(dim=1))
 
 
 def _whole_bins(bases: int) -> int:

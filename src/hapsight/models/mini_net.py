@@ -115,18 +115,26 @@ class MiniNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Predict all bins, one-hot (B, 4, S) -> (B, S / 32, tracks); beyond the ends are zeros."""
+        return self.outputs(self.positions(x))
+
+    def positions(self, x: torch.Tensor) -> torch.Tensor:
+        """Run everything before `outputs`, one-hot (B, 4, S) -> (B, C, S / 32)."""
         x = self.embed(x)
         for layer in self.residuals:
             x = layer(x, layer.dilation, layer.dilation)
-        return self.outputs(x)
+        return x
 
     def outputs(self, x: torch.Tensor, tracks: Sequence[int] | None = None) -> torch.Tensor:
         """Run the last layer and the head, or these rows of it, (B, C, P) -> (B, P, T), each above 0."""
+        return F.softplus(self.linear(x, tracks))
+
+    def linear(self, x: torch.Tensor, tracks: Sequence[int] | None = None) -> torch.Tensor:
+        """`outputs` before their softplus: any number."""
         x = F.gelu(self.last(F.gelu(x, approximate="tanh")), approximate="tanh").transpose(1, 2)
         if tracks is None:
-            return F.softplus(self.head(x))
+            return self.head(x)  # type: ignore[no-any-return]
         rows = torch.as_tensor(tracks, device=x.device)
-        return F.softplus(F.linear(x, self.head.weight[rows], self.head.bias[rows]))
+        return F.linear(x, self.head.weight[rows], self.head.bias[rows])
 
     def embed_flop(self, bases: int) -> float:
         """Floating-point operations of `embed` on so many bases."""

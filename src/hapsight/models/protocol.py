@@ -98,6 +98,9 @@ class SequenceModel(ABC):
         Name with weights, such as ``"xpresso/GM12878"``; goes with every number.
     fingerprint
         Digest of weights, options and code version: two models with one fingerprint predict the same.
+    training_read_out
+        The read-out that training on people uses where none is configured; None: the default. A model whose
+        default saturates, so that its gradient vanishes, has another.
     flop_per_pass
         Floating-point operations of one forward pass of one sequence, 2 per multiply-add.
     """
@@ -107,6 +110,7 @@ class SequenceModel(ABC):
     tracks: tuple[Track, ...]
     read_outs: Mapping[str, ReadOut]
     default_read_out: str
+    training_read_out: str | None = None
     fingerprint: str
     flop_per_pass: float
 

@@ -11,6 +11,7 @@ import polars as pl
 from hapsight.evaluate.nulls import TESTS
 from hapsight.evaluate.protocols import protocol_named
 from hapsight.report.extra import require_extra
+from hapsight.report.individuals import asked_for, pages_with_individuals, without_individuals
 from hapsight.report.run_folder import RunFolder, read_run
 from hapsight.train_tables import CELLS
 
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["build_report"]
 
 
-def build_report(run: Path) -> Path:
+def build_report(run: Path, individuals: bool | None = None) -> Path:
     """Write ``<run>/report.html``, which works offline, and the numbers behind it in ``<run>/report/*.csv``.
 
     Parameters
     ----------
     run
         A run folder (docs/formats.md). Tables that are missing or empty are named in the report.
+    individuals
+        Whether people are named, and their own numbers with them; None: as the run's configuration says.
 
     Returns
     -------
@@ -46,6 +49,8 @@ def build_report(run: Path) -> Path:
     from hapsight.report.page import render
 
     found = read_run(run)
+    if not (asked_for(found) if individuals is None else individuals):
+        found = without_individuals(found)
     figures, pairs, reliability = _figures(found), _pair_figures(found), _reliability_figures(found)
     training = _training_figures(found)
     (run / "report").mkdir(exist_ok=True)
@@ -154,6 +159,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "gene_rows": gene_rows(run),
         "observed": run.per_gene.get_column("observed").drop_nulls().unique().sort().to_list(),
         "dropped": run.dropped.rows(named=True),
+        "pages_with_individuals": pages_with_individuals(run.folder),
     }
 
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 import altair as alt
 import polars as pl
 
-from hapsight.report.charts import TEXT_COLOUR, finish, inline, zero_rule
+from hapsight.report.charts import MODEL_COLOUR, TEXT_COLOUR, finish, inline, zero_rule
 
-__all__ = ["GENOTYPE_COLOURS", "box", "effects", "people", "slopes"]
+__all__ = ["GENOTYPE_COLOURS", "box", "effects", "groups", "means", "people", "slopes"]
 
 GENOTYPE_COLOURS: Final = ("#7d8fa3", "#e69f00", "#c2185b")
 """Of 0, 1 and 2 ALT alleles."""
@@ -48,12 +48,56 @@ def people(
             shape=alt.Shape("alleles:N", legend=None, scale=_by_genotype(genotypes, _SHAPES)),
         )
     )
-    trend = (
-        alt.Chart(inline(line))
-        .mark_line(color=TEXT_COLOUR, strokeWidth=1.6, strokeDash=[6, 4])
-        .encode(x="predicted:Q", y="observed:Q")
+    return finish(alt.layer(chart, *_trend(line)), 300, alt_text)
+
+
+def groups(points: pl.DataFrame, line: pl.DataFrame, *, y: str, alt_text: str) -> dict[str, Any]:
+    """Groups of people, a point a group.
+
+    Parameters
+    ----------
+    points
+        ``predicted, value, low, high, n``.
+    line
+        As in `people`.
+    """
+    across = alt.X("predicted:Q", title="predicted", scale=alt.Scale(zero=False))
+    return finish(alt.layer(*_means(points, across, y, MODEL_COLOUR), *_trend(line)), 300, alt_text)
+
+
+def means(points: pl.DataFrame, column: str, genotypes: Sequence[str], *, alt_text: str) -> dict[str, Any]:
+    """Mean and spread by genotype.
+
+    Parameters
+    ----------
+    points
+        ``alleles`` (of `genotypes`, in words), ``value, low, high, n``.
+    column
+        Title of the y axis.
+    """
+    across = alt.X("alleles:N", title=None, sort=list(genotypes), axis=alt.Axis(labelAngle=0))
+    return finish(alt.layer(*_means(points, across, column, _genotype(genotypes))), 300, alt_text)
+
+
+def _means(points: pl.DataFrame, across: Any, y: str, colour: Any) -> list[Any]:
+    """A point for each mean, with a line from low to high."""
+    rows = alt.Chart(inline(points))
+    shown = colour if not isinstance(colour, str) else alt.value(colour)
+    lines = rows.mark_rule(opacity=0.7, strokeWidth=1.6).encode(
+        x=across, y=alt.Y("low:Q", title=y, scale=alt.Scale(zero=False)), y2="high:Q", color=shown
     )
-    return finish(alt.layer(chart, trend) if len(line) else alt.layer(chart), 300, alt_text)
+    dots = rows.mark_circle(size=80, opacity=1).encode(
+        x=across, y="value:Q", color=shown, tooltip=[alt.Tooltip("n:Q", title="people")]
+    )
+    return [lines, dots]
+
+
+def _trend(line: pl.DataFrame) -> list[Any]:
+    """The least-squares line, where there is one."""
+    if line.is_empty():
+        return []
+    chart = alt.Chart(inline(line)).mark_line(color=TEXT_COLOUR, strokeWidth=1.6, strokeDash=[6, 4])
+    return [chart.encode(x="predicted:Q", y="observed:Q")]
 
 
 def box(points: pl.DataFrame, column: str, genotypes: Sequence[str], *, alt_text: str) -> dict[str, Any]:

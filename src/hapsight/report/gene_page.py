@@ -10,9 +10,11 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import polars as pl
+from markupsafe import Markup
 
 from hapsight.explain_tables import PAGE_VARIANTS
 from hapsight.report import words
+from hapsight.report.gene_groups import group_pictures
 from hapsight.report.gene_pictures import (
     genotype_key,
     logo_pictures,
@@ -21,6 +23,7 @@ from hapsight.report.gene_pictures import (
 )
 from hapsight.report.gene_view import GenePage, ModelView, file_name
 from hapsight.report.gene_words import motif_words, story, variant_name
+from hapsight.report.individuals import MARK
 
 __all__ = ["gene_page_html", "write_gene_page"]
 
@@ -50,6 +53,7 @@ def gene_page_html(page: GenePage) -> str:
         "page": page,
         "views": [_view(page, view) for view in page.views],
         "csv": quote(file_name(page.gene_id, ".csv")),
+        "mark": Markup(MARK if page.individuals else ""),
     }
     return render(context, "gene_template.html")
 
@@ -70,7 +74,7 @@ def _view(page: GenePage, view: ModelView) -> dict[str, Any]:
         "story": story(view),
         "facts": _facts(page, view),
         "key": genotype_key(view),
-        "people": people_pictures(page, view),
+        "people": (people_pictures if page.individuals else group_pictures)(page, view),
         "variants": variant_pictures(view),
         "logos": logo_pictures(view),
         "logo_note": view.logo_note,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +17,15 @@ from hapsight.report.gene_view import GenePage, Logo, ModelView
 from hapsight.report.gene_words import at, outcome, variant_name
 from hapsight.report.logo import logo_pair
 
-__all__ = ["Picture", "genotype_key", "logo_pictures", "people_pictures", "variant_pictures"]
+__all__ = [
+    "Picture",
+    "genotype_key",
+    "genotype_words",
+    "logo_pictures",
+    "people_pictures",
+    "trend",
+    "variant_pictures",
+]
 
 _Z: Final = 1.959964
 """Of a 95 % interval."""
@@ -33,19 +42,19 @@ class Picture:
 
 def genotype_key(view: ModelView) -> list[tuple[str, str]]:
     """Words and colour of each genotype that somebody has."""
-    return list(zip(_genotypes(view), gene_charts.GENOTYPE_COLOURS, strict=False))
+    return list(zip(genotype_words(view), gene_charts.GENOTYPE_COLOURS, strict=False))
 
 
 def people_pictures(page: GenePage, view: ModelView) -> list[Picture]:
     """Observed against predicted, and both by genotype of the marked variant."""
-    genotypes = _genotypes(view)
+    genotypes = genotype_words(view)
     points = view.people.with_columns(
         alleles=pl.col("genotype").fill_null(0).map_elements(genotypes.__getitem__, return_dtype=pl.String)
     )
     observed = view.observed
     scatter = gene_charts.people(
         points.sort("alleles", "predicted"),
-        _line(view.people),
+        trend(view.people, view.people["predicted"].to_list()),
         genotypes,
         y="observed",
         alt_text=f"Observed against predicted expression of {page.name}, a point a person. {outcome(view)}",
@@ -101,7 +110,7 @@ def logo_pictures(view: ModelView) -> list[Markup]:
     return list(logo_pair(*view.logos, (titles[0], titles[1])))
 
 
-def _genotypes(view: ModelView) -> list[str]:
+def genotype_words(view: ModelView) -> list[str]:
     """The genotypes 0, 1 and 2 in words."""
     variant = view.variant
     if variant is None:
@@ -119,14 +128,14 @@ def _short(allele: str) -> str:
     return allele if len(allele) <= 6 else f"{allele[:3]}…{len(allele)} bp"
 
 
-def _line(people: pl.DataFrame) -> pl.DataFrame:
-    """Ends of the least-squares line of observed on predicted."""
+def trend(people: pl.DataFrame, places: Sequence[float]) -> pl.DataFrame:
+    """Ends of the least-squares line of observed on predicted, at the first and the last of `places`."""
     x, y = people["predicted"].to_numpy(), people["observed"].to_numpy()
-    if len(people) < 3 or is_constant(x):
+    if len(people) < 3 or is_constant(x) or len(places) < 2:
         return pl.DataFrame(schema={"predicted": pl.Float64, "observed": pl.Float64})
     centre = x.mean()
     slope = float((x - centre) @ (y - y.mean()) / ((x - centre) @ (x - centre)))
-    ends = np.array([x.min(), x.max()])
+    ends = np.array([min(places), max(places)])
     return pl.DataFrame({"predicted": ends, "observed": y.mean() + slope * (ends - centre)})
 
 

@@ -143,6 +143,8 @@ class GenePage:
         Its name.
     tss
         0-based.
+    individuals
+        Whether the page shows a point per person, with expression and genotype; else means over groups.
     """
 
     cohort: str
@@ -152,6 +154,7 @@ class GenePage:
     tss: int
     strand: str | None
     views: tuple[ModelView, ...]
+    individuals: bool = False
 
     @property
     def name(self) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -71,10 +71,10 @@ def simulate(source: Cohort, design: Design, out: Path, progress: Progress) -> S
     _require_free(out)
     genes, edits, dropped = choose_genes(source, design)
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    part.mkdir()
     try:
         done = _write(source, design, genes, edits, part, progress)
-        part.chmod(0o755)
         part.replace(out)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +58,7 @@ def gene_pages(
     progress: Progress,
     genes: Sequence[str] = (),
     most: int = MOST,
+    individuals: bool = False,
 ) -> list[Path]:
     """Write ``report/genes/<gene_id>.html``; effects that are not there yet are computed.
 
@@ -66,6 +67,8 @@ def gene_pages(
     genes
         Identifiers; other pages stay. Without them the `most` genes of the largest abs(R) of each model, of
         R > 0 and of R < 0, and pages of other genes are taken away, since they may be of older numbers.
+    individuals
+        Show a point per person even where ``[report] include_individuals`` does not ask for it.
 
     Raises
     ------
@@ -89,7 +92,9 @@ def gene_pages(
             for gene_id, view in _views(opened, run, set(views), effects[id(run)], tables, progress):
                 views[gene_id].append(view)
         folder = opened.folder.path / "report" / "genes"
-        paths = [write_gene_page(_page(opened, gene, views[gene.gene_id]), folder) for gene in chosen]
+        shown = individuals or opened.config.report.include_individuals
+        made = (_page(opened, gene, views[gene.gene_id]) for gene in chosen)
+        paths = [write_gene_page(replace(page, individuals=shown), folder) for page in made]
         if not genes:
             _remove_others(folder, views)
         stage["detail"] = f"{len(paths):,} pages"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -259,11 +259,12 @@ def _arguments(opened: Opened, arm: Arm) -> TrainArguments:
 
 
 def _chosen(opened: Opened, runs: Sequence[ModelRun]) -> tuple[ModelRun, ModelConfig]:
-    """The model to train: the one that ``[train] model`` names, or the first."""
+    """The model to train, with the read-out to train it by: what ``[train] model`` names, or the first."""
     wanted = opened.config.train.model
     for run, source in zip(runs, opened.config.models, strict=True):
         if wanted is None or wanted == run.label:
-            return run, source
+            name = source.read_out or run.model.training_read_out
+            return replace(run, read_out=run.model.read_out(name)), source
     raise ConfigError(
         "There is no such model to train.",
         expected=", ".join(run.label for run in runs) or "a model under [[models]]",
