@@ -77,6 +77,12 @@ class TrainConfig(_Section):
     )
     block: Annotated[int, Field(ge=1)] = Field(2_000_000, description="bases of the blocks that are held out")
     held_out: tuple[str, ...] = Field((), description="regions never trained on: contig:first-last, from 1")
+    both_strands: bool = Field(
+        False, description="a batch is of either strand, and predictions are the mean of both"
+    )
+    shifts: tuple[int, ...] = Field(
+        (), description="a batch is moved by one of these bases, and predictions are the mean over all"
+    )
     people_per_batch: Annotated[int, Field(ge=2)] = Field(64, description="people of one gene in a batch")
     accumulate: Annotated[int, Field(ge=1)] = Field(8, description="genes in a step")
     max_steps: Annotated[int, Field(ge=1)] = Field(

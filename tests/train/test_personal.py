@@ -90,6 +90,22 @@ def test_processes_draw_what_accumulation_would():
     assert not torch.equal(task(seed=2).loss(2, 0, 0, 1), made.loss(2, 0, 0, 1))
 
 
+def test_a_batch_is_of_one_view_and_all_views_are_drawn():
+    made = task()
+    wide = {gene: np.pad(found.codes, ((0, 0), (1, 1))) for gene, found in cohort()[0].items()}
+    made.adapter = adapt(made.adapter.model, made.adapter.model.read_out("ensemble"), "full", device="cpu")
+    made.train = GeneSource(
+        made.adapter, lambda gene: Haplotypes(wide[gene], cohort()[0][gene].index), TRAIN, 2**30
+    )
+    drawn = [made.draw_view(6, step, 0) for step in range(60)]
+    assert set(drawn) == set(range(6))
+    gene, people = made.draw(7, 0)
+    view, (inputs, index) = drawn[7], made.train(gene)
+    predicted = inputs.views[view].values(np.arange(index.max() + 1))[torch.from_numpy(index[people])].mean(1)
+    expected = made.loss_function(predicted, torch.as_tensor(made.targets[gene][people], dtype=torch.float32))
+    torch.testing.assert_close(made.loss(7, 0, 0, 1), expected)
+
+
 def test_draws_reach_all_genes_and_people_and_only_training_people():
     made = task(people=8)
     drawn = [made.draw(step, 0) for step in range(200)]

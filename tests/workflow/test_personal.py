@@ -175,6 +175,21 @@ def test_a_region_is_held_out_whichever_way_its_contig_is_written(planted):
         personal_data(opened, run, source, None, None)
 
 
+def test_strands_and_shifts_are_said_with_the_read_out(planted):
+    made, _ = planted
+    text = made.config.read_text()
+    made.config.write_text(text.replace("[train]", "[train]\nboth_strands = true\nshifts = [0, 3]"))
+    try:
+        run("personal", str(made.config), "--mode", "untouched")
+    finally:
+        made.config.write_text(text)
+    genes = table(planted, "personal_per_gene").filter(pl.col("mode") == "untouched")
+    assert set(genes["read_out"]) == {"default; both strands; shifts 0, 3"}
+    plain = table(planted, "grid_per_gene").filter(pl.col("mode") == "untouched")
+    both = genes.join(plain, on=("gene_id", "cell"))
+    assert (both["pearson_r"] - both["pearson_r_right"]).abs().max() > 1e-3
+
+
 def test_errors(planted):
     made, _ = planted
     app = typer.Typer()

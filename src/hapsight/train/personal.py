@@ -91,7 +91,8 @@ class GeneSource:
 class PersonalTask:
     """What `hapsight.train.loop.fit` is given: draws batches, and validates on people that it never draws.
 
-    A batch is a function of seed, step, micro-batch, rank and number of processes, and of nothing else.
+    A batch is a function of seed, step, micro-batch, rank and number of processes, and of nothing else. It
+    is of one gene, in one view: where the read-out is a mean over strands or shifts, these are augmentation.
 
     Attributes
     ----------
@@ -142,12 +143,14 @@ class PersonalTask:
         TrainingError
             It is not a finite number.
         """
-        gene, people = self.draw(step, micro * world + rank)
+        number = micro * world + rank
+        gene, people = self.draw(step, number)
         made, index = self.train(gene)
+        view = self.draw_view(len(made.views), step, number)
         rows, place = np.unique(index[people], return_inverse=True)
         self.haplotypes += len(rows)
         with with_gradients():
-            values = made.values(rows)  # (H,)
+            values = made.views[view].values(rows)  # (H,)
             predicted = values[torch.from_numpy(place.reshape(-1, 2)).to(values.device)].mean(dim=1)
             target = torch.as_tensor(self.targets[gene][people], dtype=values.dtype, device=values.device)
             loss = self.loss_function(predicted, target)
@@ -162,6 +165,10 @@ class PersonalTask:
         gene = self.genes[int(rng.integers(len(self.genes)))]
         count = len(self.train.people)
         return gene, np.sort(rng.choice(count, min(count, self.people_per_batch), replace=False))
+
+    def draw_view(self, count: int, step: int, number: int) -> int:
+        """Which of the read-out's views a micro-batch takes: where there are several, any of them."""
+        return 0 if count == 1 else int(np.random.default_rng([self.seed, step, number, 1]).integers(count))
 
     def validate(self) -> dict[str, float]:
         """Mean over genes of Pearson's r over validation people; a gene without an r counts as 0.

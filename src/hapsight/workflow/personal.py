@@ -27,6 +27,7 @@ from hapsight.workflow.personal_tables import cell_rows, summarise
 from hapsight.workflow.predict import ModelRun
 
 if TYPE_CHECKING:
+    from hapsight.models.protocol import ReadOut
     from hapsight.train.loop import TrainArguments
     from hapsight.train.personal_run import PersonalCohort, Trained
 
@@ -263,10 +264,23 @@ def _chosen(opened: Opened, runs: Sequence[ModelRun]) -> tuple[ModelRun, ModelCo
     wanted = opened.config.train.model
     for run, source in zip(runs, opened.config.models, strict=True):
         if wanted is None or wanted == run.label:
-            name = source.read_out or run.model.training_read_out
-            return replace(run, read_out=run.model.read_out(name)), source
+            return replace(run, read_out=_read_out(opened, run, source)), source
     raise ConfigError(
         "There is no such model to train.",
         expected=", ".join(run.label for run in runs) or "a model under [[models]]",
         got=wanted or "no models",
     )
+
+
+def _read_out(opened: Opened, run: ModelRun, source: ModelConfig) -> ReadOut:
+    """The read-out that is trained and judged: the configured one or the model's, in ``[train]``'s views."""
+    config = opened.config.train
+    found = run.model.read_out(source.read_out or run.model.training_read_out)
+    said = [found.name]
+    if config.both_strands:
+        found = replace(found, reverse_complement=True)
+        said.append("both strands")
+    if config.shifts:
+        found = replace(found, shifts=config.shifts)
+        said.append(f"shifts {', '.join(map(str, config.shifts))}")
+    return replace(found, name="; ".join(said))
