@@ -37,6 +37,7 @@ verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other 
 	HAPSIGHT_CAPTUM_FOLDER=.verify/captum \
 	HAPSIGHT_MODISCO_FOLDER=.verify/modisco \
 	$(BIN)/python -m pytest -m verify
+	$(BIN)/python -m tools.fuzz_campaign --seconds 480
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/sequence_speed.py

@@ -103,6 +103,9 @@ def logo(allele: str, seed: int, reach: int = 20) -> Logo:
     return Logo(letters, rng.normal(0, 0.01, len(letters)), reach, reach + len(allele))
 
 
-def page(*views: ModelView, name: str = "GENE1", gene_id: str = "ENSG00000000001.1") -> GenePage:
+def page(
+    *views: ModelView, name: str = "GENE1", gene_id: str = "ENSG00000000001.1", individuals: bool = False
+) -> GenePage:
     """One gene."""
-    return GenePage("Geuvadis (made up)", gene_id, name, "chr22", 17_000_000, "+", views or (view(),))
+    shown = views or (view(),)
+    return GenePage("Geuvadis (made up)", gene_id, name, "chr22", 17_000_000, "+", shown, individuals)

@@ -26,10 +26,10 @@ def light(monkeypatch) -> None:
     monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
 
 
-def written(folder, *views, **names):
+def written(folder, *views, **options):
     from hapsight.report.gene_page import write_gene_page
 
-    return write_gene_page(page(*views, **names), folder)
+    return write_gene_page(page(*views, **options), folder)
 
 
 def specs(text: str) -> list[dict]:
@@ -60,7 +60,7 @@ def test_everything_is_on_the_page(tmp_path):
 
 @pytest.mark.usefixtures("light")
 def test_people_have_no_names_and_no_order(tmp_path):
-    text = written(tmp_path).read_text()
+    text = written(tmp_path, individuals=True).read_text()
     scatter = specs(text)[0]
     rows = points(scatter, scatter["layer"][0])
     assert set(rows[0]) == {*PEOPLE, "alleles"}
@@ -156,11 +156,11 @@ setTimeout(() => {
 </script>"""
 
 
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory):
+@pytest.fixture(scope="module", params=[False, True], ids=["groups", "individuals"])
+def watched(tmp_path_factory, request):
     folder = tmp_path_factory.mktemp("genes")
     given = view(variants=variants(name=EVIL))
-    text = written(folder, given, view(model="other"), name=EVIL).read_text()
+    text = written(folder, given, view(model="other"), name=EVIL, individuals=request.param).read_text()
     start, rest = text.split("<head>", 1)
     middle, end = rest.rsplit("</body>", 1)
     copy = folder / "watched.html"

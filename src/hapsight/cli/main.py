@@ -19,6 +19,7 @@ from hapsight.cli import (
     modisco,
     pages,
     predictdb,
+    recipe,
     reproduce,
     simulate,
     train,
@@ -166,11 +167,18 @@ def evaluate(config: ConfigPath) -> None:
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="a run's folder, or its configuration")],
+    include_individuals: Annotated[
+        bool, typer.Option("--include-individuals", help="name people, with their own numbers")
+    ] = False,
 ) -> None:
     """Write report.html from the tables of a run."""
     from hapsight.report.build import build_report
 
-    _say(f"report: {build_report(run if run.is_dir() else _load(run).output)}")
+    folder, asked = run, None
+    if not run.is_dir():
+        loaded = _load(run)
+        folder, asked = loaded.output, loaded.report.include_individuals
+    _say(f"report: {build_report(folder, include_individuals or asked)}")
 
 
 @app.command()
@@ -325,6 +333,7 @@ for _topic in (
     models,
     predictdb,
     reproduce,
+    recipe,
     simulate,
     bench,
 ):

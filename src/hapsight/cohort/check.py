@@ -13,11 +13,13 @@ from hapsight.cohort.check_sites import CheckResult, Status, scan_sites
 from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.expression import Expression, read_expression
 from hapsight.cohort.genes import gene_format, read_genes
-from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
+from hapsight.cohort.genotype_source import Genotypes
+from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import CohortFiles, join_covariates, join_genes, join_people
 from hapsight.cohort.nouns import Dropped, Gene, Interval
 from hapsight.cohort.people import read_sample_sheet
 from hapsight.cohort.reference import Reference
+from hapsight.cohort.split import open_genotypes
 from hapsight.errors import HapsightError
 
 __all__ = ["CheckResult", "check_cohort"]
@@ -42,7 +44,7 @@ def check_cohort(
         One for each concern; ``"fail"`` where `open_cohort` or a later stage would refuse.
     """
     check = _Check(files, policy)
-    genotypes = check.open("genotypes", lambda: GenotypeFile(files.genotypes, policy=policy), _say_genotypes)
+    genotypes = check.open("genotypes", lambda: open_genotypes(files.genotypes, policy), _say_genotypes)
     reference = check.open("reference", lambda: Reference(files.reference), _say_reference)
     measured = check.open("expression", lambda: read_expression(files.expression), _say_expression)
     if measured is not None:
@@ -76,7 +78,7 @@ class _Check:
         self.results.append(CheckResult(name, "warn", f"not checked: needs {needs}"))
 
     def contigs(
-        self, genotypes: GenotypeFile | None, reference: Reference | None, measured: Expression | None
+        self, genotypes: Genotypes | None, reference: Reference | None, measured: Expression | None
     ) -> None:
         if genotypes is None or reference is None or measured is None:
             self.skip("contig names", "genotypes, reference and expression")
@@ -86,7 +88,7 @@ class _Check:
             _contig_names(names, {"FASTA": reference.contigs, "genotypes": genotypes.contigs})
         )
 
-    def people(self, genotypes: GenotypeFile | None, measured: Expression | None) -> tuple[str, ...] | None:
+    def people(self, genotypes: Genotypes | None, measured: Expression | None) -> tuple[str, ...] | None:
         if genotypes is None or measured is None:
             self.skip("people", "genotypes and expression")
             return None
@@ -117,7 +119,7 @@ class _Check:
         )
 
     def genes(
-        self, genotypes: GenotypeFile | None, reference: Reference | None, measured: Expression | None
+        self, genotypes: Genotypes | None, reference: Reference | None, measured: Expression | None
     ) -> tuple[Gene, ...] | None:
         if genotypes is None or reference is None or measured is None:
             self.skip("genes", "genotypes, reference and expression")
@@ -135,7 +137,7 @@ class _Check:
 
     def sites(
         self,
-        genotypes: GenotypeFile | None,
+        genotypes: Genotypes | None,
         reference: Reference | None,
         samples: tuple[str, ...] | None,
         genes: tuple[Gene, ...] | None,
@@ -146,20 +148,24 @@ class _Check:
             return
 
         def scan() -> list[CheckResult]:
-            kept = GenotypeFile(self.files.genotypes, samples, self.policy)
+            kept = genotypes.keeping(samples, self.policy)
             return scan_sites(kept, reference, [windows(gene) for gene in genes])
 
         found = self.open("variants", scan, lambda results: results[0])
         self.results += found[1:] if found else []
 
 
-def _say_genotypes(file: GenotypeFile) -> CheckResult:
+def _say_genotypes(file: Genotypes) -> CheckResult:
     message = f"{len(file.samples_in_file)} people, indexed (so sorted); contigs {_first(file.contigs)}"
-    indexes = [Path(f"{file.path}{suffix}") for suffix in (".tbi", ".csi")]
-    stale = any(i.is_file() and i.stat().st_mtime < file.path.stat().st_mtime for i in indexes)
-    if stale:
+    if any(_is_stale(path) for path in file.paths):
         return CheckResult("genotypes", "warn", message, ("the index is older than the file: make it anew",))
     return CheckResult("genotypes", "pass", message)
+
+
+def _is_stale(path: Path) -> bool:
+    """Whether an index is older than its file."""
+    indexes = [Path(f"{path}{suffix}") for suffix in (".tbi", ".csi")]
+    return any(index.is_file() and index.stat().st_mtime < path.stat().st_mtime for index in indexes)
 
 
 def _say_reference(reference: Reference) -> CheckResult:

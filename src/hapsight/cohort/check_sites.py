@@ -9,7 +9,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
+from hapsight.cohort.genotype_source import Genotypes
+from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.reference import Reference
 
@@ -41,9 +42,7 @@ class CheckResult:
     details: tuple[str, ...] = ()
 
 
-def scan_sites(
-    genotypes: GenotypeFile, reference: Reference, windows: Iterable[Interval]
-) -> list[CheckResult]:
+def scan_sites(genotypes: Genotypes, reference: Reference, windows: Iterable[Interval]) -> list[CheckResult]:
     """Read every variant of the windows once, without stopping at bad ones, and say what was found.
 
     Raises
@@ -51,7 +50,7 @@ def scan_sites(
     InputError
         The file is damaged, or a call is not diploid.
     """
-    lenient = GenotypeFile(genotypes.path, genotypes.samples, _lenient(genotypes.policy))
+    lenient = genotypes.keeping(genotypes.samples, _lenient(genotypes.policy))
     dropped, overlaps, count = Dropped(), Counter[str](), 0
     for stretch in _stretches(merge_intervals(windows)):
         variants, left_out = lenient.read(stretch, reference)

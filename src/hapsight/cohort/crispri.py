@@ -80,7 +80,8 @@ def read_crispri(
     strands = {gene.gene_name: gene for gene in genes if gene.gene_name}
     strands |= {without_version(gene.gene_id): gene for gene in genes}
     dropped, pairs = Dropped(), []
-    for row in table.iter_rows(named=True):
+    for number, row in enumerate(table.iter_rows(named=True), start=2):
+        _require_cells(row, f"{path}, row {number}")
         contig = find_contig(row["chrom"], tuple(reference.contigs))
         if contig is None:
             dropped.add("pair", "its contig is not in the FASTA", row["name"])
@@ -98,6 +99,12 @@ def read_crispri(
     return pairs, dropped
 
 
+def _require_cells(row: dict[str, Any], where: str) -> None:
+    empty = [name for name in ("chrom", "name", "measuredGeneEnsemblId") if row[name] is None]
+    if empty:
+        raise InputError("A pair has no name or no place.", where=where, got=f"empty: {', '.join(empty)}")
+
+
 def _pair(row: dict[str, Any], contig: str, strands: dict[str, Gene], path: Path) -> CrispriPair:
     where = f"{path}, {row['name']}"
     if row["Regulated"] not in _TRUTH:
@@ -110,7 +117,7 @@ def _pair(row: dict[str, Any], contig: str, strands: dict[str, Gene], path: Path
     place = _whole(row, ("chromStart", "chromEnd", "startTSS"), where)
     known = strands.get(row["measuredGeneEnsemblId"]) or strands.get(row["measuredGeneSymbol"])
     strand = known.strand if known is not None else None
-    gene = Gene(row["measuredGeneEnsemblId"], contig, place[2], strand, row["measuredGeneSymbol"])
+    gene = Gene(row["measuredGeneEnsemblId"], contig, place[2], strand, row["measuredGeneSymbol"] or "")
     return CrispriPair(row["name"], Interval(contig, *place[:2]), gene, _TRUTH[row["Regulated"]])
 
 

@@ -18,6 +18,7 @@ __all__ = ["Expression", "phenotype_columns", "read_expression"]
 
 _CONTIG: Final = ("#chr", "chr", "#chrom", "chrom")
 _GENE: Final = ("phenotype_id", "gene_id", "gene", "pid", "id", "trid")
+_LAST_BASE: Final = 2**40
 _NOT_PEOPLE: Final = frozenset({"gid", "strand", "score", "group_id"})
 
 
@@ -83,15 +84,43 @@ def read_expression(path: Path | str) -> Expression:
         )
     people = table[:, 4:]
     _require_people(path, people.columns)
+    _require_named(path, table)
     gene_ids = [str(name) for name in table[:, 3]]
     require_unique(gene_ids, "gene", path)
-    starts = numbers(table[:, 1:2].cast(pl.String), gene_ids, path)[:, 0].astype(np.int64)
+    starts = _starts(path, table, gene_ids)
     genes = zip(gene_ids, table[:, 0].cast(pl.String), starts.tolist(), strict=True)
     return Expression(
         tuple(Gene(gene_id, contig, tss) for gene_id, contig, tss in genes),
         tuple(people.columns),
         numbers(people, gene_ids, path),
     )
+
+
+def _require_named(path: Path, table: pl.DataFrame) -> None:
+    """Every row has a contig and a gene."""
+    nameless = table.select(pl.any_horizontal(pl.nth(0, 3).is_null())).to_series()
+    if nameless.any():
+        row = int(nameless.arg_true()[0])
+        raise InputError(
+            "A row of the expression file has no contig or no gene.",
+            where=f"{path}, row {row + 1}",
+            got=f"contig {table[row, 0]}, gene {table[row, 3]}",
+        )
+
+
+def _starts(path: Path, table: pl.DataFrame, gene_ids: list[str]) -> NDArray[np.int64]:
+    """(G,) 0-based starts."""
+    starts = numbers(table[:, 1:2].cast(pl.String), gene_ids, path)[:, 0]
+    bad = (starts != np.floor(starts)) | (starts < 0) | (starts > _LAST_BASE)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            "A gene's start is no place on a contig.",
+            where=f"{path}, row {gene_ids[row]}, column {table.columns[1]}",
+            expected="a whole number from 0 on",
+            got=repr(table[row, 1]),
+        )
+    return starts.astype(np.int64)
 
 
 def _require_people(path: Path, columns: list[str]) -> None:

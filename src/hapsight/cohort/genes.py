@@ -17,6 +17,8 @@ __all__ = ["GeneFormat", "gene_format", "read_genes"]
 GeneFormat = Literal["gtf", "bed", "tsv", "phenotype_bed"]
 
 _TSV_COLUMNS: Final = ("gene_id", "chrom", "tss", "strand")
+_DIGITS: Final = 10
+"""Of the largest place."""
 _ATTRIBUTE: Final = re.compile(r'(gene_id|gene_name) "([^"]*)"')
 
 
@@ -68,8 +70,20 @@ def read_genes(path: Path | str) -> list[Gene]:
     genes = readers[gene_format(path)](path)
     if not genes:
         raise InputError("The gene file has no genes.", where=path)
+    _require_places(genes, path)
     require_unique((gene.gene_id for gene in genes), "gene", path)
     return genes
+
+
+def _require_places(genes: Iterable[Gene], path: Path) -> None:
+    for gene in genes:
+        if not gene.gene_id or not gene.contig or gene.tss < 0:
+            raise InputError(
+                "A gene has no name or no place.",
+                where=f"{path}, gene {gene.gene_id or '?'}",
+                expected="an identifier, a contig, and a TSS on it",
+                got=f"contig {gene.contig or '?'}, TSS {gene.tss + 1}",
+            )
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
@@ -85,6 +99,14 @@ def _read_phenotypes(path: Path) -> list[Gene]:
 
 def _read_tsv(path: Path) -> list[Gene]:
     table = read_table(path, "gene")
+    lacking = [name for name in _TSV_COLUMNS if name not in table.columns]
+    if lacking:
+        raise InputError(
+            "The first line of the gene table is not its header.",
+            where=path,
+            expected=", ".join(_TSV_COLUMNS),
+            got=", ".join(table.columns[:6]),
+        )
     genes = []
     for row in table.iter_rows(named=True):
         where = f"{path}, gene {row['gene_id']}"
@@ -175,6 +197,6 @@ def _strand(text: str | None, where: str) -> Strand | None:
 
 
 def _integer(text: str | None, what: str, where: str) -> int:
-    if text is None or not text.strip().isdecimal():
-        raise InputError(f"A gene's {what} is not a whole number.", where=where, got=repr(text))
+    if text is None or not text.strip().isdecimal() or len(text.strip()) > _DIGITS:
+        raise InputError(f"A gene's {what} is not a whole number.", where=where, got=repr(text)[:80])
     return int(text)

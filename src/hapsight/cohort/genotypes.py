@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ import pysam
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import resolve_contig
+from hapsight.cohort.htslib import hush_htslib
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
 from hapsight.cohort.records import RecordReader, Rows
@@ -22,7 +24,7 @@ from hapsight.cohort.reference import Reference
 from hapsight.cohort.wholeness import is_bgzip, require_end, require_file
 from hapsight.errors import InputError
 
-__all__ = ["GenotypeFile", "GenotypePolicy"]
+__all__ = ["GenotypeFile", "GenotypePolicy", "require_samples", "variants_of"]
 
 
 class GenotypeFile:
@@ -64,7 +66,7 @@ class GenotypeFile:
         self._is_bcf = _is_bcf(self.path)
         self.samples_in_file, self.contigs = _header(self.path, self._is_bcf)
         self.samples = self.samples_in_file if samples is None else tuple(samples)
-        _require_samples(self.path, self.samples, self.samples_in_file)
+        require_samples(self.path, self.samples, self.samples_in_file)
         self._open: tuple[int, Any, Any] | None = None
 
     def __getstate__(self) -> dict[str, object]:
@@ -72,6 +74,21 @@ class GenotypeFile:
 
     def __repr__(self) -> str:
         return f"GenotypeFile({str(self.path)!r}, {len(self.samples)} people)"
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self.path,)
+
+    def keeping(self, samples: Sequence[str], policy: GenotypePolicy) -> GenotypeFile:
+        """The same file, read for these people and by this policy.
+
+        Raises
+        ------
+        InputError
+            A person is not there, or is asked for twice.
+        """
+        return GenotypeFile(self.path, samples, policy)
 
     def resolve(self, contig: str) -> str:
         """The file's own name of a contig; an error that lists its contigs where it has none."""
@@ -117,7 +134,7 @@ class GenotypeFile:
         keep = RowFilter(self.path, self.samples, self.policy, reference, dropped)
         records = self._records(Interval(contig, max(interval.start, 0), max(interval.end, 0)))
         parts = [keep.apply(rows) for rows in cutter.blocks(records)]
-        return _variants(interval.contig, parts, self.samples), dropped
+        return variants_of(interval.contig, parts, self.samples), dropped
 
     def _records(self, interval: Interval) -> Any:
         """Every record of the stretch, or an error.
@@ -164,13 +181,15 @@ class GenotypeFile:
     def _handles(self) -> tuple[int, Any, Any]:
         """Open files of the running process: handles that came through a fork share their position."""
         if self._open is None or self._open[0] != os.getpid():
+            hush_htslib()
             some = None if len(self.samples) == len(self.samples_in_file) else list(self.samples)
             vcf = cyvcf2.VCF(str(self.path), samples=some)
             self._open = (os.getpid(), vcf, _indexed(self.path, self._is_bcf))
         return self._open
 
 
-def _variants(contig: str, parts: list[Rows], samples: tuple[str, ...]) -> Variants:
+def variants_of(contig: str, parts: list[Rows], samples: tuple[str, ...]) -> Variants:
+    """One table of rows whose calls are all known."""
     return Variants(
         contig,
         np.concatenate([np.empty(0, np.int64), *(rows.position for rows in parts)]),
@@ -190,12 +209,16 @@ def _indexed(path: Path, is_bcf: bool) -> Any:
 
 
 def _is_bcf(path: Path) -> bool:
-    with gzip.open(path) as file:
-        return file.read(3) == b"BCF"
+    try:
+        with gzip.open(path) as file:
+            return file.read(3) == b"BCF"
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _unreadable(path, error) from error
 
 
 def _header(path: Path, is_bcf: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """People of the file, and contigs that have records."""
+    hush_htslib()
     try:
         samples = tuple(cyvcf2.VCF(str(path)).samples)
         index = _indexed(path, is_bcf)
@@ -203,10 +226,12 @@ def _header(path: Path, is_bcf: bool) -> tuple[tuple[str, ...], tuple[str, ...]]
             return samples, tuple(index.contigs)
         # A BCF's index lists every contig of the header, with records or without.
         return samples, tuple(name for name in index.index if next(index.fetch(name), None) is not None)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "The genotype file is no VCF or BCF that can be read.", where=path, got=error
-        ) from error
+    except Exception as error:  # cyvcf2 raises no narrower one
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError("The genotype file is no VCF or BCF that can be read.", where=path, got=error)
 
 
 def _require_indexed(path: Path) -> None:
@@ -227,7 +252,14 @@ def _require_indexed(path: Path) -> None:
         )
 
 
-def _require_samples(path: Path, wanted: tuple[str, ...], there: tuple[str, ...]) -> None:
+def require_samples(path: Path, wanted: tuple[str, ...], there: tuple[str, ...]) -> None:
+    """Refuse people who are not `there` in a file, are wanted twice, or nobody.
+
+    Raises
+    ------
+    InputError
+        Names some of them.
+    """
     absent = sorted(set(wanted) - set(there))
     if absent:
         raise InputError(

@@ -12,11 +12,13 @@ from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.covariates import Covariates, read_covariates
 from hapsight.cohort.expression import Expression, read_expression
 from hapsight.cohort.genes import read_genes
-from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
+from hapsight.cohort.genotype_source import Genotypes
+from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.matching import match_genes, match_people
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.people import SampleSheet, read_sample_sheet
 from hapsight.cohort.reference import Reference
+from hapsight.cohort.split import open_genotypes
 from hapsight.errors import InputError
 
 __all__ = ["Cohort", "CohortFiles", "join_covariates", "join_genes", "join_people", "open_cohort"]
@@ -28,6 +30,8 @@ class CohortFiles:
 
     Attributes
     ----------
+    genotypes
+        VCF, BCF or PGEN: a file, several, or a pattern with ``{chrom}``.
     genes
         The gene table; without one, TSS (and no strand) are the expression file's.
     samples
@@ -36,7 +40,7 @@ class CohortFiles:
         Only these genes, by the expression file's identifiers.
     """
 
-    genotypes: Path
+    genotypes: Path | tuple[Path, ...]
     reference: Path
     expression: Path
     genes: Path | None = None
@@ -70,7 +74,7 @@ class Cohort:
     genes: tuple[Gene, ...]
     expression: Expression
     covariates: Covariates | None
-    genotypes: GenotypeFile
+    genotypes: Genotypes
     reference: Reference
     notes: tuple[str, ...]
 
@@ -85,7 +89,7 @@ def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dro
         different genome builds.
     """
     dropped = Dropped()
-    genotypes = GenotypeFile(files.genotypes, policy=policy)
+    genotypes = open_genotypes(files.genotypes, policy)
     reference = Reference(files.reference)
     measured = read_expression(files.expression)
     sheet = read_sample_sheet(files.samples) if files.samples else None
@@ -100,7 +104,7 @@ def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dro
         tuple(genes.values()),
         _ordered(measured, genes, samples),
         covariates,
-        GenotypeFile(files.genotypes, samples, policy),
+        genotypes.keeping(samples, policy),
         reference,
         notes + gene_notes,
     )

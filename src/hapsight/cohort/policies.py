@@ -124,10 +124,12 @@ class RowFilter:
         return rows.take(~bad)
 
     def _bad_call(self, what: str, rows: Rows, bad: NDArray[np.bool_], fix: str) -> InputError:
-        row = int(np.flatnonzero(bad.any(axis=1))[0])
-        return InputError(  # nobody is named beside a genotype: errors end up in logs
+        row, person = (int(index) for index in np.argwhere(bad)[0])
+        # Errors end up in logs: who has no call is named, who has which call is not.
+        who = f", {self.samples[person]}" if (rows.calls[row, person] < 0).any() else ""
+        return InputError(
             what,
-            where=f"{self.path}, {rows.name(row)}",
+            where=f"{self.path}, {rows.name(row)}{who}",
             expected="a phased genotype, such as 0|1",
             got=f"{bad[row].sum()} such of {len(self.samples)} people at this record",
             fix=fix,

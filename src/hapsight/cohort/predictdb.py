@@ -87,7 +87,9 @@ def read_predictdb(path: Path | str) -> PredictDb:
 def _read(
     database: sqlite3.Connection, path: Path, table: str, columns: Sequence[str]
 ) -> list[tuple[object, ...]]:
-    found = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+    kinds = database.execute("SELECT type FROM sqlite_master WHERE lower(name) = ?", [table]).fetchall()
+    stored = kinds == [("table",)]  # a view could compute anything, without end
+    found = [row[1] for row in database.execute(f"PRAGMA table_info({table})")] if stored else []
     if not found:
         names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         raise InputError(
@@ -111,7 +113,8 @@ def _read(
 def _typed(path: Path, rows: Sequence[tuple[object, ...]]) -> pl.DataFrame:
     """The weights as a table; ``rsid`` and ``varID`` may be empty, but not both."""
     for number, (gene, rsid, var_id, ref, effect, weight) in enumerate(rows, start=1):
-        whole = all((gene, rsid or var_id, ref, effect)) and isinstance(weight, float | int)
+        named = all(text is None or isinstance(text, str) for text in (gene, rsid, var_id, ref, effect))
+        whole = named and all((gene, rsid or var_id, ref, effect)) and isinstance(weight, float | int)
         if not whole or abs(weight) == float("inf"):  # type: ignore[arg-type]
             raise InputError(
                 "A weight of the PredictDB is not whole.",

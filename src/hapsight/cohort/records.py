@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Dropped, Interval
 from hapsight.errors import InputError
 
-__all__ = ["RecordReader", "Rows", "allele_fault"]
+__all__ = ["RecordReader", "Rows", "allele_fault", "reference_allele"]
 
 _BLOCK: Final = 512
 _DNA: Final = frozenset("ACGTN")
@@ -85,6 +85,26 @@ def allele_fault(ref: str, alt: str) -> str | None:
     return None
 
 
+def reference_allele(record: Any, path: object) -> str:
+    """REF of a cyvcf2 record, upper-case.
+
+    A line that ends before REF is a record to htslib, and asking cyvcf2 for its REF would end the process.
+
+    Raises
+    ------
+    InputError
+        The record has none.
+    """
+    if not record.ALT and str(record).split("\t")[3:4] in ([], ["."]):
+        raise InputError(
+            "A line of the VCF is no whole record: it has no REF.",
+            where=f"{path}, {record.CHROM[:80]}:{record.POS}",
+            expected="CHROM, POS, ID, REF and ALT, separated by tabs; header lines before #CHROM only",
+            fix=f"look at it with: bcftools view {path}",
+        )
+    return str(record.REF).upper()
+
+
 @dataclass
 class RecordReader:
     """Cuts one stretch's records into blocks of rows.
@@ -128,7 +148,7 @@ class RecordReader:
 
     def _split(self, record: Any) -> Iterator[tuple[int, int, str, str, str]]:
         """Each usable ALT of a record: its number, then position, REF, ALT and identifier."""
-        position, ref = record.POS - 1, record.REF.upper()
+        position, ref = record.POS - 1, reference_allele(record, self.path)
         if position >= self.interval.end or position + len(ref) <= self.interval.start:
             return
         if not record.ALT:
@@ -180,9 +200,13 @@ class RecordReader:
 
     def _calls(self, record: Any) -> NDArray[np.int16]:
         """Diploid calls (N, 3) of a record: two allele numbers (-1 missing) and the phase."""
-        if record.genotype is None:
+        try:
+            genotype = record.genotype
+        except Exception:  # cyvcf2 raises no narrower one
+            genotype = None
+        if genotype is None:
             raise InputError("A record has no genotypes (GT).", where=f"{self.path}, {self._at(record)}")
-        calls: NDArray[np.int16] = record.genotype.array()[self.order]
+        calls: NDArray[np.int16] = genotype.array()[self.order]
         if calls.shape[1] == 2:  # one allele in everyone
             calls = np.insert(calls, 1, -2, axis=1)
         calls[(calls[:, 0] == -1) & (calls[:, 1] == -2), 1] = -1  # "." for "./."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pysam
@@ -16,6 +16,9 @@ from hapsight.dna import N_CODE, Codes, encode
 from hapsight.errors import InputError
 
 __all__ = ["Reference"]
+
+_DIGITS: Final = 10
+"""Of the longest contig's length."""
 
 
 class Reference:
@@ -80,7 +83,7 @@ class Reference:
     def _fetch_inside(self, contig: str, start: int, end: int) -> Codes:
         try:
             codes = encode(self._handle().fetch(contig, start, end))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise self._damaged(contig, start, end, error) from error
         if len(codes) != end - start:
             raise self._damaged(contig, start, end, f"{len(codes):,} bases")
@@ -125,8 +128,24 @@ def _require_indexed(path: Path) -> None:
 
 
 def _contig_lengths(index: Path) -> dict[str, int]:
-    fields = (line.split("\t") for line in index.read_text().splitlines())
-    lengths = {field[0]: int(field[1]) for field in fields}
+    try:
+        lines = index.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError("The FASTA's index is no text.", where=index, got=error) from error
+    lengths = dict(_contig_length(line, index) for line in lines if line)
     if not lengths:
         raise InputError("The FASTA's index names no contig.", where=index)
     return lengths
+
+
+def _contig_length(line: str, index: Path) -> tuple[str, int]:
+    name, length, *_ = [*line.split("\t"), ""]
+    if not name or not length.isdecimal() or len(length) > _DIGITS:
+        raise InputError(
+            "A line of the FASTA's index is broken.",
+            where=index,
+            expected="a contig and its length, then three more numbers",
+            got=line[:80],
+            fix=f"samtools faidx {index.with_suffix('')}",
+        )
+    return name, int(length)

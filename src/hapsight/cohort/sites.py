@@ -10,9 +10,10 @@ import cyvcf2
 import numpy as np
 
 from hapsight.cohort.contigs import find_contig
+from hapsight.cohort.htslib import hush_htslib
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.policies import GenotypePolicy
-from hapsight.cohort.records import allele_fault
+from hapsight.cohort.records import allele_fault, reference_allele
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.wholeness import require_file
 from hapsight.dna import decode
@@ -56,6 +57,7 @@ def read_sites(path: Path, reference: Reference, policy: GenotypePolicy) -> tupl
 
 
 def _records(path: Path) -> Iterator[Any]:
+    hush_htslib()
     try:
         yield from cyvcf2.VCF(str(path))
     except Exception as error:  # cyvcf2 raises no narrower one
@@ -75,7 +77,7 @@ def _add(
     dropped: Dropped,
 ) -> None:
     """One ALT of a record, or why not."""
-    position, ref = record.POS - 1, record.REF.upper()
+    position, ref = record.POS - 1, reference_allele(record, path)
     name = f"{record.CHROM}:{record.POS} {ref}>{alt}"
     fault = "its contig is not in the FASTA" if contig is None else allele_fault(ref, alt)
     if contig is None or fault is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import IO, Final
 
 import numpy as np
 import polars as pl
@@ -18,19 +20,56 @@ from hapsight.errors import InputError
 
 __all__ = ["numbers", "read_lines", "read_table", "require_unique"]
 
+_MOST_UNPACKED: Final = 200
+"""Times that a text may be longer than its gzipped file."""
+
+_SMALL: Final = 1 << 28
+"""Bytes of text that are read however much they were compressed."""
+
 
 def read_lines(path: Path, what: str) -> Iterator[str]:
-    """Lines of a text file without their ends; a gzipped file that is cut off is an error."""
+    """Lines of a text file without their ends.
+
+    Raises
+    ------
+    InputError
+        The file is missing, cut off, no UTF-8, or unpacks to far more than any table does.
+    """
     require_file(path, what)
     compressed = is_gzip(path)
     if compressed and is_bgzip(path):
         require_end(path)
     try:
-        with gzip.open(path, "rt") if compressed else open(path) as file:
+        with open(path, "rb") as raw, _text(path, raw, compressed) as file:
             for line in file:
                 yield line.rstrip("\r\n")
     except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"The {what} file is damaged or no text.", where=path, got=error) from error
+
+
+def _text(path: Path, raw: IO[bytes], compressed: bool) -> io.TextIOWrapper:
+    return io.TextIOWrapper(_Unpacked(path, raw) if compressed else raw, encoding="utf-8-sig")
+
+
+class _Unpacked(gzip.GzipFile):
+    """A gzipped file that stops where it unpacks to more than a table would."""
+
+    def __init__(self, path: Path, packed: IO[bytes]) -> None:
+        super().__init__(fileobj=packed, mode="rb")
+        self._path, self._most = path, max(_SMALL, _MOST_UNPACKED * os.fstat(packed.fileno()).st_size)
+
+    def read1(self, size: int = -1) -> bytes:
+        """The next bytes, counted."""
+        found = super().read1(size)
+        if self.tell() > self._most:
+            raise InputError(
+                "A compressed file unpacks to far more than a table does; it is not read further.",
+                where=self._path,
+                expected=f"up to {_MOST_UNPACKED} times its size, or {_SMALL:,} bytes",
+                got=f"more than {self._most:,} bytes",
+                fix="if the file is what it should be, unpack it and give the text",
+            )
+        return found
 
 
 def read_table(path: Path, what: str) -> pl.DataFrame:
@@ -54,11 +93,32 @@ def read_table(path: Path, what: str) -> pl.DataFrame:
         raise InputError(f"The {what} file has no rows.", where=path, expected="a header line and rows")
     separator = "," if ".csv" in path.suffixes else "\t"
     _require_even(path, lines, separator)
-    header = lines[0].split(separator)
+    header = [name.strip().strip('"').strip() for name in lines[0].split(separator)]
     require_unique(header, "column", path)
-    text = "\n".join(lines).encode()
-    table = pl.read_csv(io.BytesIO(text), separator=separator, infer_schema=False, quote_char='"')
+    table = _parsed(path, lines, separator)
     return table.rename(lambda name: name.strip())
+
+
+def _parsed(path: Path, lines: Sequence[str], separator: str) -> pl.DataFrame:
+    """The table of these lines, a row for each but the first."""
+    text = io.BytesIO("\n".join(lines).encode())
+    try:
+        table = pl.read_csv(text, separator=separator, infer_schema=False, quote_char='"')
+    except pl.exceptions.PolarsError as error:
+        raise _misquoted(path, str(error).partition("\n")[0]) from error
+    if len(table) != len(lines) - 1:
+        raise _misquoted(path, f"{len(table):,} rows of {len(lines) - 1:,} lines")
+    return table
+
+
+def _misquoted(path: Path, got: str) -> InputError:
+    return InputError(
+        "The quotes of a table do not come in pairs, so its cells are not known.",
+        where=path,
+        expected="cells without quotes, or each within two, on one line",
+        got=got,
+        fix='remove the quotes ("), or double those inside of a cell',
+    )
 
 
 def _require_even(path: Path, lines: Sequence[str], separator: str) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from hapsight.errors import WeightsError
 from hapsight.models.catalogue import BORZOI_TARGETS
 from hapsight.models.protocol import Track
+from hapsight.models.targets import text_lines
 from hapsight.models.weights import find, verify
 
 if TYPE_CHECKING:
@@ -97,17 +98,16 @@ def read_targets(path: Path, count: int = TRACKS) -> tuple[Target, ...]:
         Not such a table; another number of tracks; a line out of order, with a number that is none, an
         unknown statistic, or a strand pair that is not mutual.
     """
-    with path.open(encoding="utf-8", newline="") as lines:
-        table = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        lacking = [column for column in COLUMNS if column not in (table.fieldnames or ())]
-        if lacking:
-            raise WeightsError(
-                "A list of Borzoi's tracks lacks columns.",
-                where=path,
-                expected="tab-separated: an index without a name, " + ", ".join(COLUMNS[1:]),
-                got=", ".join(table.fieldnames or ()) or "an empty file",
-            )
-        targets = tuple(_target(row, number, path) for number, row in enumerate(table))
+    table = csv.DictReader(text_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
+    lacking = [column for column in COLUMNS if column not in (table.fieldnames or ())]
+    if lacking:
+        raise WeightsError(
+            "A list of Borzoi's tracks lacks columns.",
+            where=path,
+            expected="tab-separated: an index without a name, " + ", ".join(COLUMNS[1:]),
+            got=", ".join(table.fieldnames or ()) or "an empty file",
+        )
+    targets = tuple(_target(row, number, path) for number, row in enumerate(table))
     if len(targets) != count:
         raise WeightsError(
             "A list of tracks is not of this model: the head has another number.",

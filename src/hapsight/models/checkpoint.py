@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -61,17 +62,35 @@ def read_keras(path: Path, shapes: Shapes) -> Arrays:
     WeightsError
         Not HDF5, cut short, or not these layers with these shapes and finite numbers.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            found = dict(_keras_weights(file, path))
-    except OSError as error:
-        raise WeightsError(
-            "A file of weights cannot be read as HDF5.", where=path, expected="a Keras .h5 file", got=error
-        ) from error
+    with _hdf5(path) as file:
+        found = dict(_keras_weights(file, shapes, path))
     return _checked(found, shapes, path)
 
 
-def _keras_weights(file: h5py.File, path: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
+@contextmanager
+def _hdf5(path: Path) -> Iterator[h5py.File]:
+    """An open HDF5 file; where it is damaged, h5py raises errors of many kinds."""
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise WeightsError(
+            "A file of weights cannot be read as HDF5.", where=path, expected="a Keras .h5 file", got=error
+        ) from error
+
+
+def _array(dataset: h5py.Dataset, shape: tuple[int, ...] | None, path: Path) -> NDArray[np.float32]:
+    """The numbers where they have the wanted shape; else nothing is unpacked, and zeros stand for them."""
+    if Path(dataset.file.filename) != path or dataset.external or dataset.is_virtual:
+        raise WeightsError(
+            "A file of weights points to another file; it is not followed.", where=f"{path}, {dataset.name}"
+        )
+    if dataset.shape == shape and dataset.dtype == np.float32:
+        return np.asarray(dataset[()], dtype=np.float32)
+    return np.broadcast_to(np.zeros((), dataset.dtype), dataset.shape)
+
+
+def _keras_weights(file: h5py.File, shapes: Shapes, path: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
     if "model_weights" not in file:
         raise WeightsError(
             "An HDF5 file holds no Keras model.",
@@ -81,7 +100,8 @@ def _keras_weights(file: h5py.File, path: Path) -> Iterator[tuple[str, NDArray[n
         )
     for layer, group in file["model_weights"].items():
         for name, dataset in group.get(layer, {}).items():
-            yield f"{layer}/{name.removesuffix(':0')}", dataset[()]
+            key = f"{layer}/{name.removesuffix(':0')}"
+            yield key, _array(dataset, shapes.get(key), path)
 
 
 def read_keras_in_order(path: Path, shapes: Shapes) -> Arrays:
@@ -98,17 +118,12 @@ def read_keras_in_order(path: Path, shapes: Shapes) -> Arrays:
     WeightsError
         As of `read_keras`.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            found = dict(_renumbered(file.get("model_weights", file), path))
-    except OSError as error:
-        raise WeightsError(
-            "A file of weights cannot be read as HDF5.", where=path, expected="a Keras .h5 file", got=error
-        ) from error
+    with _hdf5(path) as file:
+        found = dict(_renumbered(file.get("model_weights", file), shapes, path))
     return _checked(found, shapes, path)
 
 
-def _renumbered(group: h5py.Group, path: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def _renumbered(group: h5py.Group, shapes: Shapes, path: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
     if "layer_names" not in group.attrs:
         raise WeightsError(
             "An HDF5 file holds no Keras model.",
@@ -123,7 +138,8 @@ def _renumbered(group: h5py.Group, path: Path) -> Iterator[tuple[str, NDArray[np
         weights = [_text(weight) for weight in group[layer].attrs.get("weight_names", ())]
         seen[kind] += bool(weights)
         for weight in weights:
-            yield f"{name}/{weight.rpartition('/')[2].removesuffix(':0')}", group[layer][weight][()]
+            key = f"{name}/{weight.rpartition('/')[2].removesuffix(':0')}"
+            yield key, _array(group[layer][weight], shapes.get(key), path)
 
 
 def _text(name: str | bytes) -> str:
@@ -166,9 +182,10 @@ def read_torch(path: Path, shapes: Shapes, unused: Sequence[str] = ()) -> Arrays
     """
     import torch
 
+    _refuse_packed(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
+    except Exception as error:  # whatever a damaged pickle leads the unpickler to
         raise WeightsError(
             "A file cannot be read as torch tensors.",
             where=path,
@@ -179,6 +196,22 @@ def read_torch(path: Path, shapes: Shapes, unused: Sequence[str] = ()) -> Arrays
         raise WeightsError("A torch file does not hold named tensors.", where=path, got=type(found).__name__)
     arrays = {name: tensor.detach().numpy() for name, tensor in found.items()}
     return _checked(_without(arrays, unused), shapes, path)
+
+
+def _refuse_packed(path: Path) -> None:
+    """Raise WeightsError for an archive with compressed members, which may unpack to any size."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [found for found in archive.infolist() if found.compress_type != zipfile.ZIP_STORED]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # an older torch file, or none: reading it tells
+    if packed:
+        raise WeightsError(
+            "A torch file is compressed, which torch.save never does; it is not unpacked.",
+            where=f"{path}, {packed[0].filename}",
+            expected=f"{packed[0].file_size:,} bytes as they are",
+            got=f"{packed[0].compress_size:,} compressed",
+        )
 
 
 def write_safetensors(path: Path, arrays: Arrays, note: Mapping[str, str] | None = None) -> None:

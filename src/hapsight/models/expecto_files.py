@@ -20,6 +20,9 @@ __all__ = ["find_beluga", "find_heads", "published_folder", "tissue_track", "unp
 
 ARCHIVE: Final = "resources_20190807.tar.gz"
 BELUGA: Final = ("deepsea.beluga.pth", "deepsea.beluga.safetensors")
+MOST_UNPACKED: Final = 8 << 30
+"""Bytes that the archive may unpack to, many times those of the published one (Beluga has about 600 MB)."""
+
 _TISSUE: Final = re.compile(r".*\.basescore2\.(.+)")
 _PSEUDOCOUNT: Final = re.compile(r".*\.pseudocount([0-9.]+)\..*")
 
@@ -133,7 +136,16 @@ def _files(folder: Path, pattern: str) -> list[Path]:
 
 def _wanted(tar: tarfile.TarFile, archive: Path) -> Iterator[tuple[tarfile.TarInfo, str]]:
     """The members to take, with their last names; raises for a member that no honest archive has."""
+    size = 0
     for member in tar:
+        size += member.size
+        if size > MOST_UNPACKED:
+            raise WeightsError(
+                "This archive is not ExPecto's: it unpacks to more than that.",
+                where=archive,
+                expected=f"up to {MOST_UNPACKED:,} bytes",
+                got=f"{size:,} bytes with {member.name!r}",
+            )
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts:
             raise _refused(archive, member.name)

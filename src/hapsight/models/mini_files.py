@@ -105,8 +105,17 @@ def read_mini(path: Path, name: str) -> MiniWeights:
             expected="layers of mini and a list of tracks, as `hapsight train export` writes them",
             got=f"{', '.join(sorted(found)[:3])} ...; notes: {', '.join(sorted(note)) or 'none'}",
         )
-    tracks = tuple(Track(**track) for track in json.loads(note["tracks"]))
-    channels = Channels.of_shapes(found)
+    try:
+        tracks = tuple(Track(**track) for track in json.loads(note["tracks"]))
+        channels = Channels.of_shapes(found)
+        if not tracks:
+            raise ValueError("no tracks")
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise WeightsError(
+            "A file of weights does not say what mini needs to know: its tracks and layers.",
+            where=path,
+            got=f"{type(error).__name__}: {error}",
+        ) from error
     arrays = checkpoint.read_safetensors(path, _shapes(channels, len(tracks)))
     return MiniWeights(name, channels, tracks, {key: torch.from_numpy(a) for key, a in arrays.items()})
 

@@ -17,7 +17,7 @@ from hapsight.models.catalogue import TARGETS
 from hapsight.models.protocol import Track
 from hapsight.models.weights import cache_folder
 
-__all__ = ["find_tracks", "human_tracks", "read_targets", "unnamed_tracks"]
+__all__ = ["find_tracks", "human_tracks", "read_targets", "text_lines", "unnamed_tracks"]
 
 HUMAN: Final = "targets_human.txt"
 """Name of the human list in the weights folder."""
@@ -25,6 +25,9 @@ HUMAN: Final = "targets_human.txt"
 COLUMNS: Final = ("index", "identifier", "description")
 UNITS: Final = "reads per 128 bases, as in training (scaled and clipped)"
 _HOW: Final = f"run `hapsight models fetch enformer`, or download {TARGETS.url} into the weights folder"
+LONGEST: Final = 100_000
+"""Letters of a line."""
+
 LISTED: Final = 8
 """Candidates that an error names."""
 
@@ -40,17 +43,39 @@ def read_targets(path: Path) -> tuple[Track, ...]:
     WeightsError
         Not a table with these columns, or lines that are missing, doubled or out of order.
     """
-    with path.open(encoding="utf-8", newline="") as lines:
-        table = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        lacking = [column for column in COLUMNS if column not in (table.fieldnames or ())]
-        if lacking:
-            raise WeightsError(
-                "A list of tracks lacks columns.",
-                where=path,
-                expected=f"tab-separated columns {', '.join(COLUMNS)}",
-                got=", ".join(table.fieldnames or ()) or "an empty file",
-            )
-        return tuple(_track(row, number, path) for number, row in enumerate(table))
+    table = csv.DictReader(text_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
+    lacking = [column for column in COLUMNS if column not in (table.fieldnames or ())]
+    if lacking:
+        raise WeightsError(
+            "A list of tracks lacks columns.",
+            where=path,
+            expected=f"tab-separated columns {', '.join(COLUMNS)}",
+            got=", ".join(table.fieldnames or ()) or "an empty file",
+        )
+    return tuple(_track(row, number, path) for number, row in enumerate(table))
+
+
+def text_lines(path: Path) -> list[str]:
+    """Lines of a list of tracks.
+
+    Raises
+    ------
+    WeightsError
+        The file is no text, or has a line that no such list has.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise WeightsError("A list of tracks is no text.", where=path, got=error) from error
+    long = next((number for number, line in enumerate(lines, start=1) if len(line) > LONGEST), None)
+    if long is not None:
+        raise WeightsError(
+            "A list of tracks has a line that is too long.",
+            where=f"{path}, line {long}",
+            expected=f"up to {LONGEST:,} letters",
+            got=f"{len(lines[long - 1]):,}",
+        )
+    return lines
 
 
 def human_tracks(count: int) -> tuple[Track, ...]:

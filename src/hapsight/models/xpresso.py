@@ -152,6 +152,25 @@ class Xpresso(SequenceModel):
                 return self._predict_together(codes)
             return self._predict_one_by_one(codes)
 
+    def predict_with_half_lives(self, codes: torch.Tensor, half_lives: torch.Tensor) -> torch.Tensor:
+        """Predicted expression of one sequence (10500,) with each of H sets of features (H, 6), as (H,).
+
+        The convolutions see the sequence once. With the model's own `half_life` it is `predict`, up to float
+        rounding.
+
+        Raises
+        ------
+        InputError
+            A sequence of another length than the window's.
+        """
+        require_window(self, "Xpresso", codes[None], LENGTH)
+        with without_gradients():
+            x = F.pad(one_hot(codes[None]), (2, 3))  # (1, 4, 10505)
+            x = F.relu(self.network.conv1(x))  # (1, 128, 10500)
+            positions = self.network.positions(F.max_pool1d(x, 30))  # (1, 35, 32)
+            repeated = positions.expand(len(half_lives), -1, -1)
+            return self.network.from_positions(repeated, half_lives.to(self.half_life))[:, 0]
+
     def local(self) -> SequenceModel:
         """The same model with its convolutions computed once for what sequences share."""
         from hapsight.models.xpresso_local import LocalXpresso

@@ -89,7 +89,8 @@ def _by_genotype(view: ModelView, column: str) -> Picture:
         said += f" Fewer than {FEWEST} people, not shown: {', '.join(few)}."
     title = f"{column.capitalize()} by genotype"
     alt_text = f"{title} of {variant_name(view.variant or {})}. {said}"
-    return Picture(title, gene_charts.means(means, column, genotypes, alt_text=alt_text), said)
+    points = means.select("alleles", "value", "low", "high", "n")
+    return Picture(title, gene_charts.means(points, column, genotypes, alt_text=alt_text), said)
 
 
 def _spread(column: str) -> list[pl.Expr]:

@@ -1,0 +1,252 @@
+"""Phased genotypes from PLINK 2's PGEN; pgenlib (LGPL-3) is an optional package, imported when asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.cohort.contigs import resolve_contig
+from hapsight.cohort.genotypes import require_samples, variants_of
+from hapsight.cohort.nouns import Dropped, Interval, Variants
+from hapsight.cohort.policies import GenotypePolicy, RowFilter
+from hapsight.cohort.pvar import Pvar, Site, open_text, read_pvar
+from hapsight.cohort.records import RecordReader
+from hapsight.cohort.reference import Reference
+from hapsight.cohort.tables import read_lines, require_unique
+from hapsight.cohort.wholeness import require_file
+from hapsight.errors import InputError, MissingExtraError
+
+__all__ = ["PgenFile"]
+
+_MISSING: Final = -9
+"""How pgenlib writes an allele that is not known."""
+
+
+class PgenFile:
+    """A ``.pgen`` with its ``.pvar`` (or ``.pvar.zst``) and ``.psam``; else as `GenotypeFile`.
+
+    Hard calls are read, and what PLINK 2 keeps of them: haploid calls come as homozygous ones, and a call of
+    which one allele is missing is missing. Memory holds the kept people's calls of a window, and about ten
+    bytes for each site of the file, whoever and however many its people are.
+
+    Raises
+    ------
+    MissingExtraError
+        pgenlib is not installed.
+    InputError
+        One of the three files is missing or broken, they do not belong together, or a person asked for is
+        not there.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        samples: Sequence[str] | None = None,
+        policy: GenotypePolicy = GenotypePolicy(),
+    ) -> None:
+        self.path = Path(path)
+        require_file(self.path, "genotype")
+        self._psam = _beside(self.path, ".psam")
+        self._pvar = read_pvar(_beside(self.path, ".pvar", ".pvar.zst"))
+        self.samples_in_file = _read_people(self._psam)
+        self.contigs = tuple(self._pvar.blocks)
+        self._open: tuple[int, Any, IO[bytes]] | None = None
+        self._keep(self.samples_in_file if samples is None else samples, policy)
+        self._handles()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_open": None}
+
+    def __repr__(self) -> str:
+        return f"PgenFile({str(self.path)!r}, {len(self.samples)} people)"
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The three files."""
+        return self.path, self._pvar.path, self._psam
+
+    def resolve(self, contig: str) -> str:
+        """The file's own name of a contig; an error that lists its contigs where it has none."""
+        return resolve_contig(contig, self.contigs, self._pvar.path)
+
+    def keeping(self, samples: Sequence[str], policy: GenotypePolicy) -> PgenFile:
+        """The same file, read for these people and by this policy; its sites are not gone through again.
+
+        Raises
+        ------
+        InputError
+            A person is not there, or is asked for twice.
+        """
+        other = PgenFile.__new__(PgenFile)
+        other.__dict__.update(self.__getstate__())
+        other._keep(samples, policy)
+        return other
+
+    def read(self, interval: Interval, reference: Reference | None = None) -> tuple[Variants, Dropped]:
+        """As `GenotypeFile.read`, by the same rules.
+
+        Raises
+        ------
+        InputError
+            A record offends against a policy of ``"error"``, or the file is damaged.
+        """
+        contig = self.resolve(interval.contig)
+        dropped, policy = Dropped(), self.policy
+        order = np.argsort(np.argsort(self._columns)).astype(np.intp)
+        cutter = RecordReader(
+            self.path, interval, order, self.samples, policy.snv_only, policy.duplicates, dropped
+        )
+        keep = RowFilter(self.path, self.samples, policy, reference, dropped)
+        records = self._records(Interval(contig, max(interval.start, 0), max(interval.end, 0)))
+        parts = [keep.apply(rows) for rows in cutter.blocks(records)]
+        return variants_of(interval.contig, parts, self.samples), dropped
+
+    def _keep(self, samples: Sequence[str], policy: GenotypePolicy) -> None:
+        self.samples, self.policy = tuple(samples), policy
+        require_samples(self.path, self.samples, self.samples_in_file)
+        column = {name: i for i, name in enumerate(self.samples_in_file)}
+        self._columns = np.array([column[name] for name in self.samples], dtype=np.uint32)
+
+    def _records(self, interval: Interval) -> Iterator[_Record]:
+        _, reader, text = self._handles()
+        for site in self._pvar.sites(interval, text):
+            calls = _Calls(self.path, reader, site.number, len(self.samples))
+            yield _Record.of(interval.contig, site, calls)
+
+    def _handles(self) -> tuple[int, Any, IO[bytes]]:
+        """Open files of the running process: handles that came through a fork share their position."""
+        if self._open is None or self._open[0] != os.getpid():
+            reader = _open_pgen(self.path, self._pvar, len(self.samples_in_file), np.sort(self._columns))
+            self._open = (os.getpid(), reader, open_text(self._pvar.path))
+        return self._open
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """The calls of one site, read when they are wanted."""
+
+    path: Path
+    reader: Any
+    number: int
+    people: int
+
+    def array(self) -> NDArray[np.int16]:
+        """(N, 3) two allele numbers (-1 missing) and the phase, as cyvcf2 has them."""
+        alleles = np.empty(2 * self.people, np.int32)
+        phased = np.empty(self.people, np.uint8)
+        try:
+            self.reader.read_alleles_and_phasepresent(self.number, alleles, phased)
+        except RuntimeError as error:
+            raise InputError(
+                "The PGEN is damaged: a site's genotypes cannot be read.",
+                where=f"{self.path}, site {self.number + 1}",
+                got=error,
+                fix="copy the file again; look at it with: plink2 --validate",
+            ) from error
+        alleles[alleles == _MISSING] = -1
+        return np.column_stack([alleles.reshape(-1, 2), phased]).astype(np.int16)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A site in the form of cyvcf2's records, so that both formats go through the same rules."""
+
+    CHROM: str
+    POS: int
+    ID: str | None
+    REF: str
+    ALT: tuple[str, ...]
+    genotype: _Calls
+
+    @classmethod
+    def of(cls, contig: str, site: Site, calls: _Calls) -> _Record:
+        return cls(contig, site.position + 1, site.name, site.ref, site.alts, calls)
+
+    def __str__(self) -> str:
+        return "\t".join([self.CHROM, str(self.POS), self.ID or ".", self.REF, ",".join(self.ALT) or "."])
+
+
+def _open_pgen(path: Path, pvar: Pvar, people: int, columns: NDArray[np.uint32]) -> Any:
+    """The reader of these people.
+
+    Without sites or people to compare with, pgenlib tells what is in the file; with them, it refuses others.
+    """
+    options: dict[str, Any] = {"allele_idx_offsets": pvar.allele_offsets(), "sample_subset": columns}
+    try:
+        return _pgenlib(path).PgenReader(os.fsencode(path), people, pvar.count, **options)
+    except RuntimeError as error:
+        raise InputError(
+            "The PGEN cannot be read, or does not belong to the .pvar and .psam beside it.",
+            where=path,
+            expected=f"{people:,} people ({path.with_suffix('.psam').name}), "
+            f"{pvar.count:,} sites ({pvar.path.name})",
+            got=_words(error),
+            fix="give the three files of one plink2 --make-pgen",
+        ) from error
+
+
+def _words(error: RuntimeError) -> str:
+    """What pgenlib says, which is bytes at times."""
+    said = error.args[0] if error.args else error
+    return (said.decode(errors="replace") if isinstance(said, bytes) else str(said)).strip()
+
+
+def _pgenlib(path: Path) -> ModuleType:
+    try:
+        import pgenlib
+    except ImportError:
+        raise MissingExtraError(
+            "PGEN is read with pgenlib.",
+            where=path,
+            got="no package pgenlib",
+            fix="pip install 'hapsight[pgen]', or: plink2 --pfile ... --export bcf, and bcftools index",
+        ) from None
+    module: ModuleType = pgenlib
+    return module
+
+
+def _beside(path: Path, *suffixes: str) -> Path:
+    for suffix in suffixes:
+        if path.with_suffix(suffix).is_file():
+            return path.with_suffix(suffix)
+    raise InputError(
+        f"The PGEN has no {suffixes[0]} beside it.",
+        where=path,
+        expected=" or ".join(str(path.with_suffix(suffix)) for suffix in suffixes),
+        fix="put the three files of one plink2 --make-pgen into one folder, under one name",
+    )
+
+
+def _read_people(path: Path) -> tuple[str, ...]:
+    """Identifiers (IID) of a ``.psam``, in its order."""
+    lines = [line for line in read_lines(path, ".psam") if line and not line.startswith("##")]
+    header = lines[0].split() if lines else []
+    column = -1
+    with suppress(ValueError):
+        column = [name.lstrip("#") for name in header].index("IID")
+    if column < 0 or not header[0].startswith("#"):
+        raise InputError(
+            "The .psam has no header line.",
+            where=path,
+            expected="#FID IID ... or #IID ...",
+            got=lines[0][:60] if lines else "an empty file",
+            fix="write it anew with: plink2 --make-pgen",
+        )
+    people = tuple(_identifier(line, column, path) for line in lines[1:])
+    require_unique(people, "person", path)
+    return people
+
+
+def _identifier(line: str, column: int, path: Path) -> str:
+    fields = line.split()
+    if len(fields) <= column:
+        raise InputError("A row of the .psam is broken.", where=path, got=line[:60])
+    return fields[column]

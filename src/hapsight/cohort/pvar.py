@@ -1,0 +1,211 @@
+"""Sites of a PGEN: the text table beside it, of which only an index of blocks stays in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.cohort.nouns import Interval
+from hapsight.errors import InputError, MissingExtraError
+
+__all__ = ["Pvar", "Site", "open_text", "read_pvar"]
+
+_BLOCK: Final = 1024
+"""Sites in a block."""
+
+_COLUMNS: Final = (b"#CHROM", b"POS", b"ID", b"REF", b"ALT")
+
+
+class Site(NamedTuple):
+    """One row: its number in the PGEN, its 0-based position, alleles, and identifier (None where ``.``)."""
+
+    number: int
+    position: int
+    ref: str
+    alts: tuple[str, ...]
+    name: str | None
+
+
+class _Block(NamedTuple):
+    """Neighbouring rows of one contig: the first one's number and byte, and the reach of their REFs."""
+
+    number: int
+    offset: int
+    rows: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pvar:
+    """Index of a ``.pvar`` or ``.pvar.zst``; a block takes about 100 bytes, a thousand sites lie in it.
+
+    Attributes
+    ----------
+    count
+        Sites.
+    blocks
+        Of each contig, in the file's order.
+    many
+        ALTs of each multi-allelic site, by its number.
+    """
+
+    path: Path
+    count: int
+    blocks: Mapping[str, list[_Block]]
+    many: Mapping[int, int]
+
+    def allele_offsets(self) -> NDArray[np.uintp] | None:
+        """(V + 1,) alleles before each site, as pgenlib wants them; None where all sites are biallelic."""
+        if not self.many:
+            return None
+        alleles = np.full(self.count, 2, np.uintp)
+        alleles[list(self.many)] = np.array(list(self.many.values())) + 1
+        return np.concatenate([np.zeros(1, np.uintp), np.cumsum(alleles, dtype=np.uintp)])
+
+    def sites(self, interval: Interval, text: IO[bytes]) -> Iterator[Site]:
+        """Rows whose REF overlaps `interval` (the contig as the file has it), in the file's order.
+
+        Parameters
+        ----------
+        text
+            What `open_text` gives.
+        """
+        for block in self.blocks.get(interval.contig, ()):
+            if block.start < interval.end and block.end > interval.start:
+                text.seek(block.offset)
+                for number in range(block.number, block.number + block.rows):
+                    site = _site(number, text.readline().split(None, 5))
+                    if site.position < interval.end and site.position + len(site.ref) > interval.start:
+                        yield site
+
+
+def open_text(path: Path) -> IO[bytes]:
+    """The table's text, seekable; a compressed one is unpacked to a temporary file that goes away with it.
+
+    Raises
+    ------
+    MissingExtraError
+        It is compressed, and zstandard is not installed.
+    InputError
+        It is damaged.
+    """
+    if path.suffix != ".zst":
+        return path.open("rb")
+    try:
+        import zstandard
+    except ImportError:
+        raise MissingExtraError(
+            "A compressed .pvar is read with zstandard.",
+            where=path,
+            got="no package zstandard",
+            fix=f"pip install 'hapsight[pgen]', or: plink2 --zst-decompress {path} > {path.with_suffix('')}",
+        ) from None
+    text = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
+    try:
+        with path.open("rb") as packed:
+            zstandard.ZstdDecompressor().copy_stream(packed, text)
+    except zstandard.ZstdError as error:
+        raise InputError("The .pvar is no whole zstd file.", where=path, got=error) from error
+    text.seek(0)
+    return text
+
+
+def read_pvar(path: Path) -> Pvar:
+    """Go through the table once: what is where, and whether it is sorted.
+
+    Raises
+    ------
+    InputError
+        There is no header line, a row is broken, or rows are not sorted by position within whole contigs.
+    """
+    blocks: dict[str, list[_Block]] = {}
+    many: dict[int, int] = {}
+    contig, block, last, number = b"", _Block(0, 0, 0, 0, 0), -1, 0
+    with open_text(path) as text:
+        offset = _skip_header(text, path)
+        for line in text:
+            fields = line.split(None, 5)
+            site, here = _checked(number, fields, path), fields[0]
+            if here != contig or block.rows == _BLOCK:
+                _close(blocks, contig, block)
+                if here != contig:
+                    _require_new(here, blocks, path)
+                    contig, last = here, -1
+                block = _Block(number, offset, 0, site.position, 0)
+            if site.position < last:
+                raise _unsorted(path, f"{here.decode()}:{site.position + 1} after {last + 1}")
+            if len(site.alts) > 1:
+                many[number] = len(site.alts)
+            end = max(block.end, site.position + len(site.ref))
+            block = block._replace(rows=block.rows + 1, end=end)
+            last, number, offset = site.position, number + 1, offset + len(line)
+    _close(blocks, contig, block)
+    if not number:
+        raise InputError("The .pvar has no sites.", where=path)
+    return Pvar(path, number, blocks, many)
+
+
+def _skip_header(text: IO[bytes], path: Path) -> int:
+    """Bytes up to the first row."""
+    offset, line = 0, b""
+    for line in text:
+        offset += len(line)
+        if not line.startswith(b"##"):
+            break
+    if tuple(line.split()[:5]) != _COLUMNS:
+        raise InputError(
+            "The .pvar has no header line.",
+            where=path,
+            expected=" ".join(column.decode() for column in _COLUMNS),
+            got=line[:60].decode(errors="replace").rstrip() or "an empty file",
+            fix="write it anew with: plink2 --make-pgen",
+        )
+    return offset
+
+
+def _site(number: int, fields: list[bytes]) -> Site:
+    _, position, name, ref, alts = (part.decode() for part in fields[:5])
+    listed = () if alts == "." else tuple(alts.split(","))
+    return Site(number, int(position) - 1, ref.upper(), listed, None if name == "." else name)
+
+
+def _checked(number: int, fields: list[bytes], path: Path) -> Site:
+    try:
+        site = _site(number, fields)
+    except ValueError:
+        site = None
+    if site is None or not all(site.alts) or site.position < 0:
+        raise InputError(
+            "A row of the .pvar is broken.",
+            where=f"{path}, site {number + 1}",
+            expected="contig, position, identifier, REF and ALT",
+            got=b" ".join(fields)[:80].decode(errors="replace").rstrip() or "an empty line",
+        )
+    return site
+
+
+def _close(blocks: dict[str, list[_Block]], contig: bytes, block: _Block) -> None:
+    if block.rows:
+        blocks.setdefault(contig.decode(), []).append(block)
+
+
+def _require_new(contig: bytes, blocks: Mapping[str, object], path: Path) -> None:
+    if contig.decode() in blocks:
+        raise _unsorted(path, f"contig {contig.decode()} again, after another one")
+
+
+def _unsorted(path: Path, got: str) -> InputError:
+    return InputError(
+        "The .pvar is not sorted by contig and position.",
+        where=path,
+        expected="rows of a contig together, by position",
+        got=got,
+        fix="plink2 --make-pgen --sort-vars",
+    )

@@ -1,0 +1,148 @@
+"""Tables of prior knowledge: signed regulons, and covariates of genes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hapsight.cohort.matching import without_version
+from hapsight.cohort.nouns import Dropped, Gene
+from hapsight.cohort.tables import numbers, read_table, require_unique
+from hapsight.errors import InputError
+
+__all__ = ["Regulons", "read_gene_covariates", "read_regulons"]
+
+_COLUMNS: Final = ("source", "target", "weight")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regulons:
+    """Which regulator raises (above 0) or lowers (below 0) which of G genes.
+
+    Attributes
+    ----------
+    regulators
+        R names, sorted.
+    weight
+        (R, G) float64; 0 where the regulator is not known to act on the gene.
+    sign
+        (R,) of the regulator as such: the sum of its weights over all targets of the table, whether they are
+        among the genes or not, divided by the sum of their sizes; from -1 to 1.
+    """
+
+    regulators: tuple[str, ...]
+    weight: NDArray[np.float64]
+    sign: NDArray[np.float64]
+
+
+def read_regulons(path: Path, genes: Sequence[Gene]) -> tuple[Regulons, Dropped]:
+    """Read signed regulons in the layout of CollecTRI and DoRothEA: ``source, target, weight``.
+
+    A target is one of `genes` by its name, or by its identifier without version. Targets that are none of
+    them still count for a regulator's sign; a name that several genes have is left out of the weights.
+
+    Raises
+    ------
+    InputError
+        A column is missing, a weight is no finite number other than 0, a pair comes twice, or no target is
+        one of the genes.
+    """
+    table = read_table(path, "regulon")
+    _require_columns(table, path)
+    pairs = list(zip(table["source"], table["target"], strict=True))
+    require_unique([f"{source}, {target}" for source, target in pairs], "pair of source and target", path)
+    weights = numbers(table.select("weight"), [f"{s} {t}" for s, t in pairs], path)[:, 0]
+    if not weights.all():
+        source, target = pairs[int(np.flatnonzero(weights == 0)[0])]
+        raise InputError(
+            "A regulator has a weight of 0, which has no sign.",
+            where=f"{path}, {source} {target}",
+            expected="a number above or below 0",
+            got=0,
+            fix="leave the row out",
+        )
+    place, dropped = _places(genes), Dropped()
+    regulators = tuple(sorted(set(table["source"])))
+    row = {name: index for index, name in enumerate(regulators)}
+    weight, total, size = np.zeros((len(regulators), len(genes))), *np.zeros((2, len(regulators)))
+    for (source, target), value in zip(pairs, weights, strict=True):
+        total[row[source]] += value
+        size[row[source]] += abs(value)
+        column = place.get(without_version(target))
+        if column is None:
+            dropped.add("target", "not one gene of the cohort", target)
+        else:
+            weight[row[source], column] = value
+    if not weight.any():
+        raise InputError(
+            "No target of the regulons is a gene of the cohort.",
+            where=path,
+            expected=", ".join(gene.gene_name or gene.gene_id for gene in genes[:5]),
+            got=", ".join(table["target"].head(5)),
+        )
+    return Regulons(regulators, weight, total / size), dropped
+
+
+def _require_columns(table: pl.DataFrame, path: Path) -> None:
+    missing = [name for name in _COLUMNS if name not in table.columns]
+    if missing:
+        raise InputError(
+            "The regulon table lacks columns.",
+            where=path,
+            expected=", ".join(_COLUMNS),
+            got=f"without {', '.join(missing)}",
+        )
+    for name in _COLUMNS[:2]:
+        if table[name].null_count():
+            raise InputError("A regulon names no source or no target.", where=f"{path}, column {name}")
+
+
+def _places(genes: Sequence[Gene]) -> dict[str, int]:
+    """Name or identifier -> index; names that several genes have are not in it."""
+    names = [gene.gene_name for gene in genes]
+    found = {name: index for index, name in enumerate(names) if name and names.count(name) == 1}
+    return found | {without_version(gene.gene_id): index for index, gene in enumerate(genes)}
+
+
+def read_gene_covariates(path: Path, genes: Sequence[Gene]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Read a table with ``gene_id`` and numbers, such as half-life features.
+
+    Returns
+    -------
+    Names of the F columns, and (G, F) values; the rows of genes that the table has not are NaN.
+
+    Raises
+    ------
+    InputError
+        There is no ``gene_id`` or no other column, a gene comes twice, a cell is no finite number, or none of
+        the genes is in the table.
+    """
+    table = read_table(path, "gene covariate")
+    names = tuple(name for name in table.columns if name != "gene_id")
+    if "gene_id" not in table.columns or not names:
+        raise InputError(
+            "The table of gene covariates lacks columns.",
+            where=path,
+            expected="gene_id, and a column for each covariate",
+            got=", ".join(table.columns),
+        )
+    ids = [without_version(name or "") for name in table["gene_id"]]
+    require_unique(ids, "gene", path)
+    values = numbers(table.select(names), ids, path)
+    row = {name: index for index, name in enumerate(ids)}
+    place = [row.get(without_version(gene.gene_id), -1) for gene in genes]
+    if max(place, default=-1) < 0:
+        raise InputError(
+            "No gene of the cohort is in the table of gene covariates.",
+            where=path,
+            expected=", ".join(gene.gene_id for gene in genes[:3]),
+            got=", ".join(ids[:3]),
+        )
+    known = np.array(place) >= 0
+    return names, np.where(known[:, None], values[place], np.nan)

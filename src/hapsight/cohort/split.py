@@ -1,0 +1,204 @@
+"""Genotypes of any format, in one file or in one for each chromosome."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from hapsight.cohort.contigs import find_contig, plain_contig, resolve_contig
+from hapsight.cohort.genotypes import GenotypeFile
+from hapsight.cohort.nouns import Dropped, Interval, Variants
+from hapsight.cohort.pgen import PgenFile
+from hapsight.cohort.policies import GenotypePolicy
+from hapsight.cohort.reference import Reference
+from hapsight.errors import InputError
+
+__all__ = ["SplitGenotypes", "open_genotypes"]
+
+_CHROM: Final = "{chrom}"
+_SHOWN: Final = 5
+
+
+def open_genotypes(
+    given: Path | Sequence[Path], policy: GenotypePolicy = GenotypePolicy()
+) -> GenotypeFile | PgenFile | SplitGenotypes:
+    """Open genotypes: VCF, BCF or PGEN; one file, several, or a pattern such as ``chr{chrom}.vcf.gz``.
+
+    Raises
+    ------
+    InputError
+        A file is missing or broken (all that are missing are named), a pattern fits nothing, or the files
+        do not fit each other.
+    """
+    expected = dict(found for path in _listed(given) for found in _expanded(path))
+    absent = [path for path in expected if not path.is_file()]
+    if absent and len(expected) > 1:
+        raise InputError(
+            f"{len(absent)} of {len(expected)} genotype files are not there.",
+            where=_named(absent),
+            fix="check the paths in the configuration",
+        )
+    parts = {path: _open_one(path, policy) for path in expected}
+    for path, chromosome in expected.items():
+        if chromosome is not None:
+            _require_chromosome(chromosome, path, parts[path].contigs)
+    return next(iter(parts.values())) if len(parts) == 1 else SplitGenotypes(tuple(parts.values()))
+
+
+class SplitGenotypes:
+    """Files of the same people, each with contigs of its own; else as `GenotypeFile`.
+
+    Raises
+    ------
+    InputError
+        Two files have records of one contig, or other people, or the same in another order.
+    """
+
+    def __init__(self, parts: Sequence[GenotypeFile | PgenFile]) -> None:
+        self._parts = tuple(parts)
+        _require_same_people(self._parts)
+        self._part_of = _by_contig(self._parts)
+
+    def __repr__(self) -> str:
+        return f"SplitGenotypes({len(self._parts)} files, {len(self.samples)} people)"
+
+    @property
+    def samples_in_file(self) -> tuple[str, ...]:
+        """All people, in the files' order."""
+        return self._parts[0].samples_in_file
+
+    @property
+    def samples(self) -> tuple[str, ...]:
+        """The kept people, in the order asked."""
+        return self._parts[0].samples
+
+    @property
+    def contigs(self) -> tuple[str, ...]:
+        """Contigs that have records, file by file."""
+        return tuple(self._part_of)
+
+    @property
+    def policy(self) -> GenotypePolicy:
+        """Which variants are used, and what to do with bad ones."""
+        return self._parts[0].policy
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files."""
+        return tuple(path for part in self._parts for path in part.paths)
+
+    def resolve(self, contig: str) -> str:
+        """The files' own name of a contig; an error that lists their contigs where there is none."""
+        return resolve_contig(contig, self.contigs, _named([part.path for part in self._parts]))
+
+    def keeping(self, samples: Sequence[str], policy: GenotypePolicy) -> SplitGenotypes:
+        """The same files, read for these people and by this policy.
+
+        Raises
+        ------
+        InputError
+            A person is not there, or is asked for twice.
+        """
+        return SplitGenotypes([part.keeping(samples, policy) for part in self._parts])
+
+    def read(self, interval: Interval, reference: Reference | None = None) -> tuple[Variants, Dropped]:
+        """As `GenotypeFile.read`, from the file that has the contig.
+
+        Raises
+        ------
+        InputError
+            As there, or no file has the contig.
+        """
+        return self._part_of[self.resolve(interval.contig)].read(interval, reference)
+
+
+def _listed(given: Path | Sequence[Path]) -> Sequence[Path]:
+    return (given,) if isinstance(given, Path) else given
+
+
+def _expanded(path: Path) -> list[tuple[Path, str | None]]:
+    """The files of a pattern by their chromosomes, numbers first; of a path without one, itself."""
+    if _CHROM not in str(path):
+        return [(path, None)]
+    before, *rest = (re.escape(part) for part in str(path).split(_CHROM))
+    form = re.compile(before + r"([\w-]+)" + r"\1".join(rest))
+    names = glob.glob("*".join(glob.escape(part) for part in str(path).split(_CHROM)))
+    found = [(fit[1], Path(name)) for name in names if (fit := form.fullmatch(name))]
+    if not found:
+        raise InputError(
+            "No genotype file has a name of this pattern.",
+            where=path,
+            expected=f"{_CHROM} standing for a chromosome, such as {str(path).replace(_CHROM, '22')}",
+            got=f"{len(names)} files, none with letters, digits, _ and - only in its place",
+            fix="check the pattern in the configuration",
+        )
+    ordered = sorted(found, key=lambda one: (not one[0].isdecimal(), one[0].zfill(9)))
+    return [(path, chromosome) for chromosome, path in ordered]
+
+
+def _open_one(path: Path, policy: GenotypePolicy) -> GenotypeFile | PgenFile:
+    if path.suffix in {".pvar", ".psam", ".zst"}:
+        fix = "give the .pgen; the .pvar and .psam beside it are found by its name"
+        raise InputError("This is not the file with the genotypes.", where=path, expected=".pgen", fix=fix)
+    if path.suffix == ".bed":
+        fix = "use the phased VCF that it was made from, or a PGEN of it"
+        raise InputError("A PLINK 1 .bed has no phase.", where=path, expected="VCF, BCF or PGEN", fix=fix)
+    return PgenFile(path, policy=policy) if path.suffix == ".pgen" else GenotypeFile(path, policy=policy)
+
+
+def _require_chromosome(chromosome: str, path: Path, contigs: Sequence[str]) -> None:
+    if find_contig(chromosome, contigs) is None:
+        raise InputError(
+            f"The genotype file named for chromosome {chromosome} has no records of it.",
+            where=path,
+            expected=f"contig {chromosome}, with or without 'chr'",
+            got=f"contigs {', '.join(contigs[:_SHOWN]) or '(none)'}",
+            fix="name the file for what it holds, or take it out of the folder",
+        )
+
+
+def _require_same_people(parts: Sequence[GenotypeFile | PgenFile]) -> None:
+    first = parts[0]
+    for part in parts[1:]:
+        if part.samples_in_file == first.samples_in_file:
+            continue
+        pairs = enumerate(zip(first.samples_in_file, part.samples_in_file, strict=False))
+        shorter = min(len(first.samples_in_file), len(part.samples_in_file))
+        place = next((i for i, (a, b) in pairs if a != b), shorter)
+        raise InputError(
+            "Two genotype files do not have the same people in the same order.",
+            where=f"{part.path}, sample {place + 1}",
+            expected=f"{_at(first.samples_in_file, place)}, as in {first.path}",
+            got=f"{_at(part.samples_in_file, place)}; {len(part.samples_in_file):,} people "
+            f"where that has {len(first.samples_in_file):,}",
+            fix=f"bcftools query -l {first.path} > people.txt && bcftools view -S people.txt {part.path}",
+        )
+
+
+def _at(people: Sequence[str], place: int) -> str:
+    return people[place] if place < len(people) else "nobody"
+
+
+def _by_contig(parts: Sequence[GenotypeFile | PgenFile]) -> dict[str, GenotypeFile | PgenFile]:
+    found: dict[str, GenotypeFile | PgenFile] = {}
+    taken: dict[str, Path] = {}
+    for part in parts:
+        for contig in part.contigs:
+            other = taken.setdefault(plain_contig(contig), part.path)
+            if other != part.path:
+                raise InputError(
+                    f"Two genotype files have records of contig {contig}.",
+                    where=_named([other, part.path]),
+                    expected="each contig in one file",
+                    fix="join them with bcftools concat, or leave one out",
+                )
+            found[contig] = part
+    return found
+
+
+def _named(paths: Iterable[Path]) -> str:
+    names = [str(path) for path in paths]
+    return ", ".join(names[:_SHOWN]) + (f" ... ({len(names)})" if len(names) > _SHOWN else "")

@@ -1,0 +1,1 @@
+"""Public cohorts, from the places where they lie to a configuration that runs."""

@@ -1,0 +1,44 @@
+"""Every reader of hapsight, by name."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+
+from tests.fuzz import genomes, settings, tables
+from tests.fuzz.harness import Target
+
+__all__ = ["TARGETS"]
+
+
+def good_gz(good: Callable[[], bytes]) -> Callable[[], bytes]:
+    return lambda: gzip.compress(good(), mtime=0)
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("expression", "e.bed", tables.good_expression, tables.expression),
+        Target("expression_gz", "e.bed.gz", good_gz(tables.good_expression), tables.expression),
+        Target("covariates", "c.tsv", tables.good_covariates, tables.covariates),
+        Target("sample_sheet", "s.tsv", tables.good_sheet, tables.sheet),
+        Target("gtf", "g.gtf", tables.good_gtf, tables.gtf),
+        Target("bed", "g.bed", tables.good_bed, tables.bed),
+        Target("genes_tsv", "g.tsv", tables.good_tsv, tables.genes_tsv),
+        Target("mpra", "m.tsv", tables.good_mpra, tables.mpra),
+        Target("crispri", "k.tsv", tables.good_crispri, tables.crispri),
+        Target("eqtl", "q.tsv", tables.good_eqtl, tables.eqtl),
+        Target("effects", "f.tsv", tables.good_effects, tables.effects),
+        Target("vcf", "v.vcf", genomes.good_vcf, genomes.vcf_text),
+        Target("vcf_gz", "v.vcf.gz", genomes.good_vcf_gz, genomes.vcf_gz),
+        Target("fai", "r.fa.fai", genomes.good_fai, genomes.fai),
+        Target("config", "c.toml", settings.good_config, settings.config),
+        Target("gblinear", "t.save", settings.good_booster, settings.booster),
+        Target("safetensors", "w.safetensors", settings.good_safetensors, settings.safetensors_file),
+        Target("torch", "w.pth", settings.good_torch, settings.torch_file),
+        Target("keras", "w.h5", settings.good_keras, settings.keras),
+        Target("mini", "n.safetensors", settings.good_mini, settings.mini),
+        Target("targets", "targets.txt", settings.good_targets, settings.targets_list),
+        Target("predictdb", "p.db", settings.good_predictdb, settings.predictdb),
+    )
+}

@@ -1,0 +1,153 @@
+"""What a report holds of single people: nothing, unless asked for."""
+
+import html
+import json
+import re
+from importlib.util import find_spec
+
+import numpy as np
+import polars as pl
+import pytest
+from fake_gene_page import page, view
+from fake_run import Plan, write_run
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hapsight.report.build import build_report
+from hapsight.report.gene_view import PEOPLE
+
+pytestmark = pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("altair", "jinja2", "vl_convert")),
+    reason="the report's extra is not installed",
+)
+
+NAMES = [f"HG{i:05d}" for i in range(80)]
+LEFT_OUT = ["NA1", "NA2", "NA3"]
+NAMING = [
+    {"name": "people", "status": "warn", "message": "80 people", "details": ["3 samples left out: NA1, NA2"]},
+    {"name": "people match", "status": "warn", "message": "1", "details": ["HG00000: fits those of HG00001"]},
+    {"name": "phase", "status": "warn", "message": "1", "details": ["chr22:100 A>G"]},
+]
+
+
+@pytest.fixture(autouse=True)
+def _light(monkeypatch) -> None:
+    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = write_run(tmp_path / "run", Plan())
+    (folder / "check.json").write_text(json.dumps(NAMING))
+    return folder
+
+
+def everything(folder) -> str:
+    """The report and every file of numbers beside it."""
+    files = [folder / "report.html", *(folder / "report").rglob("*.*")]
+    return "\n".join(html.unescape(path.read_text()) for path in files)
+
+
+def named(text: str) -> set[str]:
+    return {name for name in (*NAMES, *LEFT_OUT) if re.search(rf"\b{name}\b", text)}
+
+
+def test_nobody_is_named_unless_asked_for(run):
+    build_report(run)
+    text = everything(run)
+    assert named(text) == set()
+    assert "chr22:100 A>G" in text
+    assert "--include-individuals" in text
+    assert pl.read_csv(run / "report" / "within_person.csv").height == len(NAMES)
+
+
+def test_a_persons_row_does_not_tell_by_its_place_who_it_is(run):
+    build_report(run)
+    values = pl.read_csv(run / "report" / "within_person.csv")["spearman_r"].to_list()
+    assert values == sorted(values)
+
+
+@pytest.mark.parametrize("how", ["argument", "configuration"])
+def test_people_are_named_where_asked_for(run, how):
+    if how == "configuration":
+        (run / "config.toml").write_text("[report]\ninclude_individuals = true\n")
+    build_report(run, True if how == "argument" else None)
+    assert named(everything(run)) == {*NAMES, *LEFT_OUT}
+
+
+def test_the_argument_outdoes_the_configuration(run):
+    (run / "config.toml").write_text("[report]\ninclude_individuals = true\n")
+    build_report(run, False)
+    assert named(everything(run)) == set()
+
+
+@pytest.mark.parametrize("text", ["no TOML [", "report = 3\n", "[report]\ninclude_individuals = 'yes'\n"])
+def test_a_configuration_that_cannot_tell_asks_for_nothing(run, text):
+    (run / "config.toml").write_text(text)
+    build_report(run)
+    assert named(everything(run)) == set()
+
+
+def gene_page_of(folder, individuals, **options):
+    from hapsight.report.gene_page import write_gene_page
+
+    return write_gene_page(page(view(**options), individuals=individuals), folder)
+
+
+def numbers_in(text: str) -> set[float]:
+    """Every number inside the pictures."""
+    specs = re.findall(r'(?s)<script type="application/json" class="spec">(.*?)</script>', text)
+    return {float(n) for spec in specs for n in re.findall(r":(-?\d+\.\d+(?:e-?\d+)?)", spec)}
+
+
+def test_a_gene_page_holds_nobodys_numbers(tmp_path):
+    given = view()
+    own = {*given.people["predicted"].to_list(), *given.people["observed"].to_list()}
+    assert own <= numbers_in(gene_page_of(tmp_path, True).read_text())
+    text = gene_page_of(tmp_path, False).read_text()
+    assert not own & numbers_in(text)
+    assert "nobody’s own genotype" in text
+    assert "n 60" in text
+
+
+def test_a_genotype_of_few_is_counted_and_not_shown(tmp_path):
+    people = view().people.with_columns(genotype=pl.Series([2] * 4 + [0] * 56, dtype=pl.Int64))
+    text = html.unescape(gene_page_of(tmp_path, False, people=people).read_text())
+    assert "Fewer than 5 people, not shown: T/T." in text
+    assert "(n 56)" in text
+    assert "(n 4)" not in text
+
+
+def test_the_report_says_that_pages_show_people(run):
+    gene_page_of(run / "report" / "genes", True)
+    build_report(run)
+    assert "1 gene page there show" in (run / "report.html").read_text()
+    gene_page_of(run / "report" / "genes", False)
+    build_report(run)
+    assert "there show" not in (run / "report.html").read_text()
+
+
+def table(predicted, observed, genotype) -> pl.DataFrame:
+    return pl.DataFrame({"predicted": predicted, "observed": observed, "genotype": genotype}, schema=PEOPLE)
+
+
+@given(st.integers(0, 97), st.integers(0, 2**32 - 1))
+def test_groups_have_five_people_or_more_and_hold_everybody(n, seed):
+    from hapsight.report.gene_groups import FEWEST, by_genotype, by_prediction
+
+    rng = np.random.default_rng(seed)
+    people = table(rng.integers(0, 4, n) / 3, rng.normal(size=n), rng.integers(0, 3, n))
+    groups = by_prediction(people)
+    assert groups["n"].sum() == (n if n >= FEWEST else 0)
+    assert (groups["n"] >= FEWEST).all()
+    assert groups["predicted"].is_sorted()
+    if n >= FEWEST:
+        mean = (groups["observed"] * groups["n"]).sum() / n
+        assert mean == pytest.approx(people["observed"].mean(), rel=1e-2, abs=1e-2)
+    for row in by_genotype(people, "observed").iter_rows(named=True):
+        own = people.filter(pl.col("genotype") == row["genotype"])["observed"].to_numpy()
+        assert row["n"] == len(own) >= FEWEST
+        wanted = [own.mean(), own.mean() - own.std(), own.mean() + own.std()]
+        assert [row[name] for name in ("observed", "low", "high")] == pytest.approx(
+            wanted, rel=1e-3, abs=1e-9
+        )
