@@ -13,10 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from hapsight.errors import ConfigError
 from hapsight.evaluate.protocols import PROTOCOLS
 from hapsight.models.catalogue import PROTOCOL_OPTIONS, PROTOCOL_READ_OUTS
+from hapsight.predict.address import is_address
+from hapsight.priors_config import GeneCovariatesConfig, PriorEffectsConfig, PriorsConfig
 from hapsight.train_config import TrainArmConfig, TrainConfig
 
 __all__ = [
     "BaselineConfig",
+    "ClusterConfig",
     "CohortConfig",
     "Config",
     "EqtlConfig",
@@ -25,10 +28,13 @@ __all__ = [
     "EvidenceTrackConfig",
     "ExplainConfig",
     "ExpressionConfig",
+    "GeneCovariatesConfig",
     "ImportedConfig",
     "InformedConfig",
     "ModelConfig",
     "PredictConfig",
+    "PriorEffectsConfig",
+    "PriorsConfig",
     "ReportConfig",
     "TrainArmConfig",
     "TrainConfig",
@@ -44,7 +50,9 @@ class _Section(BaseModel):
 class CohortConfig(_Section):
     """The cohort's files (relative paths start at the configuration file) and what to do with their flaws."""
 
-    genotypes: Path = Field(description="phased VCF or BCF, indexed")
+    genotypes: Path | Annotated[tuple[Path, ...], Field(min_length=1)] = Field(
+        description="phased VCF or BCF, indexed, or PGEN: a file, a list, or a name with {chrom} in it"
+    )
     reference: Path = Field(description="FASTA of the same build, indexed (bgzipped or plain)")
     expression: Path = Field(description="tensorQTL phenotype BED: plain, gzipped or Parquet")
     genes: Path | None = Field(
@@ -94,6 +102,9 @@ class PredictConfig(_Section):
     )
     compiled: bool = Field(False, description="torch.compile the layers; for GPUs")
     budget_gb: Annotated[float, Field(gt=0)] = Field(2.0, description="memory for embeddings and batches")
+    workers: Annotated[int, Field(ge=1)] = Field(
+        1, description="processes that run models, each with a copy of the model; 1: no other than this one"
+    )
 
 
 class ImportedConfig(_Section):
@@ -150,22 +161,27 @@ class EvidenceEffectsConfig(_Section):
 
 
 class InformedConfig(_Section):
-    """Elastic net whose penalty falls with prior evidence; window, folds and alpha are [baseline]'s."""
+    """Linear prediction with prior evidence; window, folds and alpha are [baseline]'s."""
 
+    method: Literal["susie_blup", "elastic_net"] = Field(
+        "susie_blup", description="what evidence informs: the mean of SuSiE and BLUP, or the elastic net"
+    )
     splits: tuple[Literal["random", "population"], ...] = Field(
         ("random",), min_length=1, description="whom to hold out: random folds, or each population in turn"
     )
     tracks: tuple[EvidenceTrackConfig, ...] = Field((), description="functional tracks, used together")
-    effects: tuple[EvidenceEffectsConfig, ...] = Field((), description="models, each used by itself")
+    effects: tuple[EvidenceEffectsConfig, ...] = Field((), description="models, each judged by itself")
     learning_genes: Annotated[int, Field(ge=2)] = Field(
-        60, description="genes, evenly spread, that say how steeply penalties fall"
+        500, description="at most so many genes, evenly spread, say what evidence is worth"
     )
 
     @model_validator(mode="after")
     def _distinct(self) -> InformedConfig:
         """Every label means one thing."""
-        labels = ["plain", "distance", "tracks", "all"]
-        labels += [track.label for track in self.tracks] + [given.label for given in self.effects]
+        given = [track.label for track in self.tracks] + [effects.label for effects in self.effects]
+        if joined := [label for label in given if "+" in label]:
+            raise ValueError(f"the label {joined[0]!r} has a '+', which joins labels")
+        labels = ["plain", "none", "distance", "tracks", "all", *given]
         twice = [label for label in labels if labels.count(label) > 1]
         if twice:
             raise ValueError(f"{twice[0]!r} comes twice among labels, or is the name of an arm")
@@ -236,6 +252,23 @@ class ExplainConfig(_Section):
         return self
 
 
+class ClusterConfig(_Section):
+    """Where units of work are done beyond this machine, and what happens to those that fail."""
+
+    scheduler: str | None = Field(
+        None, description="a Dask scheduler: its address, or its scheduler file; else this machine alone"
+    )
+    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="what a worker must offer to run models, such as { GPU = 1 }"
+    )
+    retries: Annotated[int, Field(ge=0)] = Field(
+        2, description="how often a unit that fails is tried again before it is set aside, here too"
+    )
+    patience: Annotated[float, Field(gt=0)] = Field(
+        120.0, description="seconds without the scheduler, or without a worker, before a run gives up"
+    )
+
+
 class ReportConfig(_Section):
     """What a report shows of single people."""
 
@@ -260,10 +293,12 @@ class Config(_Section):
     predict: PredictConfig = PredictConfig()
     baseline: BaselineConfig = BaselineConfig()
     informed: InformedConfig = InformedConfig()
+    priors: PriorsConfig = PriorsConfig()
     eqtl: EqtlConfig = EqtlConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     explain: ExplainConfig = ExplainConfig()
     report: ReportConfig = ReportConfig()
+    cluster: ClusterConfig = ClusterConfig()
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="before")
@@ -276,7 +311,9 @@ class Config(_Section):
         fixed = dict(data)
         if protocol.variants and isinstance(data.get("cohort"), dict):
             fixed["cohort"] = _fix(data["cohort"], {"variants": protocol.variants}, "cohort", protocol.name)
-        fixed["models"] = tuple(_fix_model(model, protocol.name) for model in data.get("models", ()))
+        models = data.get("models", ())
+        if isinstance(models, list | tuple):
+            fixed["models"] = tuple(_fix_model(model, protocol.name) for model in models)
         return fixed
 
 
@@ -296,7 +333,9 @@ def _fix_model(model: Any, protocol: str) -> Any:
     return {**given, "options": _fix(model.get("options", {}), options, "models.options", protocol)}
 
 
-def _fix(given: dict[str, Any], fixed: dict[str, Any], where: str, protocol: str) -> dict[str, Any]:
+def _fix(given: Any, fixed: dict[str, Any], where: str, protocol: str) -> Any:
+    if not isinstance(given, dict):  # the checks that follow say so
+        return given
     for key, value in fixed.items():
         if given.get(key, value) != value:
             raise ValueError(f"protocol {protocol} has {where}.{key} = {value!r}, not {given[key]!r}")
@@ -315,7 +354,9 @@ def load_config(path: Path) -> Config:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError("There is no such configuration file.", where=path) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError("The configuration cannot be read.", where=path, got=error) from None
+    except (ValueError, RecursionError) as error:  # what tomllib raises, its own error included
         raise ConfigError("The configuration is not TOML.", where=path, got=error) from None
     try:
         config = Config.model_validate(data)
@@ -351,10 +392,14 @@ def _did_you_mean(key: str) -> str:
             InformedConfig,
             EvidenceTrackConfig,
             EvidenceEffectsConfig,
+            PriorsConfig,
+            PriorEffectsConfig,
+            GeneCovariatesConfig,
             EqtlConfig,
             EvaluateConfig,
             ExplainConfig,
             ReportConfig,
+            ClusterConfig,
             TrainConfig,
             TrainArmConfig,
         )
@@ -365,7 +410,11 @@ def _did_you_mean(key: str) -> str:
 
 
 def _absolute(config: Config, folder: Path) -> Config:
-    cohort = {name: folder / value for name, value in config.cohort if isinstance(value, Path)}
+    cohort: dict[str, Any] = {
+        name: folder / value for name, value in config.cohort if isinstance(value, Path)
+    }
+    if isinstance(config.cohort.genotypes, tuple):
+        cohort["genotypes"] = tuple(folder / path for path in config.cohort.genotypes)
     models = tuple(
         model.model_copy(update={"weights": _absolute_weights(model.weights, folder)})
         for model in config.models
@@ -382,8 +431,17 @@ def _absolute(config: Config, folder: Path) -> Config:
             "models": models,
             "baseline": config.baseline.model_copy(update={"imported": imported}),
             "informed": _absolute_evidence(config.informed, folder),
+            "priors": config.priors.from_folder(folder),
+            "cluster": _absolute_cluster(config.cluster, folder),
         }
     )
+
+
+def _absolute_cluster(cluster: ClusterConfig, folder: Path) -> ClusterConfig:
+    """A scheduler file, from `folder`; an address is left as it is."""
+    if cluster.scheduler is None or is_address(cluster.scheduler):
+        return cluster
+    return cluster.model_copy(update={"scheduler": str(folder / cluster.scheduler)})
 
 
 def _absolute_evidence(informed: InformedConfig, folder: Path) -> InformedConfig:

@@ -30,6 +30,7 @@ __all__ = [
     "flank",
     "load_jaspar",
     "motif_changes",
+    "motif_differences",
     "scores",
 ]
 
@@ -58,11 +59,15 @@ class Motif:
     ----------
     probability
         (4, W) of A, C, G, T; columns sum to 1.
+    tf_class
+        Structural class of the factor, or of both factors of a dimer, as JASPAR has it; empty where it has
+        none.
     """
 
     matrix_id: str
     name: str
     probability: Float
+    tf_class: str = ""
 
     @property
     def log_odds(self) -> Float:
@@ -146,7 +151,27 @@ def load_jaspar(
         raise ConfigError(
             "JASPAR has no matrix of this group and collection.", got=f"{tax_group}, {collection}, {release}"
         )
-    return tuple(Motif(m.matrix_id, m.name, _probability(m.counts)) for m in found)
+    return tuple(
+        Motif(m.matrix_id, m.name, _probability(m.counts), " + ".join(sorted(set(m.tf_class)))) for m in found
+    )
+
+
+def motif_differences(
+    windows: Sequence[AlleleWindow], motifs: Sequence[Motif], threshold: float = THRESHOLD
+) -> list[dict[int, float]]:
+    """Every motif that `motif_changes` chooses from, for each of V variants: index -> bits gained with ALT.
+
+    A motif that hits neither allele, or both with the same score, is not in it. Errors as there.
+    """
+    _require_reach(windows, flank(motifs))
+    if not windows:
+        return []
+    hits = _hits([*((w, w.ref) for w in windows), *((w, w.alt) for w in windows)], motifs, threshold)
+    ref, alt = hits[: len(windows)], hits[len(windows) :]
+    return [
+        {index: after - before for index, before, after in _changed(w, motifs, sorted(r | a))}
+        for w, r, a in zip(windows, ref, alt, strict=True)
+    ]
 
 
 def motif_changes(

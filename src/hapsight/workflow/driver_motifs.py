@@ -22,10 +22,11 @@ from hapsight.explain.motifs import (
     motif_changes,
 )
 
-__all__ = ["add_motifs", "configured_motifs", "why_no_motifs"]
+__all__ = ["Variant", "add_motifs", "allele_window", "configured_motifs", "why_no_motifs"]
 
 Row = dict[str, Any]
 Variant = tuple[str, int, str, str]
+"""Contig, 0-based position, REF, ALT."""
 
 
 def configured_motifs(wanted: bool | None, release: str = RELEASE) -> tuple[Motif, ...]:
@@ -59,7 +60,7 @@ def add_motifs(rows: Sequence[Row], reference: Reference, motifs: Sequence[Motif
     drivers = [_driver(row) for row in rows]
     controls = [_control(row) for row in rows]
     distinct = list(dict.fromkeys(v for v in (*drivers, *controls) if v is not None))
-    windows = [_window(variant, reference, flank(motifs)) for variant in distinct]
+    windows = [allele_window(variant, reference, flank(motifs)) for variant in distinct]
     found = dict(zip(distinct, motif_changes(windows, motifs), strict=True))
     for row, driver, control in zip(rows, drivers, controls, strict=True):
         if driver is not None:
@@ -78,7 +79,8 @@ def _control(row: Row) -> Variant | None:
     return (row["contig"], *row["control"]) if row.get("control") else None
 
 
-def _window(variant: Variant, reference: Reference, reach: int) -> AlleleWindow:
+def allele_window(variant: Variant, reference: Reference, reach: int) -> AlleleWindow:
+    """A variant (contig, 0-based position, REF, ALT) with `reach` bases of the reference on either side."""
     contig, position, ref, alt = variant
     end = position + len(ref)
     codes = reference.fetch(Interval(contig, position - reach, end + reach))

@@ -1,0 +1,1 @@
+"""Prior knowledge of genes, people and variants, and what it adds to a prediction."""

@@ -1,0 +1,218 @@
+"""Priors in the linear combination: blocks of genes, with and without each prior, on the same folds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hapsight.baseline.informed import shuffled_evidence
+from hapsight.cohort.nouns import Gene, Variants
+from hapsight.cohort.regulons import Regulons
+from hapsight.evaluate.expression import transform
+from hapsight.predict.executor import run_units
+from hapsight.predict.store import UnitStore, content_key
+from hapsight.priors.activity import regulator_score, z_scores
+from hapsight.priors.combine import Combined, combine, held_out_r
+from hapsight.priors_tables import PRIOR_GENES
+from hapsight.workflow.baseline_runs import BaselineRun
+from hapsight.workflow.baseline_units import BaselineUnit, baseline_units, gene_seed
+from hapsight.workflow.opened import Opened, Progress, gene_facts
+from hapsight.workflow.variants import VariantReader
+
+__all__ = ["ACTIVITY", "linear_ablation"]
+
+Floats = NDArray[np.float64]
+
+ACTIVITY = "activity of regulators"
+
+_SCORED = ("gene_id", "position", "ref", "alt", "score")
+_STREAM = 6
+"""Keeps the draws of the controls apart from those of folds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unit:
+    """A block of genes with what priors say.
+
+    Attributes
+    ----------
+    signs
+        Prior -> gene_id -> variant (position, REF, ALT) -> number that is above 0 where ALT should raise
+        expression.
+    cohort_genes, values
+        All G genes and their transformed expression (G, N), for the activities of regulators.
+    dealt
+        (G,) the control: gene g gets the regulators of gene ``dealt[g]``.
+    """
+
+    base: BaselineUnit
+    method: str
+    signs: Mapping[str, Mapping[str, Mapping[tuple[int, str, str], float]]]
+    cohort_genes: tuple[Gene, ...]
+    values: Floats
+    regulons: Regulons | None
+    dealt: NDArray[np.intp]
+    leave_out: int
+
+
+def linear_ablation(
+    opened: Opened, signs: Mapping[str, pl.DataFrame], regulons: Regulons | None, progress: Progress
+) -> pl.DataFrame:
+    """Predict every gene with and without each prior, and with its control; finished units are kept.
+
+    Parameters
+    ----------
+    signs
+        Prior -> ``gene_id, position, ref, alt, score`` of variants near the TSS.
+
+    Returns
+    -------
+    Columns `hapsight.priors_tables.PRIOR_GENES`; one row per gene and prior.
+    """
+    units = _units(opened, signs, regulons)
+    todo = [unit for unit in units if not unit.base.store.done(unit.base.name, unit.base.key)]
+    kept, workers = len(units) - len(todo), opened.config.workers or os.cpu_count() or 1
+    progress("priors linear", kept, len(units))
+    for done, _ in enumerate(run_units(_fit_unit, todo, workers), start=kept + 1):
+        progress("priors linear", done, len(units))
+    store = units[0].base.store
+    return store.read([(unit.base.name, unit.base.key) for unit in units], "per_gene")
+
+
+def _units(opened: Opened, signs: Mapping[str, pl.DataFrame], regulons: Regulons | None) -> list[_Unit]:
+    config, cohort = opened.config, opened.cohort
+    run = BaselineRun(config.priors.method, "random", "", "priors")
+    values = transform(cohort.expression.values, config.expression.transform, config.expression.pseudocount)
+    rng = np.random.default_rng((config.seed, _STREAM))
+    shared = _Unit(
+        base=baseline_units(opened, run)[0],
+        method=config.priors.method,
+        signs={},
+        cohort_genes=tuple(cohort.genes),
+        values=values,
+        regulons=regulons,
+        dealt=_dealt(regulons, rng),
+        leave_out=config.priors.leave_out,
+    )
+    return [_of_block(opened, shared, base, signs) for base in baseline_units(opened, run)]
+
+
+def _dealt(regulons: Regulons | None, rng: np.random.Generator) -> NDArray[np.intp]:
+    """(G,) genes that have regulators exchange them."""
+    if regulons is None:
+        return np.empty(0, np.intp)
+    dealt = np.arange(regulons.weight.shape[1])
+    regulated = np.flatnonzero(regulons.weight.any(axis=0))
+    dealt[regulated] = rng.permutation(regulated)
+    return dealt
+
+
+def _of_block(opened: Opened, shared: _Unit, base: BaselineUnit, signs: Mapping[str, pl.DataFrame]) -> _Unit:
+    own = [gene.gene_id for gene in base.genes]
+    mine = {prior: table.filter(pl.col("gene_id").is_in(own)) for prior, table in signs.items()}
+    weight = b"" if shared.regulons is None else shared.regulons.weight.tobytes()
+    key = content_key(
+        {
+            "stage": "priors linear",
+            "plain": base.key,
+            "signs": {prior: table.select(_SCORED).rows() for prior, table in mine.items()},
+            "regulons": hashlib.sha256(weight).hexdigest(),
+            "speaking": gene_facts(shared.cohort_genes) if weight else [],
+            "leave_out": shared.leave_out,
+        }
+    )
+    store = UnitStore(opened.folder.path / "priors" / "linear")
+    by_gene = {prior: _by_gene(table) for prior, table in mine.items()}
+    return replace(shared, base=replace(base, store=store, key=key), signs=by_gene)
+
+
+def _by_gene(table: pl.DataFrame) -> dict[str, dict[tuple[int, str, str], float]]:
+    found: dict[str, dict[tuple[int, str, str], float]] = {}
+    for gene_id, position, ref, alt, score in table.select(_SCORED).iter_rows():
+        found.setdefault(gene_id, {})[position, ref, alt] = score
+    return found
+
+
+def _fit_unit(unit: _Unit) -> str:
+    """Fit a block of genes and store it; returns the unit's name."""
+    base = unit.base
+    reader = VariantReader(base.genotypes, base.reference, [gene.cis(base.cis_window) for gene in base.genes])
+    scores = _scores_of_folds(unit)
+    rows: list[dict[str, Any]] = []
+    for gene, expression in zip(base.genes, base.expression, strict=True):
+        near, seed = reader(gene.cis(base.cis_window)), gene_seed(base.seed, gene.gene_id)
+        priors = _person_priors(unit, gene, scores) | _sign_priors(unit, gene, near, seed)
+        given = {name: own for name, (own, _) in priors.items()}
+        given |= {_control(name): control for name, (_, control) in priors.items()}
+        dosage = near.dosage.astype(np.float64)
+        found = combine(dosage, expression, base.covariates, given, base.outer_folds, seed, base.method)
+        facts = {"gene_id": gene.gene_id, "gene_name": gene.gene_name, "beside": unit.method}
+        rows += [facts | _row(name, prior, found) for name, (prior, _) in priors.items()]
+    base.store.write(base.name, base.key, {"per_gene": pl.DataFrame(rows, schema=PRIOR_GENES)})
+    return base.name
+
+
+def _control(prior: str) -> str:
+    return f"{prior}, shuffled"
+
+
+def _row(name: str, prior: Floats, found: Combined) -> dict[str, Any]:
+    """R of one gene with and without one prior."""
+    return {
+        "prior": name,
+        "level": "person" if name == ACTIVITY else "variant",
+        "n": len(found.observed),
+        "has_prior": bool(np.ptp(prior, axis=1).any()),
+        "without_r": held_out_r(found.without, found.observed),
+        "with_r": held_out_r(found.with_prior[name], found.observed),
+        "alone_r": held_out_r(found.prior_alone[name], found.observed),
+        "shuffled_r": held_out_r(found.with_prior[_control(name)], found.observed),
+    }
+
+
+def _scores_of_folds(unit: _Unit) -> list[Floats] | None:
+    """All genes' z-scores (G, N) as they are known when each fold is held out; none without regulons."""
+    if unit.regulons is None:
+        return None
+    folds = unit.base.outer_folds
+    return [z_scores(unit.values, unit.base.covariates, folds != k) for k in range(int(folds.max()) + 1)]
+
+
+def _person_priors(unit: _Unit, gene: Gene, scores: list[Floats] | None) -> dict[str, tuple[Floats, Floats]]:
+    """What other genes say of the gene's regulators in each fold (K, N), and of another gene's."""
+    if scores is None or unit.regulons is None:
+        return {}
+    genes = list(unit.cohort_genes)
+    target = next(index for index, other in enumerate(genes) if other.gene_id == gene.gene_id)
+    weight = unit.regulons.weight
+    swapped = weight.copy()
+    swapped[:, target] = weight[:, unit.dealt[target]]
+    own, control = (
+        np.array([regulator_score(z, table, genes, target, unit.leave_out) for z in scores])
+        for table in (weight, swapped)
+    )
+    return {ACTIVITY: (own, control)}
+
+
+def _sign_priors(unit: _Unit, gene: Gene, near: Variants, seed: int) -> dict[str, tuple[Floats, Floats]]:
+    """Sum over variants of dosage times score, alike in all folds (K, N), and of scores dealt anew."""
+    found = {}
+    folds = int(unit.base.outer_folds.max()) + 1
+    variants = list(zip(near.position.tolist(), near.ref, near.alt, strict=True))
+    for prior, by_gene in unit.signs.items():
+        scores = by_gene.get(gene.gene_id, {})
+        index = np.array([i for i, variant in enumerate(variants) if variant in scores], dtype=np.intp)
+        score = np.array([scores[variants[i]] for i in index])
+        rng = np.random.default_rng((seed, _STREAM))
+        dealt = shuffled_evidence(score[:, None], near.position[index] - gene.tss, rng)[:, 0]
+        dosage = near.dosage[index].astype(np.float64)
+        own, control = (np.tile(values @ dosage, (folds, 1)) for values in (score, dealt))
+        found[prior] = (own, control)
+    return found
