@@ -32,8 +32,7 @@ INFORMED_SHAPES: Final = {
     "fold": pl.Int64,
     "feature": pl.String,
     "theta": pl.Float64,
-    "plain_error": pl.Float64,
-    "error": pl.Float64,
+    "gain": pl.Float64,
     "genes": pl.Int64,
     "genes_with_evidence": pl.Int64,
 }
@@ -54,6 +53,10 @@ INFORMED_SUMMARY: Final = {
     "significant_negative_share": pl.Float64,
     "share_ci_low": pl.Float64,
     "share_ci_high": pl.Float64,
-    **{f"to_{other}{end}": pl.Float64 for other in ("plain", "distance", "shuffled") for end in _DIFFERENCE},
+    **{
+        f"to_{other}{end}": pl.Float64
+        for other in ("plain", "none", "distance", "shuffled")
+        for end in _DIFFERENCE
+    },
 }
 """``informed/summary.parquet``: one row per set of evidence and split."""

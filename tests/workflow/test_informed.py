@@ -1,4 +1,4 @@
-"""The informed elastic net through the chain: arms, controls, files of evidence, resuming, and export."""
+"""Informed prediction through the chain: arms, controls, files of evidence, resuming, and export."""
 
 import sqlite3
 from contextlib import closing
@@ -89,10 +89,10 @@ def test_every_arm_has_its_control_on_the_same_genes_and_people(done):
     opened, found = done
     arms = {
         (evidence, shuffled, split)
-        for evidence in ("distance", "tracks", "toy", "all")
+        for evidence in ("distance", "tracks", "toy", "distance+tracks", "distance+toy", "all")
         for shuffled in (False, True)
         for split in ("random", "population")
-    } | {("plain", False, "random"), ("plain", False, "population")}
+    } | {(name, False, split) for name in ("plain", "none") for split in ("random", "population")}
     assert set(found.summary.select("evidence", "shuffled", "split").rows()) == arms
     assert dict(found.summary.schema) == INFORMED_SUMMARY
     assert dict(found.per_gene.schema) == INFORMED_GENES
@@ -110,7 +110,8 @@ def test_shapes_are_learned_for_each_fold_and_all_people(done):
     by_split = {split: set(t["fold"].to_list()) for (split,), t in mine.group_by("split")}
     assert by_split == {"random": {0, 1, 2, 3, 4, None}, "population": {0, 1, None}}
     assert set(mine["feature"]) == {"distance", "open", "toy"}
-    assert (mine["error"] <= mine["plain_error"]).all()
+    assert (mine["gain"] >= 0.0).all()
+    assert "none" not in set(done[1].shapes["evidence"])
 
 
 def test_plain_is_the_baseline(done, planted, tmp_path):
@@ -146,6 +147,7 @@ def test_differences_are_those_of_the_genes(done):
     assert row["mean_r"] == pytest.approx(r["toy", False, "random"].mean())
     assert row["to_plain"] == pytest.approx((r["toy", False, "random"] - r["plain", False, "random"]).mean())
     assert row["to_shuffled"] == pytest.approx((r["toy", False, "random"] - r["toy", True, "random"]).mean())
+    assert row["to_none"] == pytest.approx((r["toy", False, "random"] - r["none", False, "random"]).mean())
     assert row["to_distance_ci_low"] < row["to_distance"] < row["to_distance_ci_high"]
 
 
@@ -176,9 +178,9 @@ def test_weights_go_into_a_predictdb(done, tmp_path):
     nonzero = dict(mine.filter(pl.col("n_nonzero") > 0).select("gene_id", "n_nonzero").iter_rows())
     assert dict(rows) == nonzero
     assert written.genes == len(nonzero)
-    assert method == ("elastic_net informed by all",)
+    assert method == ("susie_blup informed by all",)
     with pytest.raises(
-        ConfigError, match=r"no such evidence[\s\S]*distance, random; [\s\S]*got: ear, random"
+        ConfigError, match=r"no such evidence[\s\S]*none, random; distance, random; [\s\S]*got: ear, random"
     ):
         export_informed(opened, "ear", "random", tmp_path / "none.db")
 
@@ -252,3 +254,24 @@ def test_labels_mean_one_thing(planted):
     path.write_text(planted.config.read_text().replace('label = "toy"', 'label = "tracks"'))
     with pytest.raises(ConfigError, match="'tracks' comes twice among labels, or is the name of an arm"):
         load_config(path)
+    path.write_text(planted.config.read_text().replace('label = "toy"', 'label = "a+b"'))
+    with pytest.raises(ConfigError, match=r"label 'a\+b' has a '\+', which joins labels"):
+        load_config(path)
+
+
+def test_the_elastic_net_can_be_informed_too(planted, done, tmp_path):
+    text = planted.config.read_text().replace('output = "run"', f'output = "{tmp_path}/net"')
+    path = planted.folder / "net.toml"
+    path.write_text(
+        text.replace("[informed]", '[informed]\nmethod = "elastic_net"').replace(', "population"]', "]")
+    )
+    opened = Opened.from_config(load_config(path))
+    opened.begin()
+    r = {
+        name: t["pearson_r"]
+        for (name, _), t in informed(opened, nothing).per_gene.group_by("evidence", "shuffled")
+    }
+    assert r["none"].equals(r["plain"])
+    assert not r["distance"].equals(
+        done[1].per_gene.filter(pl.col("evidence") == "distance")["pearson_r"][:7]
+    )

@@ -1,8 +1,9 @@
 """Best linear unbiased prediction from all cis variants: ridge regression whose penalty comes from REML.
 
 The outcome is ``mean + g + e`` with ``g ~ N(0, s_g^2 K)`` and ``e ~ N(0, s_e^2 I)``, where K is the kernel of
-standardised dosages, ``K = Z'Z / V``. One eigen-decomposition of K gives the restricted likelihood at any
-share of variance (Kang et al. 2008, Genetics 178:1709, "EMMA"), and the weights of the variants after it.
+standardised dosages, ``K = Z'Z / V``, or with a prior share p of the variance for each, ``K = Z' diag(p) Z``.
+One eigen-decomposition of K gives the restricted likelihood at any share of variance (Kang et al. 2008,
+Genetics 178:1709, "EMMA"), and the weights of the variants after it.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ LARGEST_SHARE = 1.0 - 1e-6
 _GRID = np.linspace(0.0, LARGEST_SHARE, 101)
 
 
-def fit_blup(dosage: Floats, outcome: Floats, min_maf: float) -> LinearFit:
+def fit_blup(dosage: Floats, outcome: Floats, min_maf: float, variances: Floats | None = None) -> LinearFit:
     """Fit all usable variants at once, shrunk by the ratio of residual to genetic variance.
 
-    The weights are those of ridge regression on standardised dosages with penalty ``V s_e^2 / s_g^2``.
+    The weights are those of ridge regression on standardised dosages with penalty ``s_e^2 / (p_j s_g^2)`` for
+    variant j, where the p are the prior variances as shares of their sum: 1 / V of V equal ones.
 
     Parameters
     ----------
@@ -34,6 +36,9 @@ def fit_blup(dosage: Floats, outcome: Floats, min_maf: float) -> LinearFit:
         (V, n) dosages; rows that do not vary, or are rarer than `min_maf`, get weight 0.
     outcome
         (n,) values to predict. If covariates were regressed out of it, the kernel does not know.
+    variances
+        (V,) prior variances of the effects of standardised dosages, up to a common factor, some above 0 among
+        the usable variants; else all are equal.
 
     Returns
     -------
@@ -44,14 +49,16 @@ def fit_blup(dosage: Floats, outcome: Floats, min_maf: float) -> LinearFit:
     if not len(usable) or np.ptp(outcome) == 0.0:
         return mean_only(len(dosage), outcome, float("inf"))
     rows, deviation = standardised(dosage[usable])
-    values, vectors = _eigen(rows.T @ rows / len(usable))
+    shares = np.ones(len(usable)) if variances is None else variances[usable]
+    scaled = rows * (shares / shares.sum())[:, None]
+    values, vectors = _eigen(rows.T @ scaled)
     rotated = vectors.T @ (outcome - outcome.mean())
     share = reml_share(values, rotated**2)
     if share == 0.0:
         return mean_only(len(dosage), outcome, float("inf"))
     penalty = (1.0 - share) / share
     weights = np.zeros(len(dosage))
-    weights[usable] = rows @ (vectors @ (rotated / (values + penalty))) / len(usable) / deviation
+    weights[usable] = scaled @ (vectors @ (rotated / (values + penalty))) / deviation
     return LinearFit(weights, float(outcome.mean() - weights @ dosage.mean(axis=1)), penalty)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,6 @@ __all__ = [
     "ElasticNetOptions",
     "fit_cross_validated",
     "lambda_ladder",
-    "least_errors",
     "usable_variants",
 ]
 
@@ -138,25 +136,6 @@ def fit_cross_validated(
     if problem is None:
         return _mean_only(len(dosage), float(outcome.mean()))
     return problem.fit(problem.penalty(factors))
-
-
-def least_errors(
-    dosage: NDArray[np.float64],
-    outcome: NDArray[np.float64],
-    fold: NDArray[np.int64],
-    options: ElasticNetOptions,
-    factors: Iterable[NDArray[np.float64]],
-) -> NDArray[np.float64]:
-    """(T,) least cross-validated squared error with each of T sets of penalty factors, relative to the mean.
-
-    The mean predicts everyone by the mean of the other folds. All shares are 1 where the fit is the mean of
-    the outcome. Arguments and errors as in `fit_cross_validated`.
-    """
-    problem = _problem(dosage, outcome, fold, options)
-    if problem is None:
-        return np.ones(sum(1 for _ in factors))
-    errors = [problem.path(problem.penalty(given)).squared_error for given in factors]
-    return np.array([found.min() / found[0] for found in errors])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,10 +1,16 @@
-"""The informed elastic net: a variant's penalty falls with the prior evidence that it matters.
+"""Informed linear prediction: prior evidence says which variants matter, people say which way.
 
-``factor = exp(-evidence @ theta)`` with theta >= 0: the more evidence, the less a variant pays. With evidence
-``-log(1 + distance / 10 kb)`` it is the power law ``(1 + distance / 10 kb) ** theta``. With theta = 0 all pay
-the same, which is the plain elastic net. The idea is that of the feature-weighted elastic net (Tay et al.,
-Statistica Sinica 33, 2023); here theta is learned over genes by `hapsight.baseline.shape`. Evidence says how
-much, never which way: the sign of an effect comes from people alone.
+The evidence of a variant becomes its prior probability (`hapsight.baseline.prior`), and that enters either of
+two methods:
+
+- `SusieBlup`, the mean of two predictions: of SuSiE, where few variants have effects, under this prior; and
+  of BLUP, where all have, with variances in proportion to it. Without evidence: SuSiE and BLUP as they are.
+- `InformedNet`, the elastic net, a variant's penalty falling with the root of its prior probability: a
+  coefficient whose variance is v pays in proportion to ``1 / sqrt(v)``. Without evidence: the plain net.
+  Penalties by evidence are the idea of the feature-weighted elastic net (Tay et al., Statistica Sinica 33,
+  2023).
+
+Weights are linear in dosage in both, as PredictDB's are.
 """
 
 from __future__ import annotations
@@ -15,25 +21,33 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hapsight.baseline.blup import fit_blup
 from hapsight.baseline.elastic_net import ElasticNetOptions, fit_cross_validated
 from hapsight.baseline.folds import make_folds
 from hapsight.baseline.linear import LinearFit
-from hapsight.errors import InputError
+from hapsight.baseline.methods import Method
+from hapsight.baseline.susie import fit_susie
+from hapsight.errors import ConfigError
 
 __all__ = [
     "DISTANCE_BINS",
+    "INFORMED_METHODS",
     "SMALLEST_FACTOR",
     "InformedNet",
+    "SusieBlup",
     "distance_evidence",
+    "informed_method",
     "penalty_factors",
-    "prior_weights",
     "shuffled_evidence",
 ]
 
 Floats = NDArray[np.float64]
 
+INFORMED_METHODS: Final = ("susie_blup", "elastic_net")
+"""Names of the methods."""
+
 SMALLEST_FACTOR: Final = 1e-3
-"""Least factor of a gene as a share of its largest; so evidence multiplies the odds by 1000 at most."""
+"""Least penalty factor of a gene as a share of its largest."""
 
 DISTANCE_BINS: Final = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000)
 """Edges in bases between which `shuffled_evidence` may exchange evidence."""
@@ -42,60 +56,23 @@ _DISTANCE_SCALE: Final = 10_000.0
 
 
 def distance_evidence(distance: NDArray[np.int64]) -> Floats:
-    """(V,) ``-log(1 + abs(distance) / 10 kb)`` of distances from the TSS in bases."""
+    """(V,) ``-log(1 + abs(distance) / 10 kb)`` of distances from the TSS in bases: a power law of odds."""
     evidence: Floats = -np.log1p(np.abs(distance) / _DISTANCE_SCALE)
     return evidence
 
 
-def penalty_factors(evidence: Floats, theta: Floats) -> Floats:
-    """Share of the penalty that each variant pays, the largest being 1 and the least `SMALLEST_FACTOR`.
-
-    Parameters
-    ----------
-    evidence
-        (V, F) of V variants and F features, in logarithmic units.
-    theta
-        (F,) at least 0.
-
-    Raises
-    ------
-    InputError
-        Evidence is missing, theta is negative, or their shapes do not fit.
-    """
-    if evidence.ndim != 2 or theta.shape != evidence.shape[1:]:
-        raise InputError(
-            "Evidence and its exponents do not fit each other.",
-            expected=f"one exponent for each feature of evidence {evidence.shape}",
-            got=theta.shape,
-        )
-    if not np.isfinite(evidence).all() or not (np.isfinite(theta) & (theta >= 0.0)).all():
-        raise InputError(
-            "Evidence must be known of every variant, and its exponents must not be negative.",
-            expected="finite evidence, and finite exponents of 0 or more",
-            got=f"{int((~np.isfinite(evidence)).sum())} values not finite; exponents {theta.tolist()}",
-        )
-    logarithm = evidence @ theta
-    factors: Floats = np.exp(logarithm.min(initial=np.inf) - logarithm)
+def penalty_factors(log_prior: Floats) -> Floats:
+    """(V,) shares of the penalty, as 1 over the root of the prior: at most 1, at least `SMALLEST_FACTOR`."""
+    factors: Floats = np.exp(0.5 * (log_prior.min(initial=np.inf) - log_prior))
     return np.maximum(factors, SMALLEST_FACTOR)
-
-
-def prior_weights(evidence: Floats, theta: Floats) -> Floats:
-    """(V,) prior probability that a variant is the causal one, for SuSiE's ``prior_weights``; they sum to 1.
-
-    In inverse proportion to the penalty: to a variant that pays half as much, twice the probability.
-    Arguments and errors as in `penalty_factors`.
-    """
-    inverse = 1.0 / penalty_factors(evidence, theta)
-    weights: Floats = inverse / inverse.sum()
-    return weights
 
 
 def shuffled_evidence(evidence: Floats, distance: NDArray[np.int64], rng: np.random.Generator) -> Floats:
     """The control: a gene's evidence (V, F) dealt anew among variants about as far from the TSS.
 
     A variant's features stay together. What evidence says of distance is kept, as is its distribution; which
-    variant has it is lost. Distances
-    (V,) in bases count as equal between two of `DISTANCE_BINS`; where all are given as 0 it is dealt freely.
+    variant has it is lost. Distances (V,) in bases count as equal between two of `DISTANCE_BINS`; where all
+    are given as 0 it is dealt freely.
     """
     shuffled = evidence.copy()
     bins = np.digitize(np.abs(distance), DISTANCE_BINS)
@@ -106,10 +83,29 @@ def shuffled_evidence(evidence: Floats, distance: NDArray[np.int64], rng: np.ran
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class InformedNet:
-    """Elastic net with penalty factors (V,), at the lambda that inner folds choose."""
+class SusieBlup:
+    """Half SuSiE, half BLUP, under a prior (V,) of the variants."""
 
-    factors: Floats
+    log_prior: Floats
+    min_maf: float = 0.01
+    least_people: int = 10
+
+    def fit(self, dosage: Floats, outcome: Floats, rng: np.random.Generator) -> LinearFit:
+        """Fit both; nothing is drawn. The penalty is BLUP's."""
+        few = fit_susie(dosage, outcome, self.log_prior, self.min_maf)
+        all_of_them = fit_blup(dosage, outcome, self.min_maf, np.exp(self.log_prior))
+        return LinearFit(
+            0.5 * (few.weights + all_of_them.weights),
+            0.5 * (few.intercept + all_of_them.intercept),
+            all_of_them.penalty,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InformedNet:
+    """Elastic net under a prior (V,) of the variants, at the lambda that inner folds choose."""
+
+    log_prior: Floats
     options: ElasticNetOptions = field(default_factory=ElasticNetOptions)
 
     @property
@@ -125,5 +121,20 @@ class InformedNet:
     def fit(self, dosage: Floats, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Choose lambda by `rng`'s inner folds, and fit all people at it."""
         inner = make_folds(len(outcome), self.options.inner, rng)
-        found = fit_cross_validated(dosage, outcome, inner, self.options, self.factors)
+        found = fit_cross_validated(dosage, outcome, inner, self.options, penalty_factors(self.log_prior))
         return LinearFit(found.weights, found.intercept, found.lambda_min)
+
+
+def informed_method(name: str, log_prior: Floats, options: ElasticNetOptions) -> Method:
+    """The method of this name under a prior (V,); both share the frequency floor of `options`.
+
+    Raises
+    ------
+    ConfigError
+        There is no such method.
+    """
+    if name == "susie_blup":
+        return SusieBlup(log_prior, options.min_maf)
+    if name == "elastic_net":
+        return InformedNet(log_prior, options)
+    raise ConfigError("There is no such informed method.", expected=", ".join(INFORMED_METHODS), got=name)

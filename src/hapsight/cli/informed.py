@@ -1,4 +1,4 @@
-"""The command ``hapsight informed``: the elastic net with prior evidence, beside the plain one."""
+"""The command ``hapsight informed``: linear prediction with prior evidence, beside the plain elastic net."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def informed(
     ] = "random",
     build: Annotated[str | None, typer.Option(help="genome build in the varIDs, such as b38")] = None,
 ) -> None:
-    """Elastic net whose penalty falls with prior evidence, beside the plain one and shuffled controls."""
+    """Linear prediction with prior evidence, beside the plain elastic net and shuffled controls."""
     from hapsight.cli.console import progress, say, table
     from hapsight.config import load_config
     from hapsight.workflow.informed import export_informed
@@ -45,6 +45,7 @@ def informed(
         "genes",
         "mean R (95 %)",
         "to plain",
+        "to none",
         "to distance",
         "to shuffled",
     ]
@@ -66,7 +67,7 @@ def _row(row: dict[str, Any]) -> list[str]:
         _interval(row["mean_r"], row["ci_low"], row["ci_high"], ""),
         *(
             _interval(row[f"to_{to}"], row[f"to_{to}_ci_low"], row[f"to_{to}_ci_high"], "+")
-            for to in ("plain", "distance", "shuffled")
+            for to in ("plain", "none", "distance", "shuffled")
         ),
         "-" if share is None else f"{row['significant_negative']} of {row['significant']}",
     ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hapsight.baseline.elastic_net import ElasticNetOptions
 from hapsight.baseline.methods import Method, method_named
-from hapsight.cohort.genotypes import GenotypeFile
+from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.reference import Reference
 from hapsight.config import BaselineConfig
@@ -41,7 +41,7 @@ class BaselineUnit:
     key: str
     store: UnitStore
     genes: tuple[Gene, ...]
-    genotypes: GenotypeFile
+    genotypes: Genotypes
     reference: Reference
     cis_window: int
     expression: NDArray[np.float64]

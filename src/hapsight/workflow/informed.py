@@ -1,4 +1,4 @@
-"""The stage of the informed elastic net: what evidence is worth, on the same people, beside its control."""
+"""The stage of informed prediction: what evidence is worth, on the same people, beside its control."""
 
 from __future__ import annotations
 
@@ -57,8 +57,9 @@ def informed(opened: Opened, progress: Progress) -> Informed:
     wanted = arms(opened.config.informed)
     for split in opened.config.informed.splits:
         fit_baseline(opened, plain_run(opened, split), progress)
-    _run(opened, "informed shapes", learn_unit, learn_units(opened, wanted, features), progress)
-    shapes = _read_shapes(opened, wanted, features)
+    learning = learn_units(opened, wanted, features)
+    _run(opened, "informed shapes", learn_unit, learning, progress)
+    shapes = _read_shapes(learning)
     units = [unit for arm in wanted for unit in _fit_units(opened, arm, features, shapes)]
     _run(opened, "informed", fit_unit, units, progress)
     found = [_plain_rows(opened, split) for split in opened.config.informed.splits]
@@ -91,8 +92,14 @@ def export_informed(
             got=f"{evidence}, {split}",
         )
     features = open_features(opened.config.informed, opened.cohort.genes)
-    units = _fit_units(opened, arm, features, _read_shapes(opened, [arm], features))
-    run = BaselineRun(f"elastic_net informed by {evidence}", split, plain_run(opened, split).read_out, "")
+    shapes = _read_shapes(learn_units(opened, arms(opened.config.informed), features))
+    units = _fit_units(opened, arm, features, shapes)
+    run = BaselineRun(
+        f"{opened.config.informed.method} informed by {evidence}",
+        split,
+        plain_run(opened, split).read_out,
+        "",
+    )
     return export_units(opened, opened.folder.informed(arm.folder), _done(units), run, path, build)
 
 
@@ -118,8 +125,7 @@ def _done(units: Sequence[InformedUnit]) -> list[tuple[str, str]]:
     return [(unit.base.name, unit.base.key) for unit in units]
 
 
-def _read_shapes(opened: Opened, wanted: Sequence[Arm], features: dict[str, Feature]) -> pl.DataFrame:
-    units = learn_units(opened, wanted, features)
+def _read_shapes(units: Sequence[InformedUnit]) -> pl.DataFrame:
     return pl.concat([unit.base.store.read(_done([unit]), "shapes") for unit in units])
 
 

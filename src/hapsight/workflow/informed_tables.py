@@ -1,4 +1,4 @@
-"""The tables of the informed elastic net: every gene with every set of evidence, and what that is worth."""
+"""The tables of informed prediction: every gene with every set of evidence, and what that is worth."""
 
 from __future__ import annotations
 
@@ -98,6 +98,7 @@ def _row(
     wrong = share_true(significant < 0.0)
     others = {
         "plain": ("plain", False, split),
+        "none": ("none", False, split),
         "distance": ("distance", False, split),
         "shuffled": (evidence, True, split),
     }

@@ -1,8 +1,8 @@
-"""Arms of the informed elastic net, and their units of work: learn shapes, then fit blocks of genes."""
+"""Arms of informed prediction, and their units of work: learn priors, then fit blocks of genes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +10,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.baseline.elastic_net import ElasticNetOptions
-from hapsight.baseline.informed import InformedNet, penalty_factors, shuffled_evidence
+from hapsight.baseline.informed import informed_method, shuffled_evidence
 from hapsight.baseline.nested import fit_by_fold
-from hapsight.baseline.shape import LearningGene, LearningOptions, Shape, learn_shapes
+from hapsight.baseline.prior import (
+    LearnedPrior,
+    LearningGene,
+    Support,
+    gene_support,
+    learn_prior,
+    log_prior,
+)
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.config import InformedConfig
 from hapsight.informed_tables import INFORMED_SHAPES
@@ -41,7 +48,7 @@ class Arm:
     name
         What tables call the evidence.
     features
-        Labels of what it is made of.
+        Labels of what it is made of; without any, all variants are equal.
     shuffled
         Evidence other than distance is dealt anew among variants about as far from the TSS; where there is
         nothing but distance, that is dealt freely.
@@ -57,12 +64,21 @@ class Arm:
         """Its folder of units in ``informed/``."""
         return ".".join([self.name, *(["shuffled"] if self.shuffled else []), self.split])
 
-    def evidence(self, features: Sequence[Feature], gene: Gene, variants: Variants, seed: int) -> Floats:
-        """(V, F) of a gene's variants; the gene's `seed` decides the shuffle, the same in all arms."""
-        evidence = np.column_stack([feature.at(gene, variants) for feature in features])
+    def evidence(self, columns: Mapping[str, Floats], distance: NDArray[np.int64], seed: int) -> Floats:
+        """(V, F) of a gene's variants; the gene's `seed` decides the shuffle, the same in all arms.
+
+        Parameters
+        ----------
+        columns
+            (V,) of each feature, and perhaps of others.
+        distance
+            (V,) from the TSS in bases.
+        """
+        evidence = np.empty((len(distance), len(self.features)))
+        for index, label in enumerate(self.features):
+            evidence[:, index] = columns[label]
         if not self.shuffled:
             return evidence
-        distance = variants.position - gene.tss
         dealt = [label != "distance" for label in self.features]
         if not any(dealt):
             distance, dealt = np.zeros_like(distance), [True]
@@ -72,20 +88,21 @@ class Arm:
 
 
 def arms(config: InformedConfig) -> list[Arm]:
-    """Each source of evidence by itself, tracks as one, and all together, each with its control."""
+    """No evidence; each source by itself, tracks as one; each beside distance; all; and their controls."""
     tracks = tuple(track.label for track in config.tracks)
-    effects = tuple(given.label for given in config.effects)
-    sets: dict[str, tuple[str, ...]] = {"distance": ("distance",)}
-    if tracks:
-        sets["tracks"] = tracks
-    sets |= {label: (label,) for label in effects}
-    if tracks or effects:
-        sets["all"] = ("distance", *tracks, *effects)
+    sources = {"tracks": tracks} if tracks else {}
+    sources |= {given.label: (given.label,) for given in config.effects}
+    sets = {"none": (), "distance": ("distance",), **sources}
+    if len(sources) > 1:
+        sets |= {f"distance+{name}": ("distance", *labels) for name, labels in sources.items()}
+    if sources:
+        sets["all"] = ("distance", *(label for labels in sources.values() for label in labels))
     return [
         Arm(name, features, split, shuffled)
         for split in config.splits
-        for name, features in sets.items()
         for shuffled in (False, True)
+        for name, features in sets.items()
+        if features or not shuffled
     ]
 
 
@@ -97,47 +114,52 @@ def plain_run(opened: Opened, split: str) -> BaselineRun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InformedUnit:
-    """All that a process needs to learn an arm's shapes, or to fit it to a block of genes.
+    """All that a process needs to learn the priors of a split's arms, or to fit an arm to a block of genes.
 
     Attributes
     ----------
     base
         As the plain net's, under this unit's name and key; its genes are to be learned from, or fitted.
+    arms
+        To be learned, or the one to be fitted.
     features
-        Of the arm, F of them.
+        Of the arms.
     thetas
-        (K + 1, F) exponents of each fold, and of all people; without rows before they are learned.
+        (K + 1, F) log odds of each fold, and of all people; without rows before they are learned.
+    method
+        Of `INFORMED_METHODS`.
     """
 
     base: BaselineUnit
-    arm: Arm
+    arms: tuple[Arm, ...]
     features: tuple[Feature, ...]
     thetas: Floats
+    method: str
     options: ElasticNetOptions
 
 
-def learn_units(opened: Opened, arms: Sequence[Arm], features: dict[str, Feature]) -> list[InformedUnit]:
-    """One unit for each arm: its shapes, from genes evenly spread over all of the cohort's."""
+def learn_units(opened: Opened, arms: Sequence[Arm], features: Mapping[str, Feature]) -> list[InformedUnit]:
+    """One unit for each split: the priors of its arms, from genes evenly spread over all of the cohort's."""
     units = []
-    plain = {split: baseline_units(opened, plain_run(opened, split)) for split in {arm.split for arm in arms}}
-    for arm in arms:
-        whole = _joined(plain[arm.split])
+    for split in opened.config.informed.splits:
+        whole = _joined(baseline_units(opened, plain_run(opened, split)))
         count = min(opened.config.informed.learning_genes, len(whole.genes))
         chosen = np.linspace(0, len(whole.genes) - 1, count).round().astype(int)
         genes = tuple(whole.genes[i] for i in chosen)
         base = replace(whole, genes=genes, expression=whole.expression[chosen])
-        units.append(_unit(opened, base, arm, features, np.empty((0, len(arm.features))), "shapes"))
+        mine = tuple(arm for arm in arms if arm.split == split and arm.features)
+        units.append(_unit(opened, base, mine, features, np.empty((0, 0)), f"shapes.{split}"))
     return units
 
 
 def fit_units(
-    opened: Opened, arm: Arm, features: dict[str, Feature], shapes: pl.DataFrame
+    opened: Opened, arm: Arm, features: Mapping[str, Feature], shapes: pl.DataFrame
 ) -> list[InformedUnit]:
     """The arm's blocks of genes, given its table of shapes."""
-    by_fold = shapes.partition_by("fold", maintain_order=True)
-    thetas = np.array([fold["theta"].to_list() for fold in by_fold])
     plain = baseline_units(opened, plain_run(opened, arm.split))
-    return [_unit(opened, base, arm, features, thetas, base.name) for base in plain]
+    by_fold = [fold["theta"].to_list() for fold in shapes.partition_by("fold", maintain_order=True)]
+    thetas = np.array(by_fold) if arm.features else np.empty((int(plain[0].outer_folds.max()) + 2, 0))
+    return [_unit(opened, base, (arm,), features, thetas, base.name) for base in plain]
 
 
 def _joined(units: Sequence[BaselineUnit]) -> BaselineUnit:
@@ -148,69 +170,91 @@ def _joined(units: Sequence[BaselineUnit]) -> BaselineUnit:
 
 
 def _unit(
-    opened: Opened, base: BaselineUnit, arm: Arm, features: dict[str, Feature], thetas: Floats, name: str
+    opened: Opened,
+    base: BaselineUnit,
+    arms: tuple[Arm, ...],
+    features: Mapping[str, Feature],
+    thetas: Floats,
+    name: str,
 ) -> InformedUnit:
-    mine = tuple(features[label] for label in arm.features)
+    mine = tuple(features[label] for label in features if any(label in arm.features for arm in arms))
+    method = opened.config.informed.method if len(thetas) else "none"
     key = content_key(
         {
-            "stage": f"informed {arm.folder} {name}",
+            "stage": f"informed {name}",
+            "method": method,
             "plain": base.key,
             "genes": [gene.gene_id for gene in base.genes],
             "features": [dict(feature.facts()) for feature in mine],
-            "shuffled": arm.shuffled,
+            "arms": [[arm.name, arm.shuffled, *arm.features] for arm in arms],
             "thetas": thetas.tolist(),
         }
     )
-    store: UnitStore = opened.folder.informed(arm.folder)
-    return InformedUnit(
-        replace(base, name=name, key=key, store=store), arm, mine, thetas, net_options(opened.config.baseline)
-    )
+    store: UnitStore = opened.folder.informed(arms[0].folder if len(thetas) else "shapes")
+    unit = replace(base, name=name, key=key, store=store)
+    return InformedUnit(unit, arms, mine, thetas, method, net_options(opened.config.baseline))
 
 
 def learn_unit(unit: InformedUnit) -> str:
-    """Learn an arm's shapes and store them; returns the arm's folder."""
+    """Learn the priors of a split's arms and store them; returns the unit's name."""
     base = unit.base
-    reader = _reader(base)
-    genes = []
+    reader, folds = _reader(base), range(int(base.outer_folds.max()) + 2)
+    supports: list[list[Support]] = [[] for _ in folds]
+    evidence: list[list[Floats]] = [[] for _ in unit.arms]
     for gene, expression in zip(base.genes, base.expression, strict=True):
-        near, seed = reader(gene.cis(base.cis_window)), gene_seed(base.seed, gene.gene_id)
-        evidence = unit.arm.evidence(unit.features, gene, near, seed)
-        genes.append(LearningGene(near.dosage, expression, base.covariates, evidence, seed))
-    shapes = learn_shapes(genes, base.outer_folds, LearningOptions.like(unit.options))
-    base.store.write(base.name, base.key, {"shapes": _shape_table(unit.arm, genes, shapes)})
-    return unit.arm.folder
+        near, columns = _near(unit, reader, gene)
+        learning = LearningGene(near.dosage, expression, base.covariates)
+        for fold in folds:
+            supports[fold].append(gene_support(learning, base.outer_folds != fold, unit.options.min_maf))
+        seed, distance = gene_seed(base.seed, gene.gene_id), near.position - gene.tss
+        for index, arm in enumerate(unit.arms):
+            evidence[index].append(arm.evidence(columns, distance, seed))
+    tables = [
+        _shape_table(arm, rows, [learn_prior(supports[fold], rows) for fold in folds])
+        for arm, rows in zip(unit.arms, evidence, strict=True)
+    ]
+    base.store.write(base.name, base.key, {"shapes": pl.concat(tables)})
+    return base.name
 
 
-def _shape_table(arm: Arm, genes: Sequence[LearningGene], shapes: Sequence[Shape]) -> pl.DataFrame:
+def _near(unit: InformedUnit, reader: VariantReader, gene: Gene) -> tuple[Variants, dict[str, Floats]]:
+    """A gene's variants, and each feature of them (V,)."""
+    near = reader(gene.cis(unit.base.cis_window))
+    return near, {feature.label: feature.at(gene, near) for feature in unit.features}
+
+
+def _shape_table(arm: Arm, evidence: Sequence[Floats], priors: Sequence[LearnedPrior]) -> pl.DataFrame:
     """One row per fold (null: all people) and feature."""
     rows = [
         {
             "evidence": arm.name,
             "shuffled": arm.shuffled,
             "split": arm.split,
-            "fold": fold if fold < len(shapes) - 1 else None,
+            "fold": fold if fold < len(priors) - 1 else None,
             "feature": label,
-            "theta": float(shape.theta[index]),
-            "plain_error": shape.plain_error,
-            "error": shape.error,
-            "genes": shape.genes,
-            "genes_with_evidence": sum(bool(gene.evidence[:, index].any()) for gene in genes),
+            "theta": float(prior.theta[index]),
+            "gain": prior.gain,
+            "genes": prior.genes,
+            "genes_with_evidence": sum(bool(of_gene[:, index].any()) for of_gene in evidence),
         }
-        for fold, shape in enumerate(shapes)
+        for fold, prior in enumerate(priors)
         for index, label in enumerate(arm.features)
     ]
     return pl.DataFrame(rows, schema=INFORMED_SHAPES)
 
 
 def fit_unit(unit: InformedUnit) -> str:
-    """Fit a block of genes with the shapes of each fold and store it; returns the unit's name."""
-    base = unit.base
+    """Fit a block of genes with the prior of each fold and store it; returns the unit's name."""
+    base, (arm,) = unit.base, unit.arms
     reader = _reader(base)
     fits, variants = [], []
     for gene, expression in zip(base.genes, base.expression, strict=True):
-        near, seed = reader(gene.cis(base.cis_window)), gene_seed(base.seed, gene.gene_id)
-        evidence = unit.arm.evidence(unit.features, gene, near, seed)
-        methods = [InformedNet(penalty_factors(evidence, theta), unit.options) for theta in unit.thetas]
+        near, columns = _near(unit, reader, gene)
+        seed = gene_seed(base.seed, gene.gene_id)
+        evidence = arm.evidence(columns, near.position - gene.tss, seed)
+        methods = [
+            informed_method(unit.method, log_prior(evidence, theta), unit.options) for theta in unit.thetas
+        ]
         variants.append(near)
         fits.append(fit_by_fold(near.dosage, expression, base.covariates, base.outer_folds, seed, methods))
     tables = unit_tables(base, variants, fits) | {"dropped": dropped_table(reader.dropped)}

@@ -141,5 +141,5 @@ def _facts(opened: Opened, run: BaselineRun) -> dict[str, object]:
         "performance": run.read_out,
         "seed": opened.config.seed,
         "permuted": opened.config.expression.permuted,
-        "genotypes": next(entry["sha256"] for entry in opened.inputs if entry["role"] == "genotypes"),
+        "genotypes": opened.digest_of("genotypes"),
     }

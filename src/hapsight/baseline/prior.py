@@ -1,0 +1,204 @@
+"""How much more likely evidence makes it that a variant matters, learned over genes from training people.
+
+A gene's effect lies with variant j with probability ``exp(evidence_j @ theta)`` over their sum, theta >= 0.
+The mean of the variants' Bayes factors under this prior is the gene's likelihood. Theta maximises the
+likelihood of all genes (as in Wen's TORUS, Ann. Appl. Stat. 10:1619, 2016) less half its square, so that
+evidence which says nothing stays near 0. Without evidence, or at 0, all variants are equally likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+from scipy.special import logsumexp
+
+from hapsight.baseline.elastic_net import usable_variants
+from hapsight.baseline.folds import residualise
+from hapsight.baseline.linear import standardised
+from hapsight.baseline.single_effect import VARIANCES, log_bayes_factors
+from hapsight.errors import ConfigError, InputError
+
+__all__ = ["LearnedPrior", "LearningGene", "Support", "gene_support", "learn_prior", "log_prior"]
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_LEAST_PEOPLE = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearningGene:
+    """One gene to learn from; V variants, N people, C covariates.
+
+    Attributes
+    ----------
+    dosage
+        (V, N) ALT alleles.
+    expression
+        (N,) on the scale that is to be predicted.
+    covariates
+        (N, C) or None.
+    """
+
+    dosage: NDArray[np.uint8]
+    expression: Floats
+    covariates: Floats | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Support:
+    """What training people say of a gene's variants.
+
+    Attributes
+    ----------
+    usable
+        (U,) which variants vary enough among them.
+    log_factors
+        (U,) log Bayes factor of an effect of this variant alone, averaged over prior variances.
+    """
+
+    usable: NDArray[np.intp]
+    log_factors: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearnedPrior:
+    """What was learned from one set of training people.
+
+    Attributes
+    ----------
+    theta
+        (F,) log odds per unit of evidence.
+    gain
+        Log likelihood of all genes above that of equal variants.
+    genes
+        How many had a usable variant.
+    """
+
+    theta: Floats
+    gain: float
+    genes: int
+
+
+def log_prior(evidence: Floats, theta: Floats) -> Floats:
+    """(V,) logarithm of the prior probability of each variant; the probabilities sum to 1.
+
+    Parameters
+    ----------
+    evidence
+        (V, F) of V variants and F features, in logarithmic units.
+    theta
+        (F,) at least 0.
+
+    Raises
+    ------
+    InputError
+        Evidence is missing, theta is negative, or their shapes do not fit.
+    """
+    if evidence.ndim != 2 or theta.shape != evidence.shape[1:]:
+        raise InputError(
+            "Evidence and its log odds do not fit each other.",
+            expected=f"one number for each feature of evidence {evidence.shape}",
+            got=theta.shape,
+        )
+    if not np.isfinite(evidence).all() or not (np.isfinite(theta) & (theta >= 0.0)).all():
+        raise InputError(
+            "Evidence must be known of every variant, and its log odds must not be negative.",
+            expected="finite evidence, and finite log odds of 0 or more",
+            got=f"{int((~np.isfinite(evidence)).sum())} values not finite; log odds {theta.tolist()}",
+        )
+    if not len(evidence):
+        return np.empty(0)
+    odds = evidence @ theta
+    prior: Floats = odds - logsumexp(odds)
+    return prior
+
+
+def gene_support(gene: LearningGene, train: Flags, min_maf: float) -> Support:
+    """Look at each variant alone, among the people (N,) of `train`; nothing is seen of others.
+
+    Covariates are taken out of expression, and both are brought to variance 1.
+
+    Raises
+    ------
+    ConfigError
+        There are fewer than 10 people.
+    """
+    if (people := int(train.sum())) < _LEAST_PEOPLE:
+        raise ConfigError(
+            "There are too few people to learn a prior from.",
+            expected=f"at least {_LEAST_PEOPLE} training people",
+            got=people,
+        )
+    covariates = None if gene.covariates is None else gene.covariates[train]
+    nobody = None if covariates is None else covariates[:0]
+    outcome, _ = residualise(gene.expression[train], covariates, gene.expression[:0], nobody)
+    dosage = gene.dosage[:, train].astype(np.float64)
+    usable = np.flatnonzero(usable_variants(dosage, min_maf))
+    if not len(usable) or np.ptp(outcome) <= 1e-9 * np.abs(gene.expression[train]).max():
+        return Support(usable[:0], np.empty(0))
+    rows, _ = standardised(dosage[usable])
+    slope = rows @ outcome / people / outcome.std()
+    factors = log_bayes_factors(slope, 1.0 / people)
+    return Support(usable, logsumexp(factors, axis=1) - np.log(len(VARIANCES)))
+
+
+def learn_prior(supports: Sequence[Support], evidence: Sequence[Floats]) -> LearnedPrior:
+    """The theta that genes with these supports and this evidence, (V, F) of each, say is best.
+
+    Raises
+    ------
+    ConfigError
+        Fewer than 2 genes have a usable variant.
+    """
+    pairs = [(s, e[s.usable]) for s, e in zip(supports, evidence, strict=True) if len(s.usable)]
+    if len(pairs) < 2:
+        raise ConfigError(
+            "There is too little to learn from how evidence tells variants apart.",
+            expected="at least 2 genes with a variant",
+            got=f"{len(pairs)} of {len(supports)} genes",
+            fix="give more genes, or a wider cis_window under [baseline]",
+        )
+    features = np.vstack([rows for _, rows in pairs])
+    factors = np.concatenate([support.log_factors for support, _ in pairs])
+    of_gene = _Softmax(np.array([len(rows) for _, rows in pairs]))
+    start = np.zeros(features.shape[1])
+    found = optimize.minimize(
+        _cost,
+        start,
+        (features, factors, of_gene),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, None)] * len(start),
+    )
+    flat = _cost(start, features, factors, of_gene)[0]
+    gain = flat - _cost(found.x, features, factors, of_gene)[0] + 0.5 * found.x @ found.x
+    return LearnedPrior(found.x, float(gain), len(pairs))
+
+
+class _Softmax:
+    """Sums and shares within genes, whose variants follow each other."""
+
+    def __init__(self, sizes: NDArray[np.int64]) -> None:
+        self._first = np.append(0, np.cumsum(sizes)[:-1])
+        self._gene = np.repeat(np.arange(len(sizes)), sizes)
+
+    def __call__(self, logarithms: Floats) -> tuple[Floats, Floats]:
+        """(G,) logarithm of each gene's sum of exponentials, and (V,) each variant's share of it."""
+        largest = np.maximum.reduceat(logarithms, self._first)
+        exponentials = np.exp(logarithms - largest[self._gene])
+        sums = np.add.reduceat(exponentials, self._first)
+        return np.log(sums) + largest, exponentials / sums[self._gene]
+
+
+def _cost(theta: Floats, features: Floats, factors: Floats, of_gene: _Softmax) -> tuple[float, Floats]:
+    """Minus the penalised log likelihood, and its slope (F,)."""
+    odds = features @ theta
+    prior, prior_share = of_gene(odds)
+    posterior, posterior_share = of_gene(odds + factors)
+    cost = (prior - posterior).sum() + 0.5 * theta @ theta
+    return float(cost), theta - features.T @ (posterior_share - prior_share)
