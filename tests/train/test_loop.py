@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from hapsight.errors import ConfigError, StoreError, TrainingError
+from hapsight.train.distributed import own_device
 from hapsight.train.loop import FitResult, TrainArguments, fit, learning_rate
 from tests.train.toy_training import Line, arguments
 
@@ -235,3 +236,17 @@ class TestArguments:
 
     def test_plain_numbers(self) -> None:
         assert TrainArguments(**asdict(arguments())) == arguments()
+
+
+@pytest.mark.parametrize(
+    ("device", "local_rank", "expected"),
+    [("cuda", "3", "cuda:3"), ("cuda:1", "3", "cuda:1"), ("cuda", None, "cuda"), ("cpu", "3", "cpu")],
+)
+def test_processes_on_one_machine_have_a_gpu_each(
+    monkeypatch: pytest.MonkeyPatch, device: str, local_rank: str | None, expected: str
+) -> None:
+    if local_rank is None:
+        monkeypatch.delenv("LOCAL_RANK", raising=False)
+    else:
+        monkeypatch.setenv("LOCAL_RANK", local_rank)
+    assert own_device(device) == torch.device(expected)

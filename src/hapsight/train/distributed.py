@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-__all__ = ["Processes", "processes"]
+__all__ = ["Processes", "own_device", "processes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,14 @@ class Processes:
         """Go on when all processes have come here."""
         if self.world > 1:
             dist.barrier()
+
+
+def own_device(device: torch.device | str) -> torch.device:
+    """The device of this process: of several GPUs the one that ``LOCAL_RANK`` says (not measured)."""
+    found = torch.device(device)
+    if found.type == "cuda" and found.index is None and "LOCAL_RANK" in os.environ:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return found
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import torch
 
 from hapsight.errors import ConfigError, TrainingError
 from hapsight.train.checkpoints import Progress, RunFiles, write_tensors
-from hapsight.train.distributed import Processes, processes
+from hapsight.train.distributed import Processes, own_device, processes
 
 __all__ = ["FitResult", "Report", "Task", "TrainArguments", "fit", "learning_rate"]
 
@@ -162,7 +162,7 @@ def fit(
     StoreError
         The checkpoint is damaged, or of another model or other arguments.
     """
-    device = torch.device(device)
+    device = own_device(device)
     task.model.to(device)
     with torch.random.fork_rng(), processes(device) as group:
         run = _Run(task, arguments, RunFiles(folder), group)
