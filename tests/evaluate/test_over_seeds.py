@@ -109,3 +109,17 @@ def test_nothing_significant_has_no_share():
     found = {one.quantity: one for one in summarise_over_seeds(np.full((2, 2), 0.1), np.ones((2, 2)))}
     assert found["significant"].value == 0
     assert (found["significant_negative_share"].value, found["significant_negative_share"].n) == (None, 0)
+
+
+def test_a_seed_without_any_number_counts_as_nought():
+    r = np.array([[0.4, np.nan, 0.2], [0.2, np.nan, np.nan], [0.0, np.nan, 0.1]])
+    q = np.where(r > 0.1, 0.01, np.nan)
+    found = {quantity.quantity: quantity for quantity in summarise_over_seeds(r, q)}
+    assert (found["constant_seeds"].value, found["constant_seeds"].n) == (1, 3)
+    assert (found["genes_ok"].value, found["genes_ok"].n) == (2, 3)
+    assert found["across_people_pearson_mean"].value == pytest.approx((0.4 + 0.2 + 0.1) / 6)
+    assert found["significant"].value == pytest.approx(2 / 3)
+    nothing = {
+        q.quantity: q.value for q in summarise_over_seeds(np.full((3, 2), np.nan), np.full((3, 2), np.nan))
+    }
+    assert (nothing["constant_seeds"], nothing["across_people_pearson_mean"]) == (2, None)

@@ -17,6 +17,7 @@ from hapsight.report import build_report
 from hapsight.report.run_folder import read_run
 from hapsight.report.training_table import CEILING, arm_rows, ceilings, four_cells, split_sentences
 from hapsight.train_tables import CELLS
+from hapsight.workflow.personal_tables import summarise
 
 needs_extra = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("altair", "jinja2", "vl_convert")),
@@ -171,3 +172,22 @@ def test_the_report_has_the_section_where_there_is_a_grid(tmp_path, monkeypatch)
     numbers = pl.read_csv(tmp_path / "report/training.csv")
     assert numbers.height == len(LABELS) * len(CELLS)
     assert numbers.filter(pl.col("cell") == CELLS[0])["ceiling"].is_null().all()
+
+
+def test_a_training_that_ended_constant_is_called_so(tmp_path) -> None:
+    genes = write_training(tmp_path)
+    dead = (pl.col("init") == "random") & (pl.col("seed") == 2)
+    blank = [
+        pl.when(dead).then(None).otherwise(pl.col(name)).alias(name)
+        for name in ("pearson_r", "spearman_r", "pval_nominal", "qval_nominal")
+    ]
+    status = pl.when(dead).then(pl.lit("constant_prediction")).otherwise("status").alias("status")
+    summarise(genes.with_columns(*blank, status)).write_parquet(tmp_path / "train/grid_summary.parquet")
+    cells = four_cells(tmp_path)
+    arm = next(row for row in arm_rows(cells, {}) if row.label == "full, pairwise_mse, random init")
+    assert arm.seeds == "3, 1 constant"
+    assert 0.08 < float(arm.cells[1].r) < 0.18  # two thirds of 0.2
+    one = cells.filter(pl.col("label") == arm.label, pl.col("cell") == CELLS[1]).row(0, named=True)
+    said = arm_rows(cells.with_columns(mean_r=None), {})
+    assert {row.cells[1].genes for row in said if row.kind == "trained"} == {"constant predictions"}
+    assert one["constant_seeds"] == 1

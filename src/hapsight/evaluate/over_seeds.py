@@ -19,15 +19,21 @@ Float = NDArray[np.float64]
 def summarise_over_seeds(pearson: Float, qval: Float) -> Iterator[Quantity]:
     """Does a training rank people, whatever its seed: (G, S) R of genes with seeds, and their q.
 
-    Genes that lack an R (NaN) with a seed count in ``genes_ok`` only. ``significant`` and
-    ``significant_negative`` are means over seeds. ``significant_negative_share`` is of all significant genes
-    of all seeds; its `n` are the genes that are significant with at least one.
+    Genes that lack an R (NaN) with a seed count in ``genes_ok`` only. A seed with which no gene has an R is a
+    training that ended with one prediction for everybody: it is counted in ``constant_seeds``, and its R are
+    0 beside those of other seeds. ``significant`` and ``significant_negative`` are means over seeds.
+    ``significant_negative_share`` is of all significant genes of all seeds; its `n` are the genes that are
+    significant with at least one.
     """
+    constant = ~np.isfinite(pearson).any(axis=0)
+    if not constant.all():
+        pearson, qval = np.where(constant, 0.0, pearson), np.where(constant, 1.0, qval)
     known = np.isfinite(pearson).all(axis=1)
     r = pearson[known]
     significant = qval[known] < SIGNIFICANT
     negative = significant & (r < 0)
     mean = mean_over_seeds(r)
+    yield Quantity("constant_seeds", int(constant.sum()), len(constant), "seeds")
     yield Quantity("genes_ok", len(r), len(pearson), "genes")
     yield Quantity("across_people_pearson_mean", mean.value, mean.n, "genes", mean.ci_low, mean.ci_high)
     yield Quantity("significant", _mean_count(significant), len(r), "genes")

@@ -32,8 +32,10 @@ HOW_TO_READ: Final = (
     "The interval of mean R is for other genes and, where there are several seeds, for other seeds: it "
     "widens by how much a training differs from the next. With one seed it says nothing of that. All arms "
     "are judged on the same genes and people, so intervals may overlap where one arm is better in almost "
-    "every gene. A gene in which an arm predicts the same for everybody, such as one in which elastic net "
-    "finds nothing, is left out of the mean, which flatters that arm; “over all” counts its R as 0.",
+    "every gene. A training that ended with one prediction for everybody is called constant, and its R "
+    "count as 0 beside those of other seeds. A gene in which an arm predicts the same for everybody, such as "
+    "one in which elastic net finds nothing, is left out of the mean, which flatters that arm; “over all” "
+    "counts its R as 0.",
     "Wrong sign: of the genes with q < 0.05 (plain p of R, Benjamini-Hochberg within the arm, seed and "
     "cell), those with R < 0. A coin would give 50 %. With several seeds it is of all their significant "
     "genes; seeds that agree on a gene count as one in the interval.",

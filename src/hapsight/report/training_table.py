@@ -95,7 +95,8 @@ def four_cells(run: Path, name: str = "grid") -> pl.DataFrame:
     ``label``, ``kind``, the arm's columns without its seed, ``seeds`` (0: nothing is drawn), ``cell``,
     ``genes``, ``genes_ok``, mean R of the latter (``mean_r, ci_low, ci_high``), mean R of all, those without
     a number as 0 (``mean_r_all``), ``significant`` (over several seeds, their mean), ``wrong`` (share of
-    these with R < 0) with its interval, and ``wrong_genes``, the genes it is of.
+    these with R < 0) with its interval, ``wrong_genes``, the genes it is of, and ``constant_seeds``, of which
+    no gene has a number: their R count as 0 beside other seeds'.
     """
     table = read_table(run / f"train/{name}_summary.parquet", TRAIN_SUMMARY)
     seeds = pl.col("seed").drop_nulls().n_unique().over(_OF_ARM).cast(pl.Int64).alias("seeds")
@@ -116,6 +117,7 @@ def four_cells(run: Path, name: str = "grid") -> pl.DataFrame:
         wrong_low=_of("significant_negative_share", "ci_low"),
         wrong_high=_of("significant_negative_share", "ci_high"),
         wrong_genes=_of("significant_negative_share", "n"),
+        constant_seeds=_of("constant_seeds", "value").fill_null(0).cast(pl.Int64),
     )
     return found.select(_label(found), _kind(), pl.all())
 
@@ -184,14 +186,24 @@ def _row(arm: list[dict[str, Any]]) -> ArmRow:
         first["kind"],
         first["read_out"] if first["kind"] == LINEAR else first["model"],
         words.count(first["people"]) if first["kind"] != "untouched" else words.ABSENT,
-        words.count(first["seeds"]) if first["seeds"] else words.ABSENT,
+        _seeds(arm),
         tuple(_words(by_cell.get(cell)) for cell in CELLS),
     )
 
 
+def _seeds(arm: list[dict[str, Any]]) -> str:
+    """How many; and of how many of these everybody has one prediction."""
+    constant = max(row["constant_seeds"] for row in arm)
+    if not arm[0]["seeds"]:
+        return words.ABSENT
+    return words.count(arm[0]["seeds"]) + (f", {words.count(constant)} constant" if constant else "")
+
+
 def _words(row: dict[str, Any] | None) -> CellWords:
-    if row is None or row["mean_r"] is None:
-        return CellWords(genes="no model" if row else "no genes")
+    if row is None:
+        return CellWords(genes="no genes")
+    if row["mean_r"] is None:
+        return CellWords(genes="no model" if row["kind"] == LINEAR else "constant predictions")
     several = row["seeds"] > 1
     count = words.decimal(row["significant"], 1) if several else words.count(row["significant"])
     return CellWords(
