@@ -101,7 +101,10 @@ class PredictConfig(_Section):
         "float32", description="arithmetic; bfloat16 is for GPUs"
     )
     compiled: bool = Field(False, description="torch.compile the layers; for GPUs")
-    budget_gb: Annotated[float, Field(gt=0)] = Field(2.0, description="memory for embeddings and batches")
+    budget_gb: Annotated[float, Field(gt=0)] = Field(
+        2.0,
+        description="memory for sequences, embeddings and a batch, in GiB; what does not fit lies in a file",
+    )
     workers: Annotated[int, Field(ge=1)] = Field(
         1, description="processes that run models, each with a copy of the model; 1: no other than this one"
     )

@@ -191,7 +191,7 @@ def test_unphased(tmp_path: Path) -> None:
         Record(10, "C", "T", ["0/0", "1/1", "1|0", "0/1"]),
         Record(20, "C", "T", ["0/0", "1/1", "0|1", "0|0"]),
     ]
-    with pytest.raises(InputError, match=r"not phased[\s\S]*chr1:10 C>T, dan[\s\S]*SHAPEIT"):
+    with pytest.raises(InputError, match=r"not phased[\s\S]*chr1:10 C>T\n[\s\S]*SHAPEIT"):
         read(tmp_path, records)
     variants, dropped = read(tmp_path, records, unphased="drop")
     assert variants.position.tolist() == [19]

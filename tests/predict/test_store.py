@@ -1,9 +1,10 @@
+import errno
 import json
 
 import polars as pl
 import pytest
 
-from hapsight.errors import IncompleteError
+from hapsight.errors import IncompleteError, StoreError
 from hapsight.predict.store import UnitStore, content_key, write_atomically
 
 TABLE = pl.DataFrame({"gene_id": ["a", "b"], "value": [1.0, 2.0]})
@@ -51,6 +52,19 @@ def test_tables_without_a_seal_are_not_done(store):
 def test_missing_units_are_listed(store):
     with pytest.raises(IncompleteError, match=r"2 of 3 units[\s\S]*block-1, block-2"):
         store.read([("block-0", "key"), ("block-1", "key"), ("block-2", "key")], "values")
+
+
+def test_what_cannot_be_written_is_told_and_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "table.parquet"
+    write_atomically(path, b"old")
+
+    def is_full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", is_full)
+    with pytest.raises(StoreError, match=r"cannot be written[\s\S]*table\.parquet[\s\S]*got: No space left"):
+        write_atomically(path, b"new")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
 
 
 def test_the_seal_comes_last(tmp_path, monkeypatch):

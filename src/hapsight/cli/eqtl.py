@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hapsight.cli.crew import SchedulerOption, WorkersOption, load_staffed
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -23,14 +25,15 @@ def register(app: typer.Typer) -> None:
 
 def eqtl(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Map eQTLs and cis-heritability: nominal, top, independent signals; finished genes are kept."""
     from hapsight.cli.console import progress, table
-    from hapsight.config import load_config
     from hapsight.workflow.eqtl import eqtl as stage
     from hapsight.workflow.opened import Opened
 
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load_staffed(config, workers, scheduler))
     with opened.folder.locked(), progress() as report:
         opened.begin()
         stage(opened, report)

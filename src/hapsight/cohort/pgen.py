@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from hapsight.cohort.contigs import resolve_contig
 from hapsight.cohort.genotypes import require_samples, variants_of
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
-from hapsight.cohort.pvar import Pvar, Site, open_text, read_pvar
+from hapsight.cohort.pvar import Pvar, Site, map_text, read_pvar
 from hapsight.cohort.records import RecordReader
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.tables import read_lines, require_unique
@@ -58,7 +59,7 @@ class PgenFile:
         self._pvar = read_pvar(_beside(self.path, ".pvar", ".pvar.zst"))
         self.samples_in_file = _read_people(self._psam)
         self.contigs = tuple(self._pvar.blocks)
-        self._open: tuple[int, Any, IO[bytes]] | None = None
+        self._open: tuple[int, Any, mmap.mmap] | None = None
         self._keep(self.samples_in_file if samples is None else samples, policy)
         self._handles()
 
@@ -121,11 +122,11 @@ class PgenFile:
             calls = _Calls(self.path, reader, site.number, len(self.samples))
             yield _Record.of(interval.contig, site, calls)
 
-    def _handles(self) -> tuple[int, Any, IO[bytes]]:
+    def _handles(self) -> tuple[int, Any, mmap.mmap]:
         """Open files of the running process: handles that came through a fork share their position."""
         if self._open is None or self._open[0] != os.getpid():
             reader = _open_pgen(self.path, self._pvar, len(self.samples_in_file), np.sort(self._columns))
-            self._open = (os.getpid(), reader, open_text(self._pvar.path))
+            self._open = (os.getpid(), reader, map_text(self._pvar.path))
         return self._open
 
 
@@ -175,10 +176,7 @@ class _Record:
 
 
 def _open_pgen(path: Path, pvar: Pvar, people: int, columns: NDArray[np.uint32]) -> Any:
-    """The reader of these people.
-
-    Without sites or people to compare with, pgenlib tells what is in the file; with them, it refuses others.
-    """
+    """The reader of these people; pgenlib refuses a file with other numbers of people or sites."""
     options: dict[str, Any] = {"allele_idx_offsets": pvar.allele_offsets(), "sample_subset": columns}
     try:
         return _pgenlib(path).PgenReader(os.fsencode(path), people, pvar.count, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Interval
 from hapsight.errors import InputError, MissingExtraError
 
-__all__ = ["Pvar", "Site", "open_text", "read_pvar"]
+__all__ = ["Pvar", "Site", "map_text", "read_pvar"]
 
 _BLOCK: Final = 1024
 """Sites in a block."""
@@ -69,13 +70,13 @@ class Pvar:
         alleles[list(self.many)] = np.array(list(self.many.values())) + 1
         return np.concatenate([np.zeros(1, np.uintp), np.cumsum(alleles, dtype=np.uintp)])
 
-    def sites(self, interval: Interval, text: IO[bytes]) -> Iterator[Site]:
+    def sites(self, interval: Interval, text: mmap.mmap) -> Iterator[Site]:
         """Rows whose REF overlaps `interval` (the contig as the file has it), in the file's order.
 
         Parameters
         ----------
         text
-            What `open_text` gives.
+            What `map_text` gives.
         """
         for block in self.blocks.get(interval.contig, ()):
             if block.start < interval.end and block.end > interval.start:
@@ -86,8 +87,8 @@ class Pvar:
                         yield site
 
 
-def open_text(path: Path) -> IO[bytes]:
-    """The table's text, seekable; a compressed one is unpacked to a temporary file that goes away with it.
+def map_text(path: Path) -> mmap.mmap:
+    """The table's text, mapped; a compressed one is unpacked to a temporary file that goes away with it.
 
     Raises
     ------
@@ -96,6 +97,11 @@ def open_text(path: Path) -> IO[bytes]:
     InputError
         It is damaged.
     """
+    with _open_text(path) as text:
+        return mmap.mmap(text.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _open_text(path: Path) -> IO[bytes]:
     if path.suffix != ".zst":
         return path.open("rb")
     try:
@@ -112,7 +118,8 @@ def open_text(path: Path) -> IO[bytes]:
         with path.open("rb") as packed:
             zstandard.ZstdDecompressor().copy_stream(packed, text)
     except zstandard.ZstdError as error:
-        raise InputError("The .pvar is no whole zstd file.", where=path, got=error) from error
+        text.close()
+        raise InputError("The .pvar is no zstd file that can be read.", where=path, got=error) from error
     text.seek(0)
     return text
 
@@ -128,7 +135,7 @@ def read_pvar(path: Path) -> Pvar:
     blocks: dict[str, list[_Block]] = {}
     many: dict[int, int] = {}
     contig, block, last, number = b"", _Block(0, 0, 0, 0, 0), -1, 0
-    with open_text(path) as text:
+    with _open_text(path) as text:
         offset = _skip_header(text, path)
         for line in text:
             fields = line.split(None, 5)

@@ -12,18 +12,31 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.dna import Codes
+from hapsight.errors import ConfigError
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
+from hapsight.predict.buffers import allocate
 from hapsight.predict.shared import shared_values
 from hapsight.predict.views import View, margin, views
 from hapsight.predict.windows import window_of
 from hapsight.sequence.haplotypes import (
     FetchReference,
+    Haplotypes,
     PersonalSequences,
     ReadVariants,
+    find_haplotypes,
     personal_sequences,
 )
 
-__all__ = ["GenePrediction", "Sequences", "predict_genes", "whole_values"]
+__all__ = ["GenePrediction", "Sequences", "gathered", "least_budget", "predict_genes", "whole_values"]
+
+_BLOCK_BYTES = 16 * 2**20
+"""Bytes of haplotypes that are built at once."""
+
+_SHARES = 3
+"""What the budget is divided among: a gene's sequences, its embeddings, a batch."""
+
+_BYTES_PER_BASE = 16
+"""Of a base in a batch: four float32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +85,31 @@ class Sequences:
         found = personal_sequences(window, self.read_variants, self.fetch_reference)
         return found, found.oriented(np.concatenate([found.reference[None], found.distinct]))
 
+    def find(self, gene: Gene) -> Haplotypes:
+        """A gene's haplotypes, to be built when they are needed."""
+        window = window_of(gene, self.model, margin(self.read_out))
+        return find_haplotypes(window, self.read_variants, self.fetch_reference)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _People:
+    """What is left of a gene's haplotypes once they were read: who has which."""
+
+    samples: tuple[str, ...]
+    index: NDArray[np.intp]
+    n_distinct: int
+    n_variants: int
+    dropped: Dropped
+
+    @classmethod
+    def of(cls, found: Haplotypes) -> _People:
+        return cls(found.samples, found.index, len(found), found.n_variants, found.dropped)
+
+
+def least_budget(model: SequenceModel) -> int:
+    """Bytes without which not even one sequence of a model can be run."""
+    return _SHARES * _BYTES_PER_BASE * model.window.length
+
 
 def predict_genes(
     sequences: Sequences,
@@ -83,20 +121,37 @@ def predict_genes(
 ) -> list[GenePrediction]:
     """Predict the reference and all distinct haplotypes of some genes.
 
-    Memory holds one gene's haplotypes, one batch, and embeddings up to `budget` bytes. Batches have one
-    shape (the last one is filled up), so that a sequence's value does not depend on how many there are.
+    Batches have one shape (the last one is filled up), so that a sequence's value does not depend on how many
+    there are.
+
+    Parameters
+    ----------
+    batch_size
+        Sequences in a batch, or as many as the budget has room for.
+    budget
+        Bytes for sequences, embeddings and a batch, a third for each; a gene's sequences or embeddings that
+        do not fit lie in a temporary file. The model, its inner layers, and what is known of a gene's people
+        (which of its sequences each has) come on top.
+
+    Raises
+    ------
+    ConfigError
+        The budget has no room for one sequence.
     """
     model, read_out, device = sequences.model, sequences.read_out, torch.device(device)
     if not genes:
         return []
-    made: dict[str, PersonalSequences] = {}
+    _require_room(model, budget)
+    room = budget // _SHARES
+    batch_size = min(batch_size, room // (_BYTES_PER_BASE * model.window.length))
+    made: dict[str, _People] = {}
     means: dict[int, NDArray[np.float64]] = {}
     flop = np.zeros(len(genes))
     all_views = list(views(model, read_out))
     for view in all_views:
         parts: Iterable[tuple[NDArray[np.float64], float]]
         if isinstance(model, SharedModel):
-            parts = _shared(model, sequences, view, genes, made, batch_size, device, budget)
+            parts = _shared(model, sequences, view, genes, made, batch_size, device, room)
         else:
             parts = _whole(model, sequences, view, genes, made, batch_size, device)
         for g, (values, took) in enumerate(parts):
@@ -108,9 +163,18 @@ def predict_genes(
     ]
 
 
-def _prediction(
-    gene: Gene, found: PersonalSequences, values: NDArray[np.float32], flop: float
-) -> GenePrediction:
+def _require_room(model: SequenceModel, budget: int) -> None:
+    if budget < least_budget(model):
+        raise ConfigError(
+            "The memory budget has no room for one sequence of the model.",
+            where=f"budget_gb of [predict]; model {model.name}, {model.window.length:,} bp",
+            expected=f"at least {least_budget(model) / 2**30:.2g}",
+            got=f"{budget / 2**30:.2g}",
+            fix="raise budget_gb (2 is the default)",
+        )
+
+
+def _prediction(gene: Gene, found: _People, values: NDArray[np.float32], flop: float) -> GenePrediction:
     return GenePrediction(
         gene.gene_id, found.samples, values[0], values[1:], found.index, found.n_variants, found.dropped, flop
     )
@@ -121,18 +185,18 @@ def _shared(
     sequences: Sequences,
     view: View,
     genes: Sequence[Gene],
-    made: dict[str, PersonalSequences],
+    made: dict[str, _People],
     batch_size: int,
     device: torch.device,
-    budget: int,
+    room: int,
 ) -> Iterator[tuple[NDArray[np.float64], float]]:
     """(1 + D, T) values and FLOP of each gene, local work shared between its haplotypes."""
     for gene in genes:
-        found, codes = sequences.of(gene)
-        made[gene.gene_id] = _without_codes(found)
-        seen = view.of(codes, margin(sequences.read_out))
+        found = sequences.find(gene)
+        made[gene.gene_id] = _People.of(found)
+        seen = gathered(found, view, margin(sequences.read_out), room)
         values, work = shared_values(
-            model, view.read_out, seen, device=device, batch_size=batch_size, budget=budget
+            model, view.read_out, seen, device=device, batch_size=batch_size, budget=room
         )
         yield values, work.flop
 
@@ -142,7 +206,7 @@ def _whole(
     sequences: Sequences,
     view: View,
     genes: Sequence[Gene],
-    made: dict[str, PersonalSequences],
+    made: dict[str, _People],
     batch_size: int,
     device: torch.device,
 ) -> Iterator[tuple[NDArray[np.float64], float]]:
@@ -150,22 +214,33 @@ def _whole(
 
     def rows() -> Iterator[Codes]:
         for gene in genes:
-            found, codes = sequences.of(gene)
-            made[gene.gene_id] = _without_codes(found)
-            yield from view.of(codes, margin(sequences.read_out))
+            found = sequences.find(gene)
+            made[gene.gene_id] = _People.of(found)
+            for block in _blocks(found, view, margin(sequences.read_out)):
+                yield from block
 
     values = whole_values(model, view.read_out, rows(), batch_size, device)
-    ends = np.cumsum([1 + len(made[gene.gene_id].distinct) for gene in genes])
+    ends = np.cumsum([1 + made[gene.gene_id].n_distinct for gene in genes])
     for part in np.split(values, ends)[: len(genes)]:
         yield part, len(part) * model.flop_per_pass
 
 
-def _without_codes(found: PersonalSequences) -> PersonalSequences:
-    """The same, holding on to the number of sequences but not to their bases."""
-    empty = np.empty((len(found.distinct), 0), np.uint8)
-    return PersonalSequences(
-        found.window, found.samples, empty[:0], empty, found.index, found.n_variants, found.dropped
-    )
+def _blocks(found: Haplotypes, view: View, beyond: int) -> Iterator[Codes]:
+    """(n, L) codes of the reference, then of the distinct haplotypes, as the view has them; a few at once."""
+    yield view.of(found.oriented(found.reference[None]), beyond)
+    size = max(1, _BLOCK_BYTES // found.window.length)
+    for first in range(0, len(found), size):
+        yield view.of(found.oriented(found.codes(first, min(first + size, len(found)))), beyond)
+
+
+def gathered(found: Haplotypes, view: View, beyond: int, room: int) -> Codes:
+    """(1 + D, L) codes of all of `_blocks`; beyond `room` bytes they lie in a temporary file."""
+    out: Codes = allocate((1 + len(found), found.window.length - 2 * beyond), torch.uint8, room).numpy()
+    filled = 0
+    for block in _blocks(found, view, beyond):
+        out[filled : filled + len(block)] = block
+        filled += len(block)
+    return out
 
 
 def whole_values(

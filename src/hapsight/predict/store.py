@@ -11,13 +11,14 @@ import hashlib
 import io
 import json
 import os
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from hapsight.errors import IncompleteError
+from hapsight.errors import IncompleteError, StoreError
 
 __all__ = ["UnitStore", "content_key", "write_atomically", "write_table"]
 
@@ -32,17 +33,33 @@ def content_key(parts: Mapping[str, object]) -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is either the old one or the whole new one, even if the machine dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write a file so that it is either the old one or the whole new one, even if the machine dies.
+
+    Several processes, of several hosts, may write one file: each has a temporary name of its own.
+
+    Raises
+    ------
+    StoreError
+        The disk is full, or the folder cannot be written to.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            "A file cannot be written.",
+            where=path,
+            got=error.strerror or error,
+            fix="make room or mend the folder, and run the same command again: finished units are kept",
+        ) from error
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:

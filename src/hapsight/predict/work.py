@@ -9,7 +9,7 @@ import torch
 
 from hapsight.cohort.nouns import Gene
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
-from hapsight.predict.engine import Sequences
+from hapsight.predict.engine import Sequences, gathered
 from hapsight.predict.shared import count_work
 from hapsight.predict.views import margin, views
 
@@ -19,18 +19,20 @@ _STRETCH_POSITIONS = 64
 """Embedding positions of the stretches that a shared model is timed on."""
 
 
-def plan_gene(sequences: Sequences, gene: Gene) -> tuple[int, float]:
-    """Distinct passes and floating-point operations of one gene, its reference included."""
+def plan_gene(sequences: Sequences, gene: Gene, room: int = 2**29) -> tuple[int, float]:
+    """Distinct passes and floating-point operations of one gene, its reference included.
+
+    Sequences that take more than `room` bytes lie in a temporary file.
+    """
     model, read_out = sequences.model, sequences.read_out
-    _, codes = sequences.of(gene)
+    found = sequences.find(gene)
     reads, flop = 0, 0.0
     for view in views(model, read_out):
-        seen = view.of(codes, margin(read_out))
         if isinstance(model, SharedModel):
-            work = count_work(model, view.read_out, seen)
+            work = count_work(model, view.read_out, gathered(found, view, margin(read_out), room))
             reads, flop = reads + work.reads, flop + work.flop
         else:
-            reads, flop = reads + len(seen), flop + len(seen) * model.flop_per_pass
+            reads, flop = reads + 1 + len(found), flop + (1 + len(found)) * model.flop_per_pass
     return reads, flop
 
 

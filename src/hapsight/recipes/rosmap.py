@@ -11,9 +11,9 @@ from hapsight.cohort.check_sites import CheckResult
 from hapsight.cohort.covariates import read_covariates
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genes import read_genes
-from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.people import read_sample_sheet
 from hapsight.cohort.reference import Reference
+from hapsight.cohort.split import open_genotypes
 from hapsight.config import load_config
 from hapsight.errors import HapsightError, IncompleteError, StoreError
 from hapsight.predict.store import write_atomically
@@ -148,7 +148,7 @@ def _quoted(path: Path) -> str:
 
 _NEEDED: Final = ("genotypes", "reference", "expression", "genes")
 _READERS: Final[Mapping[str, Callable[[Path, Mapping[str, Any]], Any]]] = {
-    "genotypes": lambda path, _: GenotypeFile(path),
+    "genotypes": lambda path, _: open_genotypes(path),
     "reference": lambda path, _: Reference(path),
     "expression": lambda path, _: read_expression(path),
     "genes": lambda path, _: read_genes(path),

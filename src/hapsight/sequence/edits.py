@@ -87,6 +87,13 @@ class Carriers:
         counts = np.bincount(haplotype, minlength=columns.shape[1])
         return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), variant.astype(np.int64))
 
+    def take(self, chosen: NDArray[np.intp]) -> Carriers:
+        """Only these haplotypes, in this order."""
+        parts = [self.variant[self.first[d] : self.first[d + 1]] for d in chosen.tolist()]
+        counts = np.diff(self.first)[chosen]
+        first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return Carriers(first, np.concatenate([np.empty(0, np.int64), *parts]))
+
     def where(self, keep: NDArray[np.bool_]) -> Carriers:
         """Only the entries of `variant` where `keep` is true."""
         before = np.concatenate([[0], np.cumsum(keep)])

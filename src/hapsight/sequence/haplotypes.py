@@ -1,4 +1,4 @@
-"""Both haplotypes of every person in a window: distinct ones found first, then built once each."""
+"""Both haplotypes of every person in a window: distinct ones found first, then built when they are wanted."""
 
 from __future__ import annotations
 
@@ -15,10 +15,20 @@ from hapsight.sequence.edits import Carriers, Edits, distinct_columns, resolve_o
 from hapsight.sequence.kernels import build
 from hapsight.sequence.window import Window
 
-__all__ = ["CoordinateMap", "PersonalSequences", "coordinate_map", "personal_sequences"]
+__all__ = [
+    "CoordinateMap",
+    "Haplotypes",
+    "PersonalSequences",
+    "coordinate_map",
+    "find_haplotypes",
+    "personal_sequences",
+]
 
 _FIRST_MARGIN = 256
 """Bases read beyond the window at first: enough that overlaps at its edge are judged as in the whole file."""
+
+_BLOCK_BYTES = 16 * 2**20
+"""Bytes of sequence that are built at once while distinct ones are looked for."""
 
 ReadVariants = Callable[[Interval], Variants]
 FetchReference = Callable[[Interval], Codes]
@@ -55,10 +65,54 @@ class PersonalSequences:
         return reverse_complement(codes) if self.window.reverse else codes
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Haplotypes:
+    """What `PersonalSequences` holds, with the distinct haplotypes built when they are asked for.
+
+    Memory grows with the variants that haplotypes carry, not with their bases.
+    """
+
+    window: Window
+    samples: tuple[str, ...]
+    reference: Codes
+    index: NDArray[np.intp]
+    n_variants: int
+    dropped: Dropped
+    _build: Callable[[NDArray[np.intp]], Codes]
+    _distinct: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self._distinct)
+
+    def codes(self, first: int, last: int) -> Codes:
+        """(last - first, L) codes of these distinct haplotypes; forward strand."""
+        return self._build(self._distinct[first:last])
+
+    def oriented(self, codes: Codes) -> Codes:
+        """`codes` (..., L) as the window's reader wants them: reversed and complemented if it says so."""
+        return reverse_complement(codes) if self.window.reverse else codes
+
+
 def personal_sequences(
     window: Window, read_variants: ReadVariants, fetch_reference: FetchReference
 ) -> PersonalSequences:
-    """Build the distinct haplotypes of a window.
+    """Find and build the distinct haplotypes of a window, as `find_haplotypes` does."""
+    found = find_haplotypes(window, read_variants, fetch_reference)
+    return PersonalSequences(
+        window=window,
+        samples=found.samples,
+        reference=found.reference,
+        distinct=found.codes(0, len(found)),
+        index=found.index,
+        n_variants=found.n_variants,
+        dropped=found.dropped,
+    )
+
+
+def find_haplotypes(
+    window: Window, read_variants: ReadVariants, fetch_reference: FetchReference
+) -> Haplotypes:
+    """Find the distinct haplotypes of a window.
 
     The anchor stays at index ``window.left``: indels before it move the left edge, indels after it the
     right one, and the window is refilled outwards with the person's own sequence further out, so its
@@ -78,16 +132,17 @@ def personal_sequences(
     carriers, dropped = resolve_overlaps(
         variants, Carriers.of(columns[:, one]), lambda d: _haplotype_name(variants, int(one[d]))
     )
-    sequences, reference = _build_codes(window, edits, carriers, fetch_reference)
-    rows, same = _distinct_rows(sequences)
-    return PersonalSequences(
-        window=window,
-        samples=variants.samples,
-        reference=reference,
-        distinct=sequences[rows],
-        index=same[of].reshape(-1, 2),
-        n_variants=_count_overlapping(variants, window.interval),
-        dropped=dropped,
+    build, reference = _builder(window, edits, carriers, fetch_reference)
+    rows, same = _distinct_rows(build, len(one), window.length)
+    return Haplotypes(
+        window,
+        variants.samples,
+        reference,
+        same[of].reshape(-1, 2),
+        _count_overlapping(variants, window.interval),
+        dropped,
+        build,
+        rows,
     )
 
 
@@ -104,16 +159,20 @@ def _read_far_enough(window: Window, read_variants: ReadVariants) -> tuple[Varia
         margin = 2 * (pulled_in + _FIRST_MARGIN)
 
 
-def _build_codes(
+def _builder(
     window: Window, edits: Edits, carriers: Carriers, fetch_reference: FetchReference
-) -> tuple[Codes, Codes]:
-    """(D, L) codes of all haplotypes, and (L,) those of the reference."""
+) -> tuple[Callable[[NDArray[np.intp]], Codes], Codes]:
+    """What builds the (n, L) codes of any n of the haplotypes; and (L,) codes of the reference."""
     reach = _reach(window, edits, carriers)
     bases = fetch_reference(reach)
-    out = np.empty((len(carriers.first) - 1, window.length), dtype=np.uint8)
-    _fill(out, window, bases, edits.inserted, reach.start, edits, carriers)
+
+    def build(chosen: NDArray[np.intp]) -> Codes:
+        out = np.empty((len(chosen), window.length), dtype=np.uint8)
+        _fill(out, window, bases, edits.inserted, reach.start, edits, carriers.take(chosen))
+        return out
+
     first = window.interval.start - reach.start
-    return out, bases[first : first + window.length]
+    return build, bases[first : first + window.length]
 
 
 def _reach(window: Window, edits: Edits, carriers: Carriers) -> Interval:
@@ -146,10 +205,14 @@ def _fill(
     )
 
 
-def _distinct_rows(sequences: Codes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """First row of each distinct sequence, in order; and for every row, which one it equals."""
+def _distinct_rows(
+    build: Callable[[NDArray[np.intp]], Codes], count: int, length: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """First of each distinct sequence, in order; and for every one of the `count`, which one it equals."""
     seen: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(row, digest_size=16).digest() for row in sequences)
+    size = max(1, _BLOCK_BYTES // length)
+    blocks = (build(np.arange(first, min(first + size, count))) for first in range(0, count, size))
+    digests = (hashlib.blake2b(row, digest_size=16).digest() for block in blocks for row in block)
     same = np.array([seen.setdefault(digest, len(seen)) for digest in digests], dtype=np.intp)
     return np.unique(same, return_index=True)[1], same
 

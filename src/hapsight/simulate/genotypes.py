@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hapsight.cohort.genotypes import GenotypeFile
+from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.cohort.reference import Reference
 from hapsight.simulate.mosaic import Mosaic
@@ -33,7 +33,7 @@ def spans_of(genes: Sequence[Gene], flank: int) -> tuple[Interval, ...]:
 class SimulatedGenotypes:
     """The source's variants of one contig that lie in `spans`, as a mosaic's people carry them."""
 
-    source: GenotypeFile
+    source: Genotypes
     reference: Reference
     mosaic: Mosaic
     spans: tuple[Interval, ...]

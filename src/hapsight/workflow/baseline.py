@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,9 +9,9 @@ import polars as pl
 
 from hapsight.baseline.nested import GeneFit, fit_held_out
 from hapsight.cohort.nouns import Gene, Variants
-from hapsight.predict.executor import run_units
 from hapsight.workflow.baseline_runs import BaselineRun, baseline_runs, imported_runs
 from hapsight.workflow.baseline_units import BaselineUnit, baseline_units, gene_seed
+from hapsight.workflow.crew import SetAside, compute, crew_of
 from hapsight.workflow.imported import apply_imported
 from hapsight.workflow.opened import Opened, Progress, dropped_table
 from hapsight.workflow.variants import VariantReader
@@ -24,26 +23,29 @@ def baseline(opened: Opened, progress: Progress) -> None:
     """Fit every configured method to every gene, held out, and apply weights trained elsewhere.
 
     Finished units are not computed again.
+
+    Raises
+    ------
+    IncompleteError
+        Some units were set aside, after all others of all methods were finished.
     """
+    aside = SetAside()
     for run in baseline_runs(opened):
-        fit_baseline(opened, run, progress)
+        with aside.later():
+            fit_baseline(opened, run, progress)
     for imported in imported_runs(opened):
         apply_imported(opened, imported, progress)
+    aside.report()
 
 
 def fit_baseline(opened: Opened, run: BaselineRun, progress: Progress) -> None:
     """Fit one method to every gene, held out by one split; finished units are not computed again."""
     label = f"baseline {run.folder}"
     with opened.folder.stage(label) as stage:
-        units = baseline_units(opened, run)
-        todo = [unit for unit in units if not unit.store.done(unit.name, unit.key)]
-        kept = len(units) - len(todo)
-        progress(label, kept, len(units))
-        workers = opened.config.workers or os.cpu_count() or 1
-        for done, _ in enumerate(run_units(_fit_unit, todo, workers), start=kept + 1):
-            progress(label, done, len(units))
-        stage["computed"] = len(todo)
-        stage["detail"] = f"{len(todo)} units computed, {kept} kept, {workers} processes"
+        units, crew = baseline_units(opened, run), crew_of(opened)
+        computed = compute(crew, label, _fit_unit, units, progress)
+        stage["computed"] = computed
+        stage["detail"] = f"{computed} units computed, {len(units) - computed} kept, {crew}"
 
 
 def _fit_unit(unit: BaselineUnit) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.genotypes import GenotypeFile
+from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.reference import Reference
 from hapsight.config import EqtlConfig
@@ -21,9 +20,9 @@ from hapsight.evaluate.expression import transform
 from hapsight.evaluate.halves import half_scan, random_halves
 from hapsight.evaluate.heritability import cis_heritability
 from hapsight.evaluate.nulls import benjamini_hochberg
-from hapsight.predict.executor import run_units
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.tables import CIS_INDEPENDENT, CIS_QTL, HALVES
+from hapsight.workflow.crew import compute, crew_of
 from hapsight.workflow.dropped import add_dropped
 from hapsight.workflow.eqtl_tables import CisWindow, heritability_row, nominal_table, signal_table, top_table
 from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, dropped_table, gene_facts
@@ -56,7 +55,7 @@ class EqtlUnit:
     key: str
     store: UnitStore
     genes: tuple[Gene, ...]
-    genotypes: GenotypeFile
+    genotypes: Genotypes
     reference: Reference
     expression: Float
     covariates: Float | None
@@ -90,13 +89,13 @@ class EqtlUnit:
 def eqtl(opened: Opened, progress: Progress) -> None:
     """Map the eQTLs and the cis-heritability of every gene; finished units are not computed again."""
     with opened.folder.stage("eqtl") as stage:
-        units = eqtl_units(opened)
-        computed = _compute(_map_unit, units, opened, "eqtl", progress)
+        units, crew = eqtl_units(opened), crew_of(opened)
+        computed = compute(crew, "eqtl", _map_unit, units, progress)
         done = [(unit.name, unit.key) for unit in units]
         store = opened.folder.eqtl()
         genes = _with_q(store.read(done, "top"))
         searched = _independent_units(opened, units, genes)
-        computed += _compute(_independent_unit, searched, opened, "eqtl, independent signals", progress)
+        computed += compute(crew, "eqtl, independent signals", _independent_unit, searched, progress)
         signals = [store.read([(unit.name, unit.key) for unit in searched], "signals")] if searched else []
         opened.folder.write("eqtl/cis_qtl.parquet", genes)
         opened.folder.write(
@@ -179,19 +178,6 @@ def _independent_units(opened: Opened, units: Sequence[EqtlUnit], genes: pl.Data
             name = unit.name.replace("block", "independent")
             found.append(replace(part, name=name, key=_key(opened, kept, threshold)))
     return found
-
-
-def _compute(
-    work: Callable[[EqtlUnit], str], units: Sequence[EqtlUnit], opened: Opened, label: str, progress: Progress
-) -> int:
-    """Compute the units that are not done; returns how many these were."""
-    todo = [unit for unit in units if not unit.store.done(unit.name, unit.key)]
-    kept = len(units) - len(todo)
-    progress(label, kept, len(units))
-    workers = opened.config.workers or os.cpu_count() or 1
-    for done, _ in enumerate(run_units(work, todo, workers), start=kept + 1):
-        progress(label, done, len(units))
-    return len(todo)
 
 
 def _map_unit(unit: EqtlUnit) -> str:

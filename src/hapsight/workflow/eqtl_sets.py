@@ -123,6 +123,8 @@ def read_eqtls(path: Path, opened: Opened, dropped: Dropped) -> pl.DataFrame:
     genes = {without_version(gene.gene_id): gene for gene in opened.cohort.genes}
     rows = []
     for number, row in enumerate(table.iter_rows(named=True), start=2):
+        if row["phenotype_id"] is None or row["variant_id"] is None:
+            raise InputError("An eQTL names no gene or no variant.", where=f"{path}, row {number}")
         place = _place(row["variant_id"], opened)
         gene = genes.get(without_version(row["phenotype_id"]))
         if gene is None:

@@ -54,7 +54,8 @@ class Opened:
         cohort, dropped = open_cohort(files, policy_of(config.cohort))
         if config.expression.permuted is not None:
             cohort = permute_people(cohort, config.expression.permuted)
-        return cls(config, cohort, dropped, tuple(_inputs(files)), RunFolder(config.output))
+        inputs = tuple(_inputs(files, cohort.genotypes.paths))
+        return cls(config, cohort, dropped, inputs, RunFolder(config.output))
 
     def begin(self) -> None:
         """Write the configuration and the record into the run folder."""
@@ -73,9 +74,16 @@ class Opened:
         people = hashlib.sha256("\n".join(self.cohort.samples).encode()).hexdigest()
         return {
             "hapsight": hapsight.__version__,
-            "inputs": {entry["role"]: entry["sha256"] for entry in self.inputs if entry["role"] in roles},
+            "inputs": {role: digest for role in roles if (digest := self.digest_of(role)) is not None},
             "samples": people,
         }
+
+    def digest_of(self, role: str) -> str | None:
+        """SHA-256 of a role's file; of several files, of their digests in order; None without one."""
+        found = [str(entry["sha256"]) for entry in self.inputs if entry["role"] == role]
+        if len(found) > 1:
+            return hashlib.sha256("\n".join(found).encode()).hexdigest()
+        return found[0] if found else None
 
     def units(self, size: int) -> Iterator[tuple[str, Sequence[Gene]]]:
         """Blocks of `size` neighbouring genes, each with its name."""
@@ -114,9 +122,10 @@ def policy_of(config: CohortConfig) -> GenotypePolicy:
     )
 
 
-def _inputs(files: CohortFiles) -> Iterator[dict[str, Any]]:
-    for role in ("genotypes", "reference", "expression", "genes", "covariates", "samples"):
-        path: Path | None = getattr(files, role)
+def _inputs(files: CohortFiles, genotypes: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    given = [("genotypes", path) for path in genotypes]
+    others = ("reference", "expression", "genes", "covariates", "samples")
+    for role, path in given + [(role, getattr(files, role)) for role in others]:
         if path is not None:
             yield {
                 "role": role,

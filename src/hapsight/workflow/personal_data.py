@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import resolve_contig
-from hapsight.cohort.genotypes import GenotypeFile
+from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Interval
 from hapsight.config import ModelConfig
 from hapsight.models.protocol import SequenceModel
@@ -86,10 +86,10 @@ class PersonalData:
         return load_model(source.name, source.weights, self.opened.config.predict.device, **source.options)
 
     @cached_property
-    def _genotypes(self) -> GenotypeFile:
-        config = self.opened.config.cohort
-        policy = replace(policy_of(config), min_maf=self.min_maf)
-        return GenotypeFile(config.genotypes, self.opened.cohort.samples, policy)
+    def _genotypes(self) -> Genotypes:
+        cohort = self.opened.cohort
+        policy = replace(policy_of(self.opened.config.cohort), min_maf=self.min_maf)
+        return cohort.genotypes.keeping(cohort.samples, policy)
 
     def haplotypes(self, gene_id: str) -> Haplotypes:
         """A gene's haplotypes, of all people; kept while they fit into the memory for embeddings."""

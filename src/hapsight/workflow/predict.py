@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import polars as pl
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
 
 from hapsight.cohort.nouns import Gene
+from hapsight.config import Config
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import ReadOut, SequenceModel
+from hapsight.predict.pool import Here
 from hapsight.predict.store import content_key
-from hapsight.predict.windows import require_fitting, window_of
-from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, dropped_table, gene_facts
-from hapsight.workflow.variants import VariantReader
-
-if TYPE_CHECKING:
-    from hapsight.predict.engine import GenePrediction
+from hapsight.predict.windows import require_fitting
+from hapsight.workflow.crew import SetAside, compute, crew_of
+from hapsight.workflow.model_units import ModelSource, PredictUnit, predict_elsewhere, predict_with
+from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, gene_facts
 
 __all__ = ["ModelRun", "load_models", "model_entry", "predict"]
 
@@ -32,12 +31,17 @@ class ModelRun:
     ----------
     label
         What the model is called in tables: its name, or what the configuration calls it.
+    device
+        Where this process has it.
+    source
+        How other processes load it, and where these have it.
     """
 
     label: str
     model: SequenceModel
     read_out: ReadOut
     device: str
+    source: ModelSource
 
     def unit_key(self, opened: Opened, genes: Sequence[Gene]) -> str:
         """Digest of all that the predictions of these genes depend on."""
@@ -47,7 +51,7 @@ class ModelRun:
                 "fingerprint": self.model.fingerprint,
                 "read_out": asdict(self.read_out),
                 "window": asdict(self.model.window),
-                "device": self.device,
+                "device": self.source.device,
                 "arithmetic": opened.config.predict.model_dump(
                     mode="json", include={"batch_size", "precision", "compiled"}
                 ),
@@ -62,6 +66,26 @@ class ModelRun:
         size = opened.config.predict.genes_per_unit
         return [(name, self.unit_key(opened, genes), genes) for name, genes in opened.units(size)]
 
+    def work(self, opened: Opened) -> list[PredictUnit]:
+        """The units, with all that a process needs to do them."""
+        config = opened.config.predict
+        return [
+            PredictUnit(
+                name=name,
+                key=key,
+                fingerprint=self.model.fingerprint,
+                store=opened.folder.predictions(self.label, self.read_out.name),
+                genes=tuple(genes),
+                genotypes=opened.cohort.genotypes,
+                reference=opened.cohort.reference,
+                source=self.source,
+                read_out=self.read_out,
+                batch_size=config.batch_size,
+                budget=int(config.budget_gb * 2**30),
+            )
+            for name, key, genes in self.units(opened)
+        ]
+
 
 def load_models(opened: Opened) -> list[ModelRun]:
     """Load the configured models, with their read-outs, onto the configured device.
@@ -71,19 +95,15 @@ def load_models(opened: Opened) -> list[ModelRun]:
     ConfigError
         Two of them could not be told apart in the tables.
     """
-    from hapsight.models.registry import load_model, resolve_device
-
-    config = opened.config.predict
-    device, runs = config.device, []
+    (here, there), config = _devices(opened.config), opened.config.predict
+    runs = []
     for wanted in opened.config.models:
-        model = load_model(wanted.name, wanted.weights, device, **wanted.options)
+        options = json.dumps(wanted.options, sort_keys=True)
+        source = ModelSource(wanted.name, wanted.weights, options, there, config.precision, config.compiled)
+        model = replace(source, device=here).load()
         require_fitting(model, opened.cohort.genes, opened.cohort.reference.contigs)
         read_out = model.read_out(wanted.read_out)
-        runs.append(ModelRun(wanted.label or model.name, model, read_out, str(resolve_device(device))))
-        if config.precision != "float32" or config.compiled:
-            from hapsight.predict.accelerate import accelerate
-
-            accelerate(model, runs[-1].device, config.precision, config.compiled)
+        runs.append(ModelRun(wanted.label or model.name, model, read_out, here, source))
     twice = [key for key, count in Counter((r.label, r.read_out.name) for r in runs).items() if count > 1]
     if twice:
         raise ConfigError(
@@ -94,80 +114,51 @@ def load_models(opened: Opened) -> list[ModelRun]:
     return runs
 
 
+def _devices(config: Config) -> tuple[str, str]:
+    """Where this process has models, and where the workers do: of a cluster as configured, found or not."""
+    from hapsight.models.registry import resolve_device
+
+    if config.cluster.scheduler is None:
+        here = str(resolve_device(config.predict.device))
+        return here, here
+    there = config.predict.device
+    if there == "auto":
+        there = "cuda" if "GPU" in config.cluster.resources else "cpu"
+    try:
+        return str(resolve_device(there)), there
+    except ConfigError:  # a host without GPUs may send work to hosts that have them
+        return str(resolve_device("auto")), there
+
+
 def predict(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> None:
-    """Run every model on every gene's distinct haplotypes; finished units are not run again."""
+    """Run every model on every gene's distinct haplotypes; finished units are not run again.
+
+    Raises
+    ------
+    IncompleteError
+        Some units were set aside, after all others of all models were finished.
+    """
+    aside = SetAside()
     for run in runs:
-        label = f"predict {run.label}"
-        with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
-            store, units = opened.folder.predictions(run.label, run.read_out.name), run.units(opened)
-            kept = 0
-            for done, (name, key, genes) in enumerate(units):
-                progress(label, done, len(units))
-                if store.done(name, key):
-                    kept += 1
-                else:
-                    store.write(name, key, _predict_unit(opened, run, genes))
-            progress(label, len(units), len(units))
-            entry = model_entry(opened, run)
-            opened.folder.add_model(entry)
-            stage["computed"] = len(units) - kept
-            stage["detail"] = (
-                f"{entry['asked']:,} passes asked for, {entry['distinct']:,} distinct "
-                f"({entry['asked'] / max(entry['distinct'], 1):.1f}x fewer); "
-                f"{len(units) - kept} units computed, {kept} kept"
-            )
+        with aside.later():
+            _predict(opened, run, progress)
+    aside.report()
 
 
-def _predict_unit(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> dict[str, pl.DataFrame]:
-    from hapsight.predict.engine import Sequences, predict_genes
-
-    cohort = opened.cohort
-    windows = [window_of(gene, run.model).interval for gene in genes]
-    reader = VariantReader(cohort.genotypes, cohort.reference, windows)
-    found = predict_genes(
-        Sequences(run.model, run.read_out, reader, cohort.reference.fetch),
-        genes,
-        batch_size=opened.config.predict.batch_size,
-        device=run.device,
-        budget=int(opened.config.predict.budget_gb * 2**30),
-    )
-    tracks = [run.model.tracks[index].name for index in run.read_out.tracks]
-    for prediction in found:
-        reader.dropped.merge(prediction.dropped)
-    return {
-        "values": pl.concat([_values(prediction, tracks) for prediction in found]),
-        "genes": pl.DataFrame(
-            {
-                "gene_id": [p.gene_id for p in found],
-                "n_variants": [p.n_variants for p in found],
-                "n_distinct": [len(p.distinct) for p in found],
-                "gflop": [p.flop / 1e9 for p in found],
-            }
-        ),
-        "dropped": dropped_table(reader.dropped),
-    }
-
-
-def _values(found: GenePrediction, tracks: Sequence[str]) -> pl.DataFrame:
-    """One row per track, person and haplotype; the reference first, with an empty ``sample_id``."""
-    n = len(found.samples)
-    distinct = np.concatenate([[-1], found.index.ravel()]).astype(np.int32)
-    values = np.concatenate([found.reference[None], found.distinct[found.index.ravel()]])  # (1 + 2N, T)
-    return pl.concat(
-        [
-            pl.DataFrame(
-                {
-                    "gene_id": [found.gene_id] * (1 + 2 * n),
-                    "track": [track] * (1 + 2 * n),
-                    "sample_id": ["", *np.repeat(found.samples, 2)],
-                    "haplotype": np.concatenate([[0], np.tile([1, 2], n)]).astype(np.int8),
-                    "distinct": distinct,
-                    "value": values[:, t],
-                }
-            )
-            for t, track in enumerate(tracks)
-        ]
-    )
+def _predict(opened: Opened, run: ModelRun, progress: Progress) -> None:
+    label = f"predict {run.label}"
+    with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
+        units, crew = run.work(opened), crew_of(opened, models=True)
+        work = partial(predict_with, run.model) if isinstance(crew, Here) else predict_elsewhere
+        computed = compute(crew, label, work, units, progress)
+        entry = model_entry(opened, run)
+        opened.folder.add_model(entry)
+        stage["computed"] = computed
+        stage["detail"] = (
+            f"{entry['asked']:,} passes asked for, {entry['distinct']:,} distinct "
+            f"({entry['asked'] / max(entry['distinct'], 1):.1f}x fewer); "
+            f"{computed} units computed, {len(units) - computed} kept"
+        )
 
 
 def model_entry(opened: Opened, run: ModelRun) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +65,14 @@ class RunFolder:
         """Write a table, such as ``"evaluation/per_gene.parquet"``."""
         write_table(self.path / name, table)
 
+    @property
+    def _mark(self) -> Path:
+        return self.path / ".lock"
+
+    def mark(self) -> tuple[Path, str]:
+        """The file that is locked, and its text, which is new in every run."""
+        return self._mark, self._mark.read_text() if self._mark.exists() else ""
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process; the lock goes with the process, however it ends.
@@ -75,11 +84,9 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / ".lock").open("w")
+            lock = self._mark.open("ab", buffering=0)
         except OSError as error:
-            raise StoreError(
-                "The run folder cannot be written to.", where=self.path, got=error, fix="set another `output`"
-            ) from None
+            raise self._not_writable(error) from None
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,7 +96,22 @@ class RunFolder:
                     where=self.path,
                     fix="wait for it, or set another `output`",
                 ) from None
+            try:
+                for left in self.path.rglob(".*.tmp"):  # of processes that were killed
+                    left.unlink(missing_ok=True)
+                lock.truncate(0)
+                lock.write(uuid.uuid4().hex.encode())
+            except OSError as error:
+                raise self._not_writable(error) from None
             yield
+
+    def _not_writable(self, error: OSError) -> StoreError:
+        return StoreError(
+            "The run folder cannot be written to.",
+            where=self.path,
+            got=error,
+            fix="make room or mend the folder, or set another `output`",
+        )
 
     def begin(self, config: Config, inputs: list[dict[str, Any]], cohort: dict[str, Any]) -> None:
         """Save the resolved configuration and start the record; finished stages of a former run stay."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hapsight.cohort.genotypes import GenotypeFile
+from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.reference import Reference
 
@@ -22,7 +22,7 @@ class VariantReader:
     """
 
     def __init__(
-        self, genotypes: GenotypeFile, reference: Reference, expected: Sequence[Interval] = ()
+        self, genotypes: Genotypes, reference: Reference, expected: Sequence[Interval] = ()
     ) -> None:
         self._genotypes, self._reference = genotypes, reference
         self.dropped = Dropped()

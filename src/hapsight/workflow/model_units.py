@@ -1,0 +1,162 @@
+"""The units of work of a model: blocks of genes, with all that a process needs to run the model on them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from hapsight.cohort.genotype_source import Genotypes
+from hapsight.cohort.nouns import Gene
+from hapsight.cohort.reference import Reference
+from hapsight.errors import WeightsError
+from hapsight.models.protocol import ReadOut, SequenceModel
+from hapsight.predict.store import UnitStore
+from hapsight.predict.windows import window_of
+from hapsight.workflow.opened import dropped_table
+from hapsight.workflow.variants import VariantReader
+
+if TYPE_CHECKING:
+    from hapsight.predict.accelerate import Precision
+    from hapsight.predict.engine import GenePrediction
+
+__all__ = ["ModelSource", "PredictUnit", "predict_elsewhere", "predict_with"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """How any process loads a model.
+
+    Attributes
+    ----------
+    options
+        Of the model, as JSON.
+    """
+
+    name: str
+    weights: str | None
+    options: str
+    device: str
+    precision: Precision
+    compiled: bool
+
+    def load(self) -> SequenceModel:
+        """Load the model onto the device."""
+        from hapsight.models.registry import load_model
+
+        model = load_model(self.name, self.weights, self.device, **json.loads(self.options))
+        if self.precision != "float32" or self.compiled:
+            from hapsight.predict.accelerate import accelerate
+
+            accelerate(model, self.device, self.precision, self.compiled)
+        return model
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictUnit:
+    """All that a process needs to run a model on a block of genes.
+
+    Attributes
+    ----------
+    fingerprint
+        Of the model whose values these are to be.
+    budget
+        Bytes for embeddings and batches.
+    """
+
+    name: str
+    key: str
+    fingerprint: str
+    store: UnitStore
+    genes: tuple[Gene, ...]
+    genotypes: Genotypes
+    reference: Reference
+    source: ModelSource
+    read_out: ReadOut
+    batch_size: int
+    budget: int
+
+
+def predict_elsewhere(unit: PredictUnit) -> str:
+    """Run the model on a block of genes in a process that may not have it yet; returns the unit's name.
+
+    Raises
+    ------
+    WeightsError
+        What is loaded here is another model.
+    """
+    model = _kept(unit.source)
+    if model.fingerprint != unit.fingerprint:
+        raise WeightsError(
+            "A worker has other weights, or another version, of the model.",
+            where=unit.source.name,
+            expected=unit.fingerprint,
+            got=model.fingerprint,
+            fix="install the same weights and packages on all hosts",
+        )
+    return predict_with(model, unit)
+
+
+@lru_cache(maxsize=1)
+def _kept(source: ModelSource) -> SequenceModel:
+    """The model that this process used last, or the one that it needs now."""
+    return source.load()
+
+
+def predict_with(model: SequenceModel, unit: PredictUnit) -> str:
+    """Run a loaded model on a block of genes and store its values; returns the unit's name."""
+    from hapsight.predict.engine import Sequences, predict_genes
+
+    windows = [window_of(gene, model).interval for gene in unit.genes]
+    reader = VariantReader(unit.genotypes, unit.reference, windows)
+    found = predict_genes(
+        Sequences(model, unit.read_out, reader, unit.reference.fetch),
+        unit.genes,
+        batch_size=unit.batch_size,
+        device=unit.source.device,
+        budget=unit.budget,
+    )
+    tracks = [model.tracks[index].name for index in unit.read_out.tracks]
+    for prediction in found:
+        reader.dropped.merge(prediction.dropped)
+    tables = {
+        "values": pl.concat([_values(prediction, tracks) for prediction in found]),
+        "genes": pl.DataFrame(
+            {
+                "gene_id": [p.gene_id for p in found],
+                "n_variants": [p.n_variants for p in found],
+                "n_distinct": [len(p.distinct) for p in found],
+                "gflop": [p.flop / 1e9 for p in found],
+            }
+        ),
+        "dropped": dropped_table(reader.dropped),
+    }
+    unit.store.write(unit.name, unit.key, tables)
+    return unit.name
+
+
+def _values(found: GenePrediction, tracks: Sequence[str]) -> pl.DataFrame:
+    """One row per track, person and haplotype; the reference first, with an empty ``sample_id``."""
+    n = len(found.samples)
+    distinct = np.concatenate([[-1], found.index.ravel()]).astype(np.int32)
+    values = np.concatenate([found.reference[None], found.distinct[found.index.ravel()]])  # (1 + 2N, T)
+    return pl.concat(
+        [
+            pl.DataFrame(
+                {
+                    "gene_id": [found.gene_id] * (1 + 2 * n),
+                    "track": [track] * (1 + 2 * n),
+                    "sample_id": ["", *np.repeat(found.samples, 2)],
+                    "haplotype": np.concatenate([[0], np.tile([1, 2], n)]).astype(np.int8),
+                    "distinct": distinct,
+                    "value": values[:, t],
+                }
+            )
+            for t, track in enumerate(tracks)
+        ]
+    )

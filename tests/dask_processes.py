@@ -1,0 +1,68 @@
+"""A Dask scheduler and workers as processes of their own, for tests and campaigns; loopback only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class DaskProcesses:
+    """A scheduler and its workers; leaving the ``with`` block kills them all."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.file = folder / "scheduler.json"
+        self._environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", **environment}
+        self._started: list[subprocess.Popen] = []
+
+    def __enter__(self) -> DaskProcesses:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._started:
+            self.kill(process)
+
+    def scheduler(self, port: int = 0) -> subprocess.Popen:
+        """Start a scheduler, and wait for its file."""
+        self.file.unlink(missing_ok=True)
+        options = ["--host", "127.0.0.1", "--port", str(port), "--scheduler-file", str(self.file)]
+        process = self._start("dask_scheduler", options)
+        deadline = time.monotonic() + 60
+        while not self.file.exists():
+            assert process.poll() is None, "the scheduler ended"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return process
+
+    def worker(self, *options: str) -> subprocess.Popen:
+        """Start a worker with one thread; its nanny starts it anew when it dies."""
+        given = ["--scheduler-file", str(self.file), "--nthreads", "1", "--local-directory", str(self.folder)]
+        return self._start("dask_worker", [*given, *options])
+
+    def kill(self, process: subprocess.Popen) -> None:
+        """Kill a process that was started here, and its children, at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def _start(self, module: str, options: list[str]) -> subprocess.Popen:
+        log = (self.folder / f"{module}.log").open("ab")
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.{module}", *options, "--no-dashboard"],
+            cwd=ROOT,
+            env=self._environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        log.close()
+        self._started.append(process)
+        return process

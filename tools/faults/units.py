@@ -1,0 +1,30 @@
+"""The stages of ``hapsight run`` that are done in units, without the check, the statistics and the report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from hapsight.config import load_config
+from hapsight.errors import HapsightError, IncompleteError
+from hapsight.workflow.opened import Opened
+from hapsight.workflow.predict import load_models
+from hapsight.workflow.units import do_units
+
+
+def main() -> int:
+    """Do all units of a configuration; exit codes are those of ``hapsight``."""
+    try:
+        opened = Opened.from_config(load_config(Path(sys.argv[1])))
+        runs = load_models(opened)
+        with opened.folder.locked():
+            opened.begin()
+            do_units(opened, runs, lambda *_: None)
+    except HapsightError as error:
+        print(error, file=sys.stderr)
+        return 3 if isinstance(error, IncompleteError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
