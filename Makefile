@@ -38,6 +38,7 @@ verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other 
 	HAPSIGHT_MODISCO_FOLDER=.verify/modisco \
 	$(BIN)/python -m pytest -m verify
 	$(BIN)/python -m tools.fuzz_campaign --seconds 480
+	$(BIN)/python -m tools.fault_campaign --kills 104
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/sequence_speed.py

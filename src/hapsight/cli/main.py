@@ -27,6 +27,7 @@ from hapsight.cli import (
     train_personal,
     validate,
 )
+from hapsight.cli.crew import SchedulerOption, WorkersOption, load_staffed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,19 +117,19 @@ def plan(config: ConfigPath) -> None:
 
 
 @app.command()
-def run(config: ConfigPath) -> None:
+def run(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
     """Check, predict, fit the baseline, evaluate, and write the report; finished work is kept."""
-    loaded = _load(config)
+    loaded = load_staffed(config, workers, scheduler)
     _run(loaded, _check(loaded))
 
 
 @app.command()
-def predict(config: ConfigPath) -> None:
+def predict(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
     """Run the models on every person's two haplotypes."""
     from hapsight.cli.console import progress
     from hapsight.workflow.predict import predict as stage
 
-    opened = _open(_load(config))
+    opened = _open(load_staffed(config, workers, scheduler))
     runs = _models(opened)
     with opened.folder.locked(), progress() as report:
         opened.begin()
@@ -136,12 +137,12 @@ def predict(config: ConfigPath) -> None:
 
 
 @app.command()
-def baseline(config: ConfigPath) -> None:
+def baseline(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
     """Fit the linear baselines, nested cross-validation, and apply weights trained elsewhere."""
     from hapsight.cli.console import progress
     from hapsight.workflow.baseline import baseline as stage
 
-    opened = _open(_load(config))
+    opened = _open(load_staffed(config, workers, scheduler))
     with opened.folder.locked(), progress() as report:
         opened.begin()
         stage(opened, report)
@@ -250,16 +251,14 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
     """All stages after the check."""
     from hapsight.cli.console import progress
     from hapsight.report.build import build_report
-    from hapsight.workflow.baseline import baseline as fit
     from hapsight.workflow.check import save_checks
     from hapsight.workflow.direction import direction as find_direction
     from hapsight.workflow.drivers import drivers as find_drivers
-    from hapsight.workflow.eqtl import eqtl as map_eqtls
     from hapsight.workflow.evaluate import evaluate as compare
     from hapsight.workflow.explain import explain as toggle_variants
     from hapsight.workflow.gene_pages import gene_pages as write_pages
-    from hapsight.workflow.predict import predict as run_models
     from hapsight.workflow.saturate_drivers import saturate_drivers
+    from hapsight.workflow.units import do_units
 
     opened = _open(config)
     runs = _models(opened)
@@ -268,11 +267,7 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
         save_checks(config, checks)
         for note in notes:
             opened.folder.note(note)
-        run_models(opened, runs, show)
-        if config.baseline.run:
-            fit(opened, show)
-        if config.eqtl.run:
-            map_eqtls(opened, show)
+        do_units(opened, runs, show)
         compare(opened, runs, show)
         find_direction(opened, runs, show)
         if config.explain.run:

@@ -33,7 +33,7 @@ class Quantity:
     quantity: str
     value: float | None
     n: int
-    unit: Literal["genes", "people"]
+    unit: Literal["genes", "people", "seeds"]
     ci_low: float | None = None
     ci_high: float | None = None
 

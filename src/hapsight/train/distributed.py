@@ -76,7 +76,7 @@ class Processes:
 def own_device(device: torch.device | str) -> torch.device:
     """The device of this process: of several GPUs the one that ``LOCAL_RANK`` says (not measured)."""
     found = torch.device(device)
-    if found.type == "cuda" and found.index is None and "LOCAL_RANK" in os.environ:
+    if str(found) == "cuda" and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return found
 

@@ -21,9 +21,7 @@ class VariantReader:
         once, with the first that is asked for, and kept; others are read when asked for.
     """
 
-    def __init__(
-        self, genotypes: Genotypes, reference: Reference, expected: Sequence[Interval] = ()
-    ) -> None:
+    def __init__(self, genotypes: Genotypes, reference: Reference, expected: Sequence[Interval] = ()) -> None:
         self._genotypes, self._reference = genotypes, reference
         self.dropped = Dropped()
         self._together: list[Interval] = []
