@@ -25,7 +25,7 @@ def summarise_over_seeds(pearson: Float, qval: Float) -> Iterator[Quantity]:
     ``significant_negative_share`` is of all significant genes of all seeds; its `n` are the genes that are
     significant with at least one.
     """
-    constant: NDArray[np.bool_] = ~np.isfinite(pearson).any(axis=0)  # (S,)
+    constant = np.isnan(pearson).all(axis=0).reshape(-1)  # (S,)
     if not constant.all():
         pearson, qval = np.where(constant, 0.0, pearson), np.where(constant, 1.0, qval)
     known = np.isfinite(pearson).all(axis=1)
