@@ -12,7 +12,6 @@ from hapsight.baseline.informed import (
     DISTANCE_BINS,
     INFORMED_METHODS,
     SMALLEST_FACTOR,
-    InformedNet,
     SusieBlup,
     distance_evidence,
     informed_method,
@@ -147,7 +146,7 @@ def test_without_evidence_they_are_what_they_are(cohort: Cohort) -> None:
     g, rng = cohort.genes[0], np.random.default_rng(0)
     flat = log_prior(np.empty((len(g.dosage), 0)), np.empty(0))
     dosage, outcome = g.dosage.astype(float), g.expression
-    net = InformedNet(flat, NET).fit(dosage, outcome, np.random.default_rng(1))
+    net = informed_method("elastic_net", flat, NET).fit(dosage, outcome, np.random.default_rng(1))
     plain = ElasticNet(NET).fit(dosage, outcome, np.random.default_rng(1))
     np.testing.assert_array_equal(net.weights, plain.weights)
     susie, blup = fit_susie(dosage, outcome, flat, 0.01), Blup().fit(dosage, outcome, rng)

@@ -5,8 +5,8 @@ two methods:
 
 - `SusieBlup`, the mean of two predictions: of SuSiE, where few variants have effects, under this prior; and
   of BLUP, where all have, with variances in proportion to it. Without evidence: SuSiE and BLUP as they are.
-- `InformedNet`, the elastic net, a variant's penalty falling with the root of its prior probability: a
-  coefficient whose variance is v pays in proportion to ``1 / sqrt(v)``. Without evidence: the plain net.
+- `ElasticNet`, a variant's penalty falling with the root of its prior probability: a coefficient whose
+  variance is v pays in proportion to ``1 / sqrt(v)``. Without evidence: the plain net.
   Penalties by evidence are the idea of the feature-weighted elastic net (Tay et al., Statistica Sinica 33,
   2023).
 
@@ -15,17 +15,16 @@ Weights are linear in dosage in both, as PredictDB's are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.baseline.blup import fit_blup
-from hapsight.baseline.elastic_net import ElasticNetOptions, fit_cross_validated
-from hapsight.baseline.folds import make_folds
+from hapsight.baseline.elastic_net import ElasticNetOptions
 from hapsight.baseline.linear import LinearFit
-from hapsight.baseline.methods import Method
+from hapsight.baseline.methods import ElasticNet, Method
 from hapsight.baseline.susie import fit_susie
 from hapsight.errors import ConfigError
 
@@ -33,7 +32,6 @@ __all__ = [
     "DISTANCE_BINS",
     "INFORMED_METHODS",
     "SMALLEST_FACTOR",
-    "InformedNet",
     "SusieBlup",
     "distance_evidence",
     "informed_method",
@@ -101,30 +99,6 @@ class SusieBlup:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class InformedNet:
-    """Elastic net under a prior (V,) of the variants, at the lambda that inner folds choose."""
-
-    log_prior: Floats
-    options: ElasticNetOptions = field(default_factory=ElasticNetOptions)
-
-    @property
-    def min_maf(self) -> float:
-        """Variants rarer than this among the people of a fit take no part in it."""
-        return self.options.min_maf
-
-    @property
-    def least_people(self) -> int:
-        """Two people in each inner fold."""
-        return 2 * self.options.inner
-
-    def fit(self, dosage: Floats, outcome: Floats, rng: np.random.Generator) -> LinearFit:
-        """Choose lambda by `rng`'s inner folds, and fit all people at it."""
-        inner = make_folds(len(outcome), self.options.inner, rng)
-        found = fit_cross_validated(dosage, outcome, inner, self.options, penalty_factors(self.log_prior))
-        return LinearFit(found.weights, found.intercept, found.lambda_min)
-
-
 def informed_method(name: str, log_prior: Floats, options: ElasticNetOptions) -> Method:
     """The method of this name under a prior (V,); both share the frequency floor of `options`.
 
@@ -136,5 +110,5 @@ def informed_method(name: str, log_prior: Floats, options: ElasticNetOptions) ->
     if name == "susie_blup":
         return SusieBlup(log_prior, options.min_maf)
     if name == "elastic_net":
-        return InformedNet(log_prior, options)
+        return ElasticNet(options, penalty_factors(log_prior))
     raise ConfigError("There is no such informed method.", expected=", ".join(INFORMED_METHODS), got=name)

@@ -40,9 +40,16 @@ class Method(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ElasticNet:
-    """Elastic net at the lambda that inner folds choose; ``alpha = 1`` is the LASSO."""
+    """Elastic net at the lambda that inner folds choose; ``alpha = 1`` is the LASSO.
+
+    Attributes
+    ----------
+    factors
+        (V,) of the penalty, glmnet's ``penalty.factor``; None: all variants pay the same.
+    """
 
     options: ElasticNetOptions = field(default_factory=ElasticNetOptions)
+    factors: Floats | None = None
 
     @property
     def min_maf(self) -> float:
@@ -57,7 +64,7 @@ class ElasticNet:
     def fit(self, dosage: Floats, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Choose lambda by `rng`'s inner folds, and fit all people at it."""
         inner = make_folds(len(outcome), self.options.inner, rng)
-        found = fit_cross_validated(dosage, outcome, inner, self.options)
+        found = fit_cross_validated(dosage, outcome, inner, self.options, self.factors)
         return LinearFit(found.weights, found.intercept, found.lambda_min)
 
 
