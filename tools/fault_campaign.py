@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tools.faults.clusters import kill_cluster
 from tools.faults.cohort import Cohort
 from tools.faults.kills import kill_parents, kill_workers
 from tools.faults.places import FAULTS
@@ -25,18 +26,20 @@ from tools.faults.places import FAULTS
 def main() -> int:
     """Run the campaign; the exit code is 1 where anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100, help="of parents and workers together")
+    parser.add_argument("--kills", type=int, default=100, help="of all kinds of processes together")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=None, help="kinds of faults")
     parser.add_argument("--folder", type=Path, default=None)
     asked = parser.parse_args()
     rng = random.Random(asked.seed)
     cohort = Cohort.written(asked.folder or Path(tempfile.mkdtemp(prefix="hapsight-faults-")))
-    of_workers, of_reports = asked.kills // 4, asked.kills // 20
+    of_workers, of_reports, of_clusters = asked.kills // 4, asked.kills // 20, asked.kills // 4
+    of_parents = asked.kills - of_workers - of_reports - of_clusters
     kinds: dict[str, Callable[[], dict[str, int]]] = {
-        "kill -9 of the parent": lambda: kill_parents(cohort, asked.kills - of_workers - of_reports, rng),
+        "kill -9 of the parent": lambda: kill_parents(cohort, of_parents, rng),
         "kill -9, the report too": lambda: kill_parents(cohort, of_reports, rng, report=True),
         "kill -9 of workers": lambda: kill_workers(cohort, of_workers, rng),
+        "kill -9 on a cluster": lambda: kill_cluster(cohort, of_clusters, rng),
     }
     kinds |= {name: lambda fault=fault: fault(cohort, rng) for name, fault in FAULTS.items()}
     lost = 0

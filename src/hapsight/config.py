@@ -22,7 +22,12 @@ from hapsight.linear_config import (
 )
 from hapsight.models.catalogue import PROTOCOL_OPTIONS, PROTOCOL_READ_OUTS
 from hapsight.predict.address import is_address
-from hapsight.priors_config import GeneCovariatesConfig, PriorEffectsConfig, PriorsConfig
+from hapsight.priors_config import (
+    GeneCovariatesConfig,
+    PersonCovariatesConfig,
+    PriorEffectsConfig,
+    PriorsConfig,
+)
 from hapsight.train_config import TrainArmConfig, TrainConfig
 
 __all__ = [
@@ -104,7 +109,9 @@ class PredictConfig(_Section):
 
     device: str = Field("auto", description="auto, cpu, cuda or mps")
     batch_size: Annotated[int, Field(ge=1)] = Field(64, description="sequences in a batch")
-    genes_per_unit: Annotated[int, Field(ge=1)] = Field(16, description="genes that are saved together")
+    genes_per_unit: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="genes that are saved together; else as many as make units of about equal work"
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="arithmetic; bfloat16 is for GPUs"
     )
@@ -155,7 +162,12 @@ class ExplainConfig(_Section):
     conservation: Path | None = Field(
         None, description="bigWig of conservation, such as phyloP, for the reliability of a sign"
     )
-    genes_per_unit: Annotated[int, Field(ge=1)] = Field(16, description="genes that are saved together")
+    sign_priors: Path | None = Field(
+        None, description="table of variants and scores, above 0 where ALT should raise a gene's expression"
+    )
+    genes_per_unit: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="genes that are saved together; else as many as make units of about equal work"
+    )
 
     @model_validator(mode="after")
     def _not_empty(self) -> ExplainConfig:
@@ -312,6 +324,7 @@ def _did_you_mean(key: str) -> str:
             PriorsConfig,
             PriorEffectsConfig,
             GeneCovariatesConfig,
+            PersonCovariatesConfig,
             EqtlConfig,
             EvaluateConfig,
             ExplainConfig,
@@ -350,6 +363,7 @@ def _absolute(config: Config, folder: Path) -> Config:
             "informed": _absolute_evidence(config.informed, folder),
             "priors": config.priors.from_folder(folder),
             "cluster": _absolute_cluster(config.cluster, folder),
+            "train": config.train.from_folder(folder),
         }
     )
 

@@ -46,7 +46,9 @@ class BaselineConfig(_Section):
     )
     outer_folds: Annotated[int, Field(ge=2)] = Field(5, description="random folds that are predicted")
     inner_folds: Annotated[int, Field(ge=3)] = Field(10, description="folds that choose lambda")
-    genes_per_unit: Annotated[int, Field(ge=1)] = Field(8, description="genes that are saved together")
+    genes_per_unit: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="genes that are saved together; else as many as make units of about equal work"
+    )
 
     @model_validator(mode="after")
     def _distinct(self) -> BaselineConfig:
@@ -112,4 +114,6 @@ class EqtlConfig(_Section):
     fdr: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.05, description="q-value of genes that are searched for independent signals"
     )
-    genes_per_unit: Annotated[int, Field(ge=1)] = Field(16, description="genes that are saved together")
+    genes_per_unit: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="genes that are saved together; else as many as make units of about equal work"
+    )

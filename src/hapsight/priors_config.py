@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["GeneCovariatesConfig", "PriorEffectsConfig", "PriorsConfig"]
+__all__ = ["GeneCovariatesConfig", "PersonCovariatesConfig", "PriorEffectsConfig", "PriorsConfig"]
 
 
 class _Section(BaseModel):
@@ -28,10 +28,20 @@ class GeneCovariatesConfig(_Section):
     path: Path = Field(description="table: gene_id, and a column of numbers for each covariate")
 
 
+class PersonCovariatesConfig(_Section):
+    """What is known of each gene in each person, such as the half-life of the personal transcript."""
+
+    label: str = Field(min_length=1, description="what tables call it")
+    path: Path = Field(description="table: gene_id, sample_id, value")
+
+
 class PriorsConfig(_Section):
     """Priors on genes, people and variants, each with and without, beside its shuffled control."""
 
     gene_covariates: tuple[GeneCovariatesConfig, ...] = Field((), description="tables, each used by itself")
+    person_covariates: tuple[PersonCovariatesConfig, ...] = Field(
+        (), description="tables, each used by itself in the linear combination"
+    )
     half_life: Path | None = Field(
         None, description="table: gene_id, and Xpresso's six half-life features, standardised"
     )
@@ -60,7 +70,10 @@ class PriorsConfig(_Section):
     @model_validator(mode="after")
     def _distinct(self) -> PriorsConfig:
         """Every label means one thing."""
-        for given in ([g.label for g in self.gene_covariates], [e.label for e in self.effects]):
+        for given in (
+            [*(gene.label for gene in self.gene_covariates), *(one.label for one in self.person_covariates)],
+            [one.label for one in self.effects],
+        ):
             twice = [label for label in given if given.count(label) > 1]
             if twice:
                 raise ValueError(f"{twice[0]!r} comes twice among labels")
@@ -70,7 +83,7 @@ class PriorsConfig(_Section):
         """The same with absolute paths: relative ones start at `folder`."""
         given: dict[str, object] = {
             name: tuple(one.model_copy(update={"path": folder / one.path}) for one in getattr(self, name))
-            for name in ("gene_covariates", "effects")
+            for name in ("gene_covariates", "person_covariates", "effects")
         }
         files = {name: getattr(self, name) for name in ("half_life", "regulons")}
         given |= {name: path if path is None else folder / path for name, path in files.items()}

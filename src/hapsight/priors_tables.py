@@ -8,7 +8,17 @@ import polars as pl
 
 from hapsight.tables import GENE
 
-__all__ = ["PRIOR_ABLATION", "PRIOR_GENES", "PRIOR_SIGNS"]
+__all__ = [
+    "PRIOR_ABLATION",
+    "PRIOR_GENES",
+    "PRIOR_SCORES",
+    "PRIOR_SIGNS",
+    "SIGNS_LEARNED",
+    "SIGNS_OF_REGULONS",
+]
+
+SIGNS_LEARNED: Final = "motifs, signs learned"
+SIGNS_OF_REGULONS: Final = "motifs, signs of regulons"
 
 _PRIOR: Final = {"prior": pl.String, "level": pl.String}
 
@@ -42,6 +52,18 @@ PRIOR_GENES: Final = {
     "shuffled_r": pl.Float64,
 }
 """``priors/per_gene.parquet``: one row per gene and prior that enters the linear combination over people."""
+
+PRIOR_SCORES: Final = {
+    "prior": pl.String,
+    "gene_id": pl.String,
+    "variant_id": pl.String,
+    "contig": pl.String,
+    "position": pl.Int64,
+    "ref": pl.String,
+    "alt": pl.String,
+    "score": pl.Float64,
+}
+"""``priors/scores.{learned,regulons}.parquet``: one row per gene and variant near its TSS."""
 
 PRIOR_SIGNS: Final = {
     "variants": pl.String,

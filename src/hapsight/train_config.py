@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["GRID", "TrainArmConfig", "TrainConfig"]
+
+_ON_Z_SCORES: Final = ("mse", "pairwise_mse", "mse_plus_pairs")
 
 
 class _Section(BaseModel):
@@ -24,6 +27,12 @@ class TrainArmConfig(_Section):
     )
     init: Literal["trained", "random"] = Field("trained", description="the weights that training begins with")
 
+    prior: Literal["", "sign", "sign_shuffled", "activity", "activity_shuffled"] = Field(
+        "",
+        description="sign: a term of the loss, variants should act as sign_priors says; activity: what "
+        "regulators ([priors] regulons) explain is not learnt; shuffled: the control of either",
+    )
+
     @model_validator(mode="after")
     def _sensible(self) -> TrainArmConfig:
         """Something is learnt, or nothing is."""
@@ -32,6 +41,13 @@ class TrainArmConfig(_Section):
         if self.mode == "untouched" and self.init == "random":
             raise ValueError(
                 "mode 'untouched' does not go with init 'random': nothing would be learnt at all"
+            )
+        if self.mode == "untouched" and self.prior:
+            raise ValueError(f"mode 'untouched' does not go with prior {self.prior!r}: nothing is learnt")
+        if self.prior.startswith("activity") and self.loss not in _ON_Z_SCORES:
+            raise ValueError(
+                f"prior {self.prior!r} needs a loss on z-scores, one of {', '.join(_ON_Z_SCORES)}; "
+                f"not {self.loss!r}"
             )
         return self
 
@@ -96,3 +112,23 @@ class TrainConfig(_Section):
     patience: Annotated[int, Field(ge=1)] = Field(
         6, description="validations without a better one before it stops"
     )
+    sign_priors: Path | None = Field(
+        None, description="table of variants and scores, above 0 where ALT should raise a gene's expression"
+    )
+    sign_weight: Annotated[float, Field(gt=0)] = Field(
+        0.1, description="of the sign prior's term beside the loss"
+    )
+
+    @model_validator(mode="after")
+    def _has_priors(self) -> TrainConfig:
+        """An arm's sign prior is given."""
+        wanting = [arm.prior for arm in self.arms if arm.prior.startswith("sign")]
+        if wanting and self.sign_priors is None:
+            raise ValueError(f"an arm has prior {wanting[0]!r}, and sign_priors names no table")
+        return self
+
+    def from_folder(self, folder: Path) -> Self:
+        """The same with an absolute path: a relative one starts at `folder`."""
+        if self.sign_priors is None:
+            return self
+        return self.model_copy(update={"sign_priors": folder / self.sign_priors})

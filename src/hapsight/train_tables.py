@@ -16,6 +16,7 @@ ARM: Final = {
     "mode": pl.String,
     "loss": pl.String,
     "init": pl.String,
+    "prior": pl.String,
     "people": pl.Int64,
     "min_maf": pl.Float64,
     "seed": pl.Int64,

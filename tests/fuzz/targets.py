@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable
 
-from tests.fuzz import genomes, settings, tables
+from tests.fuzz import genomes, plink, published, runs, settings, signals, tables
 from tests.fuzz.harness import Target
 
 __all__ = ["TARGETS"]
@@ -40,5 +40,22 @@ TARGETS = {
         Target("mini", "n.safetensors", settings.good_mini, settings.mini),
         Target("targets", "targets.txt", settings.good_targets, settings.targets_list),
         Target("predictdb", "p.db", settings.good_predictdb, settings.predictdb),
+        Target("pgen", "p.pgen", plink.good(".pgen"), plink.plink),
+        Target("pvar", "p.pvar", plink.good(".pvar"), plink.plink),
+        Target("psam", "p.psam", plink.good(".psam"), plink.plink),
+        Target("bigwig", "t.bw", signals.good_bigwig, signals.signal),
+        Target("conservation", "c.bw", signals.good_bigwig, signals.conservation),
+        Target("regulons", "r.tsv", published.good_regulons, published.regulons),
+        Target("gene_covariates", "v.tsv", published.good_gene_covariates, published.gene_covariates),
+        Target("signs", "s.tsv", published.good_signs, published.signs),
+        Target("signs_parquet", "s.parquet", published.good_signs_parquet, published.signs),
+        Target("effects_parquet", "f.parquet", published.good_effects_parquet, published.effects_parquet),
+        Target("sasse2023", "s1.tsv", published.good_sasse, published.sasse),
+        Target("huang2023", "h.csv", published.good_huang, published.huang),
+        Target("record", "run.json", runs.good_record, runs.record),
+        Target("per_gene", "per_gene.parquet", runs.good_per_gene, runs.per_gene),
+        Target("unit_table", "u.genes.parquet", runs.good_per_gene, runs.unit),
+        Target("unit_seal", "u.json", runs.good_seal, runs.unit),
+        Target("pattern", "pattern.txt", runs.good_pattern, runs.pattern),
     )
 }

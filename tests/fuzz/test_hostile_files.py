@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from hapsight.cohort import tables
+from hapsight.cohort import pvar, tables
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.predictdb import read_predictdb
 from hapsight.cohort.tables import read_table
@@ -46,6 +46,15 @@ def test_a_large_table_that_packs_well_is_read(tmp_path):
     path = tmp_path / "zeros.tsv.gz"
     path.write_bytes(gzip.compress(b"a\tb\n" + b"0\t0\n" * 200_000))
     assert len(read_table(path, "covariates")) == 200_000
+
+
+def test_a_zstd_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    zstandard = pytest.importorskip("zstandard", reason="the extra `pgen` is not installed")
+    monkeypatch.setattr(pvar, "_SMALL", 1 << 20)
+    path = tmp_path / "bomb.pvar.zst"
+    path.write_bytes(zstandard.compress(b"##" + b"x" * 9_000_000))
+    with pytest.raises(InputError, match=r"unpacks to far more[\s\S]*up to 200 times[\s\S]*zst-decompress"):
+        pvar.read_pvar(path)
 
 
 def test_a_compressed_torch_file_is_not_unpacked(tmp_path):

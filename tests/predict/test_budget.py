@@ -7,7 +7,8 @@ import torch
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
 from hapsight.errors import ConfigError
-from hapsight.predict import engine
+from hapsight.predict import buffers, engine
+from hapsight.predict.buffers import Buffer
 from hapsight.predict.engine import Sequences, least_budget, predict_genes
 from hapsight.sequence import haplotypes
 from tests.planted import ToyModel, write_planted
@@ -37,11 +38,12 @@ def test_the_smallest_budget_gives_the_same_numbers(planted, monkeypatch, model,
 
     def allocate(shape, dtype, room):
         asked.append(room)
-        return torch.empty(shape, dtype=dtype)
+        return Buffer(torch.empty(shape, dtype=dtype))
 
-    monkeypatch.setattr(engine, "allocate", allocate)
+    monkeypatch.setattr(Buffer, "allocate", allocate)
     monkeypatch.setattr(engine, "_BLOCK_BYTES", 1)
     monkeypatch.setattr(haplotypes, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(buffers, "_BLOCK_BYTES", 1)
     least = least_budget(model())
     found = predict(planted, model(), least, read_out)
     for a, b in zip(found, expected, strict=True):
@@ -49,7 +51,7 @@ def test_the_smallest_budget_gives_the_same_numbers(planted, monkeypatch, model,
         np.testing.assert_allclose(a.reference, b.reference, rtol=1e-6, atol=1e-6)
         assert a.index.tolist() == b.index.tolist()
         assert a.flop == b.flop
-    assert set(asked) <= {least // 3}
+    assert max(asked, default=0) <= least // 3
 
 
 def test_sequences_beyond_the_budget_lie_in_a_file(planted):

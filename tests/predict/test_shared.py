@@ -1,5 +1,7 @@
 """The sharing engine against one plain forward pass per sequence."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,11 +13,12 @@ from hapsight.cohort.reference import Reference
 from hapsight.dna import reverse_complement
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import Grid
-from hapsight.predict.buffers import allocate
+from hapsight.predict import buffers
+from hapsight.predict.buffers import Buffer, allocate
 from hapsight.predict.engine import Sequences, predict_genes
 from hapsight.predict.hashing import hash_stretches, number_positions
 from hapsight.predict.shared import count_work, shared_values
-from hapsight.predict.sharing import cut_stretches, distinct_positions
+from hapsight.predict.sharing import cut_stretches, distinct_positions, distinct_rows
 from tests.planted import write_planted
 from tests.predict.toy_shared import LENGTH, ToyCentre, ToyShared, ToyWindowed
 
@@ -82,6 +85,54 @@ def test_embeddings_beyond_the_budget_lie_in_a_file():
     tensor = allocate((3, 5), torch.float64, budget=1)
     tensor[:] = 2.0
     assert tensor.sum() == 30
+
+
+@pytest.mark.parametrize("budget", [1, 2**20])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
+def test_what_is_dropped_from_memory_is_still_there(monkeypatch, budget, dtype):
+    monkeypatch.setattr(buffers, "_BLOCK_BYTES", 40)
+    buffer = Buffer.allocate((9, 5), dtype, budget)
+    for first, last in buffer.blocks():
+        buffer.tensor[first:last] = torch.arange(first, last)[:, None].to(dtype)
+    assert buffer.tensor[:, 2].tolist() == list(range(9))
+    assert (buffer.resident == 0) == (budget == 1)
+
+
+def test_pages_that_were_dropped_are_not_in_memory():
+    def resident() -> int:
+        text = Path("/proc/self/status").read_text()
+        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("RssFile"))
+
+    if not Path("/proc/self/status").exists():
+        pytest.skip("no /proc here")
+    buffer = Buffer.allocate((64, 2**20), torch.uint8, budget=1)
+    buffer.tensor.fill_(7)
+    before = resident()
+    buffer.drop()
+    assert before - resident() > 60_000  # of 65,536 kB
+    assert int(buffer.tensor[63, -1]) == 7
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 6))
+def test_distinct_rows_equal_their_naive_twin(seed, rows, width):
+    matrix = np.random.default_rng(seed).integers(0, 3, (rows, width)).astype(np.int32)
+    _, one, of = np.unique(matrix, axis=0, return_index=True, return_inverse=True)
+    found = distinct_rows(Buffer.of(matrix))
+    assert [part.tolist() for part in found] == [one.tolist(), of.reshape(-1).tolist()]
+
+
+@pytest.mark.parametrize("model_class", [ToyShared, ToyWindowed])
+def test_blocks_and_files_change_no_bit(monkeypatch, model_class):
+    model, codes = model_class(), haplotypes(11, 40)
+    whole, _ = shared_values(model, model.read_out(), codes, device=CPU, batch_size=4)
+    allocate = Buffer.allocate
+    monkeypatch.setattr(Buffer, "allocate", lambda shape, dtype, _: allocate(shape, dtype, 1))
+    monkeypatch.setattr(buffers, "_BLOCK_BYTES", 1)
+    in_file = Buffer.allocate(codes.shape, torch.uint8, 1)
+    in_file.tensor[:] = torch.from_numpy(codes)
+    parts, _ = shared_values(model, model.read_out(), in_file, device=CPU, batch_size=4)
+    assert whole.tobytes() == parts.tobytes()
 
 
 def test_equal_rows_are_computed_once():
@@ -180,8 +231,10 @@ def test_a_collision_of_positions_is_noticed(monkeypatch):
 
     def collides_first(*arguments):
         calls.append(arguments)
-        index, row, place = number_positions(*arguments)
-        return (np.zeros_like(index), row[:1], place[:1]) if len(calls) == 1 else (index, row, place)
+        count = list(number_positions(*arguments))[-1]
+        if len(calls) == 1:
+            arguments[5][:] = 0  # all positions are called one
+        yield 1 if len(calls) == 1 else count
 
     monkeypatch.setattr(module, "number_positions", collides_first)
     found = module.distinct_positions(codes, GRID, (0, 40))

@@ -36,17 +36,17 @@ def write_training(
     rng, tables, runs = np.random.default_rng(1), [], []
     for number in people:
         arms = [
-            (("xpresso/GM12878", "default", mode, loss, init, number, floor, seed), mean)
+            (("xpresso/GM12878", "default", mode, loss, init, "", number, floor, seed), mean)
             for mode, loss, init, mean in ARMS
             for floor in min_maf
             for seed in ((None,) if mode == "untouched" else range(1, seeds + 1))
         ]
         arms += [
-            ((name, "linear in dosages", "linear", "", "", number, 0.01, None), (0.55, 0.25, None, None))
+            ((name, "linear in dosages", "linear", "", "", "", number, 0.01, None), (0.55, 0.25, None, None))
             for name in baselines
         ]
         for arm, means in arms:
-            labels = dict(zip(list(TRAIN_PER_GENE)[2:10], arm, strict=True))
+            labels = dict(zip(list(TRAIN_PER_GENE)[2:11], arm, strict=True))
             tables += [
                 _cell(rng, labels, cell, mean, unseen) for cell, mean in zip(CELLS, means, strict=True)
             ]

@@ -15,6 +15,7 @@ from hapsight.report.drivers import (
     driver_rows,
     driver_table,
     neighbourhood_sentences,
+    prior_sentences,
     reliability_sentences,
     stratum_rows,
 )
@@ -38,6 +39,9 @@ def fake_drivers(labels: dict[str, str], form: str, n: int = 200) -> pl.DataFram
             "maf": 0.3 if has[i] else None,
             "supported_cohort": bool(r[i] > 0) if has[i] else None,
             "supported_half2": bool(r[i] > 0) if has[i] else None,
+            "effect": 1.0 if has[i] else None,
+            "slope": float(np.sign(r[i])) if has[i] else None,
+            "prior_score": float(r[i]) if has[i] and i % 2 else None,
             "share_of_tss_max": 0.25 if has[i] and i % 3 else None,
             "run_10": 4 if has[i] and i % 3 else None,
             "motif": ("gain" if i % 2 else "none") if has[i] else None,
@@ -113,8 +117,16 @@ def test_the_bases_around_drivers_are_told_where_they_are_known(run):
     assert sentence.endswith("median length of 4.")
 
 
+def test_sign_priors_are_told_with_their_control(run):
+    ((arm, sentence),) = prior_sentences(run)
+    assert arm == run.models[0]
+    assert sentence.startswith("100 of 180 main drivers with an eQTL slope have a sign prior")
+    assert "that of the prior in 100.0 % [" in sentence
+    assert "dealt anew" in sentence
+
+
 def test_a_run_without_drivers_says_nothing(tmp_path):
     bare = read_run(write_run(tmp_path / "bare"))
     assert driver_rows(bare) == stratum_rows(bare) == reliability_sentences(bare) == []
-    assert neighbourhood_sentences(bare) == []
+    assert neighbourhood_sentences(bare) == prior_sentences(bare) == []
     assert driver_table(bare).is_empty()

@@ -215,6 +215,35 @@ def test_without_the_extra_motifs_are_left_out_and_it_is_noted(planted, monkeypa
         drivers(configured(opened, motifs=True), runs, quiet)
 
 
+def test_sign_priors_stand_beside_the_drivers(planted):
+    """A prior that knows the planted sign: with the model in genes ``up``, against it in genes ``down``."""
+    opened, runs = planted
+    drivers(opened, runs, quiet, ())
+    before = table(planted, "drivers")
+    assert before["prior_score"].null_count() == before["prior_agrees"].null_count() == len(before)
+    assert "prior_known" not in table(planted, "driver_summary")["quantity"].to_list()
+    effects = pl.read_parquet(opened.folder.path / "explain/toy.default/effects.parquet")
+    sign = pl.when(pl.col("gene_id").str.starts_with("down")).then(-1).otherwise(1)
+    known = effects.filter(pl.col("gene_id").str.starts_with("null").not_())
+    path = opened.folder.path.parent / "signs.parquet"
+    known.with_columns(score=sign * pl.col("effect")).drop("effect").write_parquet(path)
+    drivers(configured(opened, sign_priors=path), runs, quiet, ())
+    found = table(planted, "drivers").filter((pl.col("model") == "toy") & (pl.col("form") == "sasse2023"))
+    of = {row["gene_id"]: row for row in found.iter_rows(named=True)}
+    for name in ("up1", "up2", "down1", "down2"):
+        row = of[name]
+        assert row["prior_agrees"] is name.startswith("up")
+        assert abs(row["prior_score"]) == pytest.approx(abs(row["effect"]))
+        assert row["prior_sign"] == np.sign(row["prior_score"]) == np.sign(row["slope"])
+    assert of["null1"]["prior_score"] is of["null1"]["prior_sign"] is of["null1"]["prior_agrees"] is None
+    summary = table(planted, "driver_summary").filter(
+        (pl.col("model") == "toy") & (pl.col("form") == "sasse2023") & (pl.col("genes") == "strong_wrong")
+    )
+    shares = {row["quantity"]: (row["value"], row["n"]) for row in summary.iter_rows(named=True)}
+    assert shares["sign_by_model"] == (0.0, 2)
+    assert shares["sign_by_prior"] == (1.0, 2)
+
+
 def test_effects_of_other_variants_are_refused(planted):
     opened, runs = planted
     effects = pl.read_parquet(opened.folder.path / "explain/toy.default/effects.parquet")
@@ -226,6 +255,6 @@ def test_effects_of_other_variants_are_refused(planted):
     gene = GeneEffects(compared, {"pearson_r": 0.1, "qval": 0.5}, effects, variants, None)
     source = model_source(opened, runs[0], "expression")
     with pytest.raises(StoreError, match="variants that the cohort does not have") as error:
-        list(driver_rows(source, gene, None, np.random.default_rng(0)))
+        list(driver_rows(source, gene, None, None, np.random.default_rng(0)))
     assert "gene up1" in str(error.value)
     assert "ACGT" in str(error.value)

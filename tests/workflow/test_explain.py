@@ -23,11 +23,12 @@ from hapsight.explain.ism import ism_window
 from hapsight.explain_tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS, SCORES
 from hapsight.models.registry import register
 from hapsight.workflow.arrays import write_track
-from hapsight.workflow.explain import explain, explain_store, explain_units, valuer_of
+from hapsight.workflow.explain import explain, explain_store, explain_units
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models
 from hapsight.workflow.saturation import strongest
 from hapsight.workflow.score import score
+from hapsight.workflow.valued_units import valuer_of
 from tests.cohort.files import Record
 from tests.explain.ism_naive import kept, plain, sequence_with
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted

@@ -11,7 +11,15 @@ from hapsight.config import load_config
 from hapsight.dna import encode
 from hapsight.errors import ConfigError, IncompleteError, InputError
 from hapsight.explain.motifs import Motif
-from hapsight.priors_tables import PRIOR_ABLATION, PRIOR_GENES, PRIOR_SIGNS
+from hapsight.priors.sign_table import read_sign_priors
+from hapsight.priors_tables import (
+    PRIOR_ABLATION,
+    PRIOR_GENES,
+    PRIOR_SCORES,
+    PRIOR_SIGNS,
+    SIGNS_LEARNED,
+    SIGNS_OF_REGULONS,
+)
 from hapsight.workflow import priors as stage
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.priors import priors
@@ -33,6 +41,9 @@ path = "effects.parquet"
 [[priors.gene_covariates]]
 label = "half-life"
 path = "half_life.tsv"
+[[priors.person_covariates]]
+label = "personal half-life"
+path = "persons.tsv"
 [eqtl]
 permutations = 99
 cis_window = 1000
@@ -72,6 +83,14 @@ def planted(tmp_path_factory):
     )
     lines = [f"{gene}\t{i * i}" for i, gene in enumerate(GENES[:6])]
     (made.folder / "half_life.tsv").write_text("\n".join(["gene_id\tutr", *lines]))
+    values = dict(zip(GENES, opened.cohort.expression.values, strict=True))
+    rows = [
+        (gene, sample, float(value))
+        for gene in ("up1", "null1")
+        for sample, value in zip(opened.cohort.samples, values[gene] + rng.standard_normal(60), strict=True)
+    ]
+    names = ["gene_id", "sample_id", "value"]
+    pl.DataFrame(rows, schema=names, orient="row").write_csv(made.folder / "persons.tsv", separator="\t")
     rows = [(gene, "toy", "default", float(i), float(i % 3)) for i, gene in enumerate(GENES)]
     columns = ["gene_id", "model", "read_out", "predicted_reference", "mean_expression"]
     evaluated = opened.folder.path / "evaluation"
@@ -103,6 +122,7 @@ def test_every_prior_is_beside_its_control_where_it_enters(done):
         ),
         *((prior, "variant", "linear combination", "top_snp") for prior in (learned, given)),
         ("activity of regulators", "person", "linear combination", "top_snp"),
+        ("personal half-life", "person", "linear combination", "top_snp"),
     }
     assert dict(found.ablation.schema) == PRIOR_ABLATION
     assert dict(found.per_gene.schema) == PRIOR_GENES
@@ -146,6 +166,33 @@ def test_signs_stand_beside_the_effects_of_the_model(done):
     assert len(one) + len(two)
 
 
+def test_numbers_of_persons_help_where_they_know_something(done):
+    _, found = done
+    rows = found.per_gene.filter(pl.col("prior") == "personal half-life")
+    assert rows.filter("has_prior")["gene_id"].to_list() == ["up1", "null1"]
+    null = rows.row(by_predicate=pl.col("gene_id") == "null1", named=True)
+    assert null["with_r"] > max(null["without_r"], null["shuffled_r"]) + 0.1
+    silent = rows.filter(~pl.col("has_prior"))
+    assert (silent["with_r"] == silent["without_r"]).all()
+
+
+def test_scores_of_variants_are_written_as_others_read_them(done):
+    opened, _ = done
+    for name, prior in (("learned", SIGNS_LEARNED), ("regulons", SIGNS_OF_REGULONS)):
+        path = opened.folder.path / f"priors/scores.{name}.parquet"
+        table = pl.read_parquet(path)
+        assert dict(table.schema) == PRIOR_SCORES
+        assert table.select("gene_id", "variant_id").n_unique() == len(table) > 0
+        found = read_sign_priors(path)
+        assert found.names == (prior,)
+        gene = opened.cohort.genes[0]
+        near, _ = opened.cohort.genotypes.read(gene.cis(200))
+        own = table.filter(pl.col("gene_id") == gene.gene_id)
+        scores = {row[:3]: row[3] for row in own.select("position", "ref", "alt", "score").iter_rows()}
+        keys = zip(near.position.tolist(), near.ref, near.alt, strict=True)
+        np.testing.assert_array_equal(found.on(gene.gene_id, near), [scores.get(key, 0.0) for key in keys])
+
+
 def test_what_was_left_out_is_named(done):
     opened, found = done
     dropped = pl.read_parquet(opened.folder.path / "priors/dropped.parquet")
@@ -182,7 +229,7 @@ def changed(planted, name, *replacements):
 def test_a_run_without_priors_is_refused(planted):
     path = planted.folder / "none.toml"
     path.write_text(planted.config.read_text().split("[priors]")[0] + "[priors]\nmotifs = false\n")
-    with pytest.raises(ConfigError, match=r"No prior is configured[\s\S]*gene_covariates or half_life"):
+    with pytest.raises(ConfigError, match=r"No prior is configured[\s\S]*person_covariates or half_life"):
         priors(Opened.from_config(load_config(path)), nothing)
 
 

@@ -18,9 +18,9 @@ from hapsight.errors import ConfigError, InputError
 from hapsight.explain.elements import element_effects
 from hapsight.models.registry import register
 from hapsight.validate_tables import CRISPRI_EFFECTS, EQTL_EFFECTS, MPRA_EFFECTS, VALIDATION
-from hapsight.workflow.explain import valuer_of
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models
+from hapsight.workflow.valued_units import valuer_of
 from tests.cohort.files import write_table
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
 

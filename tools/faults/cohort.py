@@ -208,4 +208,6 @@ def _write(folder: Path) -> None:
     (folder / "planted.toml").write_text(text)
     two = text.replace("workers = 1", "workers = 2").replace("[predict]\n", "[predict]\nworkers = 2\n")
     (folder / "two.toml").write_text(two)
+    cluster = '[cluster]\nscheduler = "dask/scheduler.json"\npatience = 40\n'
+    (folder / "cluster.toml").write_text(text + cluster)
     offer_model(folder, "toy", "tests.planted:load_toy")

@@ -22,9 +22,9 @@ def kill_parents(cohort: Cohort, kills: int, rng: random.Random, report: bool = 
             run.kill()
             found["kills"] += 1
         elif run.code == 0:
-            _compare(cohort, found)
+            compare(cohort, found)
         else:
-            _lost(run.said(), found)
+            lost(run.said(), found)
     _end(cohort, "planted.toml", found, report)
     return found
 
@@ -43,11 +43,11 @@ def kill_workers(cohort: Cohort, kills: int, rng: random.Random) -> dict[str, in
                     found["kills"] += 1
         code = run.finish()
         if code == 0:
-            _compare(cohort, found)
+            compare(cohort, found)
         elif code == 3 and "its worker process died" in run.said():
             found["set aside"] += 1
         else:
-            _lost(run.said(), found)
+            lost(run.said(), found)
     _end(cohort, "two.toml", found)
     return found
 
@@ -55,18 +55,20 @@ def kill_workers(cohort: Cohort, kills: int, rng: random.Random) -> dict[str, in
 def _end(cohort: Cohort, config: str, found: dict[str, int], report: bool = False) -> None:
     run = cohort.run(config, report=report)
     if run.finish() != 0:
-        _lost(run.said(), found)
-    _compare(cohort, found)
+        lost(run.said(), found)
+    compare(cohort, found)
 
 
-def _compare(cohort: Cohort, found: dict[str, int]) -> None:
+def compare(cohort: Cohort, found: dict[str, int]) -> None:
+    """Count a run that reached its end, and whether its tables are right; begin anew."""
     wrong = cohort.wrong()
     if wrong:
-        _lost(f"differ: {', '.join(wrong[:8])}", found)
+        lost(f"differ: {', '.join(wrong[:8])}", found)
     found["resumed to the end"] += 1
     cohort.clear()
 
 
-def _lost(why: str, found: dict[str, int]) -> None:
+def lost(why: str, found: dict[str, int]) -> None:
+    """Count what must not be, and say it."""
     found["lost"] += 1
     print(f"  LOST: {why[-1500:]}", flush=True)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hapsight.cli.crew import SchedulerOption, WorkersOption, load_staffed
+
 __all__ = ["register"]
 
 _SHOWN = 5
@@ -25,13 +27,14 @@ def explain(
     genes: Annotated[
         list[str] | None, typer.Argument(metavar="[GENE]...", help="gene_ids; else those of [explain]")
     ] = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Toggle every variant of the models' windows, on the reference and in people's haplotypes.
 
     With `saturation` or `gradients` under [explain], also what single bases are worth.
     """
     from hapsight.cli.console import progress, say
-    from hapsight.config import load_config
     from hapsight.workflow.explain import explain as stage
     from hapsight.workflow.explain import explain_store
     from hapsight.workflow.gene_pages import gene_pages
@@ -39,7 +42,7 @@ def explain(
     from hapsight.workflow.predict import load_models
     from hapsight.workflow.saturate_drivers import saturate_drivers
 
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load_staffed(config, workers, scheduler))
     runs = load_models(opened)
     with opened.folder.locked(), progress() as show:
         opened.begin()

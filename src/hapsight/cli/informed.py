@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from hapsight.cli.crew import SchedulerOption, WorkersOption, load_staffed
+
 __all__ = ["register"]
 
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
@@ -27,15 +29,16 @@ def informed(
         Literal["random", "population"], typer.Option(help="whose held-out R goes with the weights")
     ] = "random",
     build: Annotated[str | None, typer.Option(help="genome build in the varIDs, such as b38")] = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Linear prediction with prior evidence, beside the plain elastic net and shuffled controls."""
     from hapsight.cli.console import progress, say, table
-    from hapsight.config import load_config
     from hapsight.workflow.informed import export_informed
     from hapsight.workflow.informed import informed as run
     from hapsight.workflow.opened import Opened
 
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load_staffed(config, workers, scheduler))
     with opened.folder.locked(), progress() as show:
         opened.begin()
         found = run(opened, show)

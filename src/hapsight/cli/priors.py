@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from hapsight.cli.crew import SchedulerOption, WorkersOption, load_staffed
+
 __all__ = ["register"]
 
 
@@ -17,14 +19,15 @@ def register(app: typer.Typer) -> None:
 
 def priors(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Priors on genes, people and variants: what each adds, beside its shuffled control."""
     from hapsight.cli.console import progress, say, table
-    from hapsight.config import load_config
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.priors import priors as run
 
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load_staffed(config, workers, scheduler))
     with opened.folder.locked(), progress() as show:
         opened.begin()
         found = run(opened, show)

@@ -38,12 +38,15 @@ def personal(
     ] = "pairwise_mse",
     mode: Annotated[str, typer.Option(help="full, frozen, lora, or untouched")] = "frozen",
     init: Annotated[str, typer.Option(help="trained or random weights to begin with")] = "trained",
+    prior: Annotated[
+        str, typer.Option(help="sign, activity, or their controls sign_shuffled, activity_shuffled")
+    ] = "",
     seeds: Seeds = None,
     people: People = None,
     maf: Maf = None,
 ) -> None:
     """Train a model on people, and judge it on seen and unseen genes and people beside linear baselines."""
-    arm = {"mode": mode, "loss": loss if mode != "untouched" else "", "init": init}
+    arm = {"mode": mode, "loss": loss if mode != "untouched" else "", "init": init, "prior": prior}
     _run(config, "personal", _given(model=model, seeds=seeds, people=people, min_maf=maf), arm)
 
 

@@ -197,6 +197,7 @@ def _strand(text: str | None, where: str) -> Strand | None:
 
 
 def _integer(text: str | None, what: str, where: str) -> int:
-    if text is None or not text.strip().isdecimal() or len(text.strip()) > _DIGITS:
+    digits = (text or "").strip()  # of more kinds of spaces than int() takes
+    if not digits.isdecimal() or len(digits) > _DIGITS:
         raise InputError(f"A gene's {what} is not a whole number.", where=where, got=repr(text)[:80])
-    return int(text)
+    return int(digits)

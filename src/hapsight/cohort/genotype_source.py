@@ -45,6 +45,15 @@ class Genotypes(Protocol):
             A record offends against a policy of ``"error"``, or a file is damaged.
         """
 
+    def expected_records(self, interval: Interval) -> float:
+        """About how many records lie in `interval`, from indexes alone; 0 where these do not say.
+
+        Raises
+        ------
+        InputError
+            An index cannot be read.
+        """
+
     def keeping(self, samples: Sequence[str], policy: GenotypePolicy) -> Genotypes:
         """The same files, read for these people and by this policy.
 

@@ -15,7 +15,8 @@ import numpy as np
 import pysam
 from numpy.typing import NDArray
 
-from hapsight.cohort.contigs import resolve_contig
+from hapsight.cohort.contigs import find_contig, resolve_contig
+from hapsight.cohort.density import Density, index_densities
 from hapsight.cohort.htslib import hush_htslib
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
@@ -68,9 +69,10 @@ class GenotypeFile:
         self.samples = self.samples_in_file if samples is None else tuple(samples)
         require_samples(self.path, self.samples, self.samples_in_file)
         self._open: tuple[int, Any, Any] | None = None
+        self._densities: dict[str, Density] | None = None
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_open": None}
+        return {**self.__dict__, "_open": None, "_densities": None}
 
     def __repr__(self) -> str:
         return f"GenotypeFile({str(self.path)!r}, {len(self.samples)} people)"
@@ -135,6 +137,21 @@ class GenotypeFile:
         records = self._records(Interval(contig, max(interval.start, 0), max(interval.end, 0)))
         parts = [keep.apply(rows) for rows in cutter.blocks(records)]
         return variants_of(interval.contig, parts, self.samples), dropped
+
+    def expected_records(self, interval: Interval) -> float:
+        """About how many records lie in `interval`, from the index alone; 0 where it does not say.
+
+        Raises
+        ------
+        InputError
+            The index cannot be read.
+        """
+        if self._densities is None:
+            header = pysam.VariantFile(str(self.path)).header if self._is_bcf else None
+            names = [str(name) for name in header.contigs] if header is not None else []
+            self._densities = index_densities(self.path, names)
+        contig = find_contig(interval.contig, self._densities)
+        return self._densities[contig].within(interval) if contig is not None else 0.0
 
     def _records(self, interval: Interval) -> Any:
         """Every record of the stretch, or an error.

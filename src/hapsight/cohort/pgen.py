@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.cohort.contigs import resolve_contig
+from hapsight.cohort.contigs import find_contig, resolve_contig
 from hapsight.cohort.genotypes import require_samples, variants_of
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
@@ -109,6 +109,11 @@ class PgenFile:
         records = self._records(Interval(contig, max(interval.start, 0), max(interval.end, 0)))
         parts = [keep.apply(rows) for rows in cutter.blocks(records)]
         return variants_of(interval.contig, parts, self.samples), dropped
+
+    def expected_records(self, interval: Interval) -> float:
+        """About how many records lie in `interval`, from the index of the sites."""
+        contig = find_contig(interval.contig, self.contigs)
+        return self._pvar.density(contig).within(interval) if contig is not None else 0.0
 
     def _keep(self, samples: Sequence[str], policy: GenotypePolicy) -> None:
         self.samples, self.policy = tuple(samples), policy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, NamedTuple
@@ -12,6 +12,7 @@ from typing import IO, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hapsight.cohort.density import Density
 from hapsight.cohort.nouns import Interval
 from hapsight.errors import InputError, MissingExtraError
 
@@ -19,6 +20,12 @@ __all__ = ["Pvar", "Site", "map_text", "read_pvar"]
 
 _BLOCK: Final = 1024
 """Sites in a block."""
+
+_MOST_UNPACKED: Final = 200
+"""Times that a table may be longer than its compressed file."""
+
+_SMALL: Final = 1 << 28
+"""Bytes that are unpacked however much they were compressed."""
 
 _COLUMNS: Final = (b"#CHROM", b"POS", b"ID", b"REF", b"ALT")
 
@@ -70,6 +77,13 @@ class Pvar:
         alleles[list(self.many)] = np.array(list(self.many.values())) + 1
         return np.concatenate([np.zeros(1, np.uintp), np.cumsum(alleles, dtype=np.uintp)])
 
+    def density(self, contig: str) -> Density:
+        """Where on a contig (as the file has it) the sites lie, to a block of sites."""
+        blocks = self.blocks[contig]
+        position = [*(block.start for block in blocks), blocks[-1].end]
+        before = np.cumsum([0, *(block.rows for block in blocks)])
+        return Density(np.array(position, np.float64), before.astype(np.float64))
+
     def sites(self, interval: Interval, text: mmap.mmap) -> Iterator[Site]:
         """Rows whose REF overlaps `interval` (the contig as the file has it), in the file's order.
 
@@ -116,12 +130,30 @@ def _open_text(path: Path) -> IO[bytes]:
     text = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
     try:
         with path.open("rb") as packed:
-            zstandard.ZstdDecompressor().copy_stream(packed, text)
+            _unpack(path, zstandard.ZstdDecompressor().read_to_iter(packed), text)
+    except InputError:
+        text.close()
+        raise
     except zstandard.ZstdError as error:
         text.close()
         raise InputError("The .pvar is no zstd file that can be read.", where=path, got=error) from error
     text.seek(0)
     return text
+
+
+def _unpack(path: Path, parts: Iterable[bytes], text: IO[bytes]) -> None:
+    """Write what a compressed table unpacks to, up to more than any table does."""
+    most = max(_SMALL, _MOST_UNPACKED * path.stat().st_size)
+    for part in parts:
+        text.write(part)
+        if text.tell() > most:
+            raise InputError(
+                "A compressed .pvar unpacks to far more than a table does; it is not read further.",
+                where=path,
+                expected=f"up to {_MOST_UNPACKED} times its size, or {_SMALL:,} bytes",
+                got=f"more than {most:,} bytes",
+                fix=f"if it is what it should be: plink2 --zst-decompress {path} > {path.with_suffix('')}",
+            )
 
 
 def read_pvar(path: Path) -> Pvar:

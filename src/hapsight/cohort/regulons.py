@@ -134,7 +134,7 @@ def read_gene_covariates(path: Path, genes: Sequence[Gene]) -> tuple[tuple[str, 
         )
     ids = [without_version(name or "") for name in table["gene_id"]]
     require_unique(ids, "gene", path)
-    values = numbers(table.select(names), ids, path)
+    values = numbers(table[list(names)], ids, path)  # select("*") would be all columns
     row = {name: index for index, name in enumerate(ids)}
     place = [row.get(without_version(gene.gene_id), -1) for gene in genes]
     if max(place, default=-1) < 0:

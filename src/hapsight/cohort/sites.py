@@ -59,7 +59,9 @@ def read_sites(path: Path, reference: Reference, policy: GenotypePolicy) -> tupl
 def _records(path: Path) -> Iterator[Any]:
     hush_htslib()
     try:
-        yield from cyvcf2.VCF(str(path))
+        for record in cyvcf2.VCF(str(path)):
+            _ = record.CHROM, record.ID  # text that is none is told here
+            yield record
     except Exception as error:  # cyvcf2 raises no narrower one
         raise InputError(
             "The file of variants is no VCF or BCF that can be read.", where=path, got=error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ def open_genotypes(
         do not fit each other.
     """
     expected = dict(found for path in _listed(given) for found in _expanded(path))
-    absent = [path for path in expected if not path.is_file()]
+    absent = [path for path in expected if not os.path.isfile(path)]
     if absent and len(expected) > 1:
         raise InputError(
             f"{len(absent)} of {len(expected)} genotype files are not there.",
@@ -104,6 +105,17 @@ class SplitGenotypes:
         """
         return SplitGenotypes([part.keeping(samples, policy) for part in self._parts])
 
+    def expected_records(self, interval: Interval) -> float:
+        """About how many records lie in `interval`, from indexes alone; 0 where these do not say.
+
+        Raises
+        ------
+        InputError
+            An index cannot be read.
+        """
+        contig = find_contig(interval.contig, self.contigs)
+        return self._part_of[contig].expected_records(interval) if contig is not None else 0.0
+
     def read(self, interval: Interval, reference: Reference | None = None) -> tuple[Variants, Dropped]:
         """As `GenotypeFile.read`, from the file that has the contig.
 
@@ -124,7 +136,7 @@ def _expanded(path: Path) -> list[tuple[Path, str | None]]:
     if _CHROM not in str(path):
         return [(path, None)]
     before, *rest = (re.escape(part) for part in str(path).split(_CHROM))
-    form = re.compile(before + r"([\w-]+)" + r"\1".join(rest))
+    form = re.compile(before + r"(?P<chrom>[\w-]+)" + "(?P=chrom)".join(rest))
     names = glob.glob("*".join(glob.escape(part) for part in str(path).split(_CHROM)))
     found = [(fit[1], Path(name)) for name in names if (fit := form.fullmatch(name))]
     if not found:

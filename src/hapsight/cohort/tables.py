@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.cohort.parquet import require_readable
 from hapsight.cohort.wholeness import is_bgzip, is_gzip, require_end, require_file
 from hapsight.errors import InputError
 
@@ -82,12 +83,8 @@ def read_table(path: Path, what: str) -> pl.DataFrame:
     """
     if path.suffix == ".parquet":
         require_file(path, what)
-        try:
-            return pl.read_parquet(path)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(
-                f"The {what} file is no Parquet that can be read.", where=path, got=error
-            ) from error
+        require_readable(path, what)
+        return pl.read_parquet(path)
     lines = [line for line in read_lines(path, what) if line and not line.startswith("##")]
     if len(lines) < 2:
         raise InputError(f"The {what} file has no rows.", where=path, expected="a header line and rows")

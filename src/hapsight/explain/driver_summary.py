@@ -13,6 +13,7 @@ from scipy import stats
 
 from hapsight.evaluate.direction import Share, share_true
 from hapsight.explain.neighbourhood import SHARES
+from hapsight.explain.prior_support import prior_shares
 
 __all__ = ["CHANGED", "GROUPS", "PUBLISHED", "RUNS", "STRONG", "driver_summary", "median_interval"]
 
@@ -66,18 +67,21 @@ def driver_summary(drivers: pl.DataFrame) -> Iterator[Row]:
     ------
     Columns of ``hapsight.tables.DRIVER_SUMMARY`` without the labels and ``form``. Shares have Wilson
     intervals and two-sided binomial p against 1/2, medians intervals from order statistics (both 95 %);
-    ``driver_motif`` has McNemar's exact p against the controls of the same genes.
+    ``driver_motif`` has McNemar's exact p against the controls of the same genes. Where drivers have a sign
+    prior: `hapsight.explain.prior_support.prior_shares`, by the slopes of half 2 for ``half1_*``.
     """
     known = drivers.filter(pl.col("pearson_r").is_not_null())
     for name, chosen in GROUPS.items():
         genes = known.filter(chosen)
         if name.startswith("half1"):
             yield _share("supported_half2", name, genes["supported_half2"])
+            yield from _priors(name, genes, "slope_half2")
             continue
         yield _row("genes", name, value=float(genes.height), n=genes.height)
         yield from _described(name, genes)
         yield _share("supported_cohort", name, genes["supported_cohort"])
         yield _share("supported_given", name, genes["supported_given"])
+        yield from _priors(name, genes, "slope")
         yield from _motifs(name, genes)
     for name in ("all", "strong"):
         yield from _strata(name, known.filter(GROUPS[name] & pl.col("sign_right").is_not_null()))
@@ -115,6 +119,16 @@ def _motifs(group: str, genes: pl.DataFrame) -> Iterator[Row]:
     p = float(stats.binomtest(alone, differ).pvalue) if differ else None
     yield _share("driver_motif", group, driver) | {"pval": p}
     yield _share("control_motif", group, control) | {"pval": None}
+
+
+def _priors(group: str, genes: pl.DataFrame, slope: str) -> Iterator[Row]:
+    """How often signs are right by the model and by a sign prior; nothing where no driver has a prior."""
+    if genes["prior_score"].is_null().all():
+        return
+    judged = genes.filter(pl.col("effect").fill_null(0) != 0, pl.col(slope).is_finite(), pl.col(slope) != 0)
+    numbers = (judged[name].fill_null(0.0).to_numpy() for name in ("effect", "prior_score", slope))
+    for quantity, share in prior_shares(*numbers):
+        yield _row(quantity, group, **share._asdict())
 
 
 def _strata(group: str, genes: pl.DataFrame) -> Iterator[Row]:

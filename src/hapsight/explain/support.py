@@ -27,7 +27,7 @@ from hapsight.cohort.nouns import Variants
 from hapsight.cohort.tables import numbers, read_table
 from hapsight.errors import InputError
 
-__all__ = ["GIVEN", "GivenEffects", "read_effects", "supported"]
+__all__ = ["GIVEN", "GivenEffects", "given_effects", "read_effects", "supported"]
 
 Float = NDArray[np.float64]
 
@@ -117,7 +117,11 @@ def read_effects(path: Path) -> GivenEffects:
     InputError
         Columns are missing, an effect is no finite number, or a variant comes twice.
     """
-    table = read_table(path, "effects")
+    return given_effects(path, read_table(path, "effects"))
+
+
+def given_effects(path: Path, table: pl.DataFrame) -> GivenEffects:
+    """Take up a table that was read from `path`, with columns and errors as of `read_effects`."""
     table = table.rename({name: name.lower().lstrip("#") for name in table.columns})
     placed = set(_PLACE) <= set(table.columns)
     if "beta" not in table.columns or not (placed or "variant_id" in table.columns):

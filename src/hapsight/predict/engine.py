@@ -14,7 +14,7 @@ from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.dna import Codes
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
-from hapsight.predict.buffers import allocate
+from hapsight.predict.buffers import Buffer
 from hapsight.predict.shared import shared_values
 from hapsight.predict.views import View, margin, views
 from hapsight.predict.windows import window_of
@@ -233,13 +233,14 @@ def _blocks(found: Haplotypes, view: View, beyond: int) -> Iterator[Codes]:
         yield view.of(found.oriented(found.codes(first, min(first + size, len(found)))), beyond)
 
 
-def gathered(found: Haplotypes, view: View, beyond: int, room: int) -> Codes:
+def gathered(found: Haplotypes, view: View, beyond: int, room: int) -> Buffer:
     """(1 + D, L) codes of all of `_blocks`; beyond `room` bytes they lie in a temporary file."""
-    out: Codes = allocate((1 + len(found), found.window.length - 2 * beyond), torch.uint8, room).numpy()
-    filled = 0
+    out = Buffer.allocate((1 + len(found), found.window.length - 2 * beyond), torch.uint8, room)
+    codes, filled = out.tensor.numpy(), 0
     for block in _blocks(found, view, beyond):
-        out[filled : filled + len(block)] = block
+        codes[filled : filled + len(block)] = block
         filled += len(block)
+        out.drop()
     return out
 
 

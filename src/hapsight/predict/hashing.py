@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numba import njit, typed, types
 from numpy.typing import NDArray
@@ -11,13 +13,13 @@ __all__ = ["all_equal", "hash_stretches", "number_positions", "same_positions"]
 
 @njit(cache=True, nogil=True)
 def hash_stretches(
-    codes: NDArray[np.uint8], start: NDArray[np.intp], weights: NDArray[np.uint64]
+    codes: NDArray[np.uint8], rows: NDArray[np.intp], start: NDArray[np.intp], weights: NDArray[np.uint64]
 ) -> NDArray[np.uint64]:
-    """(R, K) multilinear hashes of the stretches ``codes[r, start[k]:start[k] + len(weights)]``."""
-    out = np.empty((len(codes), len(start)), np.uint64)
-    for r in range(len(codes)):
+    """(H, K) multilinear hashes of the stretches ``codes[rows[r], start[k]:start[k] + len(weights)]``."""
+    out = np.empty((len(rows), len(start)), np.uint64)
+    for r in range(len(rows)):
         for k in range(len(start)):
-            stretch = codes[r, start[k] : start[k] + len(weights)]
+            stretch = codes[rows[r], start[k] : start[k] + len(weights)]
             total = np.uint64(0)
             for i in range(len(weights)):
                 total += np.uint64(stretch[i]) * weights[i]
@@ -28,20 +30,23 @@ def hash_stretches(
 @njit(cache=True, nogil=True)
 def all_equal(
     codes: NDArray[np.uint8],
+    rows: NDArray[np.intp],
     start: NDArray[np.intp],
     length: int,
-    index: NDArray[np.intp],
+    index: NDArray[np.signedinteger],
     row: NDArray[np.intp],
     place: NDArray[np.intp],
+    first: int,
+    last: int,
 ) -> bool:
-    """Whether every stretch (r, k) has the bytes of the one that stands for it, number ``index[r, k]``."""
-    for r in range(len(codes)):
+    """Whether every stretch (r, k), r from `first` to `last`, has the bytes of number ``index[r, k]``."""
+    for r in range(first, last):
         for k in range(len(start)):
             u = index[r, k]
             if row[u] == r and place[u] == k:
                 continue
-            one = codes[r, start[k] : start[k] + length]
-            other = codes[row[u], start[place[u]] : start[place[u]] + length]
+            one = codes[rows[r], start[k] : start[k] + length]
+            other = codes[rows[row[u]], start[place[u]] : start[place[u]] + length]
             different = False
             for i in range(length):
                 different |= one[i] != other[i]
@@ -56,10 +61,15 @@ def number_positions(
     begin: NDArray[np.intp],
     end: NDArray[np.intp],
     values: NDArray[np.uint64],
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    block: int,
+    index: NDArray[np.signedinteger],
+    row: NDArray[np.intp],
+    place: NDArray[np.intp],
+) -> Iterator[int]:
     """Number the distinct contexts ``codes[r, begin[p]:end[p]]`` by a polynomial hash.
 
-    Most contexts are those of the row above in the same place; the others are looked up.
+    Most contexts are those of the row above in the same place; the others are looked up. Yields how many
+    there are so far, behind each block of rows and at the end.
 
     Parameters
     ----------
@@ -67,13 +77,12 @@ def number_positions(
         (P,) of one length; what lies outside the row is void.
     values
         (8,) odd numbers: of the five codes, the polynomial's base, and the void before and behind.
-
-    Returns
-    -------
+    block
+        Rows between two yields.
     index
-        (R, P) numbers in order of first occurrence, row by row.
+        (R, P) for the numbers, which are in order of first occurrence, row by row.
     row, place
-        (D,) of each first occurrence.
+        (R P,) for those of each first occurrence.
     """
     n_rows, length = codes.shape
     n_places = len(begin)
@@ -81,8 +90,6 @@ def number_positions(
     for i in range(1, len(power)):
         power[i] = power[i - 1] * values[5]
     number_of = typed.Dict.empty(types.uint64, types.int64)
-    index = np.empty((n_rows, n_places), np.intp)
-    row, place = np.empty(n_rows * n_places, np.intp), np.empty(n_rows * n_places, np.intp)
     prefix, above = np.zeros(length + 1, np.uint64), np.zeros(n_places, np.uint64)
     for r in range(n_rows):
         for i in range(length):
@@ -102,7 +109,9 @@ def number_positions(
                 number_of[found] = number
                 row[number], place[number] = r, p
             index[r, p] = number
-    return index, row[: len(number_of)].copy(), place[: len(number_of)].copy()
+        if r % block == block - 1:
+            yield len(number_of)
+    yield len(number_of)
 
 
 @njit(cache=True, nogil=True)
@@ -110,16 +119,18 @@ def same_positions(
     codes: NDArray[np.uint8],
     begin: NDArray[np.intp],
     end: NDArray[np.intp],
-    index: NDArray[np.intp],
+    index: NDArray[np.signedinteger],
     row: NDArray[np.intp],
     place: NDArray[np.intp],
+    first_row: int,
+    last_row: int,
 ) -> bool:
-    """Whether every context has the bytes, and the void at its ends, of the one that it is numbered as.
+    """Whether every context of some rows has the bytes, and the void at its ends, of its number's.
 
     Where the context before it was found equal to the neighbour of its model, only what is new is compared.
     """
     length = codes.shape[1]
-    for r in range(len(codes)):
+    for r in range(first_row, last_row):
         compared = -1  # end of what is known to equal the model's row, at the distance of the last place
         row_before, distance_before = -1, 0
         for p in range(len(begin)):

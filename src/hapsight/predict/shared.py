@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from hapsight.dna import Codes
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel, WindowedModel
-from hapsight.predict.buffers import allocate
+from hapsight.predict.buffers import Buffer
 from hapsight.predict.sharing import (
     LONGEST,
     DistinctPositions,
     Stretches,
     cut_stretches,
     distinct_positions,
+    distinct_rows,
     distinct_stretches,
 )
 
@@ -87,15 +88,15 @@ class _Plan:
         return Work(len(self.distinct.row), bases, windows, len(self.rows), float(flop))
 
 
-def count_work(model: SharedModel, read_out: ReadOut, codes: Codes) -> Work:
+def count_work(model: SharedModel, read_out: ReadOut, codes: Codes | Buffer, budget: int = 2 * 2**30) -> Work:
     """Count what `shared_values` would compute for (R, L) codes, without computing it."""
-    return _plan(model, read_out, codes, LONGEST).work(model, read_out)
+    return _plan(model, read_out, _in_buffer(codes), LONGEST, budget).work(model, read_out)
 
 
 def shared_values(
     model: SharedModel,
     read_out: ReadOut,
-    codes: Codes,
+    codes: Codes | Buffer,
     *,
     device: torch.device | str,
     batch_size: int = 64,
@@ -107,13 +108,15 @@ def shared_values(
     Parameters
     ----------
     budget
-        Bytes that embeddings may take in memory, and again what a batch of reads may; more embeddings than
-        that go to a temporary file.
+        Bytes that embeddings may take in memory, again what a batch of reads may, and again the codes and
+        which distinct position they have in each place; embeddings and numbers beyond that go to temporary
+        files.
     longest
         Bases of the longest stretch that is computed at once.
     """
-    plan, device = _plan(model, read_out, codes, longest), torch.device(device)
-    embedding = _embed(model, codes, plan, device, budget)
+    sequences, device = _in_buffer(codes), torch.device(device)
+    plan = _plan(model, read_out, sequences, longest, budget)
+    embedding = _embed(model, sequences, plan, device, budget)
     if isinstance(model, WindowedModel):
         values = _read_windows(model, read_out, plan, embedding, device, batch_size, budget)
     else:
@@ -128,22 +131,27 @@ def plain_values(model: SequenceModel, read_out: ReadOut, codes: Codes, device: 
         return np.concatenate([model.predict(row, read_out).double().cpu().numpy() for row in rows])
 
 
-def _plan(model: SharedModel, read_out: ReadOut, codes: Codes, longest: int) -> _Plan:
+def _in_buffer(codes: Codes | Buffer) -> Buffer:
+    return codes if isinstance(codes, Buffer) else Buffer.of(np.ascontiguousarray(codes))
+
+
+def _plan(model: SharedModel, read_out: ReadOut, codes: Buffer, longest: int, budget: int) -> _Plan:
     span, grid = model.span(read_out), model.grid
-    distinct = distinct_positions(codes, grid, span)
-    stretches = cut_stretches(distinct, grid, codes.shape[1], span, longest)
-    _, rows, row_of = np.unique(distinct.index, axis=0, return_index=True, return_inverse=True)
+    left = max(0, budget - codes.resident)
+    distinct = distinct_positions(codes, grid, span, left)
+    stretches = cut_stretches(distinct, grid, codes.tensor.shape[1], span, longest)
+    rows, row_of = distinct_rows(distinct.numbers)
     windows = None
     if isinstance(model, WindowedModel):
         start = np.arange(span[0], span[1] - model.window_length + 1, model.window_step) * grid.stride
-        windows = distinct_stretches(codes[rows], start - grid.before, model.window_bases)
-    return _Plan(distinct, stretches, windows, rows, row_of.reshape(-1))
+        windows = distinct_stretches(codes, start - grid.before, model.window_bases, rows)
+    return _Plan(distinct, stretches, windows, rows, row_of)
 
 
-def _embed(model: SharedModel, codes: Codes, plan: _Plan, device: torch.device, budget: int) -> torch.Tensor:
+def _embed(model: SharedModel, sequences: Buffer, plan: _Plan, device: torch.device, budget: int) -> Buffer:
     """(D, channels) every distinct position, on the CPU; stretches of one length in one batch."""
-    stretches = plan.stretches
-    made: torch.Tensor | None = None
+    stretches, codes = plan.stretches, sequences.tensor.numpy()
+    made: Buffer | None = None
     for length in np.unique(stretches.length):
         members = np.flatnonzero(stretches.length == length)
         for part in _batches(len(members), max(1, _EMBED_BASES // int(length))):
@@ -152,10 +160,12 @@ def _embed(model: SharedModel, codes: Codes, plan: _Plan, device: torch.device, 
             with torch.inference_mode():
                 found = model.embed(torch.from_numpy(np.stack(rows)).to(device)).cpu()
             if made is None:
-                made = allocate((len(plan.distinct.row), found.shape[2]), found.dtype, budget)
+                made = Buffer.allocate((len(plan.distinct.row), found.shape[2]), found.dtype, budget)
             for s, one in zip(some, found, strict=True):
                 wanted = slice(int(stretches.first[s]), int(stretches.first[s + 1]))
-                made[wanted] = one[torch.from_numpy(stretches.skip[wanted])]
+                made.tensor[wanted] = one[torch.from_numpy(stretches.skip[wanted])]
+            sequences.drop()
+            made.drop()
     assert made is not None, "a window has at least one position"
     return made
 
@@ -164,18 +174,21 @@ def _read(
     model: SharedModel,
     read_out: ReadOut,
     plan: _Plan,
-    embedding: torch.Tensor,
+    embedding: Buffer,
     device: torch.device,
     batch_size: int,
     budget: int,
 ) -> Values:
     """(H, T) values of the distinct rows."""
-    one = _ACTIVATIONS * plan.distinct.index.shape[1] * embedding.shape[1] * embedding.element_size()
+    table = embedding.tensor
+    one = _ACTIVATIONS * plan.distinct.index.shape[1] * table.shape[1] * table.element_size()
     room = min(budget, _CPU_BATCH) if device.type == "cpu" else budget
     size = max(1, min(batch_size, room // one, len(plan.rows)))
     parts = []
     for part in _batches(len(plan.rows), size):
-        gathered = embedding[torch.from_numpy(plan.distinct.index[plan.rows[part]])]  # (B, P, channels)
+        gathered = table[plan.distinct.of(plan.rows[part])]  # (B, P, channels)
+        embedding.drop()
+        plan.distinct.numbers.drop()
         values = _filled(gathered, size, device, lambda batch: model.read(batch, read_out))
         parts.append(values[: len(part)].double().cpu().numpy())
     return np.concatenate(parts)
@@ -185,27 +198,31 @@ def _read_windows(
     model: WindowedModel,
     read_out: ReadOut,
     plan: _Plan,
-    embedding: torch.Tensor,
+    embedding: Buffer,
     device: torch.device,
     batch_size: int,
     budget: int,
 ) -> Values:
     """(H, T) values of the distinct rows, each distinct window computed once."""
     assert plan.windows is not None
-    windows = plan.windows
-    features = allocate((len(windows.row), model.window_features), embedding.dtype, budget)
+    windows, table = plan.windows, embedding.tensor
+    features = Buffer.allocate((len(windows.row), model.window_features), table.dtype, budget)
     order = np.argsort(windows.row, kind="stable")  # windows of one row share positions
     inside = np.arange(model.window_length)
     for part in _batches(len(order), batch_size):
         some = order[part]
         row, begin = plan.rows[windows.row[some]], windows.place[some] * model.window_step
         positions = plan.distinct.index[row[:, None], begin[:, None] + inside]  # (B, window_length)
-        made = _filled(embedding[torch.from_numpy(positions)], batch_size, device, model.embed_window).cpu()
-        features[torch.from_numpy(some)] = made[: len(some)]
+        gathered = table[torch.from_numpy(positions).long()]
+        made = _filled(gathered, batch_size, device, model.embed_window).cpu()
+        features.tensor[torch.from_numpy(some)] = made[: len(some)]
+        for buffer in (embedding, features, plan.distinct.numbers):
+            buffer.drop()
     size = max(1, min(batch_size, budget // (8 * windows.index.shape[1] * model.window_features)))
     parts = []
     for part in _batches(len(plan.rows), size):
-        gathered = features[torch.from_numpy(windows.index[part])]  # (B, windows, window_features)
+        gathered = features.tensor[windows.of(part)]  # (B, windows, window_features)
+        features.drop()
         values = _filled(gathered, size, device, lambda batch: model.read_windows(batch, read_out))
         parts.append(values[: len(part)].double().cpu().numpy())
     return np.concatenate(parts)

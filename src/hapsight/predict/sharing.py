@@ -7,17 +7,30 @@ them need no care. Neighbouring distinct positions of a haplotype are computed t
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cmp_to_key
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hapsight.dna import Codes
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import Grid
+from hapsight.predict.buffers import Buffer
 from hapsight.predict.hashing import all_equal, hash_stretches, number_positions, same_positions
 
-__all__ = ["DistinctPositions", "Stretches", "cut_stretches", "distinct_positions", "distinct_stretches"]
+__all__ = [
+    "DistinctPositions",
+    "Stretches",
+    "cut_stretches",
+    "distinct_positions",
+    "distinct_rows",
+    "distinct_stretches",
+]
 
 Index = NDArray[np.intp]
 
@@ -34,15 +47,24 @@ class DistinctPositions:
 
     Attributes
     ----------
-    index
+    numbers
         (R, P) which distinct position each haplotype has in each place of the span.
     row, place
         (D,) the first haplotype, and the place there, where each distinct one occurs.
     """
 
-    index: Index
+    numbers: Buffer
     row: Index
     place: Index
+
+    @property
+    def index(self) -> NDArray[Any]:
+        """`numbers` as an array of integers."""
+        return self.numbers.tensor.numpy()
+
+    def of(self, rows: Index) -> torch.Tensor:
+        """(B, P) numbers of some haplotypes, as torch takes them for an index."""
+        return torch.from_numpy(self.index[rows]).long()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,33 +91,88 @@ class Stretches:
         return len(self.row)
 
 
-def distinct_positions(codes: Codes, grid: Grid, span: tuple[int, int]) -> DistinctPositions:
+def distinct_positions(
+    codes: Codes | Buffer, grid: Grid, span: tuple[int, int], budget: int = 2 * 2**30
+) -> DistinctPositions:
     """Find the distinct embedding positions of (R, L) codes in a span ``[first, last)`` of positions.
 
     Found by rolling 64-bit hashes; then compared with the one that each is taken for, so that what is called
     equal is equal.
+
+    Parameters
+    ----------
+    budget
+        Bytes that their numbers may take in memory; more lie in a temporary file.
 
     Raises
     ------
     ConfigError
         The window is not a whole number of positions long.
     """
-    length = codes.shape[1]
+    sequences = codes if isinstance(codes, Buffer) else Buffer.of(np.ascontiguousarray(codes))
+    rows, length = sequences.tensor.shape
     if length % grid.stride:
         raise ConfigError(
             "A window must be a multiple of the model's stride.",
             expected=f"a multiple of {grid.stride}",
             got=length,
         )
-    codes = np.ascontiguousarray(codes)
     begin = np.arange(*span) * grid.stride - grid.before
     end = begin + grid.before + grid.stride + grid.after
+    numbers = Buffer.allocate((rows, len(begin)), _number_type(rows * len(begin)), budget)
     for seed in range(_TRIES):
         values = np.random.default_rng(seed).integers(0, 2**64, 8, dtype=np.uint64) | np.uint64(1)
-        index, row, place = number_positions(codes, begin, end, values)
-        if same_positions(codes, begin, end, index, row, place):
-            return DistinctPositions(index, row, place)
+        found = DistinctPositions(numbers, *_number(sequences, begin, end, values, numbers))
+        if _all_same(sequences, begin, end, found):
+            return found
     raise AssertionError("a 64-bit hash collided again and again")
+
+
+def _number_type(most: int) -> torch.dtype:
+    """The shorter integers where they can number so many things."""
+    return torch.int32 if most <= 2**31 else torch.int64
+
+
+def _number(
+    sequences: Buffer, begin: Index, end: Index, values: NDArray[np.uint64], numbers: Buffer
+) -> tuple[Index, Index]:
+    """Number all positions; (D,) row and place of each number's first occurrence."""
+    codes, index = sequences.tensor.numpy(), numbers.tensor.numpy()
+    row, place = np.empty(index.size, np.intp), np.empty(index.size, np.intp)  # hardly any page is touched
+    count = 0
+    for so_far in number_positions(codes, begin, end, values, sequences.block_rows, index, row, place):
+        count = so_far
+        sequences.drop()
+        numbers.drop()
+    return row[:count].copy(), place[:count].copy()
+
+
+def _all_same(sequences: Buffer, begin: Index, end: Index, found: DistinctPositions) -> bool:
+    codes, index = sequences.tensor.numpy(), found.index
+    for first, last in sequences.blocks():
+        if not same_positions(codes, begin, end, index, found.row, found.place, first, last):
+            return False
+        found.numbers.drop()
+    return True
+
+
+def distinct_rows(numbers: Buffer) -> tuple[Index, Index]:
+    """One of each distinct row of a (R, P) matrix, rows in ascending order; and (R,) which each equals."""
+    matrix, seen = numbers.tensor.numpy(), dict[bytes, int]()
+    same = np.empty(len(matrix), np.intp)
+    for first, last in numbers.blocks():
+        for r in range(first, last):
+            same[r] = seen.setdefault(hashlib.blake2b(matrix[r], digest_size=16).digest(), len(seen))
+
+    def compared(a: int, b: int) -> int:
+        place = np.argmax(matrix[a] != matrix[b])  # the first difference
+        return int(matrix[a, place]) - int(matrix[b, place])
+
+    order = np.array(sorted(np.unique(same, return_index=True)[1].tolist(), key=cmp_to_key(compared)))
+    numbers.drop()
+    rank = np.empty(len(order), np.intp)
+    rank[same[order]] = np.arange(len(order))
+    return order, rank[same]
 
 
 def cut_stretches(
@@ -137,18 +214,48 @@ def _rounded(positions: Index) -> Index:
     return np.asarray(-(-positions // step) * step, dtype=np.intp)
 
 
-def distinct_stretches(codes: Codes, start: Index, length: int) -> DistinctPositions:
-    """Find the distinct stretches of `length` bases at (K,) `start` in (R, L) codes.
+def distinct_stretches(
+    codes: Codes | Buffer, start: Index, length: int, rows: Index | None = None
+) -> DistinctPositions:
+    """Find the distinct stretches of `length` bases at (K,) `start` in (R, L) codes, or in some rows of them.
 
     Stretches are grouped by a 64-bit hash, and then compared with the one that stands for their group.
     """
-    codes = np.ascontiguousarray(codes)
+    sequences = codes if isinstance(codes, Buffer) else Buffer.of(np.ascontiguousarray(codes))
+    rows = np.arange(len(sequences.tensor)) if rows is None else rows
     for seed in range(_TRIES):
         weights = np.random.default_rng(seed).integers(0, 2**64, length, dtype=np.uint64)
-        hashes = hash_stretches(codes, start, weights)
+        hashes = _hashes(sequences, rows, start, weights)
         _, first, index = np.unique(hashes, return_index=True, return_inverse=True)
         row, place = np.divmod(first, len(start))
-        found = DistinctPositions(index.reshape(hashes.shape), row, place)
-        if all_equal(codes, start, length, found.index, row, place):
+        numbers = Buffer(torch.from_numpy(index.reshape(hashes.shape)).to(_number_type(index.size)))
+        found = DistinctPositions(numbers, row, place)
+        if _stretches_equal(sequences, rows, start, length, found):
             return found
     raise AssertionError("a 64-bit hash collided again and again")
+
+
+def _hashes(sequences: Buffer, rows: Index, start: Index, weights: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """(H, K) hashes of the stretches of some rows."""
+    codes, parts = sequences.tensor.numpy(), []
+    for some in _blocks(rows, sequences.block_rows):
+        parts.append(hash_stretches(codes, some, start, weights))
+        sequences.drop()
+    return np.concatenate(parts)
+
+
+def _stretches_equal(
+    sequences: Buffer, rows: Index, start: Index, length: int, found: DistinctPositions
+) -> bool:
+    codes, index, size = sequences.tensor.numpy(), found.index, sequences.block_rows
+    for first in range(0, len(rows), size):
+        last = min(first + size, len(rows))
+        if not all_equal(codes, rows, start, length, index, found.row, found.place, first, last):
+            return False
+        sequences.drop()
+    return True
+
+
+def _blocks(rows: Index, size: int) -> Iterator[Index]:
+    for first in range(0, len(rows), size):
+        yield rows[first : first + size]

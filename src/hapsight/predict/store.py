@@ -20,7 +20,7 @@ import polars as pl
 
 from hapsight.errors import IncompleteError, StoreError
 
-__all__ = ["UnitStore", "content_key", "write_atomically", "write_table"]
+__all__ = ["StoredUnit", "UnitStore", "content_key", "write_atomically", "write_table"]
 
 FORMAT = 1
 """Version of the layout on disk; part of every key."""
@@ -124,3 +124,26 @@ class UnitStore:
 
     def _seal(self, unit: str) -> Path:
         return self.folder / f"{unit}.json"
+
+
+class StoredUnit:
+    """A unit of work whose tables go into a store.
+
+    Attributes
+    ----------
+    name
+        What the store calls it.
+    key
+        Digest of all that its numbers depend on.
+    store
+        Where its tables go.
+    """
+
+    __slots__ = ()
+    name: str
+    key: str
+    store: UnitStore
+
+    def done(self) -> bool:
+        """Whether its tables are there, whole and of this key."""
+        return self.store.done(self.name, self.key)

@@ -29,7 +29,7 @@ def plan_gene(sequences: Sequences, gene: Gene, room: int = 2**29) -> tuple[int,
     reads, flop = 0, 0.0
     for view in views(model, read_out):
         if isinstance(model, SharedModel):
-            work = count_work(model, view.read_out, gathered(found, view, margin(read_out), room))
+            work = count_work(model, view.read_out, gathered(found, view, margin(read_out), room), room)
             reads, flop = reads + work.reads, flop + work.flop
         else:
             reads, flop = reads + 1 + len(found), flop + (1 + len(found)) * model.flop_per_pass

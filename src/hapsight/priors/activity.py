@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from hapsight.baseline.folds import residualise
 from hapsight.cohort.nouns import Gene
 
-__all__ = ["FEWEST_TARGETS", "activities", "far_from", "regulator_score", "z_scores"]
+__all__ = [
+    "FEWEST_TARGETS",
+    "activities",
+    "dealt_regulators",
+    "far_from",
+    "regulator_score",
+    "z_scores",
+]
 
 Floats = NDArray[np.float64]
 
@@ -53,6 +60,14 @@ def activities(scores: Floats, weight: Floats) -> Floats:
     r = np.divide(x @ y, size, out=np.zeros(size.shape), where=size > 0).clip(-_LARGEST_R, _LARGEST_R)
     t: Floats = r * np.sqrt((scores.shape[0] - 2) / (1.0 - r**2))
     return t
+
+
+def dealt_regulators(weight: Floats, rng: np.random.Generator) -> NDArray[np.intp]:
+    """(G,) the control: genes with regulators (R, G) exchange them; gene g gets those of ``dealt[g]``."""
+    dealt = np.arange(weight.shape[1])
+    regulated = np.flatnonzero(weight.any(axis=0))
+    dealt[regulated] = rng.permutation(regulated)
+    return dealt
 
 
 def far_from(genes: list[Gene], target: int, leave_out: int) -> NDArray[np.bool_]:

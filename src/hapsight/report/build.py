@@ -120,6 +120,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         HOW_TO_READ,
         driver_rows,
         neighbourhood_sentences,
+        prior_sentences,
         reliability_sentences,
         stratum_rows,
     )
@@ -147,6 +148,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "driver_rows": driver_rows(run),
         "stratum_rows": stratum_rows(run),
         "neighbourhoods": neighbourhood_sentences(run),
+        "driver_priors": prior_sentences(run),
         "reliability": reliability_sentences(run),
         "drivers_how": HOW_TO_READ,
         "baseline_rows": baseline_rows(run),

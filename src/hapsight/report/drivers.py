@@ -22,6 +22,7 @@ __all__ = [
     "driver_summary_table",
     "driver_table",
     "neighbourhood_sentences",
+    "prior_sentences",
     "reliability_sentences",
     "stratum_rows",
 ]
@@ -156,6 +157,34 @@ def _neighbourhood(n_drivers: int, share: Mapping[str, Any], run_10: float) -> s
         f"base has a median of {words.percent(share['value'])} of the importance of the most important one "
         "within 1 kb of the TSS; the run of bases with the driver that have its sign and at least 10 % of "
         f"that importance has a median length of {words.decimal(run_10, 0)}."
+    )
+
+
+def prior_sentences(run: RunFolder, form: str = "sasse2023") -> list[tuple[Arm, str]]:
+    """Of each arm whose drivers have sign priors: how often the sign is right with and without them."""
+    table = driver_summary_table(run).filter((pl.col("form") == form) & (pl.col("genes") == "all"))
+    found = []
+    for arm in run.arms:
+        own = {row["quantity"]: row for row in arm.of(table).iter_rows(named=True)}
+        if "prior_known" in own and own["sign_by_prior"]["n"]:
+            found.append((arm, _priors(own)))
+    return found
+
+
+def _priors(own: Mapping[str, Mapping[str, Any]]) -> str:
+    def share(quantity: str) -> str:
+        value, low, high = (words.percent(own[quantity][name]) for name in ("value", "ci_low", "ci_high"))
+        return f"{value} [{low}, {high}]"
+
+    known, drivers = own["sign_by_prior"]["n"], own["prior_known"]["n"]
+    return (
+        f"{words.count(known)} of {words.plural(drivers, 'main driver')} with an eQTL slope have a sign "
+        f"prior; the model’s sign agrees with it in {share('prior_agrees')}. Of these, the slope has the "
+        f"sign of the model in {share('sign_by_model')}, that of the prior in {share('sign_by_prior')}, and "
+        "that of the same priors dealt anew among these drivers in "
+        f"{share('sign_by_prior_shuffled')} (of 95 % of all deals). Of all {words.count(drivers)}: "
+        f"{share('supported_cohort')} by the model, {share('sign_by_either')} by the prior where there is "
+        f"one and else the model, and {share('sign_by_either_shuffled')} with the priors dealt anew."
     )
 
 

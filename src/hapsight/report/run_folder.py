@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import polars as pl
 
+from hapsight.cohort.parquet import BAD_PARQUET
 from hapsight.errors import StoreError
 from hapsight.tables import ACROSS_GENES, DROPPED, PER_GENE, PER_PERSON, SUMMARY
 
-__all__ = ["FORMAT", "TABLES", "Arm", "RunFolder", "read_run", "read_table"]
+__all__ = ["FORMAT", "TABLES", "Arm", "RunFolder", "read_run", "read_table", "require_record"]
 
 FORMAT: Final = 1
 
@@ -26,6 +27,9 @@ TABLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "dropped.parquet": DROPPED,
 }
 """The columns the report reads, by file; a file may have more."""
+
+_ENTRIES: Final = {"models": ("name", "read_out"), "baselines": ("name", "read_out"), "stages": ("name",)}
+"""Lists of ``run.json``, and the texts that each of their entries has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +153,47 @@ def _read_record(folder: Path) -> dict[str, Any]:
             got=f'"format": {json.dumps(found)}',
             fix="make the report with the hapsight version that made the run",
         )
+    require_record(record, path)
     return record
+
+
+def require_record(record: Any, path: Path) -> None:
+    """Refuse what ``run.json`` cannot be: lists that are none, and entries without their names.
+
+    Raises
+    ------
+    StoreError
+        Which list it is.
+    """
+    if not isinstance(record, dict):
+        raise _no_record(path, "{...}", type(record).__name__)
+    for key, names in _ENTRIES.items():
+        entries = record.get(key, [])
+        whole = isinstance(entries, list) and all(
+            isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in names)
+            for entry in entries
+        )
+        if not whole:
+            raise _no_record(path, f'"{key}": a list of entries with {", ".join(names)}', f'"{key}" is not')
+    notes = record.get("notes", [])
+    if not (isinstance(notes, list) and all(isinstance(note, str) for note in notes)):
+        raise _no_record(path, '"notes": a list of sentences', '"notes" is not')
+
+
+def _no_record(path: Path, expected: str, got: str) -> StoreError:
+    return StoreError(
+        "The record of the run is damaged.",
+        where=path,
+        expected=expected,
+        got=got,
+        fix="delete the file and run again: finished units are kept",
+    )
 
 
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(
             "A file of the run is not JSON.", where=path, got=error, fix="delete the file and run again"
         ) from error
@@ -167,7 +205,7 @@ def read_table(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
         return pl.DataFrame(schema=dict(columns))
     try:
         table = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except BAD_PARQUET as error:
         raise StoreError(
             "A table of the run cannot be read.", where=path, got=error, fix="delete the file and run again"
         ) from error
@@ -180,7 +218,15 @@ def read_table(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
             got=", ".join(table.columns),
             fix="evaluate the run again with this version of hapsight",
         )
-    table = table.select(pl.col(name).cast(kind) for name, kind in columns.items())
+    try:
+        table = table.select(pl.col(name).cast(kind) for name, kind in columns.items())
+    except pl.exceptions.PolarsError as error:
+        raise StoreError(
+            "A table of the run has values of another type.",
+            where=path,
+            got=str(error).partition("\n")[0],
+            fix="delete the file and run again",
+        ) from error
     table = table.with_columns(pl.col(pl.Float64).fill_nan(None))
     return table.with_columns(pl.col(name).fill_null("") for name in ("read_out",) if name in columns)
 

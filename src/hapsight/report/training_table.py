@@ -31,6 +31,11 @@ LINEAR: Final = "linear"
 CEILING: Final = "ceiling (root of h²)"
 
 _OF_ARM: Final = [name for name in ARM if name != "seed"]
+_PRIORS: Final = {
+    "sign_shuffled": "shuffled sign",
+    "activity_shuffled": "shuffled activity",
+}
+"""`prior` in words, where these are others."""
 _NOT_PREDICTED: Final = CELLS[0]
 """The cell whose people and genes were both learnt from: its R is a fit, which may exceed the ceiling."""
 
@@ -170,7 +175,9 @@ def _label(cells: pl.DataFrame) -> pl.Expr:
     done = pl.when(linear).then("model").otherwise("mode")
     loss = pl.when(pl.col("loss") == "").then(pl.lit("")).otherwise(", " + pl.col("loss"))
     start = pl.when(pl.col("init") == "random").then(pl.lit(", random init")).otherwise(pl.lit(""))
-    parts = [done, loss, start]
+    words_of_prior = pl.format(", {} prior", pl.col("prior").replace(_PRIORS))
+    prior = pl.when(pl.col("prior") == "").then(pl.lit("")).otherwise(words_of_prior)
+    parts = [done, loss, start, prior]
     if cells["people"].n_unique() > 1:
         parts.append(pl.format(", {} people", "people"))
     if cells.filter(~linear)["min_maf"].n_unique() > 1:

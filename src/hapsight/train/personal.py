@@ -17,6 +17,7 @@ from hapsight.models.onehot import with_gradients
 from hapsight.train.adapters import Adapter
 from hapsight.train.inputs import GeneInput
 from hapsight.train.losses import Loss
+from hapsight.train.sign_prior import SignTerm
 
 __all__ = ["GeneSource", "Haplotypes", "PersonalTask", "predict_people"]
 
@@ -106,6 +107,8 @@ class PersonalTask:
         Gene -> (V,) of the validation people, on any scale.
     people_per_batch
         Of those that there are.
+    prior
+        A term that is added to the loss, of the same gene in the same view.
     haplotypes
         How many distinct haplotypes have gone through the model in training, summed over batches.
     """
@@ -119,6 +122,7 @@ class PersonalTask:
     observed: Mapping[str, Float]
     people_per_batch: int
     seed: int
+    prior: SignTerm | None = None
     haplotypes: int = 0
 
     def __post_init__(self) -> None:
@@ -154,10 +158,18 @@ class PersonalTask:
             predicted = values[torch.from_numpy(place.reshape(-1, 2)).to(values.device)].mean(dim=1)
             target = torch.as_tensor(self.targets[gene][people], dtype=values.dtype, device=values.device)
             loss = self.loss_function(predicted, target)
+            term = self._term(gene, view, step, number)
+            loss = loss if term is None else loss + term
         if not math.isfinite(float(loss.detach())):
             where = f"step {step + 1}, gene {gene}, {len(people)} people, loss {self.loss_function.name}"
             raise _not_finite(where, loss, predicted, target)
         return loss
+
+    def _term(self, gene: str, view: int, step: int, number: int) -> torch.Tensor | None:
+        """What the prior adds to the loss of a micro-batch."""
+        if self.prior is None:
+            return None
+        return self.prior(gene, view, np.random.default_rng([self.seed, step, number, 2]))
 
     def draw(self, step: int, number: int) -> tuple[str, Index]:
         """The gene and the training people of micro-batch `number` of a step."""

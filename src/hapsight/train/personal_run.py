@@ -17,6 +17,7 @@ from hapsight.train.checkpoints import load_state
 from hapsight.train.loop import FitResult, Report, TrainArguments, fit
 from hapsight.train.losses import loss_named
 from hapsight.train.personal import GeneSource, PersonalTask, ReadHaplotypes, predict_people
+from hapsight.train.sign_prior import ReadToggled, SignTerm
 from hapsight.train.targets import Targets, rows_of
 
 __all__ = ["PersonalCohort", "Trained", "predict_genes", "train_people"]
@@ -42,6 +43,8 @@ class PersonalCohort:
         Numbers of the training and of the validation people.
     budget
         Bytes that sequences and outputs of a frozen trunk may take in memory.
+    toggled, sign_weight
+        Gives a gene's variants with a sign prior, and the weight of that term of the loss; else None.
     """
 
     read: ReadHaplotypes
@@ -50,6 +53,8 @@ class PersonalCohort:
     train: Index
     valid: Index
     budget: int
+    toggled: ReadToggled | None = None
+    sign_weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,9 @@ def _task(
     function, targets = loss_named(loss), cohort.targets
     rows = rows_of(cohort.genes, targets.gene_ids)
     scaled = targets.on_scale(function.scale, rows)
+    prior = None
+    if cohort.toggled is not None:
+        prior = SignTerm(adapter, cohort.toggled, cohort.sign_weight, cohort.budget // 4)
     return PersonalTask(
         adapter,
         function,
@@ -134,4 +142,5 @@ def _task(
         {gene: targets.residual[row, cohort.valid] for gene, row in zip(cohort.genes, rows, strict=True)},
         people_per_batch,
         seed,
+        prior,
     )

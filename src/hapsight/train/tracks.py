@@ -8,14 +8,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hapsight.cohort.bigwig import BigWig
 from hapsight.cohort.contigs import resolve_contig
 from hapsight.cohort.digest import file_digest
-from hapsight.errors import InputError, MissingExtraError
+from hapsight.errors import InputError
 from hapsight.models.protocol import Track
 
 __all__ = ["CELL", "Signal", "TrackFile", "read_signal"]
@@ -90,8 +91,6 @@ def read_signal(files: Sequence[TrackFile], contig: str, length: int, cache: Pat
     ------
     InputError
         A file is missing, no bigWig, lacks the contig or has another length of it, or mixes signs.
-    MissingExtraError
-        pyBigWig is not installed.
     """
     digests = [file_digest(file.path) for file in files]
     key = hashlib.sha256(json.dumps([_VERSION, CELL, contig, length, digests]).encode()).hexdigest()
@@ -117,8 +116,8 @@ def _write(files: Sequence[TrackFile], contig: str, length: int, path: Path) -> 
 
 def _read(path: Path, contig: str, length: int, row: NDArray[np.float32]) -> None:
     """Fill (C,) cells from one bigWig, a piece at a time."""
-    with _open(path) as file:
-        lengths = dict(file.chroms() or {})
+    with BigWig(path) as file:
+        lengths = file.lengths
         name = resolve_contig(contig, lengths, path)
         if lengths[name] != length:
             raise InputError(
@@ -129,7 +128,7 @@ def _read(path: Path, contig: str, length: int, row: NDArray[np.float32]) -> Non
             )
         for start in range(0, len(row) * CELL, _PIECE):
             end = min(start + _PIECE, len(row) * CELL)
-            values = np.nan_to_num(file.values(name, start, end, numpy=True), copy=False)
+            values = np.nan_to_num(file.values(name, start, end), copy=False)
             row[start // CELL : end // CELL] = values.astype(np.float64).reshape(-1, CELL).sum(axis=1)
     if row.min() < 0 < row.max():
         raise InputError(
@@ -139,17 +138,3 @@ def _read(path: Path, contig: str, length: int, row: NDArray[np.float32]) -> Non
             got=f"{row.min():g} to {row.max():g}, over {CELL} bp",
         )
     np.abs(row, out=row)
-
-
-def _open(path: Path) -> Any:
-    try:
-        import pyBigWig
-    except ImportError:
-        raise MissingExtraError(
-            "Tracks are read from bigWigs by pyBigWig, which is not installed.",
-            fix="pip install 'hapsight[train]'",
-        ) from None
-    try:
-        return pyBigWig.open(str(path))
-    except RuntimeError as error:
-        raise InputError("A track cannot be read.", where=path, expected="a bigWig", got=error) from None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def track_names(run: ModelRun) -> tuple[str, ...]:
 
 
 def array_labels(
-    gene: Gene, stretch: Interval, run: ModelRun, tracks: Sequence[str], key: str
+    gene: Gene, stretch: Interval, model: str, read_out: str, tracks: Sequence[str], key: str
 ) -> dict[str, Any]:
     """Attributes of an array (n, 4, T): whose it is, where it lies, what its axes are, and its key."""
     return {
@@ -47,8 +48,8 @@ def array_labels(
         "contig": stretch.contig,
         "start": stretch.start,
         "strand": gene.strand.value if gene.strand else None,
-        "model": run.label,
-        "read_out": run.read_out.name,
+        "model": model,
+        "read_out": read_out,
         "bases": "ACGT",
         "tracks": list(tracks),
         "key": key,
@@ -78,18 +79,38 @@ def open_array(path: Path) -> Any:
 def save_array(path: Path, values: NDArray[Any], labels: dict[str, Any]) -> None:
     """Write a Zarr array, format 3, to a temporary folder and rename it.
 
+    Several processes, of several hosts, may write one array: the last keeps its own, which is the same.
+
     Raises
     ------
     MissingExtraError
         zarr is not installed.
     """
     zarr = _zarr()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    array = zarr.create_array(temporary, shape=values.shape, dtype=values.dtype, attributes=labels)
-    array[:] = values
-    shutil.rmtree(path, ignore_errors=True)
-    temporary.replace(path)
+    temporary = _temporary(path)
+    try:
+        array = zarr.create_array(temporary, shape=values.shape, dtype=values.dtype, attributes=labels)
+        array[:] = values
+        _replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename a folder; one that is in its place is first moved away, as a whole."""
+    old = _temporary(path)
+    with suppress(FileNotFoundError):
+        path.replace(old)
+    try:
+        temporary.replace(path)
+    except OSError:  # another process came in between
+        if not path.is_dir():
+            raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def plain_track(name: str) -> str:
@@ -127,7 +148,7 @@ def _write_bigwig(path: Path, contig: str, length: int, starts: NDArray[np.int64
     except ImportError:
         raise _missing("pyBigWig", "bigWig files need pyBigWig.") from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     with pyBigWig.open(str(temporary), "w") as file:
         file.addHeader([(contig, length)])
         if len(starts):

@@ -16,15 +16,16 @@ from hapsight.cohort.nouns import Gene
 from hapsight.cohort.reference import Reference
 from hapsight.config import BaselineConfig
 from hapsight.evaluate.expression import transform
-from hapsight.predict.store import UnitStore, content_key
+from hapsight.predict.store import StoredUnit, UnitStore, content_key
 from hapsight.workflow.baseline_runs import BaselineRun
+from hapsight.workflow.blocks import linear_blocks
 from hapsight.workflow.opened import POLICY_KEYS, Opened, gene_facts
 
 __all__ = ["BaselineUnit", "baseline_units", "gene_seed", "net_options"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BaselineUnit:
+class BaselineUnit(StoredUnit):
     """All that a process needs to fit a block of genes: G genes, N people, C covariates.
 
     Attributes
@@ -74,7 +75,7 @@ def baseline_units(opened: Opened, run: BaselineRun) -> list[BaselineUnit]:
             seed=opened.config.seed,
             method=_method(opened, run),
         )
-        for name, genes in opened.units(config.genes_per_unit)
+        for name, genes in linear_blocks(opened, config.cis_window, config.genes_per_unit)
     ]
 
 

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hapsight.errors import InputError, MissingExtraError
+import numpy as np
+
+from hapsight.cohort.bigwig import BigWig
+from hapsight.errors import InputError
 
 __all__ = ["add_conservation"]
 
@@ -20,24 +23,9 @@ def add_conservation(rows: Sequence[dict[str, Any]], path: Path) -> None:
     ------
     InputError
         The file is not there, is not a bigWig, or has none of the contigs.
-    MissingExtraError
-        pyBigWig is not installed.
     """
-    try:
-        import pyBigWig
-    except ImportError:
-        raise MissingExtraError(
-            "Conservation is read from a bigWig by pyBigWig, which is not installed.",
-            fix="pip install 'hapsight[explain]'",
-        ) from None
-    try:
-        file = pyBigWig.open(str(path))
-    except RuntimeError as error:
-        raise InputError(
-            "The conservation cannot be read.", where=path, expected="a bigWig", got=error
-        ) from None
-    with file:
-        lengths = file.chroms() or {}
+    with BigWig(path) as file:
+        lengths = file.lengths
         named = {row["contig"] for row in rows if row.get("contig") is not None}
         name_of = {contig: _name(contig, lengths) for contig in named}
         if named and not any(name_of.values()):
@@ -57,8 +45,8 @@ def _name(contig: str, lengths: dict[str, int]) -> str | None:
     return next((name for name in (contig, other) if name in lengths), None)
 
 
-def _mean(file: Any, name: str, length: int, row: dict[str, Any]) -> float | None:
+def _mean(file: BigWig, name: str, length: int, row: dict[str, Any]) -> float | None:
     start = int(row["position"])
-    end = min(start + len(row["ref"]), length)
-    (value,) = file.stats(name, start, end, exact=True) if start < end else (None,)
-    return None if value is None else float(value)
+    values = file.values(name, start, max(start, min(start + len(row["ref"]), length)))
+    known = values[np.isfinite(values)].astype(np.float64)
+    return float(known.mean()) if len(known) else None

@@ -12,29 +12,23 @@ from hapsight.config import Config
 from hapsight.errors import IncompleteError
 from hapsight.predict.executor import Crew, run_units
 from hapsight.predict.pool import local_crew
-from hapsight.predict.store import UnitStore
 from hapsight.workflow.opened import Opened, Progress
 
-__all__ = ["SetAside", "StoredUnit", "compute", "crew_of", "staffed"]
+__all__ = ["SetAside", "UnitOfWork", "compute", "crew_of", "staffed"]
 
 
-class StoredUnit(Protocol):
-    """A unit of work whose tables go into a store."""
+class UnitOfWork(Protocol):
+    """What is done once, by whoever is free."""
 
     @property
     def name(self) -> str:
-        """What the store calls it."""
+        """What to call it where it cannot be done."""
 
-    @property
-    def key(self) -> str:
-        """Digest of all that its numbers depend on."""
-
-    @property
-    def store(self) -> UnitStore:
-        """Where its tables go."""
+    def done(self) -> bool:
+        """Whether it is done already."""
 
 
-Unit = TypeVar("Unit", bound=StoredUnit)
+Unit = TypeVar("Unit", bound=UnitOfWork)
 
 
 def staffed(config: Config, workers: int | None = None, scheduler: str | None = None) -> Config:
@@ -48,8 +42,14 @@ def staffed(config: Config, workers: int | None = None, scheduler: str | None = 
     return config.model_copy(update=changes)
 
 
-def crew_of(opened: Opened, models: bool = False) -> Crew:
-    """The crew for linear units, or for those that run models."""
+def crew_of(opened: Opened, models: bool = False, files: Sequence[Path] = ()) -> Crew:
+    """The crew for linear units, or for those that run models.
+
+    Parameters
+    ----------
+    files
+        That the units read beside the cohort's.
+    """
     config, cluster = opened.config, opened.config.cluster
     if cluster.scheduler is None:
         workers = config.predict.workers if models else config.workers or os.cpu_count() or 1
@@ -57,10 +57,11 @@ def crew_of(opened: Opened, models: bool = False) -> Crew:
     from hapsight.predict.cluster import Cluster
     from hapsight.predict.guard import Guard
 
-    sizes = tuple((Path(entry["path"]), int(entry["bytes"])) for entry in opened.inputs)
+    sizes = [(Path(entry["path"]), int(entry["bytes"])) for entry in opened.inputs]
+    sizes += [(path, path.stat().st_size) for path in files]
     return Cluster(
         cluster.scheduler,
-        Guard(opened.folder.mark(), sizes),
+        Guard(opened.folder.mark(), tuple(sizes)),
         cluster.resources if models else {},
         cluster.retries,
         cluster.patience,
@@ -77,7 +78,7 @@ def compute(
     IncompleteError
         Some were set aside, after all others were finished.
     """
-    todo = [unit for unit in units if not unit.store.done(unit.name, unit.key)]
+    todo = [unit for unit in units if not unit.done()]
     kept = len(units) - len(todo)
     progress(label, kept, len(units))
     names = [f"{label}, {unit.name}" for unit in todo]

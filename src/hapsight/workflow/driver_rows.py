@@ -16,6 +16,7 @@ from hapsight.evaluate.correlation import correlate
 from hapsight.explain.additivity import spread
 from hapsight.explain.drivers import FORMS, Drivers
 from hapsight.explain.support import GivenEffects, supported
+from hapsight.priors.sign_table import SignPriors
 from hapsight.workflow.comparisons import Compared, Source
 
 __all__ = ["KEY", "GeneEffects", "driver_rows", "reach_of"]
@@ -61,7 +62,11 @@ def reach_of(effects: pl.DataFrame, contig: str) -> Interval:
 
 
 def driver_rows(
-    source: Source, gene: GeneEffects, given: GivenEffects | None, rng: np.random.Generator
+    source: Source,
+    gene: GeneEffects,
+    given: GivenEffects | None,
+    priors: SignPriors | None,
+    rng: np.random.Generator,
 ) -> Iterator[Row]:
     """One row per published form.
 
@@ -71,7 +76,10 @@ def driver_rows(
         A variant of the effects is not among the cohort's variants.
     """
     place = _places(gene)
-    own = gene.effects.with_columns(given_beta=_given(gene, given)[place] if given else pl.lit(None))
+    own = gene.effects.with_columns(
+        given_beta=_given(gene, given)[place] if given else pl.lit(None),
+        prior_score=_scores(gene, priors)[place] if priors else pl.lit(None),
+    )
     dosage, predicted = gene.variants.dosage[place], gene.compared.predicted
     for form, find in FORMS.items():
         row = _gene_row(source, gene) | {"form": form}
@@ -103,6 +111,12 @@ def _places(gene: GeneEffects) -> NDArray[np.intp]:
 def _given(gene: GeneEffects, given: GivenEffects) -> pl.Series:
     beta = given.on(gene.compared.gene.gene_id, gene.variants)
     return pl.Series("given_beta", beta, dtype=pl.Float64).fill_nan(None)
+
+
+def _scores(gene: GeneEffects, priors: SignPriors) -> pl.Series:
+    """What a prior says of each of the cohort's variants; null where it says nothing."""
+    score = priors.on(gene.compared.gene.gene_id, gene.variants)
+    return pl.Series("prior_score", np.where(score == 0, np.nan, score), dtype=pl.Float64).fill_nan(None)
 
 
 def _gene_row(source: Source, gene: GeneEffects) -> Row:
@@ -148,7 +162,8 @@ def _main_row(
     kept = ("variant_id", "contig", "tss_distance", *KEY, "effect", "effect_sd", "n_backgrounds")
     others = np.setdiff1d(np.arange(len(own)), found.index)
     control = own.row(int(rng.choice(others)), named=True) if len(others) else None
-    return {name: row[name] for name in (*kept, "slope", "slope_half2", "given_beta")} | {
+    score = row["prior_score"]
+    return {name: row[name] for name in (*kept, "slope", "slope_half2", "given_beta", "prior_score")} | {
         "distance": abs(row["position"] - gene.compared.gene.tss),
         "maf": min(af, 1.0 - af),
         "spread": None if np.isnan(relative) else relative,
@@ -158,6 +173,8 @@ def _main_row(
         "supported_cohort": supported(row["effect"], row["slope"]),
         "supported_half2": supported(row["effect"], row["slope_half2"]),
         "supported_given": supported(row["effect"], row["given_beta"]),
+        "prior_sign": None if score is None else int(np.sign(score)),
+        "prior_agrees": supported(row["effect"], score),
         "control_id": control and control["variant_id"],
         "control": control and tuple(control[name] for name in KEY),
     }

@@ -16,6 +16,7 @@ from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.motifs import Motif
 from hapsight.explain.support import GivenEffects
 from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
+from hapsight.priors.sign_table import SignPriors, read_sign_priors
 from hapsight.tables import HALVES, PER_GENE
 from hapsight.workflow.agreement import Predicted
 from hapsight.workflow.comparisons import Source, expression, model_comparisons, model_source
@@ -79,11 +80,15 @@ def drivers(
     ------
     IncompleteError
         A model is not evaluated or explained, or eQTLs are wanted and not mapped.
+    InputError
+        The table of sign priors cannot be read.
     MissingExtraError
         The configuration wants motifs, and pyjaspar or memelite is not installed.
     """
     if motifs is None:
         motifs = configured_motifs(opened.config.explain.motifs)
+    path = opened.config.explain.sign_priors
+    priors = None if path is None else read_sign_priors(path)
     with opened.folder.stage("drivers") as stage:
         rows: list[dict[str, Any]] = []
         arms, predicted = list(_arms(opened, runs)), []
@@ -91,7 +96,7 @@ def drivers(
         for number, arm in enumerate(arms):
             kept: list[NDArray[np.float32]] = []
             rng = np.random.default_rng((opened.config.seed, 2, number))
-            rows += _arm_rows(opened, arm, half1, given, kept, rng, progress)
+            rows += _arm_rows(opened, arm, half1, given, priors, kept, rng, progress)
             weights = arm.run.model.name.split("/")[0], arm.run.model.fingerprint
             predicted.append(Predicted(arm.source, weights, np.array(kept)))
         if opened.config.explain.conservation is not None:
@@ -192,6 +197,7 @@ def _arm_rows(
     arm: _Arm,
     half1: tuple[NDArray[np.bool_], Float] | None,
     given: GivenEffects | None,
+    priors: SignPriors | None,
     kept: list[NDArray[np.float32]],
     rng: np.random.Generator,
     progress: Progress,
@@ -212,7 +218,8 @@ def _arm_rows(
         effects = arm.effects.get(gene.gene_id, _NOTHING)
         near = reader(reach_of(effects, gene.contig))
         half = None if half1 is None else (half1[0], half1[1][done - 1])
-        found = driver_rows(arm.source, GeneEffects(compared, result, effects, near, half), given, rng)
+        known = GeneEffects(compared, result, effects, near, half)
+        found = driver_rows(arm.source, known, given, priors, rng)
         stored = stored_around_tss(opened, arm.run, gene)
         for row in found:
             around = neighbourhood_columns(row, gene, stored, arm.track, cohort.reference) if stored else {}

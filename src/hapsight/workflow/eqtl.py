@@ -20,8 +20,9 @@ from hapsight.evaluate.expression import transform
 from hapsight.evaluate.halves import half_scan, random_halves
 from hapsight.evaluate.heritability import cis_heritability
 from hapsight.evaluate.nulls import benjamini_hochberg
-from hapsight.predict.store import UnitStore, content_key
+from hapsight.predict.store import StoredUnit, UnitStore, content_key
 from hapsight.tables import CIS_INDEPENDENT, CIS_QTL, HALVES
+from hapsight.workflow.blocks import linear_blocks
 from hapsight.workflow.crew import compute, crew_of
 from hapsight.workflow.dropped import add_dropped
 from hapsight.workflow.eqtl_tables import CisWindow, heritability_row, nominal_table, signal_table, top_table
@@ -34,7 +35,7 @@ Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class EqtlUnit:
+class EqtlUnit(StoredUnit):
     """All that a process needs to map a block of genes: G genes, N people, C covariates.
 
     Attributes
@@ -129,7 +130,7 @@ def eqtl_units(opened: Opened) -> list[EqtlUnit]:
             seed=config.seed,
             options=config.eqtl,
         )
-        for name, genes in opened.units(config.eqtl.genes_per_unit)
+        for name, genes in linear_blocks(opened, config.eqtl.cis_window, config.eqtl.genes_per_unit)
     ]
 
 

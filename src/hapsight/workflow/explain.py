@@ -9,18 +9,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Gene, Strand, Variants
+from hapsight.cohort.reference import Reference
 from hapsight.errors import ConfigError, IncompleteError
 from hapsight.explain.additivity import additivity, depends_on_background, spread
 from hapsight.explain_tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
-from hapsight.predict.store import UnitStore, content_key
+from hapsight.predict.cost import toggled_flop
+from hapsight.predict.store import StoredUnit, UnitStore, content_key
 from hapsight.predict.windows import window_of
+from hapsight.workflow.arrays import track_names
+from hapsight.workflow.blocks import Block, blocks_of_size, even_blocks, model_target
 from hapsight.workflow.centres import tss_centre
+from hapsight.workflow.crew import SetAside
 from hapsight.workflow.dropped import add_dropped
-from hapsight.workflow.gradients import has_gradients, save_gradients
+from hapsight.workflow.gradients import gradient_unit
 from hapsight.workflow.opened import Opened, Progress, dropped_table
 from hapsight.workflow.predict import ModelRun
-from hapsight.workflow.saturation import has_saturation, save_saturation
+from hapsight.workflow.saturation import saturation_unit
+from hapsight.workflow.valued_units import ValuedUnit, ValuerSource, compute_values
 from hapsight.workflow.variants import VariantReader
 
 if TYPE_CHECKING:
@@ -33,20 +40,37 @@ __all__ = [
     "explain",
     "explain_store",
     "explain_units",
-    "valuer_of",
     "variant_rows",
 ]
 
 _TABLES = ("effects", "background_dependent", "additivity")
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainUnit:
-    """Some genes whose effects are saved together."""
+@dataclass(frozen=True, slots=True, eq=False)
+class ExplainUnit(StoredUnit):
+    """All that a process needs to toggle the variants of some genes, whose effects are saved together.
+
+    Attributes
+    ----------
+    tracks
+        Of the read-out, in its order.
+    backgrounds
+        Distinct haplotypes in which variants are toggled; else all.
+    """
 
     name: str
     key: str
+    store: UnitStore
     genes: tuple[Gene, ...]
+    genotypes: Genotypes
+    reference: Reference
+    values: ValuerSource
+    tracks: tuple[str, ...]
+    backgrounds: int | None
+
+    def save(self, valuer: Valuer) -> None:
+        """Toggle the variants and store their effects."""
+        self.store.write(self.name, self.key, _unit_tables(self, valuer))
 
 
 def explain(opened: Opened, runs: Sequence[ModelRun], progress: Progress, genes: Sequence[str] = ()) -> None:
@@ -60,25 +84,36 @@ def explain(opened: Opened, runs: Sequence[ModelRun], progress: Progress, genes:
     genes
         Identifiers of genes that are asked for by name: each is a unit of its own, and the tables of the
         whole stage stay as they are. Without them, those that the configuration chooses.
+
+    Raises
+    ------
+    ConfigError, IncompleteError
+        As `chosen_genes`.
+    IncompleteError
+        Some units were set aside, after all others of all models were finished.
     """
+    aside = SetAside()
     for run in runs:
-        label = f"explain {run.label}"
-        with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
-            store, units = explain_store(opened, run), explain_units(opened, run, genes)
-            kept = 0
-            for done, unit in enumerate(units):
-                progress(label, done, len(units))
-                if store.done(unit.name, unit.key):
-                    kept += 1
-                else:
-                    store.write(unit.name, unit.key, _explain_unit(opened, run, unit))
-            progress(label, len(units), len(units))
+        with aside.later():
+            _explain(opened, run, progress, genes)
+    aside.report()
+
+
+def _explain(opened: Opened, run: ModelRun, progress: Progress, genes: Sequence[str]) -> None:
+    label, aside = f"explain {run.label}", SetAside()
+    with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
+        store, units = explain_store(opened, run), explain_units(opened, run, genes)
+        with aside.later():
+            computed = compute_values(opened, run, label, units, progress)
             tables = _whole_tables(store, units)
             if not genes:
                 _write_whole(opened, store, units, tables)
-            arrays = _save_arrays(opened, run, [gene for unit in units for gene in unit.genes], progress)
-            stage["computed"] = len(units) - kept + arrays
-            stage["detail"] = _in_words(tables, len(units) - kept, kept, arrays)
+        with aside.later():
+            of_bases = _array_units(opened, run, [gene for unit in units for gene in unit.genes])
+            arrays = compute_values(opened, run, f"bases {run.label}", of_bases, progress)
+        aside.report()
+        stage["computed"] = computed + arrays
+        stage["detail"] = _in_words(tables, computed, len(units) - computed, arrays)
 
 
 def explain_store(opened: Opened, run: ModelRun) -> UnitStore:
@@ -96,19 +131,34 @@ def explain_units(opened: Opened, run: ModelRun, asked: Sequence[str] = ()) -> l
     """
     chosen = chosen_genes(opened, run, asked)
     if asked:
-        return [ExplainUnit(f"gene-{gene.gene_id}", _key(opened, run, [gene]), (gene,)) for gene in chosen]
-    size = opened.config.explain.genes_per_unit
-    blocks = [tuple(chosen[first : first + size]) for first in range(0, len(chosen), size)]
-    return [ExplainUnit(f"block-{n:05d}", _key(opened, run, block), block) for n, block in enumerate(blocks)]
+        return [_unit(opened, run, f"gene-{gene.gene_id}", [gene]) for gene in chosen]
+    return [_unit(opened, run, name, block) for name, block in _blocks(opened, run, chosen)]
 
 
-def valuer_of(opened: Opened, run: ModelRun) -> Valuer:
-    """What gives a model's values, as the configuration wants it run."""
-    from hapsight.predict.values import Valuer
+def _blocks(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> list[Block]:
+    """As many genes as are asked for, else of about equal predicted work."""
+    cohort, options, model = opened.cohort, opened.config.explain, run.model.local()
+    if options.genes_per_unit is not None:
+        return blocks_of_size(genes, options.genes_per_unit)
 
-    config = opened.config.predict
-    return Valuer(
-        run.model.local(), run.read_out, run.device, config.batch_size, int(config.budget_gb * 2**30)
+    def cost(gene: Gene) -> float:
+        variants = cohort.genotypes.expected_records(window_of(gene, model).interval)
+        return toggled_flop(model, run.read_out, variants, len(cohort.samples), options.backgrounds)
+
+    return even_blocks(genes, cost, model_target(run.source.device))
+
+
+def _unit(opened: Opened, run: ModelRun, name: str, genes: Sequence[Gene]) -> ExplainUnit:
+    return ExplainUnit(
+        name=name,
+        key=_key(opened, run, genes),
+        store=explain_store(opened, run),
+        genes=tuple(genes),
+        genotypes=opened.cohort.genotypes,
+        reference=opened.cohort.reference,
+        values=ValuerSource.of(opened, run),
+        tracks=track_names(run),
+        backgrounds=opened.config.explain.backgrounds,
     )
 
 
@@ -162,18 +212,16 @@ def _key(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> str:
     return content_key({"stage": "explain", "predict": run.unit_key(opened, genes), "options": options})
 
 
-def _explain_unit(opened: Opened, run: ModelRun, unit: ExplainUnit) -> dict[str, pl.DataFrame]:
+def _unit_tables(unit: ExplainUnit, valuer: Valuer) -> dict[str, pl.DataFrame]:
     from hapsight.explain.ism import gene_ism
 
-    cohort, options = opened.cohort, opened.config.explain
-    valuer = valuer_of(opened, run)
-    windows = [window_of(gene, run.model, valuer.beyond).interval for gene in unit.genes]
-    reader = VariantReader(cohort.genotypes, cohort.reference, windows)
+    windows = [window_of(gene, valuer.model, valuer.beyond).interval for gene in unit.genes]
+    reader = VariantReader(unit.genotypes, unit.reference, windows)
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
     for gene in unit.genes:
-        found = gene_ism(gene, valuer, reader, cohort.reference.fetch, options.backgrounds)
-        for t, index in enumerate(run.read_out.tracks):
-            _add_rows(rows, gene, run.model.tracks[index].name, found, t)
+        found = gene_ism(gene, valuer, reader, unit.reference.fetch, unit.backgrounds)
+        for t, track in enumerate(unit.tracks):
+            _add_rows(rows, gene, track, found, t)
     return {
         "effects": pl.DataFrame(rows["effects"], schema=EXPLAIN_EFFECTS),
         "background_dependent": pl.DataFrame(rows["background_dependent"], schema=BACKGROUND_DEPENDENT),
@@ -182,21 +230,16 @@ def _explain_unit(opened: Opened, run: ModelRun, unit: ExplainUnit) -> dict[str,
     }
 
 
-def _save_arrays(opened: Opened, run: ModelRun, genes: Sequence[Gene], progress: Progress) -> int:
-    """The configured numbers of single bases that need no drivers; how many arrays were not there yet."""
-    options, valuer, made = opened.config.explain, valuer_of(opened, run), 0
+def _array_units(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> list[ValuedUnit]:
+    """The configured numbers of single bases that need no drivers."""
+    options, units = opened.config.explain, list[ValuedUnit]()
     around_tss = options.saturation is not None and options.saturation_around == "tss"
-    for done, gene in enumerate(genes, start=1):
-        centre = tss_centre(run, gene)
-        if around_tss and not has_saturation(opened, run, gene, centre):
-            save_saturation(opened, run, gene, valuer, [centre])
-            made += 1
-        if options.gradients and not has_gradients(opened, run, gene):
-            save_gradients(opened, run, gene, valuer)
-            made += 1
-        if around_tss or options.gradients:
-            progress(f"bases {run.label}", done, len(genes))
-    return made
+    for gene in genes:
+        if around_tss:
+            units.append(saturation_unit(opened, run, gene, [tss_centre(run, gene)]))
+        if options.gradients:
+            units.append(gradient_unit(opened, run, gene))
+    return units
 
 
 def _add_rows(rows: dict[str, list[dict[str, Any]]], gene: Gene, track: str, found: GeneIsm, t: int) -> None:

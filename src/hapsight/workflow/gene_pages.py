@@ -17,10 +17,11 @@ from hapsight.report.gene_view import GenePage, ModelView, Motif, file_name
 from hapsight.tables import CIS_NOMINAL, PER_GENE
 from hapsight.workflow.comparisons import Source, model_comparisons, model_source
 from hapsight.workflow.eqtl import eqtl_units
-from hapsight.workflow.explain import explain, explain_store, explain_units, valuer_of
+from hapsight.workflow.explain import explain, explain_store, explain_units
 from hapsight.workflow.gene_view import Known, gene_view
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.valued_units import valuer_of
 
 __all__ = ["MOST", "gene_pages"]
 

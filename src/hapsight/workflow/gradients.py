@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hapsight.cohort.nouns import Gene
+from hapsight.cohort.reference import Reference
 from hapsight.dna import N_CODE, reverse_complement
 from hapsight.predict.store import content_key
 from hapsight.workflow.arrays import (
@@ -21,48 +23,92 @@ from hapsight.workflow.arrays import (
 )
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.valued_units import ValuerSource
 
 if TYPE_CHECKING:
     from hapsight.predict.values import Valuer
 
-__all__ = ["has_gradients", "save_gradients"]
+__all__ = ["GradientUnit", "gradient_unit"]
 
 
-def has_gradients(opened: Opened, run: ModelRun, gene: Gene) -> bool:
-    """Whether a gene's array is there, as this configuration makes it."""
-    return has_array(_path(opened, run, gene), _key(opened, run, gene))
+@dataclass(frozen=True, slots=True, eq=False)
+class GradientUnit:
+    """All that a process needs to save the gradients of a gene.
 
-
-def save_gradients(opened: Opened, run: ModelRun, gene: Gene, valuer: Valuer) -> None:
-    """Save (n, 4, T) gradients on the reference, float32, and gradient times input as tracks for browsers.
-
-    Bases are those of the forward strand. One pass forward and one back (per track, strand and shift) give
-    every place, so they are of the whole window, and of the bases that shifts add to it. The array is renamed
-    into place last, so where it is, the tracks are.
-
-    Raises
-    ------
-    ConfigError
-        The model gives no gradients.
-    MissingExtraError
-        zarr is not installed, or bigWig is asked for and pyBigWig is not.
+    Attributes
+    ----------
+    model
+        What tables call it.
+    tracks
+        Of the read-out, in its order.
+    shown
+        What files for browsers are wanted: that of ``[explain] tracks``.
+    path
+        Of the array.
     """
-    from hapsight.explain.gradients import gradient_times_input, input_gradient
-    from hapsight.explain.ism import ism_window
 
-    window, path, reference = ism_window(gene, valuer), _path(opened, run, gene), opened.cohort.reference
-    codes = reference.fetch(window.interval)[None]  # (1, L)
-    found = input_gradient(valuer, reverse_complement(codes) if window.reverse else codes)  # (1, T, 4, L)
-    forward = found[..., ::-1, ::-1] if window.reverse else found
-    worth = np.where(codes == N_CODE, np.nan, gradient_times_input(forward, codes)[0])  # (T, L)
-    names = track_names(run)
-    for name, values in zip(names, worth, strict=True):
-        stem = path.with_name(f"{gene.gene_id}.{plain_track(name)}")
-        shown = track_path(stem, opened.config.explain.tracks)
-        if shown is not None:
-            write_track(shown, window.interval, values, reference.contigs[gene.contig])
-    labels = array_labels(gene, window.interval, run, names, _key(opened, run, gene))
-    save_array(path, forward[0].transpose(2, 1, 0).astype(np.float32), labels)
+    gene: Gene
+    reference: Reference
+    values: ValuerSource
+    model: str
+    tracks: tuple[str, ...]
+    shown: str
+    path: Path
+    key: str
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return f"gradients of {self.gene.gene_id}"
+
+    def done(self) -> bool:
+        """Whether the array is there."""
+        return has_array(self.path, self.key)
+
+    def save(self, valuer: Valuer) -> None:
+        """Save (n, 4, T) gradients on the reference, float32, and gradient times input as browser tracks.
+
+        Bases are those of the forward strand. One pass forward and one back (per track, strand and shift)
+        give every place, so they are of the whole window, and of the bases that shifts add to it. The array
+        is renamed into place last, so where it is, the tracks are.
+
+        Raises
+        ------
+        ConfigError
+            The model gives no gradients.
+        MissingExtraError
+            zarr is not installed, or bigWig is asked for and pyBigWig is not.
+        """
+        from hapsight.explain.gradients import gradient_times_input, input_gradient
+        from hapsight.explain.ism import ism_window
+
+        gene, window = self.gene, ism_window(self.gene, valuer)
+        codes = self.reference.fetch(window.interval)[None]  # (1, L)
+        found = input_gradient(valuer, reverse_complement(codes) if window.reverse else codes)  # (1, T, 4, L)
+        forward = found[..., ::-1, ::-1] if window.reverse else found
+        worth = np.where(codes == N_CODE, np.nan, gradient_times_input(forward, codes)[0])  # (T, L)
+        for name, values in zip(self.tracks, worth, strict=True):
+            stem = self.path.with_name(f"{gene.gene_id}.{plain_track(name)}")
+            shown = track_path(stem, self.shown)
+            if shown is not None:
+                write_track(shown, window.interval, values, self.reference.contigs[gene.contig])
+        read_out = self.values.read_out.name
+        labels = array_labels(gene, window.interval, self.model, read_out, self.tracks, self.key)
+        save_array(self.path, forward[0].transpose(2, 1, 0).astype(np.float32), labels)
+
+
+def gradient_unit(opened: Opened, run: ModelRun, gene: Gene) -> GradientUnit:
+    """The work of a gene."""
+    return GradientUnit(
+        gene=gene,
+        reference=opened.cohort.reference,
+        values=ValuerSource.of(opened, run),
+        model=run.label,
+        tracks=track_names(run),
+        shown=opened.config.explain.tracks,
+        path=_path(opened, run, gene),
+        key=_key(opened, run, gene),
+    )
 
 
 def _path(opened: Opened, run: ModelRun, gene: Gene) -> Path:

@@ -20,6 +20,7 @@ from hapsight.errors import InputError
 from hapsight.evaluate.expression import residuals
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.workflow.baseline_runs import ImportedRun
+from hapsight.workflow.blocks import linear_blocks
 from hapsight.workflow.comparisons import Compared, Source, expression, observed_in_words
 from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, dropped_table, gene_facts
 from hapsight.workflow.variants import VariantReader
@@ -85,6 +86,7 @@ def imported_store(opened: Opened, run: ImportedRun) -> UnitStore:
 def imported_units(opened: Opened, run: ImportedRun) -> list[ImportedUnit]:
     """The units of one file's weights."""
     digest, config = file_digest(run.path), opened.config
+    blocks = linear_blocks(opened, config.baseline.cis_window, config.baseline.genes_per_unit)
     parts = {
         "stage": "imported weights",
         "weights": digest,
@@ -94,7 +96,7 @@ def imported_units(opened: Opened, run: ImportedRun) -> list[ImportedUnit]:
     }
     return [
         ImportedUnit(name, content_key({**parts, "genes": gene_facts(genes)}), tuple(genes))
-        for name, genes in opened.units(config.baseline.genes_per_unit)
+        for name, genes in blocks
     ]
 
 

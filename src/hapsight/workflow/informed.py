@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.errors import ConfigError
-from hapsight.predict.executor import run_units
 from hapsight.workflow.baseline import fit_baseline
 from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.baseline_units import baseline_units
+from hapsight.workflow.crew import SetAside, compute, crew_of
 from hapsight.workflow.informed_evidence import Feature, open_features
 from hapsight.workflow.informed_tables import gene_rows, summary_table
 from hapsight.workflow.informed_units import (
@@ -52,22 +51,36 @@ def informed(opened: Opened, progress: Progress) -> Informed:
     ------
     ConfigError, InputError
         Evidence cannot be read, or there is too little to learn from.
+    IncompleteError
+        Some units were set aside, after all others were finished that do not need them.
     """
     features = open_features(opened.config.informed, opened.cohort.genes)
     wanted = arms(opened.config.informed)
+    aside = SetAside()
     for split in opened.config.informed.splits:
-        fit_baseline(opened, plain_run(opened, split), progress)
-    learning = learn_units(opened, wanted, features)
-    _run(opened, "informed shapes", learn_unit, learning, progress)
-    shapes = _read_shapes(learning)
-    units = [unit for arm in wanted for unit in _fit_units(opened, arm, features, shapes)]
-    _run(opened, "informed", fit_unit, units, progress)
+        with aside.later():
+            fit_baseline(opened, plain_run(opened, split), progress)
+    with aside.later():
+        shapes = _fit_arms(opened, wanted, features, progress)
+    aside.report()
     found = [_plain_rows(opened, split) for split in opened.config.informed.splits]
     found += [_arm_rows(opened, arm, features, shapes) for arm in wanted]
     result = Informed(pl.concat([table for table, _ in found]), shapes, summary_table(found))
     for name in ("per_gene", "shapes", "summary"):
         opened.folder.write(f"informed/{name}.parquet", getattr(result, name))
     return result
+
+
+def _fit_arms(
+    opened: Opened, wanted: Sequence[Arm], features: dict[str, Feature], progress: Progress
+) -> pl.DataFrame:
+    """Learn what evidence is worth, and fit every arm by that; returns the shapes that were learned."""
+    learning = learn_units(opened, wanted, features)
+    _run(opened, "informed shapes", learn_unit, learning, progress)
+    shapes = _read_shapes(learning)
+    units = [unit for arm in wanted for unit in _fit_units(opened, arm, features, shapes)]
+    _run(opened, "informed", fit_unit, units, progress)
+    return shapes
 
 
 def export_informed(
@@ -110,15 +123,16 @@ def _run(
     units: Sequence[InformedUnit],
     progress: Progress,
 ) -> None:
-    """Do what is not yet done, on several processes."""
+    """Have done what is not yet done."""
+    given = opened.config.informed
+    files = [path for track in given.tracks for path in track.paths] + [
+        effects.path for effects in given.effects
+    ]
     with opened.folder.stage(label) as stage:
-        todo = [unit for unit in units if not unit.base.store.done(unit.base.name, unit.base.key)]
-        kept, workers = len(units) - len(todo), opened.config.workers or os.cpu_count() or 1
-        progress(label, kept, len(units))
-        for done, _ in enumerate(run_units(work, todo, workers), start=kept + 1):
-            progress(label, done, len(units))
-        stage["computed"] = len(todo)
-        stage["detail"] = f"{len(todo)} units computed, {kept} kept, {workers} processes"
+        crew = crew_of(opened, files=files)
+        computed = compute(crew, label, work, units, progress)
+        stage["computed"] = computed
+        stage["detail"] = f"{computed} units computed, {len(units) - computed} kept, {crew}"
 
 
 def _done(units: Sequence[InformedUnit]) -> list[tuple[str, str]]:

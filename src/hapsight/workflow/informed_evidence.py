@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.baseline.informed import distance_evidence
+from hapsight.cohort.bigwig import BigWig
 from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.digest import file_digest
 from hapsight.cohort.nouns import Gene, Variants
+from hapsight.cohort.parquet import BAD_PARQUET, require_readable
 from hapsight.config import EvidenceEffectsConfig, EvidenceTrackConfig, InformedConfig
-from hapsight.errors import InputError, MissingExtraError
+from hapsight.errors import InputError
 
 __all__ = ["DistanceEvidence", "EffectEvidence", "Feature", "TrackEvidence", "open_features"]
 
@@ -83,8 +85,6 @@ class TrackEvidence:
         ------
         InputError
             A file is not there, is no bigWig, has none of the genes' contigs, or no signal at any TSS.
-        MissingExtraError
-            pyBigWig is not installed.
         """
         at_tss = np.concatenate(
             [_signal(config.paths, config.reach, gene.contig, np.array([gene.tss])) for gene in genes]
@@ -118,13 +118,13 @@ def _signal(paths: Sequence[Path], reach: int, contig: str, position: NDArray[np
     total = np.zeros(len(position))
     if len(position):
         for path in paths:
-            with _bigwig(path) as file:
+            with BigWig(path) as file:
                 total += _window_means(file, path, contig, position, reach)
     return total
 
 
-def _window_means(file: Any, path: Path, contig: str, position: NDArray[np.int64], reach: int) -> Floats:
-    lengths = file.chroms() or {}
+def _window_means(file: BigWig, path: Path, contig: str, position: NDArray[np.int64], reach: int) -> Floats:
+    lengths = file.lengths
     name = find_contig(contig, lengths)
     if name is None or int(position.max()) >= lengths[name]:
         raise InputError(
@@ -135,25 +135,11 @@ def _window_means(file: Any, path: Path, contig: str, position: NDArray[np.int64
             fix="give a file of the same build",
         )
     first, last = max(int(position.min()) - reach, 0), min(int(position.max()) + reach + 1, lengths[name])
-    values = np.abs(np.nan_to_num(np.asarray(file.values(name, first, last, numpy=True), dtype=np.float64)))
+    values = np.abs(np.nan_to_num(file.values(name, first, last).astype(np.float64)))
     running = np.append(0.0, np.cumsum(values))
     start, end = np.maximum(position - reach, first) - first, np.minimum(position + reach + 1, last) - first
     means: Floats = (running[end] - running[start]) / (2 * reach + 1)
     return np.maximum(means, 0.0)
-
-
-def _bigwig(path: Path) -> Any:
-    try:
-        import pyBigWig
-    except ImportError:
-        raise MissingExtraError(
-            "Tracks are read from bigWigs by pyBigWig, which is not installed.",
-            fix="pip install 'hapsight[explain]'",
-        ) from None
-    try:
-        return pyBigWig.open(str(path))
-    except RuntimeError as error:
-        raise InputError("The track cannot be read.", where=path, expected="a bigWig", got=error) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +166,8 @@ class EffectEvidence:
         InputError
             The file is not there, lacks a column, or has no effect on any of the genes.
         """
+        if config.path.is_file():
+            require_readable(config.path, "effects")
         sizes = _sizes(config.path, [gene.gene_id for gene in genes])["size"].to_numpy()
         found = sizes[sizes > 0.0]
         if not len(found):
@@ -210,7 +198,7 @@ def _sizes(path: Path, gene_ids: Sequence[str]) -> pl.DataFrame:
     try:
         table = pl.scan_parquet(path)
         columns = table.collect_schema().names()
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except BAD_PARQUET as error:
         raise InputError(
             "The effects cannot be read.", where=path, expected="a Parquet file", got=error
         ) from None
@@ -223,7 +211,12 @@ def _sizes(path: Path, gene_ids: Sequence[str]) -> pl.DataFrame:
         )
     rows = table.filter(pl.col("gene_id").is_in(list(gene_ids)), pl.col("effect").is_finite())
     size = pl.col("effect").abs().max().alias("size")
-    return rows.group_by("gene_id", "position", "ref", "alt").agg(size).collect()
+    try:
+        return rows.group_by("gene_id", "position", "ref", "alt").agg(size).collect()
+    except BAD_PARQUET as error:
+        raise InputError(
+            "The effects cannot be read.", where=path, got=str(error).partition("\n")[0]
+        ) from None
 
 
 def open_features(config: InformedConfig, genes: Sequence[Gene]) -> dict[str, Feature]:

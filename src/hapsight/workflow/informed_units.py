@@ -137,6 +137,15 @@ class InformedUnit:
     method: str
     options: ElasticNetOptions
 
+    @property
+    def name(self) -> str:
+        """What errors call it: the arm and the block, or that arms of a split are learned."""
+        return self.base.name if len(self.arms) > 1 else f"{self.arms[0].folder} {self.base.name}"
+
+    def done(self) -> bool:
+        """Whether its tables are there, whole and of its key."""
+        return self.base.done()
+
 
 def learn_units(opened: Opened, arms: Sequence[Arm], features: Mapping[str, Feature]) -> list[InformedUnit]:
     """One unit for each split: the priors of its arms, from genes evenly spread over all of the cohort's."""

@@ -16,7 +16,7 @@ from hapsight.cohort.nouns import Gene
 from hapsight.cohort.reference import Reference
 from hapsight.errors import WeightsError
 from hapsight.models.protocol import ReadOut, SequenceModel
-from hapsight.predict.store import UnitStore
+from hapsight.predict.store import StoredUnit, UnitStore
 from hapsight.predict.windows import window_of
 from hapsight.workflow.opened import dropped_table
 from hapsight.workflow.variants import VariantReader
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hapsight.predict.accelerate import Precision
     from hapsight.predict.engine import GenePrediction
 
-__all__ = ["ModelSource", "PredictUnit", "predict_elsewhere", "predict_with"]
+__all__ = ["ModelSource", "PredictUnit", "model_here", "predict_elsewhere", "predict_with"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ModelSource:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PredictUnit:
+class PredictUnit(StoredUnit):
     """All that a process needs to run a model on a block of genes.
 
     Attributes
@@ -90,16 +90,27 @@ def predict_elsewhere(unit: PredictUnit) -> str:
     WeightsError
         What is loaded here is another model.
     """
-    model = _kept(unit.source)
-    if model.fingerprint != unit.fingerprint:
+    return predict_with(model_here(unit.source, unit.fingerprint), unit)
+
+
+def model_here(source: ModelSource, fingerprint: str) -> SequenceModel:
+    """The model of this process, loaded if it is another than the last.
+
+    Raises
+    ------
+    WeightsError
+        What is loaded here is another model than that of the `fingerprint`.
+    """
+    model = _kept(source)
+    if model.fingerprint != fingerprint:
         raise WeightsError(
             "A worker has other weights, or another version, of the model.",
-            where=unit.source.name,
-            expected=unit.fingerprint,
+            where=source.name,
+            expected=fingerprint,
             got=model.fingerprint,
             fix="install the same weights and packages on all hosts",
         )
-    return predict_with(model, unit)
+    return model
 
 
 @lru_cache(maxsize=1)

@@ -85,12 +85,6 @@ class Opened:
             return hashlib.sha256("\n".join(found).encode()).hexdigest()
         return found[0] if found else None
 
-    def units(self, size: int) -> Iterator[tuple[str, Sequence[Gene]]]:
-        """Blocks of `size` neighbouring genes, each with its name."""
-        genes = self.cohort.genes
-        for number, first in enumerate(range(0, len(genes), size)):
-            yield f"block-{number:05d}", genes[first : first + size]
-
 
 def gene_facts(genes: Sequence[Gene]) -> list[list[object]]:
     """What of genes enters a key."""

@@ -13,7 +13,9 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hapsight.config import ModelConfig
 from hapsight.errors import ConfigError
@@ -23,6 +25,7 @@ from hapsight.train_tables import ARM, TRAIN_RUNS
 from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, gene_facts
 from hapsight.workflow.personal_data import PersonalData, personal_data
 from hapsight.workflow.personal_linear import linear_predictions
+from hapsight.workflow.personal_priors import activity_explains, prior_key, toggled_variants
 from hapsight.workflow.personal_tables import cell_rows, summarise
 from hapsight.workflow.predict import ModelRun
 
@@ -33,7 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Arm", "arms_of", "train_personal"]
 
-_NOT_IN_KEY: Final = {"model", "arms", "seeds", "baselines", "people", "min_maf"}
+_NOT_IN_KEY: Final = {
+    *("model", "arms", "seeds", "baselines", "people", "min_maf"),
+    *("sign_priors", "sign_weight"),  # they are in the keys of the arms that use them
+}
 """Of ``[train]``: what says which arms there are, and nothing about one of them."""
 
 _LINEAR: Final = "linear"
@@ -55,6 +61,7 @@ class Arm:
     mode: str
     loss: str
     init: str
+    prior: str
     most_people: int | None
     min_maf: float | None
     seed: int | None
@@ -62,7 +69,7 @@ class Arm:
     @property
     def unit(self) -> str:
         """Its name among the finished units."""
-        said = [self.label, self.mode, self.loss, self.init]
+        said = [self.label, self.mode, self.loss, self.init, self.prior]
         said += [f"people{self.most_people}"] if self.most_people is not None else []
         said += [f"maf{self.min_maf:g}"] if self.min_maf is not None else []
         said += [f"seed{self.seed}"] if self.seed is not None else []
@@ -74,12 +81,12 @@ def arms_of(opened: Opened, label: str, arms: Sequence[TrainArmConfig]) -> list[
     config = opened.config.train
     sizes, floors = config.people or (None,), config.min_maf or (None,)
     found = [
-        Arm(label, one.mode, one.loss, one.init, people, floor, seed)
+        Arm(label, one.mode, one.loss, one.init, one.prior, people, floor, seed)
         for one, people, floor in product(arms, sizes, floors)
         for seed in (range(1, config.seeds + 1) if one.mode != "untouched" else (None,))
     ]
     linear = product(config.baselines, sizes)
-    return found + [Arm(name, _LINEAR, "", "", people, None, None) for name, people in linear]
+    return found + [Arm(name, _LINEAR, "", "", "", people, None, None) for name, people in linear]
 
 
 def train_personal(
@@ -134,6 +141,7 @@ def _key(data: PersonalData, arm: Arm) -> str:
         {
             "stage": "train on people",
             "arm": asdict(arm),
+            "prior": prior_key(data, arm.prior),
             "fingerprint": model.fingerprint,
             "read_out": asdict(data.run.read_out),
             "window": asdict(model.window),
@@ -159,6 +167,7 @@ def _compute(data: PersonalData, arm: Arm, folder: Path, progress: Progress) -> 
         "mode": arm.mode,
         "loss": arm.loss,
         "init": arm.init,
+        "prior": arm.prior,
         "people": len(split.train_people),
         "min_maf": data.min_maf if arm.mode != _LINEAR else data.opened.config.baseline.min_maf,
         "seed": arm.seed,
@@ -190,14 +199,14 @@ def _train(
 
     opened, split = data.opened, data.split
     model, device = data.fresh_model(), data.run.device
-    said = dict[str, Any]()
+    said, explained = dict[str, Any](), activity_explains(data, arm.prior)
     if arm.mode == "untouched":
         adapter = adapt(model, data.run.read_out, "full", device=device)
     else:
         adapter, trained = train_people(
             model,
             data.run.read_out,
-            _cohort(data),
+            _cohort(data, arm.prior, explained),
             mode=arm.mode,  # type: ignore[arg-type]
             loss=arm.loss,
             init_seed=arm.seed if arm.init == "random" else None,
@@ -209,7 +218,11 @@ def _train(
         )
         said = _said(trained, folder)
     genes = (*split.seen_genes, *split.unseen_genes)
-    return predict_genes(adapter, data.haplotypes, genes, data.people(opened.cohort.samples)), said
+    predicted = predict_genes(adapter, data.haplotypes, genes, data.people(opened.cohort.samples))
+    if explained is not None:
+        rows = dict(zip(data.targets.gene_ids, explained, strict=True))
+        predicted = {gene: values + rows[gene] for gene, values in predicted.items()}
+    return predicted, said
 
 
 def _said(trained: Trained, folder: Path) -> dict[str, Any]:
@@ -226,17 +239,21 @@ def _said(trained: Trained, folder: Path) -> dict[str, Any]:
     }
 
 
-def _cohort(data: PersonalData) -> PersonalCohort:
+def _cohort(data: PersonalData, prior: str, explained: NDArray[np.float64] | None) -> PersonalCohort:
+    """What is learnt from, with the arm's prior: a term of the loss, or targets less what it explains."""
+    from hapsight.train.person_prior import without
     from hapsight.train.personal_run import PersonalCohort
 
     split = data.split
     return PersonalCohort(
         data.haplotypes,
-        data.targets,
+        data.targets if explained is None else without(data.targets, explained),
         split.seen_genes,
         data.people(split.train_people),
         data.people(split.valid_people),
         int(data.opened.config.predict.budget_gb * 2**30),
+        toggled_variants(data, prior),
+        data.opened.config.train.sign_weight,
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import resolve_contig
 from hapsight.cohort.genotype_source import Genotypes
-from hapsight.cohort.nouns import Interval
+from hapsight.cohort.nouns import Gene, Interval
 from hapsight.config import ModelConfig
 from hapsight.models.protocol import SequenceModel
 from hapsight.predict.windows import require_fitting, window_of
@@ -64,18 +64,23 @@ class PersonalData:
         return genes, self.people(people)
 
     @cached_property
+    def trained_on(self) -> NDArray[np.bool_]:
+        """(N,) people of the cohort that weights are fitted to."""
+        everyone = np.arange(len(self.opened.cohort.samples))
+        return np.isin(everyone, self.people(self.split.train_people))
+
+    @cached_property
     def targets(self) -> Targets:
         """Expression, with everything that is fitted to it from the training people."""
         from hapsight.train.targets import Targets
 
         cohort = self.opened.cohort
-        train = np.isin(np.arange(len(cohort.samples)), self.people(self.split.train_people))
         return Targets.of(
             [gene.gene_id for gene in cohort.genes],
             cohort.expression.values,
             expression(self.opened),
             None if cohort.covariates is None else cohort.covariates.values,
-            train,
+            self.trained_on,
         )
 
     def fresh_model(self) -> SequenceModel:
@@ -91,6 +96,14 @@ class PersonalData:
         policy = replace(policy_of(self.opened.config.cohort), min_maf=self.min_maf)
         return cohort.genotypes.keeping(cohort.samples, policy)
 
+    def gene(self, gene_id: str) -> Gene:
+        """One of the cohort's genes."""
+        return next(gene for gene in self.opened.cohort.genes if gene.gene_id == gene_id)
+
+    def reader(self) -> VariantReader:
+        """Reads the variants that go into sequences."""
+        return VariantReader(self._genotypes, self.opened.cohort.reference)
+
     def haplotypes(self, gene_id: str) -> Haplotypes:
         """A gene's haplotypes, of all people; kept while they fit into the memory for embeddings."""
         from hapsight.predict.engine import Sequences
@@ -99,10 +112,8 @@ class PersonalData:
         if gene_id in self._kept:
             return self._kept[gene_id]
         cohort = self.opened.cohort
-        gene = next(gene for gene in cohort.genes if gene.gene_id == gene_id)
-        reader = VariantReader(self._genotypes, cohort.reference)
-        sequences = Sequences(self.run.model, self.run.read_out, reader, cohort.reference.fetch)
-        found, codes = sequences.of(gene)
+        sequences = Sequences(self.run.model, self.run.read_out, self.reader(), cohort.reference.fetch)
+        found, codes = sequences.of(self.gene(gene_id))
         made = Haplotypes(codes[1:], found.index)  # without the reference
         if self._bytes + codes.nbytes <= self.opened.config.predict.budget_gb * 2**30:
             self._kept[gene_id] = made

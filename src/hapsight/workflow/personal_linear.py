@@ -17,6 +17,9 @@ __all__ = ["linear_predictions"]
 
 Float = NDArray[np.float64]
 
+_TOGETHER = 8
+"""Genes whose overlapping windows are read at once."""
+
 
 def linear_predictions(data: PersonalData, name: str, progress: Progress) -> dict[str, Float]:
     """Seen gene -> (N,) prediction of all people, learnt from the training people of the split.
@@ -43,10 +46,10 @@ def linear_predictions(data: PersonalData, name: str, progress: Progress) -> dic
     seen, targets = set(data.split.seen_genes), data.targets
     genes = [gene for gene in opened.cohort.genes if gene.gene_id in seen]
     row = {gene_id: index for index, gene_id in enumerate(targets.gene_ids)}
-    size, found = config.genes_per_unit, dict[str, Float]()
-    for first in range(0, len(genes), size):
+    found = dict[str, Float]()
+    for first in range(0, len(genes), _TOGETHER):
         progress(f"train {name}", first, len(genes))
-        block = genes[first : first + size]
+        block = genes[first : first + _TOGETHER]
         cis = [gene.cis(config.cis_window) for gene in block]
         reader = VariantReader(opened.cohort.genotypes, opened.cohort.reference, cis)
         for gene, interval in zip(block, cis, strict=True):

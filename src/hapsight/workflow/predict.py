@@ -13,9 +13,11 @@ from hapsight.cohort.nouns import Gene
 from hapsight.config import Config
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import ReadOut, SequenceModel
+from hapsight.predict.cost import predicted_flop
 from hapsight.predict.pool import Here
 from hapsight.predict.store import content_key
-from hapsight.predict.windows import require_fitting
+from hapsight.predict.windows import require_fitting, window_of
+from hapsight.workflow.blocks import Block, blocks_of_size, even_blocks, model_target
 from hapsight.workflow.crew import SetAside, compute, crew_of
 from hapsight.workflow.model_units import ModelSource, PredictUnit, predict_elsewhere, predict_with
 from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, gene_facts
@@ -63,8 +65,19 @@ class ModelRun:
 
     def units(self, opened: Opened) -> list[tuple[str, str, Sequence[Gene]]]:
         """Name, key and genes of every unit."""
-        size = opened.config.predict.genes_per_unit
-        return [(name, self.unit_key(opened, genes), genes) for name, genes in opened.units(size)]
+        return [(name, self.unit_key(opened, genes), genes) for name, genes in self._blocks(opened)]
+
+    def _blocks(self, opened: Opened) -> list[Block]:
+        """As many genes as are asked for, else of about equal predicted work."""
+        cohort, size = opened.cohort, opened.config.predict.genes_per_unit
+        if size is not None:
+            return blocks_of_size(cohort.genes, size)
+
+        def cost(gene: Gene) -> float:
+            variants = cohort.genotypes.expected_records(window_of(gene, self.model).interval)
+            return predicted_flop(self.model, self.read_out, variants, len(cohort.samples))
+
+        return even_blocks(cohort.genes, cost, model_target(self.source.device))
 
     def work(self, opened: Opened) -> list[PredictUnit]:
         """The units, with all that a process needs to do them."""

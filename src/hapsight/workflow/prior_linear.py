@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,19 +15,22 @@ from hapsight.baseline.informed import shuffled_evidence
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.regulons import Regulons
 from hapsight.evaluate.expression import transform
-from hapsight.predict.executor import run_units
 from hapsight.predict.store import UnitStore, content_key
-from hapsight.priors.activity import regulator_score, z_scores
+from hapsight.priors.activity import dealt_regulators, regulator_score, z_scores
 from hapsight.priors.combine import Combined, combine, held_out_r
 from hapsight.priors_tables import PRIOR_GENES
 from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.baseline_units import BaselineUnit, baseline_units, gene_seed
+from hapsight.workflow.crew import compute, crew_of
 from hapsight.workflow.opened import Opened, Progress, gene_facts
 from hapsight.workflow.variants import VariantReader
 
 __all__ = ["ACTIVITY", "linear_ablation"]
 
 Floats = NDArray[np.float64]
+
+PersonValues = Mapping[str, Mapping[str, Floats]]
+"""Prior -> gene_id -> (N,) a number of each person."""
 
 ACTIVITY = "activity of regulators"
 
@@ -46,6 +48,8 @@ class _Unit:
     signs
         Prior -> gene_id -> variant (position, REF, ALT) -> number that is above 0 where ALT should raise
         expression.
+    persons
+        Numbers of each person; of a gene without any, the prior says nothing.
     cohort_genes, values
         All G genes and their transformed expression (G, N), for the activities of regulators.
     dealt
@@ -55,15 +59,29 @@ class _Unit:
     base: BaselineUnit
     method: str
     signs: Mapping[str, Mapping[str, Mapping[tuple[int, str, str], float]]]
+    persons: PersonValues
     cohort_genes: tuple[Gene, ...]
     values: Floats
     regulons: Regulons | None
     dealt: NDArray[np.intp]
     leave_out: int
 
+    @property
+    def name(self) -> str:
+        """Of the block."""
+        return self.base.name
+
+    def done(self) -> bool:
+        """Whether its table is there, whole and of its key."""
+        return self.base.done()
+
 
 def linear_ablation(
-    opened: Opened, signs: Mapping[str, pl.DataFrame], regulons: Regulons | None, progress: Progress
+    opened: Opened,
+    signs: Mapping[str, pl.DataFrame],
+    persons: PersonValues,
+    regulons: Regulons | None,
+    progress: Progress,
 ) -> pl.DataFrame:
     """Predict every gene with and without each prior, and with its control; finished units are kept.
 
@@ -71,22 +89,27 @@ def linear_ablation(
     ----------
     signs
         Prior -> ``gene_id, position, ref, alt, score`` of variants near the TSS.
+    persons
+        Prior -> gene -> (N,) as from `hapsight.priors.person_table`.
 
     Returns
     -------
     Columns `hapsight.priors_tables.PRIOR_GENES`; one row per gene and prior.
+
+    Raises
+    ------
+    IncompleteError
+        Some units were set aside, after all others were finished.
     """
-    units = _units(opened, signs, regulons)
-    todo = [unit for unit in units if not unit.base.store.done(unit.base.name, unit.base.key)]
-    kept, workers = len(units) - len(todo), opened.config.workers or os.cpu_count() or 1
-    progress("priors linear", kept, len(units))
-    for done, _ in enumerate(run_units(_fit_unit, todo, workers), start=kept + 1):
-        progress("priors linear", done, len(units))
+    units = _units(opened, signs, persons, regulons)
+    compute(crew_of(opened), "priors linear", _fit_unit, units, progress)
     store = units[0].base.store
     return store.read([(unit.base.name, unit.base.key) for unit in units], "per_gene")
 
 
-def _units(opened: Opened, signs: Mapping[str, pl.DataFrame], regulons: Regulons | None) -> list[_Unit]:
+def _units(
+    opened: Opened, signs: Mapping[str, pl.DataFrame], persons: PersonValues, regulons: Regulons | None
+) -> list[_Unit]:
     config, cohort = opened.config, opened.cohort
     run = BaselineRun(config.priors.method, "random", "", "priors")
     values = transform(cohort.expression.values, config.expression.transform, config.expression.pseudocount)
@@ -95,34 +118,30 @@ def _units(opened: Opened, signs: Mapping[str, pl.DataFrame], regulons: Regulons
         base=baseline_units(opened, run)[0],
         method=config.priors.method,
         signs={},
+        persons=persons,
         cohort_genes=tuple(cohort.genes),
         values=values,
         regulons=regulons,
-        dealt=_dealt(regulons, rng),
+        dealt=np.empty(0, np.intp) if regulons is None else dealt_regulators(regulons.weight, rng),
         leave_out=config.priors.leave_out,
     )
     return [_of_block(opened, shared, base, signs) for base in baseline_units(opened, run)]
 
 
-def _dealt(regulons: Regulons | None, rng: np.random.Generator) -> NDArray[np.intp]:
-    """(G,) genes that have regulators exchange them."""
-    if regulons is None:
-        return np.empty(0, np.intp)
-    dealt = np.arange(regulons.weight.shape[1])
-    regulated = np.flatnonzero(regulons.weight.any(axis=0))
-    dealt[regulated] = rng.permutation(regulated)
-    return dealt
-
-
 def _of_block(opened: Opened, shared: _Unit, base: BaselineUnit, signs: Mapping[str, pl.DataFrame]) -> _Unit:
     own = [gene.gene_id for gene in base.genes]
     mine = {prior: table.filter(pl.col("gene_id").is_in(own)) for prior, table in signs.items()}
+    persons = {
+        prior: {name: values[name] for name in own if name in values}
+        for prior, values in shared.persons.items()
+    }
     weight = b"" if shared.regulons is None else shared.regulons.weight.tobytes()
     key = content_key(
         {
             "stage": "priors linear",
             "plain": base.key,
             "signs": {prior: table.select(_SCORED).rows() for prior, table in mine.items()},
+            "persons": {p: {g: v.tolist() for g, v in of.items()} for p, of in persons.items()},
             "regulons": hashlib.sha256(weight).hexdigest(),
             "speaking": gene_facts(shared.cohort_genes) if weight else [],
             "leave_out": shared.leave_out,
@@ -130,7 +149,7 @@ def _of_block(opened: Opened, shared: _Unit, base: BaselineUnit, signs: Mapping[
     )
     store = UnitStore(opened.folder.path / "priors" / "linear")
     by_gene = {prior: _by_gene(table) for prior, table in mine.items()}
-    return replace(shared, base=replace(base, store=store, key=key), signs=by_gene)
+    return replace(shared, base=replace(base, store=store, key=key), signs=by_gene, persons=persons)
 
 
 def _by_gene(table: pl.DataFrame) -> dict[str, dict[tuple[int, str, str], float]]:
@@ -148,13 +167,16 @@ def _fit_unit(unit: _Unit) -> str:
     rows: list[dict[str, Any]] = []
     for gene, expression in zip(base.genes, base.expression, strict=True):
         near, seed = reader(gene.cis(base.cis_window)), gene_seed(base.seed, gene.gene_id)
-        priors = _person_priors(unit, gene, scores) | _sign_priors(unit, gene, near, seed)
+        priors = _person_priors(unit, gene, scores) | _given_priors(unit, gene, seed)
+        priors |= _sign_priors(unit, gene, near, seed)
         given = {name: own for name, (own, _) in priors.items()}
         given |= {_control(name): control for name, (_, control) in priors.items()}
         dosage = near.dosage.astype(np.float64)
         found = combine(dosage, expression, base.covariates, given, base.outer_folds, seed, base.method)
         facts = {"gene_id": gene.gene_id, "gene_name": gene.gene_name, "beside": unit.method}
-        rows += [facts | _row(name, prior, found) for name, (prior, _) in priors.items()]
+        for name, (prior, _) in priors.items():
+            level = "variant" if name in unit.signs else "person"
+            rows.append(facts | {"level": level} | _row(name, prior, found))
     base.store.write(base.name, base.key, {"per_gene": pl.DataFrame(rows, schema=PRIOR_GENES)})
     return base.name
 
@@ -167,7 +189,6 @@ def _row(name: str, prior: Floats, found: Combined) -> dict[str, Any]:
     """R of one gene with and without one prior."""
     return {
         "prior": name,
-        "level": "person" if name == ACTIVITY else "variant",
         "n": len(found.observed),
         "has_prior": bool(np.ptp(prior, axis=1).any()),
         "without_r": held_out_r(found.without, found.observed),
@@ -199,6 +220,17 @@ def _person_priors(unit: _Unit, gene: Gene, scores: list[Floats] | None) -> dict
         for table in (weight, swapped)
     )
     return {ACTIVITY: (own, control)}
+
+
+def _given_priors(unit: _Unit, gene: Gene, seed: int) -> dict[str, tuple[Floats, Floats]]:
+    """The numbers of each person, alike in all folds (K, N), and dealt anew among people; else zeros."""
+    found = {}
+    folds, rng = int(unit.base.outer_folds.max()) + 1, np.random.default_rng((seed, _STREAM, 1))
+    for prior, by_gene in unit.persons.items():
+        values = by_gene.get(gene.gene_id, np.zeros(len(unit.base.outer_folds)))
+        own, control = (np.tile(one, (folds, 1)) for one in (values, rng.permutation(values)))
+        found[prior] = (own, control)
+    return found
 
 
 def _sign_priors(unit: _Unit, gene: Gene, near: Variants, seed: int) -> dict[str, tuple[Floats, Floats]]:

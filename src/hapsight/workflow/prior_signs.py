@@ -17,15 +17,13 @@ from hapsight.priors.ablation import Ablation, over_genes
 from hapsight.priors.motif_columns import motif_signs, signed_bits
 from hapsight.priors.signs import SignSet, held_out_odds, right_signs, signed_sizes
 from hapsight.priors_config import PriorEffectsConfig
-from hapsight.priors_tables import PRIOR_SIGNS
+from hapsight.priors_tables import PRIOR_SIGNS, SIGNS_LEARNED, SIGNS_OF_REGULONS
 from hapsight.workflow.eqtl_sets import own_eqtls
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.prior_motifs import ScannedMotifs
 
 __all__ = [
     "CIS",
-    "SIGNS_LEARNED",
-    "SIGNS_OF_REGULONS",
     "regulon_bits",
     "sign_ablation",
     "sign_set",
@@ -37,8 +35,6 @@ Row = dict[str, Any]
 
 CIS = "cis"
 """Name of the set whose variants may lie anywhere in the cis window."""
-SIGNS_LEARNED = "motifs, signs learned"
-SIGNS_OF_REGULONS = "motifs, signs of regulons"
 
 _KEY = ["gene_id", "position", "ref", "alt"]
 

@@ -8,14 +8,23 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped
 from hapsight.cohort.regulons import Regulons, read_regulons
 from hapsight.errors import ConfigError
 from hapsight.explain.motifs import Motif
 from hapsight.priors.ablation import over_genes
+from hapsight.priors.person_table import read_person_values
 from hapsight.priors.signs import fit_by_stretch
-from hapsight.priors_tables import PRIOR_ABLATION, PRIOR_GENES, PRIOR_SIGNS
+from hapsight.priors_tables import (
+    PRIOR_ABLATION,
+    PRIOR_GENES,
+    PRIOR_SCORES,
+    PRIOR_SIGNS,
+    SIGNS_LEARNED,
+    SIGNS_OF_REGULONS,
+)
 from hapsight.workflow.driver_motifs import configured_motifs
 from hapsight.workflow.eqtl_sets import nominal_effects
 from hapsight.workflow.opened import Opened, Progress, dropped_table
@@ -24,8 +33,6 @@ from hapsight.workflow.prior_linear import linear_ablation
 from hapsight.workflow.prior_motifs import ScannedMotifs, scan_motifs
 from hapsight.workflow.prior_signs import (
     CIS,
-    SIGNS_LEARNED,
-    SIGNS_OF_REGULONS,
     regulon_bits,
     sign_ablation,
     sign_set,
@@ -35,6 +42,8 @@ from hapsight.workflow.prior_signs import (
 __all__ = ["Priors", "priors"]
 
 Row = dict[str, Any]
+
+_SCORE_FILES = {SIGNS_LEARNED: "learned", SIGNS_OF_REGULONS: "regulons"}
 
 _STREAM = 5
 """Keeps the draws of this stage apart from those of others."""
@@ -65,11 +74,12 @@ def priors(opened: Opened, progress: Progress) -> Priors:
     """
     config, dropped = opened.config.priors, Dropped()
     motifs = configured_motifs(config.motifs)
-    if not (motifs or config.regulons or config.gene_covariates or config.half_life):
+    tables = config.regulons or config.gene_covariates or config.person_covariates or config.half_life
+    if not (motifs or tables):
         raise ConfigError(
             "No prior is configured.",
             where="[priors]",
-            expected="motifs, regulons, gene_covariates or half_life",
+            expected="motifs, regulons, gene_covariates, person_covariates or half_life",
             got="none of them",
             fix="name a table under [priors], or install the extra `motifs`",
         )
@@ -86,14 +96,29 @@ def priors(opened: Opened, progress: Progress) -> Priors:
             rows += sign_rows
         else:
             opened.folder.note("No sign prior was judged: motifs were not looked for.")
-        if scores or regulons is not None:
-            per_gene = linear_ablation(opened, scores, regulons, progress)
+        persons = _person_values(opened, dropped)
+        if scores or persons or regulons is not None:
+            per_gene = linear_ablation(opened, scores, persons, regulons, progress)
             rows += _linear_rows(per_gene)
         found = Priors(pl.DataFrame(rows, schema=PRIOR_ABLATION), per_gene, signs)
         for name in ("ablation", "per_gene", "signs"):
             opened.folder.write(f"priors/{name}.parquet", getattr(found, name))
+        for prior, table in scores.items():
+            typed = (pl.col(name).cast(kind) for name, kind in PRIOR_SCORES.items())
+            shown = table.with_columns(prior=pl.lit(prior)).select(typed)
+            opened.folder.write(f"priors/scores.{_SCORE_FILES[prior]}.parquet", shown)
         opened.folder.write("priors/dropped.parquet", dropped_table(dropped))
         stage["detail"] = f"{found.ablation.height} rows of the ablation"
+    return found
+
+
+def _person_values(opened: Opened, dropped: Dropped) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Label -> gene -> (N,) of the configured tables of persons."""
+    cohort, found = opened.cohort, {}
+    genes = [gene.gene_id for gene in cohort.genes]
+    for given in opened.config.priors.person_covariates:
+        found[given.label], left_out = read_person_values(given.path, genes, cohort.samples)
+        dropped.merge(left_out)
     return found
 
 

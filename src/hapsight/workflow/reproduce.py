@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.cohort.tables import require_unique
 from hapsight.errors import InputError
 from hapsight.evaluate.published import (
     HUANG2023,
@@ -49,7 +50,7 @@ def reproduce_sasse2023(table: Path) -> list[Reproduced]:
     read = _read(table, "\t", ("gene_name", *_SASSE_COLUMNS.values()))
     numbers = {name: _numbers(read, column, table) for name, column in _SASSE_COLUMNS.items()}
     found = Sasse2023(gene_name=tuple(read["gene_name"].to_list()), **numbers)
-    return compare(SASSE2023, sasse2023_numbers(found))
+    return _compared(table, lambda: compare(SASSE2023, sasse2023_numbers(found)))
 
 
 def reproduce_huang2023(predictions: Path, eqtls: Path) -> list[Reproduced]:
@@ -64,7 +65,22 @@ def reproduce_huang2023(predictions: Path, eqtls: Path) -> list[Reproduced]:
     reference = {model: _numbers(read, model, predictions) for model in _HUANG_MODELS}
     top = _read(eqtls, ",", tuple(_HUANG_COLUMNS.values()))
     numbers = {name: _numbers(top, column, eqtls) for name, column in _HUANG_COLUMNS.items()}
-    return compare(HUANG2023, huang2023_numbers(Huang2023(reference, **numbers)))
+    return _compared(eqtls, lambda: compare(HUANG2023, huang2023_numbers(Huang2023(reference, **numbers))))
+
+
+def _compared(path: Path, numbers: Callable[[], list[Reproduced]]) -> list[Reproduced]:
+    """The numbers, or an error where a table is too short or too odd to have them."""
+    try:
+        with np.errstate(all="ignore"):
+            return numbers()
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+        raise InputError(
+            "A published table does not have the numbers of the study.",
+            where=path,
+            expected="its genes with their correlations, and what goes with these",
+            got=f"{type(error).__name__}: {error}",
+            fix="give the table as the study published it",
+        ) from error
 
 
 def _read(path: Path, separator: str, columns: Sequence[str]) -> pl.DataFrame:
@@ -73,7 +89,9 @@ def _read(path: Path, separator: str, columns: Sequence[str]) -> pl.DataFrame:
         table = pl.read_csv(path, separator=separator, infer_schema=False, null_values=list(_ABSENT))
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputError("A published table cannot be read.", where=path, got=error) from None
-    table = table.rename({name: name.lstrip("# ") for name in table.columns})
+    plain = [name.lstrip("# ") for name in table.columns]
+    require_unique(plain, "column", path)
+    table.columns = plain
     lacking = [name for name in columns if name not in table.columns]
     if lacking:
         raise InputError(

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ import hapsight
 from hapsight.config import Config, to_toml
 from hapsight.errors import StoreError
 from hapsight.predict.store import UnitStore, write_atomically, write_table
+from hapsight.report.run_folder import require_record
 from hapsight.workflow.memory import peak_mb, reset_peak
 
 __all__ = ["RunFolder"]
@@ -97,8 +99,11 @@ class RunFolder:
                     fix="wait for it, or set another `output`",
                 ) from None
             try:
-                for left in self.path.rglob(".*.tmp"):  # of processes that were killed
-                    left.unlink(missing_ok=True)
+                for left in list(self.path.rglob(".*.tmp")):  # of processes that were killed
+                    if left.is_dir():
+                        shutil.rmtree(left)
+                    else:
+                        left.unlink(missing_ok=True)
                 lock.truncate(0)
                 lock.write(uuid.uuid4().hex.encode())
             except OSError as error:
@@ -135,15 +140,17 @@ class RunFolder:
 
     def record(self) -> dict[str, Any]:
         """The record as it is on disk; empty where there is none."""
+        path = self.path / "run.json"
         try:
-            found: dict[str, Any] = json.loads((self.path / "run.json").read_bytes())
+            found: dict[str, Any] = json.loads(path.read_bytes())
         except FileNotFoundError:
             return {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreError(
-                "The record of the run is not JSON.", where=self.path / "run.json", got=error, fix="delete it"
+                "The record of the run is not JSON.", where=path, got=error, fix="delete it"
             ) from None
-        return found
+        require_record(found, path)
+        return {"models": [], "notes": [], "stages": []} | found
 
     def note(self, text: str) -> None:
         """Add a sentence to the record that the report must show."""

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Sequence
 
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.errors import IncompleteError
+from hapsight.predict.views import margin
 from hapsight.predict.windows import window_of
 from hapsight.workflow.arrays import track_names
 from hapsight.workflow.centres import Centre, centres, main_drivers
+from hapsight.workflow.crew import SetAside
 from hapsight.workflow.dropped import add_dropped
-from hapsight.workflow.explain import chosen_genes, explain_store, valuer_of
+from hapsight.workflow.explain import chosen_genes, explain_store
 from hapsight.workflow.opened import Opened, Progress, dropped_table
 from hapsight.workflow.predict import ModelRun
-from hapsight.workflow.saturation import has_saturation, save_saturation, stretch_around
+from hapsight.workflow.saturation import has_saturation, saturation_unit, stretch_around
+from hapsight.workflow.valued_units import compute_values
 
 __all__ = ["saturate_drivers"]
 
@@ -36,25 +39,32 @@ def saturate_drivers(
     Raises
     ------
     IncompleteError
-        The drivers of a gene were not looked for.
+        The drivers of a gene were not looked for; or some arrays could not be made, all others are.
     """
     options = opened.config.explain
     if options.saturation is None or options.saturation_around != "driver":
         return
+    aside = SetAside()
     for run in runs:
-        label = f"saturate drivers {run.label}"
-        chosen = chosen_genes(opened, run, genes)
-        with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
-            valuer, made, dropped = valuer_of(opened, run), 0, Dropped()
-            places = _placed(opened, run, chosen, valuer.beyond, dropped)
-            for done, ((gene, _), own) in enumerate(places.items(), start=1):
-                missing = [centre for centre in own if not has_saturation(opened, run, gene, centre)]
-                if missing:
-                    save_saturation(opened, run, gene, valuer, missing)
-                    made += len(missing)
-                progress(label, done, len(places))
-            add_dropped(opened, dropped_table(dropped))
-            stage["detail"] = _in_words(made, sum(map(len, places.values())), dropped)
+        with aside.later():
+            _saturate(opened, run, chosen_genes(opened, run, genes), progress)
+    aside.report()
+
+
+def _saturate(opened: Opened, run: ModelRun, genes: Sequence[Gene], progress: Progress) -> None:
+    label = f"saturate drivers {run.label}"
+    with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
+        dropped = Dropped()
+        places = _placed(opened, run, genes, margin(run.read_out), dropped)
+        missing = {
+            (gene, at): [centre for centre in own if not has_saturation(opened, run, gene, centre)]
+            for (gene, at), own in places.items()
+        }
+        units = [saturation_unit(opened, run, gene, own) for (gene, _), own in missing.items() if own]
+        compute_values(opened, run, label, units, progress)
+        add_dropped(opened, dropped_table(dropped))
+        made = sum(len(unit.arrays) for unit in units)
+        stage["detail"] = _in_words(made, sum(map(len, places.values())), dropped)
 
 
 def _placed(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval
+from hapsight.cohort.reference import Reference
 from hapsight.predict.store import content_key
 from hapsight.workflow.arrays import (
     array_labels,
@@ -24,14 +25,16 @@ from hapsight.workflow.arrays import (
 from hapsight.workflow.centres import Centre, tss_centre
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.valued_units import ValuerSource
 
 if TYPE_CHECKING:
     from hapsight.predict.values import Valuer
 
 __all__ = [
     "Saturation",
+    "SaturationUnit",
     "has_saturation",
-    "save_saturation",
+    "saturation_unit",
     "stored_around_tss",
     "stored_saturation",
     "stretch_around",
@@ -98,39 +101,100 @@ def stored_around_tss(opened: Opened, run: ModelRun, gene: Gene) -> Saturation |
     return stored_saturation(opened, run, gene, tss_centre(run, gene))
 
 
-def save_saturation(
-    opened: Opened, run: ModelRun, gene: Gene, valuer: Valuer, centres: Sequence[Centre]
-) -> None:
-    """Compute the effect of every base in the stretch around one place, and save it for each of its centres.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Array:
+    """Where the array of one centre goes, and its attributes; the key is one of them."""
 
-    Each array is renamed into place last, so where it is, its browser tracks are.
+    centre: Centre
+    path: Path
+    labels: dict[str, Any]
+
+    def done(self) -> bool:
+        return has_array(self.path, self.labels["key"])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SaturationUnit:
+    """All that a process needs to exchange every base of a stretch, for each centre of its place.
+
+    Attributes
+    ----------
+    tracks
+        Of the read-out, in its order.
+    shown
+        What files for browsers are wanted: that of ``[explain] tracks``.
+    """
+
+    gene: Gene
+    stretch: Interval
+    reference: Reference
+    values: ValuerSource
+    tracks: tuple[str, ...]
+    shown: str
+    arrays: tuple[_Array, ...]
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return f"saturation of {self.gene.gene_id}"
+
+    def done(self) -> bool:
+        """Whether all arrays are there."""
+        return all(array.done() for array in self.arrays)
+
+    def save(self, valuer: Valuer) -> None:
+        """Compute the effect of every base, once, and save it for each centre.
+
+        Each array is renamed into place last, so where it is, its browser tracks are.
+
+        Raises
+        ------
+        MissingExtraError
+            zarr is not installed, or bigWig is asked for and pyBigWig is not.
+        """
+        from hapsight.explain.ism import saturation
+
+        effect = saturation(self.gene, self.stretch, valuer, self.reference.fetch)
+        for array in self.arrays:
+            names = array.centre.tracks
+            own = effect[..., [self.tracks.index(name) for name in names]]
+            self._save(array, Saturation(self.stretch, own, names))
+
+    def _save(self, array: _Array, found: Saturation) -> None:
+        """The tracks for browsers, then the array."""
+        for name in found.tracks:
+            stem = array.path.with_name(array.centre.track_stem(self.gene, name))
+            shown = track_path(stem, self.shown)
+            if shown is not None:
+                length = self.reference.contigs[found.stretch.contig]
+                write_track(shown, found.stretch, strongest(found.of(name)), length)
+        save_array(array.path, found.effect, array.labels)
+
+
+def saturation_unit(opened: Opened, run: ModelRun, gene: Gene, centres: Sequence[Centre]) -> SaturationUnit:
+    """The work of a gene around one place.
 
     Parameters
     ----------
     centres
         Of one position: the TSS of all tracks, or the driver of each track that has it there.
     """
-    from hapsight.explain.ism import saturation
-
     stretch = stretch_around(opened, gene, centres[0])
-    effect = saturation(gene, stretch, valuer, opened.cohort.reference.fetch)
-    names = track_names(run)
-    for centre in centres:
-        own = effect[..., [names.index(name) for name in centre.tracks]]
-        _save(opened, run, gene, centre, Saturation(stretch, own, centre.tracks))
+    return SaturationUnit(
+        gene=gene,
+        stretch=stretch,
+        reference=opened.cohort.reference,
+        values=ValuerSource.of(opened, run),
+        tracks=track_names(run),
+        shown=opened.config.explain.tracks,
+        arrays=tuple(_array(opened, run, gene, stretch, centre) for centre in centres),
+    )
 
 
-def _save(opened: Opened, run: ModelRun, gene: Gene, centre: Centre, found: Saturation) -> None:
-    """The tracks for browsers, then the array."""
-    path = _path(opened, run, gene, centre)
-    for name in found.tracks:
-        shown = track_path(path.with_name(centre.track_stem(gene, name)), opened.config.explain.tracks)
-        if shown is not None:
-            length = opened.cohort.reference.contigs[found.stretch.contig]
-            write_track(shown, found.stretch, strongest(found.of(name)), length)
+def _array(opened: Opened, run: ModelRun, gene: Gene, stretch: Interval, centre: Centre) -> _Array:
     key = _key(opened, run, gene, centre)
-    labels = array_labels(gene, found.stretch, run, found.tracks, key) | centre.labels()
-    save_array(path, found.effect, labels)
+    labels = array_labels(gene, stretch, run.label, run.read_out.name, centre.tracks, key)
+    return _Array(centre, _path(opened, run, gene, centre), labels | centre.labels())
 
 
 def strongest(effect: Float) -> Float:

@@ -16,9 +16,10 @@ from hapsight.cohort.sites import read_sites
 from hapsight.errors import ConfigError
 from hapsight.explain_tables import SCORES
 from hapsight.sequence.edits import Edits
-from hapsight.workflow.explain import valuer_of, variant_rows
+from hapsight.workflow.explain import variant_rows
 from hapsight.workflow.opened import Opened, Progress, policy_of
 from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.valued_units import valuer_of
 from hapsight.workflow.variants import VariantReader
 
 if TYPE_CHECKING:

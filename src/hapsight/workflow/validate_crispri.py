@@ -15,10 +15,10 @@ from hapsight.cohort.genes import read_genes
 from hapsight.cohort.nouns import Dropped
 from hapsight.evaluate.ranks import Estimate
 from hapsight.validate_tables import CRISPRI_EFFECTS
-from hapsight.workflow.explain import valuer_of
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.validation import Validated, estimate_row, track_labels
+from hapsight.workflow.valued_units import valuer_of
 
 if TYPE_CHECKING:
     from hapsight.explain.elements import ElementEffects

@@ -23,10 +23,10 @@ from hapsight.workflow.eqtl_sets import (
     read_eqtls,
     with_frequencies,
 )
-from hapsight.workflow.explain import valuer_of
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.validation import Validated, estimate_row, track_labels
+from hapsight.workflow.valued_units import valuer_of
 
 __all__ = ["EqtlOptions", "validate_eqtl"]
 

@@ -19,10 +19,10 @@ from hapsight.evaluate.mpra import Predictor, mpra_baselines, sign_by_decile
 from hapsight.evaluate.ranks import Estimate
 from hapsight.evaluate.resampled import grouped_correlation
 from hapsight.validate_tables import MPRA_EFFECTS
-from hapsight.workflow.explain import valuer_of
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.validation import Validated, estimate_row, share_estimate, track_labels
+from hapsight.workflow.valued_units import valuer_of
 
 __all__ = ["MpraOptions", "validate_mpra"]
 

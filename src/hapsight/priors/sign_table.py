@@ -1,0 +1,121 @@
+"""Tables of sign priors: of variants, which way ALT should take the expression of a gene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hapsight.cohort.nouns import Variants
+from hapsight.cohort.tables import read_table
+from hapsight.errors import InputError
+from hapsight.explain.support import GivenEffects, given_effects
+from hapsight.priors_tables import SIGNS_LEARNED
+
+__all__ = ["SCORES", "SignPriors", "read_sign_priors"]
+
+SCORES: Final = ("score", "sign", "prior_odds")
+"""Columns that may hold the score; the first that is there counts."""
+
+_OWN_PLACE: Final = ("contig", "position", "ref", "alt")
+"""As hapsight writes a variant, from 0."""
+
+
+class SignPriors:
+    """Scores of variants, above 0 where ALT should raise expression; their size is how sure that is.
+
+    Attributes
+    ----------
+    names
+        What the table calls its priors (column ``prior``); empty where it does not say.
+    """
+
+    def __init__(self, given: GivenEffects, names: tuple[str, ...]) -> None:
+        self._given = given
+        self.names = names
+
+    @property
+    def typical(self) -> float:
+        """Median size of the scores other than 0; 1 where there are none."""
+        size = np.abs(self._given.table["beta"].to_numpy())
+        return float(np.median(size[size > 0])) if (size > 0).any() else 1.0
+
+    def shuffled(self, rng: np.random.Generator) -> SignPriors:
+        """The control: the same variants with the same sizes, and the signs dealt anew among all of them."""
+        dealt = self._given.table["beta"].to_numpy().copy()
+        known = dealt != 0
+        dealt[known] = np.abs(dealt[known]) * rng.permutation(np.sign(dealt[known]))
+        table = self._given.table.with_columns(beta=pl.Series(dealt))
+        return SignPriors(GivenEffects(self._given.path, table), self.names)
+
+    @property
+    def path(self) -> Path:
+        """The table."""
+        return self._given.path
+
+    def on(self, gene_id: str, variants: Variants) -> NDArray[np.float64]:
+        """(V,) scores of a gene's variants; 0 where nothing is known.
+
+        Found and aligned as measured effects are (`hapsight.explain.support.GivenEffects.on`): exchanged
+        alleles turn the sign.
+        """
+        return np.nan_to_num(self._given.on(gene_id, variants), nan=0.0)
+
+
+def read_sign_priors(path: Path) -> SignPriors:
+    """Read a table of sign priors.
+
+    Parameters
+    ----------
+    path
+        Text or Parquet with a score per variant in the first of the columns `SCORES` that is there, and
+        where the variant is: ``contig, position`` (from 0), ``ref, alt``, as hapsight's own tables have it
+        (``priors/scores.*.parquet``; of ``priors/signs.parquet`` the rows with ``variants = "cis"``), or
+        ``chrom, pos`` (from 1), ``ref, alt``, or ``variant_id`` (``chr22_1000_A_G``). With ``gene_id``, a
+        score counts for that gene only.
+
+    Raises
+    ------
+    InputError
+        Columns are missing, a score is no finite number, or a variant comes twice.
+    """
+    table = read_table(path, "sign priors")
+    table = table.rename({name: name.lower().lstrip("#") for name in table.columns})
+    score = next((name for name in SCORES if name in table.columns), None)
+    if score is None:
+        raise InputError(
+            "The table of sign priors has no score.",
+            where=path,
+            expected=f"a column {' or '.join(SCORES)}: above 0 where ALT should raise expression",
+            got=", ".join(table.columns),
+        )
+    if "variants" in table.columns:
+        table = table.filter(pl.col("variants") == "cis")
+    given = given_effects(path, _placed(path, table).with_columns(beta=pl.col(score)))
+    return SignPriors(given, _names(table, score))
+
+
+def _names(table: pl.DataFrame, score: str) -> tuple[str, ...]:
+    """What the priors of a table are called; log odds are of signs that were learned."""
+    if score == "prior_odds":
+        return (SIGNS_LEARNED,)
+    return tuple(table["prior"].cast(pl.String).unique().sort()) if "prior" in table.columns else ()
+
+
+def _placed(path: Path, table: pl.DataFrame) -> pl.DataFrame:
+    """The table with ``chrom, pos`` (from 1) in the place of hapsight's own columns."""
+    if not set(_OWN_PLACE) <= set(table.columns):
+        return table
+    place = table["position"].cast(pl.Int64, strict=False)
+    if place.null_count():
+        wrong = table["position"].filter(place.is_null())
+        raise InputError(
+            "A variant of the sign priors has no place.",
+            where=path,
+            expected="column position: whole numbers from 0",
+            got=f"{wrong[0]!r}, in {len(wrong)} of {len(table)} rows",
+        )
+    return table.with_columns(pl.col("contig").alias("chrom"), (place + 1).alias("pos"))

@@ -1,0 +1,79 @@
+"""Which transcript of a gene is read from a GTF, and what is said of the others."""
+
+from __future__ import annotations
+
+import pytest
+
+from hapsight.cohort.nouns import Gene, Strand
+from hapsight.cohort.transcripts import Transcript, read_transcripts
+from hapsight.errors import InputError
+
+GENES = (
+    Gene("ENSG1.3", "chr1", 99, Strand.PLUS),
+    Gene("G2", "chr1", 999, Strand.MINUS),
+    Gene("G3", "chr1", 99, None),
+    Gene("G4", "chr1", 99, Strand.PLUS),
+    Gene("G5", "chr1", 99, Strand.PLUS),
+)
+
+
+def row(gene, transcript, feature, start, end, strand="+", frame=".", tags=(), contig="1"):
+    attributes = f'gene_id "{gene}"; transcript_id "{transcript}";' + "".join(f' tag "{t}";' for t in tags)
+    return "\t".join([contig, "x", feature, str(start), str(end), ".", strand, frame, attributes])
+
+
+ROWS = [
+    "#!genome-build x",
+    row("ENSG1", "T1", "exon", 101, 400),
+    row("ENSG1", "T1", "CDS", 101, 397, frame="0"),
+    row("ENSG1", "T2", "exon", 101, 200, tags=("basic", "Ensembl_canonical")),
+    row("ENSG1", "T2", "exon", 301, 400, tags=("basic", "Ensembl_canonical")),
+    row("ENSG1", "T2", "CDS", 151, 200, frame="0"),
+    row("ENSG1", "T2", "CDS", 301, 330, frame="1"),
+    row("ENSG1", "T3", "exon", 101, 200, tags=("MANE Select",)),
+    row("ENSG1", "T3", "CDS", 120, 179, frame="0", tags=("MANE Select",)),
+    row("ENSG1", "T3", "start_codon", 120, 122),
+    row("G2", "T4", "exon", 901, 1000, "-"),
+    row("G2", "T4", "CDS", 901, 960, "-", "2"),
+    row("G2", "T4", "exon", 501, 600, "-"),
+    row("G2", "T4", "CDS", 551, 600, "-", "0"),
+    row("G2", "T5", "exon", 901, 1000, "-"),
+    row("G2", "T5", "CDS", 901, 930, "-", "0"),
+    row("G3", "T6", "exon", 101, 200, contig="2"),
+    row("G3", "T6", "CDS", 101, 130, contig="2"),
+    row("G4", "T7", "exon", 101, 200),
+    row("ELSE", "T8", "exon", 1, 2),
+]
+
+
+def write(tmp_path, rows):
+    path = tmp_path / "genes.gtf"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_mane_then_canonical_then_the_longest_coding_part(tmp_path):
+    found, dropped = read_transcripts(write(tmp_path, ROWS), GENES)
+    assert found["ENSG1.3"] == Transcript("T3", "ENSG1.3", "chr1", Strand.PLUS, ((100, 200),), (119, 179))
+    assert found["G2"] == Transcript(
+        "T4", "G2", "chr1", Strand.MINUS, ((500, 600), (900, 1000)), (550, 960), phase=2
+    )
+    assert found["G2"].length == 200
+    assert dropped.names == {
+        ("gene", "no coding transcript on its contig and strand"): ["G3", "G4"],
+        ("gene", "not in the GTF"): ["G5"],
+    }
+    without = [line for line in ROWS if "MANE" not in line]
+    assert read_transcripts(write(tmp_path, without), GENES)[0]["ENSG1.3"].transcript_id == "T2"
+    plain = [line for line in without if "canonical" not in line]
+    assert read_transcripts(write(tmp_path, plain), GENES)[0]["ENSG1.3"].transcript_id == "T1"
+
+
+def test_errors(tmp_path):
+    with pytest.raises(InputError, match=r"not a whole number(.|\n)*line 1"):
+        read_transcripts(write(tmp_path, [row("ENSG1", "T1", "exon", "x", 10)]), GENES)
+    overlapping = [*ROWS[6:9], row("ENSG1", "T3", "exon", 150, 300)]
+    with pytest.raises(InputError, match=r"exons of a transcript overlap(.|\n)*T3 of gene ENSG1.3"):
+        read_transcripts(write(tmp_path, overlapping), GENES)
+    with pytest.raises(InputError, match="do not hold its coding part"):
+        Transcript("T", "G", "1", Strand.PLUS, ((0, 10),), (5, 12))

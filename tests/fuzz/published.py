@@ -1,0 +1,104 @@
+"""Prior knowledge, published tables, and tables in Parquet."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from hapsight.cohort.nouns import Gene, Strand
+from hapsight.cohort.regulons import read_gene_covariates, read_regulons
+from hapsight.config import EvidenceEffectsConfig
+from hapsight.explain.support import read_effects
+from hapsight.priors.sign_table import read_sign_priors
+from hapsight.workflow.informed_evidence import EffectEvidence
+from hapsight.workflow.reproduce import reproduce_huang2023, reproduce_sasse2023
+from tests.cohort.files import CONTIG
+from tests.fuzz.harness import rows_of, text
+
+GENES = [Gene(f"ENSG0{i}.1", CONTIG, 90, Strand.PLUS, f"G{i}") for i in range(4)]
+
+
+def good_regulons() -> bytes:
+    header: list[object] = ["source", "target", "weight"]
+    return text([header, *([f"TF{i % 2}", f"G{i}", (-1) ** i] for i in range(6))])
+
+
+def regulons(path: Path) -> None:
+    found, dropped = read_regulons(path, GENES)
+    assert np.isfinite(found.weight).all()
+    known = np.count_nonzero(found.weight) + sum(dropped.counts.values())
+    assert known == len(rows_of(path)) - 1
+
+
+def good_gene_covariates() -> bytes:
+    return text([["gene_id", "length", "gc"], *([gene.gene_id, 10 * i, 0.5] for i, gene in enumerate(GENES))])
+
+
+def gene_covariates(path: Path) -> None:
+    names, values = read_gene_covariates(path, GENES)
+    assert values.shape == (len(GENES), len(names))
+    assert not np.isinf(values).any()
+
+
+def good_signs() -> bytes:
+    header: list[object] = ["contig", "position", "ref", "alt", "gene_id", "prior", "score"]
+    return text([header, *([CONTIG, p, "A", "C", "ENSG01", "all", -0.5] for p in range(20, 26))])
+
+
+def signs(path: Path) -> None:
+    found = read_sign_priors(path)
+    assert np.isfinite(found.typical)
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _table(content: bytes) -> pl.DataFrame:
+    return pl.read_csv(content, separator="\t")
+
+
+def good_signs_parquet() -> bytes:
+    return _parquet(_table(good_signs()))
+
+
+def good_effects_parquet() -> bytes:
+    header: list[object] = ["gene_id", "track", "position", "ref", "alt", "effect", "chrom", "pos", "beta"]
+    rows = [["ENSG01.1", "t", p, "A", "C", -0.5, CONTIG, p, 0.25] for p in range(20, 26)]
+    return _parquet(_table(text([header, *rows])))
+
+
+def effects_parquet(path: Path) -> None:
+    """The same table as evidence, and as measured effects."""
+    measured = read_effects(path)
+    assert measured.table["beta"].is_finite().all()
+    found = EffectEvidence.opened(EvidenceEffectsConfig(label="x", path=path), GENES)
+    assert np.isfinite(found.typical)
+
+
+def good_sasse() -> bytes:
+    track = "CAGE,adult,brain"
+    header: list[object] = ["#gene_name", f"PearsonR{track}", "RmeanRandom", "Rstdrandom"]
+    header += ["MeanObs", f"Mean{track}", "PrediXcanR"]
+    rng = np.random.default_rng(0)
+    return text([header, *([f"G{i}", *rng.uniform(0.1, 0.9, 6).round(3)] for i in range(30))])
+
+
+def sasse(path: Path) -> None:
+    assert reproduce_sasse2023(path)
+
+
+def good_huang() -> bytes:
+    header: list[object] = ["", "Xpresso", "Enformer", "Basenji2", "ExPecto", "rvalue", "distance"]
+    header += ["minor_allele_freq"]
+    rng = np.random.default_rng(1)
+    return text([header, *([i, *rng.random(7).round(3)] for i in range(30))], ",")
+
+
+def huang(path: Path) -> None:
+    assert reproduce_huang2023(path, path)
