@@ -21,6 +21,7 @@ from hapsight.workflow.units import do_units
 from tests.dask_processes import DaskProcesses
 from tests.entry_point import offer_model
 from tests.planted import write_planted
+from tests.workflow.run_bytes import bytes_in, into
 
 GENES = ("up1", "null1")
 
@@ -49,15 +50,6 @@ def tables_of(config: Config) -> dict[str, bytes]:
         opened.begin()
         do_units(opened, load_models(opened), lambda *_: None)
     return bytes_in(config.output)
-
-
-def bytes_in(folder: Path) -> dict[str, bytes]:
-    files = [path for path in folder.rglob("*") if path.suffix in (".parquet", ".json")]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name != "run.json"}
-
-
-def into(config: Config, folder: Path) -> Config:
-    return config.model_copy(update={"output": folder})
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """`explain`, `informed` and `priors` by any crew: the same bytes; a poisoned unit stops nothing else."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
@@ -26,6 +24,7 @@ from hapsight.workflow.saturation import SaturationUnit
 from tests.dask_processes import DaskProcesses
 from tests.entry_point import offer_model
 from tests.planted import write_planted
+from tests.workflow.run_bytes import bytes_in, into
 
 pytest.importorskip("zarr")
 
@@ -92,16 +91,6 @@ def done_by(config: Config, *stages: str) -> dict[str, bytes]:
         for stage in stages:
             STAGES[stage](opened)
     return bytes_in(config.output)
-
-
-def bytes_in(folder: Path) -> dict[str, bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    kept = [path for path in files if path.name not in ("run.json", ".lock", "config.toml")]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in kept}
-
-
-def into(config: Config, folder: Path) -> Config:
-    return config.model_copy(update={"output": folder})
 
 
 @pytest.fixture
