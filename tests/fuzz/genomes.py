@@ -57,7 +57,7 @@ def _read_everything(path: Path) -> None:
         assert len(variants) + lost == _alleles_of(path, contig)
         assert set(np.unique(variants.alleles)) <= {0, 1}
     found, dropped = read_sites(path, companion(path), LENIENT)
-    # At least: a line that begins as a comment, among the records, is a record to htslib when no index is used.
+    # At least: a comment among the records is a record to htslib where it uses no index.
     assert sum(map(len, found)) + sum(dropped.counts.values()) >= _alleles_of(path, None)
 
 

@@ -25,12 +25,15 @@ class Target:
     ----------
     attempt
         Read the file at a path; raises AssertionError where something was dropped silently.
+    tries
+        In `make verify`; fewer where each starts a process.
     """
 
     name: str
     filename: str
     good: Callable[[], bytes]
     attempt: Callable[[Path], None]
+    tries: int = 1_500
 
 
 def survives(target: Target, content: bytes, folder: Path) -> bool:

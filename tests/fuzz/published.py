@@ -67,7 +67,7 @@ def good_signs_parquet() -> bytes:
     return _parquet(_table(good_signs()))
 
 
-def good_effects_parquet() -> bytes:
+def good_effects() -> bytes:
     header: list[object] = ["gene_id", "track", "position", "ref", "alt", "effect", "chrom", "pos", "beta"]
     rows = [["ENSG01.1", "t", p, "A", "C", -0.5, CONTIG, p, 0.25] for p in range(20, 26)]
     return _parquet(_table(text([header, *rows])))

@@ -20,7 +20,7 @@ TRACK = Track("t", "", "", ".", "")
 @cache
 def good_bigwig() -> bytes:
     """Two contigs, one with a value for every other base."""
-    bigwig = pytest.importorskip("pyBigWig", reason="the extra `train` is not installed")
+    bigwig = pytest.importorskip("pyBigWig", reason="the extra `explain` is not installed")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "t.bw"
         with bigwig.open(str(path), "w") as file:

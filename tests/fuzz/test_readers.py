@@ -62,5 +62,5 @@ def test_what_a_reader_drops_silently_is_found(tmp_path, monkeypatch):
 def test_many_spoilt_files(name, tmp_path):
     target, rng = TARGETS[name], np.random.default_rng(11)
     good = target.good()
-    for _ in range(1_500):
+    for _ in range(target.tries):
         survives(target, apply(good, drawn_edits(rng)), tmp_path)

@@ -42,10 +42,15 @@ def read_sites(path: Path, reference: Reference, policy: GenotypePolicy) -> tupl
     """
     require_file(path, "VCF")
     dropped, found = Dropped(), dict[str, dict[tuple[int, str, str], _Site]]()
-    for record in _records(path):
-        contig = find_contig(record.CHROM, tuple(reference.contigs))
-        for alt in record.ALT or ["."]:
-            _add(record, alt.upper(), contig, path, reference, policy, found, dropped)
+    for number, record in enumerate(_records(path), start=1):
+        try:
+            contig = find_contig(record.CHROM, tuple(reference.contigs))
+            for alt in record.ALT or ["."]:
+                _add(record, alt.upper(), contig, path, reference, policy, found, dropped)
+        except UnicodeDecodeError as error:
+            raise InputError(
+                "A record of the VCF is no text.", where=f"{path}, record {number}", got=error
+            ) from None
     if not found:
         raise InputError(
             "The file has no variant that could be scored.",
@@ -59,9 +64,7 @@ def read_sites(path: Path, reference: Reference, policy: GenotypePolicy) -> tupl
 def _records(path: Path) -> Iterator[Any]:
     hush_htslib()
     try:
-        for record in cyvcf2.VCF(str(path)):
-            _ = record.CHROM, record.ID  # text that is none is told here
-            yield record
+        yield from cyvcf2.VCF(str(path))
     except Exception as error:  # cyvcf2 raises no narrower one
         raise InputError(
             "The file of variants is no VCF or BCF that can be read.", where=path, got=error
