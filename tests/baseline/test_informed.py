@@ -20,6 +20,7 @@ from hapsight.baseline.informed import (
 )
 from hapsight.baseline.methods import Blup, ElasticNet
 from hapsight.baseline.nested import GeneFit, fit_by_fold, fit_held_out, make_folds
+from hapsight.baseline.predictors import Predictors
 from hapsight.baseline.prior import LearnedPrior, LearningGene, gene_support, learn_prior, log_prior
 from hapsight.baseline.susie import fit_susie
 from hapsight.errors import ConfigError, InputError
@@ -149,7 +150,7 @@ def test_without_evidence_they_are_what_they_are(cohort: Cohort) -> None:
     net = informed_method("elastic_net", flat, NET).fit(dosage, outcome, np.random.default_rng(1))
     plain = ElasticNet(NET).fit(dosage, outcome, np.random.default_rng(1))
     np.testing.assert_array_equal(net.weights, plain.weights)
-    susie, blup = fit_susie(dosage, outcome, flat, 0.01), Blup().fit(dosage, outcome, rng)
+    susie, blup = fit_susie(Predictors.of(dosage, 0.01), outcome, flat), Blup().fit(dosage, outcome, rng)
     both = SusieBlup(flat).fit(dosage, outcome, rng)
     np.testing.assert_allclose(both.weights, (susie.weights + blup.weights) / 2, rtol=1e-6, atol=1e-9)
     expected = (susie.predict(dosage) + blup.predict(dosage)) / 2

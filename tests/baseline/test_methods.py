@@ -12,6 +12,7 @@ from hapsight.baseline.elastic_net import ElasticNetOptions, usable_variants
 from hapsight.baseline.folds import population_folds
 from hapsight.baseline.methods import METHODS, ElasticNet, method_named
 from hapsight.baseline.nested import fit_held_out, make_folds
+from hapsight.baseline.predictors import Predictors
 from hapsight.baseline.top_snp import fit_top_snp
 from hapsight.errors import ConfigError
 from tests.baseline.cohort import simulated_dosage, simulated_gene
@@ -41,7 +42,7 @@ def reml_ratio(dosage: np.ndarray, outcome: np.ndarray) -> float:
 def test_blup_is_ridge_with_the_ratio_of_reml(n_variants: int, n: int) -> None:
     dosage, outcome, _ = simulated_gene(n_variants, n, 5)
     dosage = dosage[np.ptp(dosage, axis=1) > 0].astype(float)
-    found = fit_blup(dosage, outcome, 0.0)
+    found = fit_blup(Predictors.of(dosage, 0.0), outcome)
     ratio = reml_ratio(dosage, outcome)
     assert found.penalty == pytest.approx(ratio, rel=1e-3)
     z = (dosage - dosage.mean(axis=1, keepdims=True)) / dosage.std(axis=1, keepdims=True)
@@ -52,12 +53,10 @@ def test_blup_is_ridge_with_the_ratio_of_reml(n_variants: int, n: int) -> None:
 
 def test_blup_finds_nothing_where_reml_finds_nothing() -> None:
     dosage, _, _ = simulated_gene(200, 80, 3)
-    ratios = [
-        fit_blup(dosage.astype(float), y, 0.01).penalty
-        for y in np.random.default_rng(2).normal(size=(30, 80))
-    ]
+    predictors = Predictors.of(dosage, 0.01)
+    ratios = [fit_blup(predictors, y).penalty for y in np.random.default_rng(2).normal(size=(30, 80))]
     assert 5 < np.isinf(ratios).sum() < 25  # about half: the estimate is on the bound
-    nothing = fit_blup(dosage.astype(float), np.ones(80), 0.01)
+    nothing = fit_blup(predictors, np.ones(80))
     assert not nothing.weights.any()
     assert nothing.intercept == 1.0
 
@@ -65,14 +64,14 @@ def test_blup_finds_nothing_where_reml_finds_nothing() -> None:
 def test_blup_uses_an_outcome_without_noise_as_far_as_it_may() -> None:
     dosage = np.random.default_rng(1).integers(0, 3, (10, 50)).astype(float)
     outcome = np.random.default_rng(2).normal(size=10) @ dosage
-    assert np.corrcoef(fit_blup(dosage, outcome, 0.0).predict(dosage), outcome)[0, 1] > 0.9999
+    assert np.corrcoef(fit_blup(Predictors.of(dosage, 0.0), outcome).predict(dosage), outcome)[0, 1] > 0.9999
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_top_snp_is_the_best_of_all_regressions(seed: int) -> None:
     dosage, outcome, _ = simulated_gene(40, 50, seed)
     dosage = dosage.astype(float)
-    found = fit_top_snp(dosage, outcome, 0.05)
+    found = fit_top_snp(Predictors.of(dosage, 0.05), outcome)
     usable = np.flatnonzero(usable_variants(dosage, 0.05))
     scores = [LinearRegression().fit(dosage[[v]].T, outcome).score(dosage[[v]].T, outcome) for v in usable]
     best = usable[int(np.argmax(scores))]

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from hapsight.baseline.elastic_net import usable_variants
-from hapsight.baseline.linear import LinearFit, mean_only, standardised
+from hapsight.baseline.linear import LinearFit, mean_only
+from hapsight.baseline.predictors import Predictors
 
 __all__ = ["fit_blup", "reml_share", "restricted_deviance"]
 
@@ -24,7 +24,7 @@ LARGEST_SHARE = 1.0 - 1e-6
 _GRID = np.linspace(0.0, LARGEST_SHARE, 101)
 
 
-def fit_blup(dosage: Floats, outcome: Floats, min_maf: float, variances: Floats | None = None) -> LinearFit:
+def fit_blup(predictors: Predictors, outcome: Floats, variances: Floats | None = None) -> LinearFit:
     """Fit all usable variants at once, shrunk by the ratio of residual to genetic variance.
 
     The weights are those of ridge regression on standardised dosages with penalty ``s_e^2 / (p_j s_g^2)`` for
@@ -32,8 +32,8 @@ def fit_blup(dosage: Floats, outcome: Floats, min_maf: float, variances: Floats 
 
     Parameters
     ----------
-    dosage
-        (V, n) dosages; rows that do not vary, or are rarer than `min_maf`, get weight 0.
+    predictors
+        Of V variants and n people; variants that are not usable get weight 0.
     outcome
         (n,) values to predict. If covariates were regressed out of it, the kernel does not know.
     variances
@@ -45,21 +45,20 @@ def fit_blup(dosage: Floats, outcome: Floats, min_maf: float, variances: Floats 
     LinearFit
         Its `penalty` is ``s_e^2 / s_g^2``: infinite, and all weights 0, where REML finds no genetic variance.
     """
-    usable = np.flatnonzero(usable_variants(dosage, min_maf))
-    if not len(usable) or np.ptp(outcome) == 0.0:
-        return mean_only(len(dosage), outcome, float("inf"))
-    rows, deviation = standardised(dosage[usable])
+    if not predictors.can_tell(outcome):
+        return mean_only(len(predictors.mean), outcome, float("inf"))
+    rows, group, usable = predictors.rows, predictors.distinct.group, predictors.usable
     shares = np.ones(len(usable)) if variances is None else variances[usable]
-    scaled = rows * (shares / shares.sum())[:, None]
-    values, vectors = _eigen(rows.T @ scaled)
+    shares = shares / shares.sum()
+    scaled = rows * np.sqrt(np.bincount(group, shares))[:, None]
+    values, vectors = _eigen(scaled.T @ scaled)
     rotated = vectors.T @ (outcome - outcome.mean())
     share = reml_share(values, rotated**2)
     if share == 0.0:
-        return mean_only(len(dosage), outcome, float("inf"))
+        return mean_only(len(predictors.mean), outcome, float("inf"))
     penalty = (1.0 - share) / share
-    weights = np.zeros(len(dosage))
-    weights[usable] = scaled @ (vectors @ (rotated / (values + penalty))) / deviation
-    return LinearFit(weights, float(outcome.mean() - weights @ dosage.mean(axis=1)), penalty)
+    effects = shares * (rows @ (vectors @ (rotated / (values + penalty))))[group]
+    return LinearFit(*predictors.line(effects, outcome), penalty)
 
 
 def _eigen(kernel: Floats) -> tuple[Floats, Floats]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hapsight.baseline.linear import Dosage
+
 __all__ = ["DistinctRows", "distinct_rows"]
 
 
@@ -32,15 +34,14 @@ class DistinctRows:
     sign: NDArray[np.float64]
 
 
-def distinct_rows(dosage: NDArray[np.float64]) -> DistinctRows:
+def distinct_rows(dosage: Dosage) -> DistinctRows:
     """Group equal and complementary rows of a dosage matrix (V, n), n > 0."""
-    leading = np.take_along_axis(dosage, np.argmax(dosage != 1.0, axis=1)[:, None], axis=1)
-    flipped = leading[:, 0] > 1.0
-    canonical = np.ascontiguousarray(np.where(flipped[:, None], 2.0 - dosage, dosage) + 0.0)
-    keys = canonical.view(np.dtype((np.void, canonical.itemsize * canonical.shape[1])))[:, 0]
-    _, first, group, copies = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
-    order = np.argsort(first)
-    rank = np.argsort(order)
+    flipped = dosage[np.arange(len(dosage)), np.argmax(dosage != 1, axis=1)] > 1
+    canonical = dosage + 0  # no -0.0
+    canonical[flipped] = 2 - canonical[flipped]
+    number: dict[bytes, int] = {}
+    group = np.array([number.setdefault(row.tobytes(), len(number)) for row in canonical], np.int64)
+    _, first = np.unique(group, return_index=True)
     side = np.where(flipped, -1.0, 1.0)
     sign = side * side[first[group]]
-    return DistinctRows(first[order], copies[order], rank[group], sign)
+    return DistinctRows(first, np.bincount(group), group, sign)

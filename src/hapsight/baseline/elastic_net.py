@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hapsight.baseline.duplicates import DistinctRows, distinct_rows
 from hapsight.baseline.kernel import MAX_SWEEPS, lockstep_paths
+from hapsight.baseline.linear import Dosage
 from hapsight.baseline.penalty import SharedPenalty, rescaled_factors, shared_penalty
 from hapsight.errors import ConfigError, InputError
 
@@ -90,7 +91,7 @@ class CrossValidatedFit:
     lambdas: NDArray[np.float64]
     squared_error: NDArray[np.float64]
 
-    def predict(self, dosage: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, dosage: Dosage) -> NDArray[np.float64]:
         """Outcome (n,) of people with these dosages (V, n)."""
         predicted: NDArray[np.float64] = self.intercept + self.weights @ dosage
         return predicted
@@ -104,7 +105,7 @@ def lambda_ladder(n_lambdas: int, n_people: int, n_predictors: int) -> NDArray[n
 
 
 def fit_cross_validated(
-    dosage: NDArray[np.float64],
+    dosage: Dosage,
     outcome: NDArray[np.float64],
     fold: NDArray[np.int64],
     options: ElasticNetOptions,
@@ -151,7 +152,7 @@ class _Path:
 class _Problem:
     """A cross-validation whose penalty factors are still open: U usable of V variants, P distinct rows."""
 
-    dosage: NDArray[np.float64]  # (V, n)
+    dosage: Dosage  # (V, n)
     outcome: NDArray[np.float64]
     usable: NDArray[np.intp]  # (U,)
     distinct: DistinctRows
@@ -196,7 +197,7 @@ class _Problem:
 
 
 def _problem(
-    dosage: NDArray[np.float64],
+    dosage: Dosage,
     outcome: NDArray[np.float64],
     fold: NDArray[np.int64],
     options: ElasticNetOptions,
@@ -207,12 +208,12 @@ def _problem(
     if not len(usable) or not all(_varies(outcome[None, ~out])[0] for out in left_out):
         return None
     distinct = distinct_rows(dosage[usable])
-    rows = dosage[usable[distinct.first]]
+    rows = dosage[usable[distinct.first]].astype(np.float64)
     rows -= rows.mean(axis=1, keepdims=True)
     return _Problem(dosage, outcome, usable, distinct, rows, left_out, options)
 
 
-def usable_variants(dosage: NDArray[np.float64], min_maf: float) -> NDArray[np.bool_]:
+def usable_variants(dosage: Dosage, min_maf: float) -> NDArray[np.bool_]:
     """(V,) whether each row of `dosage` (V, n) varies and its rarer allele reaches `min_maf`."""
     frequency = dosage.mean(axis=1) / 2.0
     usable: NDArray[np.bool_] = _varies(dosage) & (np.minimum(frequency, 1.0 - frequency) >= min_maf)
@@ -228,10 +229,10 @@ def _did_not_converge(shape: tuple[int, ...], options: ElasticNetOptions) -> Inp
     )
 
 
-def _varies(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _varies(values: Dosage) -> NDArray[np.bool_]:
     """(V,) whether each row (V, n) varies by more than the rounding of its size."""
-    size = np.abs(values).max(axis=1)
-    varies: NDArray[np.bool_] = np.ptp(values, axis=1) > 1e-9 * size
+    low, high = values.min(axis=1), values.max(axis=1)
+    varies: NDArray[np.bool_] = high - low > 1e-9 * np.maximum(np.abs(low), np.abs(high))
     return varies
 
 

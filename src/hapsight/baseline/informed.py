@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from hapsight.baseline.blup import fit_blup
 from hapsight.baseline.elastic_net import ElasticNetOptions
-from hapsight.baseline.linear import LinearFit
+from hapsight.baseline.linear import Dosage, LinearFit
 from hapsight.baseline.methods import ElasticNet, Method
+from hapsight.baseline.predictors import Predictors
 from hapsight.baseline.susie import fit_susie
 from hapsight.errors import ConfigError
 
@@ -88,10 +89,11 @@ class SusieBlup:
     min_maf: float = 0.01
     least_people: int = 10
 
-    def fit(self, dosage: Floats, outcome: Floats, rng: np.random.Generator) -> LinearFit:
+    def fit(self, dosage: Dosage, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Fit both; nothing is drawn. The penalty is BLUP's."""
-        few = fit_susie(dosage, outcome, self.log_prior, self.min_maf)
-        all_of_them = fit_blup(dosage, outcome, self.min_maf, np.exp(self.log_prior))
+        predictors = Predictors.of(dosage, self.min_maf)
+        few = fit_susie(predictors, outcome, self.log_prior)
+        all_of_them = fit_blup(predictors, outcome, np.exp(self.log_prior))
         return LinearFit(
             0.5 * (few.weights + all_of_them.weights),
             0.5 * (few.intercept + all_of_them.intercept),

@@ -22,6 +22,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from hapsight.baseline.loops import dot, subtract
+
 __all__ = ["MAX_SWEEPS", "Pieces", "lockstep_paths"]
 
 Floats = NDArray[np.float64]
@@ -101,14 +103,6 @@ def _doubled(active: _Active) -> _Active:
     return larger
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _dot(a: Floats, b: Floats) -> float:
-    total = 0.0
-    for i in range(len(a)):
-        total += a[i] * b[i]
-    return total
-
-
 @njit(cache=True, nogil=True)
 def _enter(data: _Data, active: _Active, q: int, predictor: int, gradient: float) -> _Active:
     """Let a predictor into problem q: its column, and its products with those already there."""
@@ -120,7 +114,7 @@ def _enter(data: _Data, active: _Active, q: int, predictor: int, gradient: float
     for i in range(len(row)):
         columns[place, i] = 0.0 if data.left_out[q, i] else (row[i] - mean) / norm
     for other in range(place + 1):
-        product = _dot(columns[other], columns[place])
+        product = dot(columns[other], columns[place])
         gram[place, other] = product
         gram[other, place] = product
     active.which[q, place] = predictor
@@ -129,12 +123,6 @@ def _enter(data: _Data, active: _Active, q: int, predictor: int, gradient: float
     active.member[q, predictor] = True
     active.size[q] = place + 1
     return active
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _subtract(vector: Floats, factor: float, other: Floats) -> None:
-    for i in range(len(vector)):
-        vector[i] -= factor * other[i]
 
 
 @njit(cache=True, nogil=True)
@@ -153,16 +141,22 @@ def _shrunk(pull: float, pieces: Pieces, predictor: int, l1: float, l2: float) -
 def _descend(active: _Active, pieces: Pieces, q: int, l1: float, l2: float, thresh: float) -> bool:
     """Cycle through the active predictors until none changes much; false if that never comes."""
     size = active.size[q]
-    beta, which, gram = active.beta[q], active.which[q], active.gram[q]
+    beta, which, gram = active.beta[q], active.which[q, :size], active.gram[q]
     gradient = active.gradient[q, :size]
+    first = pieces.start[which]
+    absolute, squared, end = l1 * pieces.factor[first], 1.0 + l2 * pieces.ridge[first], pieces.end[first]
     for _ in range(MAX_SWEEPS):
         largest = 0.0
         for place in range(size):
-            new = _shrunk(gradient[place] + beta[place], pieces, which[place], l1, l2)
+            pull = gradient[place] + beta[place]
+            excess = abs(pull) - absolute[place]
+            new = np.copysign(excess, pull) / squared[place] if excess > 0.0 else 0.0
+            if abs(new) > end[place]:
+                new = _shrunk(pull, pieces, which[place], l1, l2)
             change = new - beta[place]
             if change != 0.0:
                 beta[place] = new
-                _subtract(gradient, change, gram[place, :size])
+                subtract(gradient, change, gram[place, :size])
                 largest = max(largest, change * change)
         if largest < thresh:
             return True
@@ -174,7 +168,7 @@ def _write_residual(data: _Data, active: _Active, q: int, residual: Floats) -> N
     residual[:] = data.target[q]
     for place in range(active.size[q]):
         if active.beta[q, place] != 0.0:
-            _subtract(residual, active.beta[q, place], active.columns[q, place])
+            subtract(residual, active.beta[q, place], active.columns[q, place])
 
 
 @njit(cache=True, nogil=True)
@@ -205,7 +199,7 @@ def _solve(
         missing = False
         for j in candidates:
             if not active.member[q, j]:
-                gradient[j] = _dot(data.rows[j], residual) / data.norm[q, j]
+                gradient[j] = dot(data.rows[j], residual) / data.norm[q, j]
                 missing |= abs(gradient[j]) > l1 * least[j]
         if not missing:
             return active, converged
@@ -261,7 +255,7 @@ def _write_gradients(rows: Floats, residuals: Floats, norm: Floats, out: Floats)
                 sd += value * d[i]
             out[q, j], out[q + 1, j], out[q + 2, j], out[q + 3, j] = sa, sb, sc, sd
         for q in range(problems - problems % 4, problems):
-            out[q, j] = _dot(row, residuals[q])
+            out[q, j] = dot(row, residuals[q])
     for q in range(problems):
         for j in range(len(rows)):
             out[q, j] = out[q, j] / norm[q, j] if norm[q, j] > 0.0 else 0.0
@@ -391,7 +385,7 @@ def lockstep_paths(
             slopes[step, j] = active.beta[0, place] * y_norm[0, 0] / norm[0, j]
         for q in range(1, problems):
             _write_held_out(data, active, q, y_mean[q, 0], y_norm[q, 0], held_out[step])
-        before, explained = explained, 1.0 - _dot(residual[0], residual[0])
+        before, explained = explained, 1.0 - dot(residual[0], residual[0])
         error = _mean_square(held_out[step], outcome)
         if error < least:
             best, least = step, error

@@ -1,4 +1,4 @@
-"""What every linear method gives back, and what it looks at first."""
+"""What every linear method gives back."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LinearFit", "mean_only", "standardised"]
+__all__ = ["Dosage", "LinearFit", "mean_only"]
 
 Floats = NDArray[np.float64]
+Dosage = NDArray[np.uint8] | Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +32,7 @@ class LinearFit:
     intercept: float
     penalty: float = float("nan")
 
-    def predict(self, dosage: Floats) -> Floats:
+    def predict(self, dosage: Dosage) -> Floats:
         """Outcome (n,) of people with these dosages (V, n)."""
         predicted: Floats = self.intercept + self.weights @ dosage
         return predicted
@@ -40,14 +41,3 @@ class LinearFit:
 def mean_only(n_variants: int, outcome: Floats, penalty: float = float("nan")) -> LinearFit:
     """The predictor that knows nothing: the mean of the outcome (n,)."""
     return LinearFit(np.zeros(n_variants), float(outcome.mean()), penalty)
-
-
-def standardised(dosage: Floats) -> tuple[Floats, Floats]:
-    """Rows of `dosage` (V, n) with mean 0 and mean square 1, and their standard deviations (V,).
-
-    Every row must vary.
-    """
-    centred = dosage - dosage.mean(axis=1, keepdims=True)
-    deviation = np.sqrt(np.einsum("vn,vn->v", centred, centred) / dosage.shape[1])
-    centred /= deviation[:, None]
-    return centred, deviation

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hapsight.baseline.blup import fit_blup
 from hapsight.baseline.elastic_net import ElasticNetOptions, fit_cross_validated
 from hapsight.baseline.folds import make_folds
-from hapsight.baseline.linear import LinearFit
+from hapsight.baseline.linear import Dosage, LinearFit
+from hapsight.baseline.predictors import Predictors
 from hapsight.baseline.top_snp import fit_top_snp
 from hapsight.errors import ConfigError
 
@@ -34,7 +35,7 @@ class Method(Protocol):
     def least_people(self) -> int:
         """Fewest people it can learn from."""
 
-    def fit(self, dosage: Floats, outcome: Floats, rng: np.random.Generator) -> LinearFit:
+    def fit(self, dosage: Dosage, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Learn from dosages (V, n) and an outcome (n,); `rng` deals inner folds, where there are any."""
 
 
@@ -61,7 +62,7 @@ class ElasticNet:
         """Two people in each inner fold."""
         return 2 * self.options.inner
 
-    def fit(self, dosage: Floats, outcome: Floats, rng: np.random.Generator) -> LinearFit:
+    def fit(self, dosage: Dosage, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Choose lambda by `rng`'s inner folds, and fit all people at it."""
         inner = make_folds(len(outcome), self.options.inner, rng)
         found = fit_cross_validated(dosage, outcome, inner, self.options, self.factors)
@@ -75,9 +76,9 @@ class Blup:
     min_maf: float = 0.01
     least_people: int = 10
 
-    def fit(self, dosage: Floats, outcome: Floats, rng: np.random.Generator) -> LinearFit:
+    def fit(self, dosage: Dosage, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Fit; nothing is drawn."""
-        return fit_blup(dosage, outcome, self.min_maf)
+        return fit_blup(Predictors.of(dosage, self.min_maf), outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,9 @@ class TopSnp:
     min_maf: float = 0.01
     least_people: int = 10
 
-    def fit(self, dosage: Floats, outcome: Floats, rng: np.random.Generator) -> LinearFit:
+    def fit(self, dosage: Dosage, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Fit; nothing is drawn."""
-        return fit_top_snp(dosage, outcome, self.min_maf)
+        return fit_top_snp(Predictors.of(dosage, self.min_maf), outcome)
 
 
 def method_named(name: str, options: ElasticNetOptions) -> Method:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hapsight.baseline.elastic_net import ElasticNetOptions, usable_variants
 from hapsight.baseline.folds import make_folds, residualise
-from hapsight.baseline.linear import LinearFit
+from hapsight.baseline.linear import Dosage, LinearFit
 from hapsight.baseline.methods import ElasticNet, Method
 from hapsight.errors import ConfigError, InputError
 
@@ -88,7 +88,7 @@ class GeneFit:
 
 
 def fit_gene(
-    dosage: NDArray[np.uint8] | Floats,
+    dosage: Dosage,
     expression: Floats,
     covariates: Floats | None,
     outer_folds: Ints,
@@ -109,7 +109,7 @@ def fit_gene(
 
 
 def fit_held_out(
-    dosage: NDArray[np.uint8] | Floats,
+    dosage: Dosage,
     expression: Floats,
     covariates: Floats | None,
     outer_folds: Ints,
@@ -145,7 +145,7 @@ def fit_held_out(
 
 
 def fit_by_fold(
-    dosage: NDArray[np.uint8] | Floats,
+    dosage: Dosage,
     expression: Floats,
     covariates: Floats | None,
     outer_folds: Ints,
@@ -167,7 +167,6 @@ def fit_by_fold(
     _check(dosage, expression, covariates, outer_folds, methods[0])
     if rng_seed < 0:
         raise ConfigError("The seed of the folds must not be negative.", where="rng_seed", got=rng_seed)
-    dosage = np.asarray(dosage, dtype=np.float64)
     expression = np.asarray(expression, dtype=np.float64)
     n_folds = int(outer_folds.max()) + 1
     observed, predicted = np.empty(len(expression)), np.empty(len(expression))
@@ -194,7 +193,7 @@ def fit_by_fold(
 
 
 def _train(
-    dosage: Floats,
+    dosage: Dosage,
     expression: Floats,
     covariates: Floats | None,
     train: NDArray[np.bool_],
@@ -207,10 +206,10 @@ def _train(
     outcome, observed = residualise(expression[train], c_train, expression[test], c_test)
     if np.ptp(outcome) <= 1e-9 * np.abs(expression[train]).max():
         outcome = np.zeros_like(outcome)
-    return observed, method.fit(dosage[:, train], outcome, np.random.default_rng(seed))
+    return observed, method.fit(dosage.compress(train, axis=1), outcome, np.random.default_rng(seed))
 
 
-def _status(dosage: Floats, expression: Floats, predicted: Floats, folds: Ints, min_maf: float) -> GeneStatus:
+def _status(dosage: Dosage, expression: Floats, predicted: Floats, folds: Ints, min_maf: float) -> GeneStatus:
     if np.ptp(expression) == 0.0:
         return GeneStatus.CONSTANT_EXPRESSION
     if not usable_variants(dosage, min_maf).any():
@@ -231,7 +230,7 @@ def _pearson(a: Floats, b: Floats) -> float:
 
 
 def _check(
-    dosage: NDArray[np.uint8] | Floats,
+    dosage: Dosage,
     expression: Floats,
     covariates: Floats | None,
     outer_folds: Ints,
@@ -270,9 +269,7 @@ def _check_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> 
         )
 
 
-def _check_values(
-    name: str, values: NDArray[np.uint8] | Floats, least: float = -np.inf, most: float = np.inf
-) -> None:
+def _check_values(name: str, values: Dosage, least: float = -np.inf, most: float = np.inf) -> None:
     fine = np.isfinite(values) & (values >= least) & (values <= most)
     if not fine.all():
         place = tuple(int(i) for i in np.argwhere(~fine)[0])

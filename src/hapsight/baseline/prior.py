@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from scipy import optimize
 from scipy.special import logsumexp
 
-from hapsight.baseline.elastic_net import usable_variants
 from hapsight.baseline.folds import residualise
-from hapsight.baseline.linear import standardised
+from hapsight.baseline.predictors import Predictors
 from hapsight.baseline.single_effect import VARIANCES, log_bayes_factors
 from hapsight.errors import ConfigError, InputError
 
@@ -137,14 +136,12 @@ def gene_support(gene: LearningGene, train: Flags, min_maf: float) -> Support:
     covariates = None if gene.covariates is None else gene.covariates[train]
     nobody = None if covariates is None else covariates[:0]
     outcome, _ = residualise(gene.expression[train], covariates, gene.expression[:0], nobody)
-    dosage = gene.dosage[:, train].astype(np.float64)
-    usable = np.flatnonzero(usable_variants(dosage, min_maf))
-    if not len(usable) or np.ptp(outcome) <= 1e-9 * np.abs(gene.expression[train]).max():
-        return Support(usable[:0], np.empty(0))
-    rows, _ = standardised(dosage[usable])
-    slope = rows @ outcome / people / outcome.std()
-    factors = log_bayes_factors(slope, 1.0 / people)
-    return Support(usable, logsumexp(factors, axis=1) - np.log(len(VARIANCES)))
+    if np.ptp(outcome) <= 1e-9 * np.abs(gene.expression[train]).max():
+        return Support(np.empty(0, np.intp), np.empty(0))
+    predictors = Predictors.of(gene.dosage.compress(train, axis=1), min_maf)
+    slope = predictors.rows @ outcome / people / outcome.std()
+    factors = logsumexp(log_bayes_factors(slope, 1.0 / people), axis=1) - np.log(len(VARIANCES))
+    return Support(predictors.usable, factors[predictors.distinct.group])
 
 
 def learn_prior(supports: Sequence[Support], evidence: Sequence[Floats]) -> LearnedPrior:

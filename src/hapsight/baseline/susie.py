@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.baseline.elastic_net import usable_variants
-from hapsight.baseline.linear import LinearFit, mean_only, standardised
+from hapsight.baseline.linear import LinearFit, mean_only
+from hapsight.baseline.predictors import Predictors
 from hapsight.baseline.single_effect import SingleEffect, single_effect
 from hapsight.errors import InputError
 
@@ -46,13 +46,13 @@ class SusieFit(LinearFit):
     inclusion: Floats = field(default_factory=lambda: np.empty(0))
 
 
-def fit_susie(dosage: Floats, outcome: Floats, log_prior: Floats, min_maf: float) -> SusieFit:
+def fit_susie(predictors: Predictors, outcome: Floats, log_prior: Floats) -> SusieFit:
     """Fit `EFFECTS` single effects of the usable variants.
 
     Parameters
     ----------
-    dosage
-        (V, n) dosages; rows that do not vary, or are rarer than `min_maf`, get weight 0.
+    predictors
+        Of V variants and n people; variants that are not usable get weight 0.
     outcome
         (n,) values to predict.
     log_prior
@@ -63,39 +63,37 @@ def fit_susie(dosage: Floats, outcome: Floats, log_prior: Floats, min_maf: float
     InputError
         A prior is not a finite number, or there is not one for each variant.
     """
-    if log_prior.shape != (len(dosage),) or not np.isfinite(log_prior).all():
+    n_variants = len(predictors.mean)
+    if log_prior.shape != (n_variants,) or not np.isfinite(log_prior).all():
         raise InputError(
             "SuSiE needs the prior of every variant.",
             where="log_prior",
-            expected=f"{len(dosage)} finite numbers",
+            expected=f"{n_variants} finite numbers",
             got=f"shape {log_prior.shape}, {int((~np.isfinite(log_prior)).sum())} not finite",
         )
-    usable = np.flatnonzero(usable_variants(dosage, min_maf))
-    deviation = outcome.std()
-    if not len(usable) or np.ptp(outcome) == 0.0:
-        nothing = mean_only(len(dosage), outcome)
-        return SusieFit(nothing.weights, nothing.intercept, inclusion=np.zeros(len(dosage)))
-    rows, spread = standardised(dosage[usable])
-    effects = _sum_of_effects(rows, (outcome - outcome.mean()) / deviation, log_prior[usable])
-    weights, inclusion = np.zeros(len(dosage)), np.zeros(len(dosage))
-    weights[usable] = sum(effect.mean for effect in effects) * deviation / spread
-    inclusion[usable] = 1.0 - np.prod([1.0 - effect.inclusion for effect in effects], axis=0)
-    return SusieFit(weights, float(outcome.mean() - weights @ dosage.mean(axis=1)), inclusion=inclusion)
+    inclusion = np.zeros(n_variants)
+    if not predictors.can_tell(outcome):
+        nothing = mean_only(n_variants, outcome)
+        return SusieFit(nothing.weights, nothing.intercept, inclusion=inclusion)
+    group, deviation = predictors.distinct.group, outcome.std()
+    pooled, share = predictors.pooled(log_prior)
+    effects = _sum_of_effects(predictors.rows, (outcome - outcome.mean()) / deviation, pooled)
+    mean = np.sum([effect.mean for effect in effects], axis=0) * deviation
+    inclusion[predictors.usable] = 1.0 - np.prod([1.0 - e.inclusion[group] * share for e in effects], axis=0)
+    return SusieFit(*predictors.line(share * mean[group], outcome), inclusion=inclusion)
 
 
 def _sum_of_effects(rows: Floats, outcome: Floats, log_prior: Floats) -> list[SingleEffect]:
     """Single effects of standardised rows (V, n) on an outcome (n,) of mean 0 and variance 1."""
-    n = len(outcome)
-    nothing = np.zeros(len(rows))
-    effects = [SingleEffect(nothing, nothing, nothing)] * EFFECTS
-    parts, noise = np.zeros((EFFECTS, n)), 1.0
+    effects: list[SingleEffect] = []
+    parts, noise = np.zeros((EFFECTS, len(outcome))), 1.0
     for _ in range(_SWEEPS):
-        before = parts.sum(axis=0)
+        before, effects = parts.sum(axis=0), []
         for place in range(EFFECTS):
             parts[place] = 0.0
-            slope = rows @ (outcome - parts.sum(axis=0)) / n
-            effects[place] = single_effect(slope, noise / n, log_prior)
-            parts[place] = effects[place].mean @ rows
+            left = outcome - parts.sum(axis=0)
+            effects.append(single_effect(rows, left, noise / len(outcome), log_prior))
+            parts[place] = effects[place].prediction
         noise = _residual_variance(outcome, parts, effects)
         if np.abs(parts.sum(axis=0) - before).max() < _STILL:
             break
