@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # threads that wait for each other, where other work has the cores
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

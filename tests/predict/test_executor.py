@@ -2,7 +2,9 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from hapsight.errors import IncompleteError, InputError
 from hapsight.predict.executor import run_units
@@ -128,3 +130,14 @@ def test_processes_share_the_cores(monkeypatch):
     assert "OPENBLAS_NUM_THREADS" not in os.environ
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "5")
     assert set(run_units(_threads, [1, 2], workers=2)) == {"5"}
+
+
+def _blas_threads(_: int) -> set[int]:
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_one_process_gives_linear_algebra_one_thread_and_back():
+    with threadpool_limits(limits=2, user_api="blas"):
+        assert list(run_units(_blas_threads, [1], workers=1)) == [{1}]
+        assert _blas_threads(0) == {2}

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from hapsight.predict.executor import Crew
 
 __all__ = ["Here", "Pool", "local_crew"]
@@ -29,7 +31,11 @@ def local_crew(workers: int, retries: int = 2) -> Crew:
 
 @dataclass(frozen=True, slots=True)
 class Here(Crew):
-    """A crew of this process alone: one unit after the other."""
+    """A crew of this process alone: one unit after the other.
+
+    NumPy gets one thread: a gene's matrices are small, and threads that wait for each other take longer where
+    other work has the cores. (Layers of models have their own threads.)
+    """
 
     retries: int = 2
 
@@ -39,7 +45,8 @@ class Here(Crew):
     @contextmanager
     def at_work(self, units: int) -> Iterator[Executor]:
         """See `Crew`."""
-        yield _Inline()
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield _Inline()
 
     def in_flight(self, executor: Executor) -> int:
         """See `Crew`."""
