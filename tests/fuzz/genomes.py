@@ -62,10 +62,15 @@ def _read_everything(path: Path) -> None:
 
 
 def _alleles_of(path: Path, contig: str | None) -> int:
-    """ALTs of a VCF's records, 1 for a record without, counted line by line."""
+    """ALTs of a VCF's records, 1 for a record without, counted line by line; of a contig, in its bases.
+
+    A record at POS 0, the telomere, is in no window.
+    """
     lines = (line for line in gzip.decompress(path.read_bytes()).split(b"\n") if line and line[:1] != b"#")
     rows = [line.rstrip(b"\r").split(b"\t") for line in lines]
-    return sum(len(row[4].split(b",")) for row in rows if contig is None or row[0] == contig.encode())
+    if contig is not None:
+        rows = [row for row in rows if row[0] == contig.encode() and row[1].strip(b"0")]
+    return sum(len(row[4].split(b",")) for row in rows)
 
 
 def vcf_text(path: Path) -> None:
