@@ -46,6 +46,36 @@ def test_gtf_without_gene_records_takes_the_outermost_transcripts(tmp_path: Path
     assert read_genes(write_table(tmp_path / "a.gtf", rows)) == [PLUS, MINUS]
 
 
+def test_gtf_of_genes_with_records_and_genes_of_transcripts_only(tmp_path: Path) -> None:
+    rows = [
+        ["# StringTie version 2"],
+        gtf_row("transcript", 700, 900, "-", "g2", "TWO"),
+        gtf_row("exon", 700, 950, "-", "g2", "TWO"),
+        gtf_row("gene", 100, 500, "+", "g1", "ONE"),
+        gtf_row("transcript", 50, 500, "+", "g1", "ONE"),
+    ]
+    assert read_genes(write_table(tmp_path / "a.gtf", rows)) == [PLUS, MINUS]
+
+
+def test_gtf_of_refseq_and_of_stringtie_name_genes_in_their_own_way(tmp_path: Path) -> None:
+    refseq = (
+        'gene_id "ONE"; transcript_id ""; db_xref "GeneID:1"; gbkey "Gene"; gene "ONE"; gene_biotype "x";'
+    )
+    stringtie = 'gene_id "MSTRG.1"; transcript_id "T.1"; ref_gene_id "ENSG1"; ref_gene_name "ONE";'
+    rows = [["chr1", "x", "transcript", 100, 500, ".", "+", ".", text] for text in (refseq, stringtie)]
+    assert read_genes(write_table(tmp_path / "a.gtf", rows)) == [
+        Gene("ONE", "chr1", 99, Strand.PLUS, "ONE"),
+        Gene("MSTRG.1", "chr1", 99, Strand.PLUS),
+    ]
+
+
+def test_a_gene_twice_is_only_for_those_who_can_tell_which(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.gtf", [*GTF, gtf_row("gene", 700, 800, "+", "g1", "ONE")])
+    with pytest.raises(InputError, match=r"gene is there twice[\s\S]*got: g1"):
+        read_genes(path)
+    assert [gene.tss for gene in read_genes(path, repeats=True)] == [99, 899, 699]
+
+
 @pytest.mark.parametrize(
     "header", [[], [["#chrom", "start", "end", "name", "score", "strand"]], [["track name=x"]]]
 )
@@ -75,6 +105,14 @@ def test_phenotype_bed_has_no_strand(tmp_path: Path) -> None:
     path = write_bed(tmp_path / "e.bed.gz", {"g1": ("chr1", 100, [1, 2, 3, 4])})
     assert gene_format(path) == "phenotype_bed"
     assert read_genes(path) == [Gene("g1", "chr1", 99)]
+
+
+def test_phenotype_bed_of_gene_bodies_needs_their_strand(tmp_path: Path) -> None:
+    rows = [["#chr", "start", "end", "pid", "gid", "strand", "ann"], ["chr1", 99, 500, "g1", "g1", "-", 2]]
+    assert read_genes(write_table(tmp_path / "a.bed", rows)) == [Gene("g1", "chr1", 499, Strand.MINUS)]
+    bare = write_table(tmp_path / "b.bed", [row[:4] + row[6:] for row in rows])
+    with pytest.raises(InputError, match=r"1 of 1 genes have no TSS[\s\S]*gene g1[\s\S]*start 99, end 500"):
+        read_genes(bare)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import Cohort, CohortFiles, open_cohort
-from hapsight.cohort.matching import match_genes, match_people, without_version
+from hapsight.cohort.matching import find_genes, match_genes, match_people, without_version
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
-from hapsight.errors import InputError
+from hapsight.errors import ConfigError, InputError
 from tests.cohort.files import (
     CONTIG,
     PEOPLE,
@@ -140,6 +140,131 @@ def test_versions_are_ensembl_s_only() -> None:
     measured = [Gene("ENSG1.1", "1", 5), Gene("ENSG1.2", "1", 5)]
     with pytest.raises(InputError, match=r"Two genes[\s\S]*ENSG1\.1 and ENSG1\.2"):
         match_genes(measured, [Gene("ENSG1", "1", 5)], "table", Dropped())
+
+
+@pytest.mark.parametrize(
+    ("theirs", "plain"),
+    [
+        ("ENSG00000100001.7_2", "ENSG00000100001"),
+        ("ENSG00000100001_3", "ENSG00000100001"),
+        ("ENSG00000182378.14_PAR_Y", "ENSG00000182378_PAR_Y"),
+        ("ENSG00000182378.14_7_PAR_Y", "ENSG00000182378_PAR_Y"),
+        ("ENSG00000182378.14_PAR_Y_7", "ENSG00000182378_PAR_Y"),
+        ("ENSGR0000182378.10", "ENSGR0000182378"),
+        ("ENSG00000182378.14_exon_7", "ENSG00000182378_exon_7"),
+        ("RP11-34P13.7_2", "RP11-34P13.7_2"),
+    ],
+)
+def test_a_mapping_to_grch37_is_no_other_gene(theirs: str, plain: str) -> None:
+    assert without_version(theirs) == plain
+    for measured in (theirs, plain):
+        found, _ = match_genes([Gene(measured, "1", 5)], [Gene(theirs, "1", 5)], "table", Dropped())
+        assert found[0].gene_id == measured
+
+
+def test_genes_of_lift37_by_version_and_without_beside_par(tmp_path: Path) -> None:
+    table = [
+        Gene("ENSG00000100001.7_2", "chr1", 9, Strand.PLUS),
+        Gene("ENSG00000100004.2", "chr1", 39, Strand.MINUS),
+        Gene("ENSG00000182378.14_1", "chrX", 5),
+        Gene("ENSG00000182378.14_1_PAR_Y", "chrY", 5),
+    ]
+    names = ("ENSG00000100001.7", "ENSG00000100004", "ENSG00000182378", "ENSG00000182378.14_PAR_Y", "other")
+    measured = [
+        Gene(name, gene.contig, gene.tss) for name, gene in zip(names, [*table, table[0]], strict=True)
+    ]
+    found, _ = match_genes(measured, table, "table", dropped := Dropped())
+    assert [found[i].strand for i in range(4)] == ["+", "-", None, None]
+    assert [found[i].contig for i in (2, 3)] == ["chrX", "chrY"]
+    assert dropped.names == {("gene", "not in the gene table"): ["other"]}
+
+
+def test_a_gene_that_is_twice_in_the_table_matters_where_it_was_measured(
+    files: CohortFiles, tmp_path: Path
+) -> None:
+    rows = [("ENSG01.1", CONTIG, 40, "+"), ("ENSG02.3", CONTIG, 130, "-"), ("U6", CONTIG, 7, "+")]
+    table = gene_table(
+        tmp_path / "g.tsv", *rows, ("U6", CONTIG, 9, "-"), rows[0], ("ENSG02.3", "chr2", 8, "+")
+    )
+    cohort, _ = open_files(files, genes=table)
+    assert [(gene.tss, gene.strand) for gene in cohort.genes] == [(39, "+"), (129, "-")]
+    other = gene_table(
+        tmp_path / "o.tsv", rows[1], ("ENSG01.1", CONTIG, 41, "+"), ("ENSG01.1", CONTIG, 42, "+")
+    )
+    with pytest.raises(InputError, match=r"ENSG01\.1 could be several genes[\s\S]*ENSG01\.1, ENSG01\.1"):
+        open_files(files, genes=other)
+
+
+def test_measured_genes_may_have_names(files: CohortFiles, tmp_path: Path) -> None:
+    values = {"TWO": (CONTIG, 130, [5.0, 0.0, 2.5, 1.0]), "ENSG01": (CONTIG, 40, [1.0, 2.0, 3.0, 4.5])}
+    bed = write_bed(tmp_path / "e.bed", values)
+    cohort, _ = open_files(files, expression=bed)
+    assert [(gene.gene_id, gene.strand) for gene in cohort.genes] == [("ENSG01", "+"), ("TWO", "-")]
+    assert "1 of 2 genes found in the gene table by their name" in cohort.notes
+    columns = ["gene_id", "gene_name", "chrom", "tss", "strand"]
+    rows = [columns, *(["ENSG0" + n, "TWO", CONTIG, tss, "-"] for n, tss in (("2", 120), ("3", 140)))]
+    with pytest.raises(InputError, match=r"Gene TWO could be several genes[\s\S]*TWO: ENSG02, ENSG03"):
+        open_files(files, expression=bed, genes=write_table(tmp_path / "g.tsv", rows))
+    rows[1][3] = 130
+    assert (
+        open_files(files, expression=bed, genes=write_table(tmp_path / "g.tsv", rows))[0].genes[0].tss == 129
+    )
+
+
+def test_genes_are_asked_for_by_identifier_or_name(files: CohortFiles) -> None:
+    for name in ("ENSG02.3", "ENSG02", "ENSG02.9_2", "TWO"):
+        assert [gene.gene_id for gene in open_files(files, keep_genes=(name,))[0].genes] == ["ENSG02.3"]
+    genes = [Gene("ENSG1.2", "1", 5, None, "A"), Gene("ENSG2.1", "1", 5, None, "A"), Gene("A.1", "1", 5)]
+    assert find_genes(["A.1", "ENSG2", "x", "ENSG2.1"], genes) == ([genes[2], genes[1]], ["x"])
+    with pytest.raises(
+        ConfigError, match=r"1 of the genes asked for could be several[\s\S]*A: ENSG1\.2, ENSG2\.1"
+    ):
+        find_genes(["A", "ENSG1"], genes)
+    assert find_genes(["A"], [*genes, Gene("A", "2", 5)])[0][0].contig == "2"
+
+
+@pytest.fixture
+def bodies(tmp_path: Path) -> Path:
+    """The genes of `write_cohort` as stretches from 3 bases before to 3 behind its TSS."""
+    rows = [["#chr", "start", "end", "phenotype_id", *PEOPLE]]
+    rows += [[CONTIG, 36, 43, "ENSG01.1", 1, 2, 3, 4.5], [CONTIG, 126, 133, "ENSG02.3", 5, 0, 2.5, 1]]
+    return write_table(tmp_path / "bodies.bed", rows)
+
+
+def test_gene_bodies_without_strand_are_refused(files: CohortFiles, bodies: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"2 of 2 genes have no TSS[\s\S]*gene ENSG01\.1[\s\S]*start 36, end 43[\s\S]*genes"
+    ):
+        open_files(files, expression=bodies, genes=None)
+
+
+def test_gene_bodies_beside_a_gene_table_have_its_tss(files: CohortFiles, bodies: Path) -> None:
+    cohort, _ = open_files(files, expression=bodies)
+    assert [gene.tss for gene in cohort.genes] == [39, 129]
+    said = "2 of 2 genes are stretches longer than one base in the expression file; "
+    assert cohort.notes == (f"{said}the gene table's TSS is used",)
+
+
+def test_gene_bodies_with_strand_begin_at_the_right_end(files: CohortFiles, bodies: Path) -> None:
+    text = bodies.read_text().splitlines()
+    lines = [line.split("\t") for line in text]
+    rows = [[*line[:4], x, *line[4:]] for line, x in zip(lines, ("strand", "+", "-"), strict=True)]
+    cohort, _ = open_files(files, expression=write_table(bodies, rows), genes=None)
+    assert [(gene.tss, gene.strand) for gene in cohort.genes] == [(36, "+"), (132, "-")]
+    assert "2 of 2 genes are stretches longer" in cohort.notes[0]
+    turned, _ = open_files(
+        files, expression=bodies, genes=gene_table(bodies.parent / "t.tsv", ("ENSG01.1", CONTIG, 40, "-"))
+    )
+    assert turned.genes[0].strand == "-"
+    assert "1 of 1 genes have another strand in the gene table, which is used" in turned.notes
+
+
+def test_a_long_gene_is_not_of_another_build() -> None:
+    measured, body = [Gene("DMD", "chrX", 31_119_221)], {"DMD": Interval("chrX", 31_119_221, 33_339_460)}
+    found, _ = match_genes(measured, [Gene("DMD", "X", 33_339_459)], "table", Dropped(), body)
+    assert found[0].tss == 33_339_459
+    with pytest.raises(InputError, match="lie elsewhere"):
+        match_genes(measured, [Gene("DMD", "X", 34_339_460)], "table", Dropped(), body)
 
 
 @pytest.mark.parametrize(("contig", "tss"), [("2", 40), ("1", 1_000_041)])

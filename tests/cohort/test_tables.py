@@ -43,6 +43,25 @@ def test_whole_gene_spans_keep_their_start(tmp_path: Path) -> None:
     assert read_expression(path).genes == (Gene("g", "1", 5),)
 
 
+@pytest.mark.parametrize("extra", [["gid", "strand"], ["score", "strand"], ["strand"], ["Strand", "gid"]])
+def test_the_strand_says_which_end_of_a_stretch_is_the_tss(tmp_path: Path, extra: list[str]) -> None:
+    rows = [["#chr", "start", "end", "pid", *extra, "ann", "bob"]]
+    for gene, start, end, strand in (
+        ("a", 9, 50, "+"),
+        ("b", 9, 50, "-"),
+        ("c", 9, 50, "."),
+        ("d", 9, 10, "-"),
+    ):
+        rows.append(
+            ["1", start, end, gene, *(strand if name.lower() == "strand" else "x" for name in extra), 1, 2]
+        )
+    found = read_expression(write_table(tmp_path / "e.bed", rows))
+    assert [(gene.tss, gene.strand) for gene in found.genes] == [(9, "+"), (49, "-"), (9, None), (9, "-")]
+    assert found.samples == ("ann", "bob")
+    assert found.values.tolist() == [[1, 2]] * 4
+    assert list(found.bodies) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("value", ["NA", "", "nan", "inf", "1,5"])
 def test_value_that_is_no_number(tmp_path: Path, value: str) -> None:
     path = write_bed(tmp_path / "e.bed", {**GENES, "bad": ("chr1", 3, [1, 2, value, 4])})
@@ -56,9 +75,18 @@ def test_value_that_is_no_number(tmp_path: Path, value: str) -> None:
         ("#chr start end phenotype_id ann ann", "1 4 5 g 1 2", r"column is there twice[\s\S]*ann"),
         ("#chr start end phenotype_id", "1 4 5 g", "no people"),
         ("gene ann bob", "g 1 2", r"not a phenotype BED[\s\S]*#chr, start, end[\s\S]*gene, ann, bob"),
-        ("#chr start end pid gid strand ann", "1 4 5 g g + 2", r"not people[\s\S]*gid, strand"),
+        ("#chr start end pid ann gid strand", "1 4 5 g 2 g +", r"not people[\s\S]*gid, strand"),
+        ("#chr start end pid gid strand ann", "1 4 5 g g x 2", r"neither \+ nor -[\s\S]*row g[\s\S]*'x'"),
         ("#chr start end phenotype_id ann bob", "1 4 5 g 1", r"row 2 \(1\)[\s\S]*6 fields[\s\S]*5 fields"),
         ("#chr start end phenotype_id ann", "1 x 5 g 1", r"row g, column start[\s\S]*'x'"),
+        ("#chr start end phenotype_id ann", "1 4 x g 1", r"row g, column end[\s\S]*'x'"),
+        ("#chr start end phenotype_id ann", "1 4 5.5 g 1", r"row g, column end[\s\S]*whole number[\s\S]*5.5"),
+        (
+            "#chr start end phenotype_id ann",
+            "1 5 5 g 1",
+            r"row g[\s\S]*end = TSS[\s\S]*start 5, end 5; 1 such",
+        ),
+        ("#chr start end phenotype_id ann", "1 9 5 g 1", "does not end behind its start"),
     ],
 )
 def test_expression_of_another_form(tmp_path: Path, header: str, row: str, message: str) -> None:

@@ -66,9 +66,12 @@ def good_gtf() -> bytes:
 
 def gtf(path: Path) -> None:
     found = read_genes(path)
-    rows = [row.split("\t") for row in rows_of(path) if not row.startswith(("#!", "track", "browser"))]
-    genes = [row for row in rows if len(row) == 9 and row[2] == "gene"]
-    assert len(found) == len(genes) or not genes
+    rows = [row.split("\t") for row in rows_of(path) if not row.startswith(("#", "track", "browser"))]
+    kinds: dict[str, set[str]] = {"gene": set(), "transcript": set()}
+    for row in rows:
+        if len(row) == 9 and row[2] in kinds:
+            kinds[row[2]].add(row[8].partition('gene_id "')[2].partition('"')[0])
+    assert {gene.gene_id for gene in found} == kinds["gene"] | kinds["transcript"]
     _sensible(found)
 
 

@@ -127,7 +127,7 @@ class _Check:
         dropped = Dropped()
 
         def join() -> tuple[dict[int, Gene], tuple[str, ...]]:
-            table = read_genes(self.files.genes) if self.files.genes else None
+            table = read_genes(self.files.genes, repeats=True) if self.files.genes else None
             return join_genes(self.files, measured, table, reference, genotypes.contigs, dropped)
 
         joined = self.open(
@@ -177,9 +177,9 @@ def _say_expression(measured: Expression) -> CheckResult:
 
 
 def _say_genes(files: CohortFiles, joined: tuple[dict[int, Gene], tuple[str, ...]]) -> str:
-    source = (
-        f"a {gene_format(files.genes)} gene table" if files.genes else "the expression file, without strand"
-    )
+    stranded = all(gene.strand for gene in joined[0].values())
+    source = f"a {gene_format(files.genes)} gene table" if files.genes else "the expression file"
+    source += "" if files.genes or stranded else ", without strand"
     return f"{len(joined[0])} genes with a place, from {source}"
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -10,16 +11,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.nouns import Gene
+from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.cohort.tables import numbers, read_table, require_unique
 from hapsight.errors import InputError
 
-__all__ = ["Expression", "phenotype_columns", "read_expression"]
+__all__ = ["Expression", "phenotype_columns", "read_expression", "require_tss"]
 
 _CONTIG: Final = ("#chr", "chr", "#chrom", "chrom")
 _GENE: Final = ("phenotype_id", "gene_id", "gene", "pid", "id", "trid")
 _LAST_BASE: Final = 2**40
 _NOT_PEOPLE: Final = frozenset({"gid", "strand", "score", "group_id"})
+_STRANDS: Final = {"+": Strand.PLUS, "-": Strand.MINUS, ".": None, "": None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,16 +31,19 @@ class Expression:
     Attributes
     ----------
     genes
-        G genes; their TSS is the BED's start.
+        G genes; their TSS is the BED's start, on the minus strand its end.
     samples
         N people.
     values
         (G, N) float64, finite, in the file's own units.
+    bodies
+        Rows longer than one base, by gene: where the strand is not known either, the TSS is not.
     """
 
     genes: tuple[Gene, ...]
     samples: tuple[str, ...]
     values: NDArray[np.float64]
+    bodies: Mapping[str, Interval] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = (len(self.genes), len(self.samples))
@@ -65,13 +70,15 @@ def phenotype_columns(header: list[str]) -> bool:
 def read_expression(path: Path | str) -> Expression:
     """Read a phenotype BED: plain, gzipped or Parquet; rows in any order.
 
-    Columns are ``#chr start end phenotype_id``, then one for each person. Start is the TSS, 0-based
-    (tensorQTL writes ``start = tss - 1``, ``end = tss`` of the 1-based TSS).
+    Columns are ``#chr start end phenotype_id``, then one for each person; between them may be QTLtools'
+    ``gid`` (or ``score``) and ``strand``. A row of one base is the TSS (tensorQTL writes ``start = tss - 1``,
+    ``end = tss`` of the 1-based TSS); of a longer one, the strand says which end is.
 
     Raises
     ------
     InputError
-        Other columns, a value that is no finite number (row and column named), a gene or person twice.
+        Other columns, a value that is no finite number (row and column named), a row that ends before it
+        starts, a gene or person twice.
     """
     path = Path(path)
     table = read_table(path, "expression")
@@ -82,18 +89,50 @@ def read_expression(path: Path | str) -> Expression:
             expected="columns #chr, start, end, phenotype_id, then one for each person",
             got=", ".join(table.columns[:6]),
         )
-    people = table[:, 4:]
+    people = table[:, 4 + _extra_columns(table.columns[4:]) :]
     _require_people(path, people.columns)
     _require_named(path, table)
     gene_ids = [str(name) for name in table[:, 3]]
     require_unique(gene_ids, "gene", path)
-    starts = _starts(path, table, gene_ids)
-    genes = zip(gene_ids, table[:, 0].cast(pl.String), starts.tolist(), strict=True)
+    places = _places(path, table, gene_ids)
+    strands = _strands(path, table[:, 4 : -people.width], gene_ids)
     return Expression(
-        tuple(Gene(gene_id, contig, tss) for gene_id, contig, tss in genes),
+        tuple(map(_gene, gene_ids, places, strands)),
         tuple(people.columns),
         numbers(people, gene_ids, path),
+        {gene_id: place for gene_id, place in zip(gene_ids, places, strict=True) if len(place) > 1},
     )
+
+
+def _extra_columns(columns: Sequence[str]) -> int:
+    """How many columns in front of the people are no people."""
+    return next((n for n, name in enumerate(columns) if name.lower() not in _NOT_PEOPLE), len(columns))
+
+
+def _gene(gene_id: str, place: Interval, strand: Strand | None) -> Gene:
+    tss = place.end - 1 if strand is Strand.MINUS else place.start
+    return Gene(gene_id, place.contig, tss, strand)
+
+
+def require_tss(genes: Collection[Gene], bodies: Mapping[str, Interval], path: Path) -> None:
+    """Refuse genes of a phenotype BED of which neither end is known to be the TSS.
+
+    Raises
+    ------
+    InputError
+        A row is longer than one base and has no strand.
+    """
+    unknown = [gene for gene in genes if gene.strand is None and gene.gene_id in bodies]
+    if unknown:
+        body = bodies[unknown[0].gene_id]
+        raise InputError(
+            f"{len(unknown)} of {len(genes)} genes have no TSS: their rows are longer than one base, without "
+            "strand.",
+            where=f"{path}, gene {unknown[0].gene_id}",
+            expected="start = TSS - 1 and end = TSS (of the TSS counted from 1), or a column `strand`",
+            got=f"{body.contig}, start {body.start}, end {body.end}",
+            fix="give a gene table, whose TSS and strand are then used: `genes` under [cohort]",
+        )
 
 
 def _require_named(path: Path, table: pl.DataFrame) -> None:
@@ -108,19 +147,51 @@ def _require_named(path: Path, table: pl.DataFrame) -> None:
         )
 
 
-def _starts(path: Path, table: pl.DataFrame, gene_ids: list[str]) -> NDArray[np.int64]:
-    """(G,) 0-based starts."""
-    starts = numbers(table[:, 1:2].cast(pl.String), gene_ids, path)[:, 0]
-    bad = (starts != np.floor(starts)) | (starts < 0) | (starts > _LAST_BASE)
+def _places(path: Path, table: pl.DataFrame, gene_ids: list[str]) -> list[Interval]:
+    """The stretch of each row."""
+    starts, ends = (_whole(path, table[:, column : column + 1], gene_ids) for column in (1, 2))
+    if (ends <= starts).any():
+        row = int(np.argmax(ends <= starts))
+        raise InputError(
+            "A row of the expression file does not end behind its start.",
+            where=f"{path}, row {gene_ids[row]}",
+            expected="start = TSS - 1 and end = TSS, of the TSS counted from 1",
+            got=f"start {starts[row]}, end {ends[row]}; {(ends <= starts).sum():,} such rows",
+            fix="write starts that count from 0, and ends that count from 1",
+        )
+    contigs = table[:, 0].cast(pl.String).to_list()
+    return list(map(Interval, contigs, starts.tolist(), ends.tolist()))
+
+
+def _whole(path: Path, column: pl.DataFrame, gene_ids: list[str]) -> NDArray[np.int64]:
+    """(G,) places of a column."""
+    places = numbers(column.cast(pl.String), gene_ids, path)[:, 0]
+    bad = (places != np.floor(places)) | (places < 0) | (places > _LAST_BASE)
     if bad.any():
         row = int(np.argmax(bad))
+        name = column.columns[0]
         raise InputError(
-            "A gene's start is no place on a contig.",
-            where=f"{path}, row {gene_ids[row]}, column {table.columns[1]}",
+            f"A gene's {name.lower()} is no place on a contig.",
+            where=f"{path}, row {gene_ids[row]}, column {name}",
             expected="a whole number from 0 on",
-            got=repr(table[row, 1]),
+            got=repr(column[row, 0]),
         )
-    return starts.astype(np.int64)
+    return places.astype(np.int64)
+
+
+def _strands(path: Path, extra: pl.DataFrame, gene_ids: list[str]) -> list[Strand | None]:
+    """The strand of each row, where there is such a column."""
+    column = next((name for name in extra.columns if name.lower() == "strand"), None)
+    if column is None:
+        return [None] * len(gene_ids)
+    texts = [str(text or "").strip() for text in extra[column]]
+    if unknown := [row for row, text in enumerate(texts) if text not in _STRANDS]:
+        raise InputError(
+            "A strand is neither + nor -.",
+            where=f"{path}, row {gene_ids[unknown[0]]}, column {column}",
+            got=repr(texts[unknown[0]]),
+        )
+    return [_STRANDS[text] for text in texts]
 
 
 def _require_people(path: Path, columns: list[str]) -> None:
@@ -133,7 +204,7 @@ def _require_people(path: Path, columns: list[str]) -> None:
         raise InputError(
             "The expression file has columns that are not people.",
             where=path,
-            expected="people from the fifth column on",
+            expected="people only, behind the gene's columns",
             got=", ".join(extra),
-            fix="QTLtools' extra columns (gid, strand) are not tensorQTL's: remove them",
+            fix="put QTLtools' columns (gid, strand) between the gene and the people, or remove them",
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Literal
 
-from hapsight.cohort.expression import phenotype_columns, read_expression
+from hapsight.cohort.expression import phenotype_columns, read_expression, require_tss
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.cohort.tables import read_lines, read_table, require_unique
 from hapsight.errors import InputError
@@ -19,7 +19,9 @@ GeneFormat = Literal["gtf", "bed", "tsv", "phenotype_bed"]
 _TSV_COLUMNS: Final = ("gene_id", "chrom", "tss", "strand")
 _DIGITS: Final = 10
 """Of the largest place."""
-_ATTRIBUTE: Final = re.compile(r'(gene_id|gene_name) "([^"]*)"')
+_ATTRIBUTE: Final = re.compile(r'(?<!\w)(gene_id|gene_name|gene) "([^"]*)"')
+"""`gene` is RefSeq's name of a gene."""
+_FIRST: Final = re.compile(r'gene_id "([^"]+)"')
 
 
 def gene_format(path: Path | str) -> GeneFormat:
@@ -53,12 +55,17 @@ def gene_format(path: Path | str) -> GeneFormat:
     )
 
 
-def read_genes(path: Path | str) -> list[Gene]:
+def read_genes(path: Path | str, repeats: bool = False) -> list[Gene]:
     """Read genes in the file's order; the format is found by `gene_format`.
 
-    TSS: a GTF's start on ``+`` and end on ``-`` (gene records, or else the outermost transcripts);
+    TSS: a GTF's start on ``+`` and end on ``-`` (of a gene's record, or else its outermost transcripts);
     a BED's start on ``+`` and ``end - 1`` on ``-``; a TSV's column ``tss``, 1-based; a phenotype BED's
-    start, without strand.
+    as `read_expression` has it.
+
+    Parameters
+    ----------
+    repeats
+        Whether a gene may be there twice, as one of two contigs is in RefSeq's.
 
     Raises
     ------
@@ -69,9 +76,14 @@ def read_genes(path: Path | str) -> list[Gene]:
     readers = {"gtf": _read_gtf, "bed": _read_bed, "tsv": _read_tsv, "phenotype_bed": _read_phenotypes}
     genes = readers[gene_format(path)](path)
     if not genes:
-        raise InputError("The gene file has no genes.", where=path)
+        raise InputError(
+            "The gene file has no genes.",
+            where=path,
+            expected="rows of genes; in a GTF, of transcripts at least",
+        )
     _require_places(genes, path)
-    require_unique((gene.gene_id for gene in genes), "gene", path)
+    if not repeats:
+        require_unique((gene.gene_id for gene in genes), "gene", path)
     return genes
 
 
@@ -94,7 +106,9 @@ def _rows(path: Path) -> Iterator[list[str]]:
 
 
 def _read_phenotypes(path: Path) -> list[Gene]:
-    return list(read_expression(path).genes)
+    measured = read_expression(path)
+    require_tss(measured.genes, measured.bodies, path)
+    return list(measured.genes)
 
 
 def _read_tsv(path: Path) -> list[Gene]:
@@ -140,21 +154,29 @@ def _bed_gene(row: list[str], where: str) -> Gene:
 
 
 def _read_gtf(path: Path) -> list[Gene]:
+    """Genes with a record of their own, then those that have transcripts only."""
     found: dict[str, list[list[str]]] = {"gene": [], "transcript": []}
-    for row in _rows(path):
-        if len(row) != 9:
-            raise InputError("A GTF row has not 9 columns.", where=path, got="\t".join(row)[:80])
-        if row[2] in found:
-            found[row[2]].append(row)
-    if found["gene"]:
-        return [_gtf_gene(path, [row]) for row in found["gene"]]
-    return [_gtf_gene(path, rows) for rows in _by_gene(path, found["transcript"])]
+    for line in read_lines(path, "gene"):
+        if not line or line.startswith(("#", "track", "browser")):
+            continue
+        if line.count("\t") != 8:
+            raise InputError("A GTF row has not 9 columns.", where=path, got=line[:80])
+        kind = line.split("\t", 3)[2]
+        if kind in found:
+            found[kind].append(line.split("\t"))
+    genes = [_gtf_gene(path, [row]) for row in found["gene"]]
+    recorded = {gene.gene_id for gene in genes}
+    return genes + [_gtf_gene(path, rows) for rows in _by_gene(path, found["transcript"], recorded)]
 
 
-def _by_gene(path: Path, rows: Iterable[list[str]]) -> Iterable[list[list[str]]]:
+def _by_gene(path: Path, rows: Iterable[list[str]], recorded: Collection[str]) -> Iterable[list[list[str]]]:
+    """Rows of each gene that is not `recorded`, on one contig and strand."""
     groups: dict[tuple[str, str, str], list[list[str]]] = {}
     for row in rows:
-        groups.setdefault((_attributes(path, row)["gene_id"], row[0], row[6]), []).append(row)
+        first = _FIRST.match(row[8])
+        gene_id = first[1] if first else _attributes(path, row)["gene_id"]
+        if gene_id not in recorded:
+            groups.setdefault((gene_id, row[0], row[6]), []).append(row)
     return groups.values()
 
 
@@ -170,7 +192,7 @@ def _gtf_gene(path: Path, rows: list[list[str]]) -> Gene:
         tss = min(_integer(row[3], "start", where) for row in rows) - 1
     else:
         tss = max(_integer(row[4], "end", where) for row in rows) - 1
-    return Gene(gene_id, rows[0][0], tss, strand, attributes.get("gene_name", ""))
+    return Gene(gene_id, rows[0][0], tss, strand, attributes.get("gene_name") or attributes.get("gene", ""))
 
 
 def _attributes(path: Path, row: list[str]) -> dict[str, str]:

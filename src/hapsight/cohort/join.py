@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.covariates import Covariates, read_covariates
-from hapsight.cohort.expression import Expression, read_expression
+from hapsight.cohort.expression import Expression, read_expression, require_tss
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotypes import GenotypePolicy
-from hapsight.cohort.matching import match_genes, match_people
+from hapsight.cohort.matching import find_genes, match_genes, match_people
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.people import SampleSheet, read_sample_sheet
 from hapsight.cohort.reference import Reference
@@ -37,7 +37,7 @@ class CohortFiles:
     samples
         The sample sheet; where given, only its people are used.
     keep_genes
-        Only these genes, by the expression file's identifiers.
+        Only these genes: identifiers, with or without version, or names.
     """
 
     genotypes: Path | tuple[Path, ...]
@@ -93,7 +93,7 @@ def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dro
     reference = Reference(files.reference)
     measured = read_expression(files.expression)
     sheet = read_sample_sheet(files.samples) if files.samples else None
-    table = read_genes(files.genes) if files.genes else None
+    table = read_genes(files.genes, repeats=True) if files.genes else None
     samples = join_people(measured.samples, genotypes.samples_in_file, sheet, dropped)
     covariates, notes = join_covariates(files.covariates, samples)
     genes, gene_notes = join_genes(files, measured, table, reference, genotypes.contigs, dropped)
@@ -179,9 +179,12 @@ def join_genes(
     found = dict(enumerate(measured.genes))
     notes: tuple[str, ...] = ()
     if table is not None:
-        found, notes = match_genes(measured.genes, table, files.genes, dropped)
+        found, notes = match_genes(measured.genes, table, files.genes, dropped, measured.bodies)
     if files.keep_genes is not None:
         found = _asked(found, files.keep_genes, measured, files.expression)
+    if table is None:
+        require_tss(found.values(), measured.bodies, files.expression)
+        notes += _body_notes(found.values(), measured)
     placed = {i: gene for i, gene in found.items() if _has_contig(gene, reference, genotyped, dropped)}
     if not placed:
         raise InputError(
@@ -200,16 +203,26 @@ def join_genes(
 def _asked(
     found: Mapping[int, Gene], wanted: Sequence[str], measured: Expression, where: Path
 ) -> dict[int, Gene]:
-    unknown = sorted(set(wanted) - {gene.gene_id for gene in measured.genes})
+    kept, unknown = find_genes(wanted, [found.get(i, gene) for i, gene in enumerate(measured.genes)])
     if unknown:
         raise InputError(
             f"{len(unknown)} of the genes asked for are not in the expression file.",
             where=where,
             expected=f"identifiers such as {', '.join(gene.gene_id for gene in measured.genes[:3])}",
-            got=", ".join(unknown[:5]),
+            got=", ".join(sorted(unknown)[:5]),
         )
-    names = set(wanted)
+    names = {gene.gene_id for gene in kept}
     return {i: gene for i, gene in found.items() if gene.gene_id in names}
+
+
+def _body_notes(genes: Collection[Gene], measured: Expression) -> tuple[str, ...]:
+    long = sum(gene.gene_id in measured.bodies for gene in genes)
+    if not long:
+        return ()
+    return (
+        f"{long} of {len(genes)} genes are stretches longer than one base in the expression file; their TSS "
+        "is the first base, on the minus strand the last",
+    )
 
 
 def _has_contig(gene: Gene, reference: Reference, genotyped: Sequence[str], dropped: Dropped) -> bool:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from hapsight.cohort.contigs import plain_contig
-from hapsight.cohort.nouns import Dropped, Gene
-from hapsight.errors import InputError
+from hapsight.cohort.nouns import Dropped, Gene, Interval
+from hapsight.errors import ConfigError, InputError
 
-__all__ = ["match_genes", "match_people", "without_version"]
+__all__ = ["find_genes", "gene_index", "genes_called", "match_genes", "match_people", "without_version"]
 
-_VERSION: Final = re.compile(r"^(ENS[A-Z]*\d+)\.\d+")
+_VERSION: Final = re.compile(r"^(ENS[A-Z]*\d+)(?:\.\d+)?(?:_\d+(?=_|$))?(_PAR_Y)?(?:(?<=_PAR_Y)_\d+)?")
+"""Identifier, version, number of a mapping to GRCh37 (before or behind ``_PAR_Y``)."""
 _FAR: Final = 1_000_000
+_SHOWN: Final = 5
 
 
 def match_people(sides: Mapping[str, Sequence[str]], dropped: Dropped) -> tuple[str, ...]:
@@ -59,20 +61,84 @@ def _nobody(sides: Mapping[str, Sequence[str]]) -> InputError:
 
 
 def without_version(gene_id: str) -> str:
-    """An Ensembl identifier without its version; any other identifier as it is.
+    """An Ensembl identifier without version, and number of a mapping to GRCh37; any other as it is.
 
     Examples
     --------
     >>> without_version("ENSG00000182902.9"), without_version("RP11-34P13.7")
     ('ENSG00000182902', 'RP11-34P13.7')
+    >>> without_version("ENSG00000182902.9_2"), without_version("ENSG00000182378.14_PAR_Y")
+    ('ENSG00000182902', 'ENSG00000182378_PAR_Y')
     """
-    return _VERSION.sub(r"\1", gene_id)
+    return _VERSION.sub(r"\1\2", gene_id)
+
+
+def gene_index(genes: Sequence[Gene]) -> dict[str, list[int]]:
+    """Genes by what they may be called: identifier, that without version, name.
+
+    Returns
+    -------
+    Indices of all genes of that name. A name that is an identifier is the identifier's only, and one that is
+    an identifier without version is no symbol.
+    """
+    index: dict[str, list[int]] = {}
+    kinds: tuple[Callable[[Gene], str], ...] = (
+        lambda gene: gene.gene_id,
+        lambda gene: without_version(gene.gene_id),
+        lambda gene: gene.gene_name,
+    )
+    for name_of in kinds:
+        found = defaultdict(list)
+        for place, gene in enumerate(genes):
+            found[name_of(gene)].append(place)
+        index |= {name: places for name, places in found.items() if name and name not in index}
+    return index
+
+
+def genes_called(name: str, index: Mapping[str, list[int]]) -> list[int]:
+    """Indices in a `gene_index` of the genes of this name, or of an identifier's other versions."""
+    return index.get(name) or index.get(without_version(name)) or []
+
+
+def find_genes(names: Sequence[str], genes: Sequence[Gene]) -> tuple[list[Gene], list[str]]:
+    """Genes that were asked for by identifier, with or without version, or by name.
+
+    Returns
+    -------
+    The genes, each once, in the order of `names`; and the names that no gene has.
+
+    Raises
+    ------
+    ConfigError
+        Several genes have a name; their identifiers are listed.
+    """
+    index = gene_index(genes)
+    places = {name: genes_called(name, index) for name in names}
+    several = [name for name, found in places.items() if len(found) > 1]
+    if several:
+        raise ConfigError(
+            f"{len(several)} of the genes asked for could be several genes.",
+            where=", ".join(several[:_SHOWN]),
+            expected="an identifier, or a name that one gene has",
+            got="; ".join(
+                f"{name}: {', '.join(genes[i].gene_id for i in places[name])}" for name in several[:_SHOWN]
+            ),
+            fix="give the identifier",
+        )
+    found = dict.fromkeys(place for name in names for place in places[name])
+    return [genes[place] for place in found], [name for name in names if not places[name]]
 
 
 def match_genes(
-    measured: Sequence[Gene], table: Sequence[Gene], where: object, dropped: Dropped
+    measured: Sequence[Gene],
+    table: Sequence[Gene],
+    where: object,
+    dropped: Dropped,
+    bodies: Mapping[str, Interval] | None = None,
 ) -> tuple[dict[int, Gene], tuple[str, ...]]:
-    """Find each measured gene in the gene table: by its identifier, else by that without version.
+    """Find each measured gene in the gene table: by identifier, else that without version, else name.
+
+    Of several genes of the table, that on the measured gene's contig is meant, or at its very place.
 
     Parameters
     ----------
@@ -82,6 +148,8 @@ def match_genes(
         Genes with the TSS and strand to use.
     where
         The gene table, named in errors.
+    bodies
+        Stretches of measured genes that are longer than a TSS.
 
     Returns
     -------
@@ -94,19 +162,19 @@ def match_genes(
     Raises
     ------
     InputError
-        A gene is found twice, or lies elsewhere in the two files; or no gene is found.
+        A gene is found twice, could be several, or lies elsewhere in the two files; or no gene is found.
     """
-    exact = {gene.gene_id: gene for gene in table}
-    loose: dict[str, list[Gene]] = defaultdict(list)
-    for gene in table:
-        loose[without_version(gene.gene_id)].append(gene)
-    found: dict[int, Gene] = {}
-    for index, gene in enumerate(measured):
-        match = exact.get(gene.gene_id) or _one_of(gene, loose[without_version(gene.gene_id)], where)
-        if match is None:
+    index, found = gene_index(table), dict[int, Gene]()
+    several: dict[str, list[Gene]] = {}
+    for place, gene in enumerate(measured):
+        candidates = _nearest(gene, [table[i] for i in genes_called(gene.gene_id, index)])
+        if not candidates:
             dropped.add("gene", "not in the gene table", gene.gene_id)
+        elif len(candidates) > 1:
+            several[gene.gene_id] = candidates
         else:
-            found[index] = match
+            found[place] = candidates[0]
+    _require_one(several, where)
     if not found:
         raise InputError(
             "No gene of the expression file is in the gene table.",
@@ -115,19 +183,35 @@ def match_genes(
             got=", ".join(gene.gene_id for gene in table[:3]),
         )
     _require_once(measured, found, where)
-    notes = _compare(measured, found, where)
+    notes = _compare(measured, found, where, bodies or {})
     return {i: _renamed(gene, measured[i].gene_id) for i, gene in found.items()}, notes
 
 
-def _one_of(gene: Gene, candidates: Sequence[Gene], where: object) -> Gene | None:
-    if len(candidates) > 1:
+def _nearest(gene: Gene, candidates: Sequence[Gene]) -> list[Gene]:
+    """Those of its contig, and of these those of its TSS, as long as there are any; the same one once."""
+    left = list(dict.fromkeys(candidates))
+    tests: tuple[Callable[[Gene], bool], ...] = (
+        lambda other: plain_contig(other.contig) == plain_contig(gene.contig),
+        lambda other: other.tss == gene.tss,
+    )
+    for fits in tests:
+        if len(left) > 1:
+            left = [other for other in left if fits(other)] or left
+    return left
+
+
+def _require_one(several: Mapping[str, Sequence[Gene]], where: object) -> None:
+    if several:
+        listed = list(several.items())[:_SHOWN]
+        more = f" (and {len(several) - len(listed)} more)" if len(several) > len(listed) else ""
         raise InputError(
-            f"Gene {gene.gene_id} could be several genes of the gene table.",
+            f"Gene {listed[0][0]} could be several genes of the gene table.",
             where=where,
-            got=", ".join(candidate.gene_id for candidate in candidates),
-            fix="use the gene table of the same release",
+            got="; ".join(f"{name}: {', '.join(gene.gene_id for gene in genes)}" for name, genes in listed)
+            + more,
+            fix="use the gene table of the same release; where genes have names, put identifiers in their "
+            "place in the expression file, or leave their rows out",
         )
-    return candidates[0] if candidates else None
 
 
 def _require_once(measured: Sequence[Gene], found: Mapping[int, Gene], where: object) -> None:
@@ -142,10 +226,14 @@ def _require_once(measured: Sequence[Gene], found: Mapping[int, Gene], where: ob
             )
 
 
-def _compare(measured: Sequence[Gene], found: Mapping[int, Gene], where: object) -> tuple[str, ...]:
+def _compare(
+    measured: Sequence[Gene], found: Mapping[int, Gene], where: object, bodies: Mapping[str, Interval]
+) -> tuple[str, ...]:
     """Refuse genes that lie elsewhere in the two files; tell of smaller differences."""
     pairs = [(measured[index], gene) for index, gene in found.items()]
-    far = [(a, b) for a, b in pairs if plain_contig(a.contig) != plain_contig(b.contig) or _gap(a, b) > _FAR]
+    gaps = [_gap(a, b, bodies) for a, b in pairs]
+    apart = [plain_contig(a.contig) != plain_contig(b.contig) for a, b in pairs]
+    far = [pair for pair, gap, other in zip(pairs, gaps, apart, strict=True) if other or gap > _FAR]
     if far:
         a, b = far[0]
         raise InputError(
@@ -155,21 +243,39 @@ def _compare(measured: Sequence[Gene], found: Mapping[int, Gene], where: object)
             got=f"{b.contig}:{b.tss + 1}",
             fix="use a gene table of the expression file's genome build",
         )
-    notes = []
-    versions = sum(a.gene_id != b.gene_id for a, b in pairs)
+    return tuple(_differences(pairs, [gap for gap in gaps if gap], bodies))
+
+
+def _differences(
+    pairs: Sequence[tuple[Gene, Gene]], moved: Sequence[int], bodies: Mapping[str, Interval]
+) -> Iterator[str]:
+    """What is not the same in the two files, in words."""
+    same = [without_version(a.gene_id) == without_version(b.gene_id) for a, b in pairs]
+    versions = sum(a.gene_id != b.gene_id for (a, b), alike in zip(pairs, same, strict=True) if alike)
+    long = sum(a.gene_id in bodies for a, _ in pairs)
+    turned = sum(bool(a.strand and b.strand and a.strand != b.strand) for a, b in pairs)
     if versions:
-        notes.append(f"{versions} of {len(pairs)} genes found in the gene table only without their version")
-    moved = [_gap(a, b) for a, b in pairs if _gap(a, b)]
+        yield f"{versions} of {len(pairs)} genes found in the gene table only without their version"
+    if not all(same):
+        yield f"{len(pairs) - sum(same)} of {len(pairs)} genes found in the gene table by their name"
+    if long:
+        yield (
+            f"{long} of {len(pairs)} genes are stretches longer than one base in the expression file; the "
+            "gene table's TSS is used"
+        )
     if moved:
-        notes.append(
+        yield (
             f"{len(moved)} of {len(pairs)} genes have another TSS in the gene table than in the expression "
             f"file (by up to {max(moved):,} bases); the gene table's is used"
         )
-    return tuple(notes)
+    if turned:
+        yield f"{turned} of {len(pairs)} genes have another strand in the gene table, which is used"
 
 
-def _gap(a: Gene, b: Gene) -> int:
-    return abs(a.tss - b.tss)
+def _gap(a: Gene, b: Gene, bodies: Mapping[str, Interval]) -> int:
+    """Bases from the TSS, or the stretch, of the expression file to the gene table's TSS."""
+    body = bodies.get(a.gene_id, Interval(a.contig, a.tss, a.tss + 1))
+    return max(body.start - b.tss, b.tss - (body.end - 1), 0)
 
 
 def _renamed(gene: Gene, gene_id: str) -> Gene:

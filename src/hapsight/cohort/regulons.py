@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.matching import without_version
+from hapsight.cohort.matching import gene_index, genes_called, without_version
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.tables import numbers, read_table, require_unique
 from hapsight.errors import InputError
@@ -105,9 +105,24 @@ def _require_columns(table: pl.DataFrame, path: Path) -> None:
 
 def _places(genes: Sequence[Gene]) -> dict[str, int]:
     """Name or identifier -> index; names that several genes have are not in it."""
-    names = [gene.gene_name for gene in genes]
-    found = {name: index for index, name in enumerate(names) if name and names.count(name) == 1}
-    return found | {without_version(gene.gene_id): index for index, gene in enumerate(genes)}
+    return {name: found[0] for name, found in gene_index(genes).items() if len(found) == 1}
+
+
+def _rows_of(genes: Sequence[Gene], ids: Sequence[str], path: Path) -> list[int]:
+    """The row of each gene in a table of identifiers or names; -1 without one."""
+    index, rows = gene_index(genes), [-1] * len(genes)
+    for row, name in enumerate(ids):
+        found = genes_called(name, index)
+        if len(found) > 1 or any(rows[place] >= 0 for place in found):
+            raise InputError(
+                "It is not clear which gene a row of a table is of.",
+                where=f"{path}, row {name}",
+                expected="one row for each gene, by identifier or by a name that one gene has",
+                got=", ".join(genes[place].gene_id for place in found),
+            )
+        for place in found:
+            rows[place] = row
+    return rows
 
 
 def read_gene_covariates(path: Path, genes: Sequence[Gene]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
@@ -135,8 +150,7 @@ def read_gene_covariates(path: Path, genes: Sequence[Gene]) -> tuple[tuple[str, 
     ids = [without_version(name or "") for name in table["gene_id"]]
     require_unique(ids, "gene", path)
     values = numbers(table[list(names)], ids, path)  # select("*") would be all columns
-    row = {name: index for index, name in enumerate(ids)}
-    place = [row.get(without_version(gene.gene_id), -1) for gene in genes]
+    place = _rows_of(genes, [name or "" for name in table["gene_id"]], path)
     if max(place, default=-1) < 0:
         raise InputError(
             "No gene of the cohort is in the table of gene covariates.",

@@ -11,7 +11,7 @@ import polars as pl
 from scipy import stats
 
 from hapsight.cohort.contigs import find_contig
-from hapsight.cohort.matching import without_version
+from hapsight.cohort.matching import gene_index, genes_called
 from hapsight.cohort.nouns import Dropped, Interval
 from hapsight.cohort.tables import read_table
 from hapsight.dna import decode
@@ -120,15 +120,17 @@ def read_eqtls(path: Path, opened: Opened, dropped: Dropped) -> pl.DataFrame:
             expected=f"{', '.join(_COLUMNS)}, and where there are pip and af",
             got=f"without {', '.join(missing)}",
         )
-    genes = {without_version(gene.gene_id): gene for gene in opened.cohort.genes}
+    genes, index = opened.cohort.genes, gene_index(opened.cohort.genes)
     rows = []
     for number, row in enumerate(table.iter_rows(named=True), start=2):
         if row["phenotype_id"] is None or row["variant_id"] is None:
             raise InputError("An eQTL names no gene or no variant.", where=f"{path}, row {number}")
         place = _place(row["variant_id"], opened)
-        gene = genes.get(without_version(row["phenotype_id"]))
+        same = genes_called(row["phenotype_id"], index)
+        gene = genes[same[0]] if len(same) == 1 else None
         if gene is None:
-            dropped.add("gene", "not one of the cohort's", row["phenotype_id"])
+            reason = "several of the cohort's" if same else "not one of the cohort's"
+            dropped.add("gene", reason, row["phenotype_id"])
         elif isinstance(place, str):
             dropped.add("variant", place, row["variant_id"])
         elif place["contig"] != gene.contig:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from hapsight.cohort.genotype_source import Genotypes
+from hapsight.cohort.matching import find_genes
 from hapsight.cohort.nouns import Gene, Strand, Variants
 from hapsight.cohort.reference import Reference
 from hapsight.errors import ConfigError, IncompleteError
@@ -40,6 +41,7 @@ __all__ = [
     "explain",
     "explain_store",
     "explain_units",
+    "genes_of_cohort",
     "variant_rows",
 ]
 
@@ -163,29 +165,40 @@ def _unit(opened: Opened, run: ModelRun, name: str, genes: Sequence[Gene]) -> Ex
 
 
 def chosen_genes(opened: Opened, run: ModelRun, asked: Sequence[str] = ()) -> list[Gene]:
-    """Genes by name, as asked or configured; else all, or those with a large R.
+    """Genes by identifier or name, as asked or configured; else all, or those with a large R.
 
     Raises
     ------
     ConfigError
-        A gene is not one of the cohort's.
+        A gene is not one of the cohort's, or a name is several genes'.
     IncompleteError
         Genes are to be chosen by R, which is not known yet.
     """
-    config, by_name = opened.config.explain, {gene.gene_id: gene for gene in opened.cohort.genes}
+    config, genes = opened.config.explain, opened.cohort.genes
     names = asked or config.genes
-    unknown = [name for name in names if name not in by_name]
-    if unknown:
-        raise ConfigError(
-            f"{len(unknown)} of the genes to explain are not among the cohort's genes.",
-            expected=f"identifiers such as {', '.join(list(by_name)[:3])}",
-            got=", ".join(unknown[:5]),
-        )
-    chosen = [by_name[name] for name in dict.fromkeys(names)] if names else list(by_name.values())
+    chosen = genes_of_cohort(genes, names, "to explain") if names else list(genes)
     if asked or config.min_abs_r == 0:
         return chosen
     strong = _strong(opened, run, config.min_abs_r)
     return [gene for gene in chosen if gene.gene_id in strong]
+
+
+def genes_of_cohort(genes: Sequence[Gene], names: Sequence[str], purpose: str) -> list[Gene]:
+    """The genes that were asked for, by identifier or name, each once.
+
+    Raises
+    ------
+    ConfigError
+        A gene is not one of the cohort's, or a name is several genes'.
+    """
+    found, unknown = find_genes(names, genes)
+    if unknown:
+        raise ConfigError(
+            f"{len(unknown)} of the genes {purpose} are not among the cohort's genes.",
+            expected=f"identifiers or names, such as {', '.join(gene.gene_id for gene in genes[:3])}",
+            got=", ".join(unknown[:5]),
+        )
+    return found
 
 
 def _strong(opened: Opened, run: ModelRun, least: float) -> set[str]:

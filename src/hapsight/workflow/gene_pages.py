@@ -10,14 +10,14 @@ from typing import Any, Final
 import polars as pl
 
 from hapsight.cohort.nouns import Gene
-from hapsight.errors import ConfigError, IncompleteError
+from hapsight.errors import IncompleteError
 from hapsight.explain_tables import DRIVERS, EXPLAIN_EFFECTS
 from hapsight.report.extra import require_extra
 from hapsight.report.gene_view import GenePage, ModelView, Motif, file_name
 from hapsight.tables import CIS_NOMINAL, PER_GENE
 from hapsight.workflow.comparisons import Source, model_comparisons, model_source
 from hapsight.workflow.eqtl import eqtl_units
-from hapsight.workflow.explain import explain, explain_store, explain_units
+from hapsight.workflow.explain import explain, explain_store, explain_units, genes_of_cohort
 from hapsight.workflow.gene_view import Known, gene_view
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predict import ModelRun
@@ -84,7 +84,8 @@ def gene_pages(
     from hapsight.report.gene_page import write_gene_page
 
     results = _results(opened)
-    chosen = _named(opened, genes) if genes else _strongest(opened, runs, results, most)
+    named = genes_of_cohort(opened.cohort.genes, genes, "to show") if genes else None
+    chosen = named or _strongest(opened, runs, results, most)
     effects = {id(run): _effects(opened, run, chosen, progress) for run in runs}
     with opened.folder.stage("gene pages") as stage:
         tables = _Tables(results, _nominal(opened, chosen), _motifs(opened))
@@ -100,18 +101,6 @@ def gene_pages(
             _remove_others(folder, views)
         stage["detail"] = f"{len(paths):,} pages"
     return paths
-
-
-def _named(opened: Opened, names: Sequence[str]) -> list[Gene]:
-    by_name = {gene.gene_id: gene for gene in opened.cohort.genes}
-    unknown = [name for name in names if name not in by_name]
-    if unknown:
-        raise ConfigError(
-            f"{len(unknown)} of the genes to show are not among the cohort's genes.",
-            expected=f"identifiers such as {', '.join(list(by_name)[:3])}",
-            got=", ".join(unknown[:5]),
-        )
-    return [by_name[name] for name in dict.fromkeys(names)]
 
 
 def _results(opened: Opened) -> pl.DataFrame:

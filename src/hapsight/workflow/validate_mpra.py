@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.cohort.matching import find_genes
 from hapsight.cohort.mpra import MpraElement, read_mpra
 from hapsight.cohort.nouns import Dropped, Gene, Strand
 from hapsight.errors import ConfigError, InputError
@@ -142,9 +143,10 @@ def _with_genes(
 
 
 def _asked(opened: Opened, name: str | None) -> Sequence[Gene]:
-    """The genes of this identifier or name; all without one."""
-    genes = opened.cohort.genes
-    named = [gene for gene in genes if name in (None, gene.gene_id, gene.gene_name)]
+    """The gene of this identifier or name; all without one."""
+    if name is None:
+        return opened.cohort.genes
+    named, _ = find_genes([name], opened.cohort.genes)
     if not named:
         raise ConfigError(
             f"The cohort has no gene {name!r}.",
