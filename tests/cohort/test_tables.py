@@ -132,6 +132,43 @@ def test_covariates_either_way_round(tmp_path: Path) -> None:
     assert straight.take(np.array([2, 0])).values.tolist() == [[3, 0], [1, 0]]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#FID\tIID\tPC1\tPC2\nf\tann\t1\t0\nf\tbob\t2\t-1e-3\nf\tcyd\t3\t0.5\n",
+        "#IID\tPC1\tPC2\nann\t1\t0\nbob\t2\t-1e-3\ncyd\t3\t0.5\n",
+        "#IID\tSID\tPC1\tPC2\nann\t0\t1\t0\nbob\t0\t2\t-1e-3\ncyd\t0\t3\t0.5\n",
+        "FID IID PC1 PC2\n0 ann 1 0\n0 bob 2 -1e-3\n0 cyd 3 0.5\n",
+        "  FID  IID  PC1  PC2\nann ann   1   0\nbob  bob 2  -1e-3 \ncyd cyd 3 0.5\n",
+        "ann ann 1 0\nbob bob 2 -1e-3\ncyd cyd 3 0.5\n",
+        "0 ann 1 0\n0 bob 2 -1e-3\n0 cyd 3 0.5\n",
+        "0\tann\t1\t0\n0\tbob\t2\t-1e-3\n0\tcyd\t3\t0.5\n",
+        "ann 1 0\nbob 2 -1e-3\ncyd 3 0.5\n",
+        "id PC1 PC2\nann 1 0\nbob 2 -1e-3\ncyd 3 0.5\n",
+    ],
+)
+def test_covariates_as_plink_and_gcta_write_them(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pca.eigenvec").write_text(text)
+    found, transposed = read_covariates(tmp_path / "pca.eigenvec", ["cyd", "bob", "ann"])
+    assert transposed
+    assert (found.names, found.samples) == (("PC1", "PC2"), ("ann", "bob", "cyd"))
+    assert found.values.tolist() == [[1, 0], [2, -1e-3], [3, 0.5]]
+
+
+def test_people_whose_names_are_numbers(tmp_path: Path) -> None:
+    people, more = ["101", "102", "1"], ["0", "103", "0.5", "1"]
+    headless = write_table(tmp_path / "a", [more, *(["0", p, i, 2] for i, p in enumerate(people))], " ")
+    found, _ = read_covariates(headless, people)
+    assert found.samples == ("103", "101", "102", "1")
+    assert found.values.tolist() == [[0.5, 1], [0, 2], [1, 2], [2, 2]]
+    for separator in "\t ":
+        straight = write_table(
+            tmp_path / "b", [["id", *people], ["1", 1, 2, 1], ["PC2", 1, 102, 1]], separator
+        )
+        found, transposed = read_covariates(straight, people)
+        assert (found.names, found.samples, transposed) == (("1", "PC2"), tuple(people), False)
+
+
 def test_covariates_that_cannot_be_used(tmp_path: Path) -> None:
     path = write_table(tmp_path / "c.tsv", COVARIATES)
     with pytest.raises(

@@ -1,15 +1,16 @@
-"""Covariates in tensorQTL's form: covariates x people."""
+"""Covariates in tensorQTL's form, covariates x people, or PLINK's, people x covariates."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.tables import numbers, read_table, require_unique
+from hapsight.cohort.tables import numbers, read_lines, read_table, require_unique, table_of
 from hapsight.errors import InputError
 
 __all__ = ["Covariates", "read_covariates"]
@@ -57,7 +58,8 @@ def read_covariates(path: Path | str, samples: Collection[str]) -> tuple[Covaria
     Parameters
     ----------
     path
-        A table whose first column has names; tab-separated, or comma-separated where called ``.csv``.
+        A table whose first column has names; tab-separated, or comma-separated where called ``.csv``. Or an
+        ``.eigenvec`` of PLINK or GCTA: tabs or spaces; ``FID`` and ``IID``, or ``IID``; a header or none.
     samples
         People of the cohort, by whose names the orientation is known.
 
@@ -74,7 +76,7 @@ def read_covariates(path: Path | str, samples: Collection[str]) -> tuple[Covaria
         No person of the cohort is in the file; a value is no finite number; a name comes twice.
     """
     path = Path(path)
-    table = read_table(path, "covariates")
+    table = _without_families(_read(path, set(samples)))
     first, header = [str(name) for name in table[:, 0]], table.columns[1:]
     require_unique(first, "row", path)
     transposed = _is_transposed(path, header, first, set(samples))
@@ -82,6 +84,46 @@ def read_covariates(path: Path | str, samples: Collection[str]) -> tuple[Covaria
     if transposed:
         return Covariates(tuple(header), tuple(first), values), True
     return Covariates(tuple(first), tuple(header), np.ascontiguousarray(values.T)), False
+
+
+def _read(path: Path, samples: set[str]) -> pl.DataFrame:
+    """The table, with a header where PLINK 1.9 and GCTA write none."""
+    if path.suffix == ".parquet" or ".csv" in path.suffixes:
+        return read_table(path, "covariates")
+    lines = [line for line in read_lines(path, "covariates") if line and not line.startswith("##")]
+    if lines and "\t" not in lines[0]:
+        lines = ["\t".join(line.split()) for line in lines]
+    rows = [line.split("\t") for line in lines]
+    named = next((n for n in (2, 1) if _is_headless(rows, n, samples)), 0)
+    if named:
+        values = len(rows[0]) - named
+        lines.insert(0, "\t".join([*("FID", "IID")[-named:], *(f"PC{n}" for n in range(1, values + 1))]))
+    return table_of(lines, path, "covariates")
+
+
+def _is_headless(rows: Sequence[Sequence[str]], named: int, samples: set[str]) -> bool:
+    """Whether the first row is a person as well: `named` names, then numbers."""
+    if not rows or len(rows[0]) <= named or not all(map(_is_number, rows[0][named:])):
+        return False
+    people = samples.intersection(row[named - 1] for row in rows if len(row) > named)
+    return len(people) > len(samples.intersection(rows[0])) and (named == 2 or rows[0][0] in samples)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _without_families(table: pl.DataFrame) -> pl.DataFrame:
+    """People by their ``IID`` alone, as the genotypes name them."""
+    names = [name.lstrip("#").upper() for name in table.columns]
+    families = [
+        name for name, plain in zip(table.columns[:3], names, strict=False) if plain in ("FID", "SID")
+    ]
+    return table.drop(families) if "IID" in names[:2] else table
 
 
 def _is_transposed(path: Path, header: list[str], first: list[str], samples: set[str]) -> bool:

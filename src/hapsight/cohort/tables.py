@@ -19,7 +19,7 @@ from hapsight.cohort.parquet import require_readable
 from hapsight.cohort.wholeness import is_bgzip, is_gzip, require_end, require_file
 from hapsight.errors import InputError
 
-__all__ = ["numbers", "read_lines", "read_table", "require_unique"]
+__all__ = ["numbers", "read_lines", "read_table", "require_unique", "table_of"]
 
 _MOST_UNPACKED: Final = 200
 """Times that a text may be longer than its gzipped file."""
@@ -86,6 +86,11 @@ def read_table(path: Path, what: str) -> pl.DataFrame:
         require_readable(path, what)
         return pl.read_parquet(path)
     lines = [line for line in read_lines(path, what) if line and not line.startswith("##")]
+    return table_of(lines, path, what)
+
+
+def table_of(lines: Sequence[str], path: Path, what: str) -> pl.DataFrame:
+    """The table of these lines of a file, the first of which is the header; as `read_table`."""
     if len(lines) < 2:
         raise InputError(f"The {what} file has no rows.", where=path, expected="a header line and rows")
     separator = "," if ".csv" in path.suffixes else "\t"
