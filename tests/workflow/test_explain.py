@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pysam
 import pytest
 import torch
 import typer
@@ -290,6 +291,36 @@ def test_scores_on_the_reference_equal_the_effects(planted):
     mine = scores.row(by_predicate=pl.col("position") == known["position"], named=True)
     assert mine["effect"] == pytest.approx(known["effect"], abs=1e-6)
     assert (mine["sample_id"], mine["haplotype"]) == ("", 0)
+
+
+def test_scores_as_a_vcf_of_a_file_with_one_wrong_ref(planted):
+    good = scored_records(planted)[1:3]
+    wrong = Record(good[1].position, good[1].alt, good[1].ref, [])
+    vcf, out = sites(planted, "one_wrong.vcf", [*good, wrong]), planted.folder / "scores.vcf.gz"
+    found = call("score", str(planted.config), "--vcf", str(vcf), "--out", str(out))
+    assert found.exit_code == 0, found.output
+    assert "2 variants on 1 genes" in found.output
+    name = f"chr1:{wrong.position} {wrong.ref}>{wrong.alt}"
+    assert f"REF differs from the FASTA: 1 ({name})" in found.output
+    plain = call(
+        "score", str(planted.config), "--vcf", str(vcf), "--out", str(planted.folder / "scores.tsv.gz")
+    )
+    assert plain.exit_code == 0, plain.output
+    table = pl.read_csv(planted.folder / "scores.tsv.gz", separator="\t")
+    assert (table["pos"] - table["position"]).unique().to_list() == [1]
+    with pysam.VariantFile(str(out)) as file:
+        values = {(one.pos, *one.alleles): one.info["hapsight_toy_max"][0] for one in file}
+    expected = {(row["pos"], row["ref"], row["alt"]): row["effect"] for row in table.iter_rows(named=True)}
+    assert values == pytest.approx(expected, rel=1e-5)  # htslib writes six digits
+    assert set(values) == {(one.position, one.ref, one.alt) for one in good}
+
+
+def test_where_scores_cannot_be_written_no_model_is_opened(planted, monkeypatch):
+    monkeypatch.setattr("hapsight.workflow.predict.load_models", lambda _: pytest.fail("the work has begun"))
+    out = planted.folder / "none" / "scores.tsv"
+    found = call("score", str(planted.config), "--vcf", "x.vcf", "--out", str(out))
+    assert isinstance(found.exception, ConfigError)
+    assert "nothing was computed" in str(found.exception)
 
 
 def test_scores_on_a_person_toggle_both_haplotypes(planted):

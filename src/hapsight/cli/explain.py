@@ -66,9 +66,9 @@ def explain(
 def score(
     config: ConfigPath,
     vcf: Annotated[Path, typer.Option(help="the variants, VCF or BCF; genotypes are not looked at")],
-    out: Annotated[Path, typer.Option(help="table to write: .parquet, else tab-separated")] = Path(
-        "scores.tsv"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="file to write: .parquet, .vcf[.gz], .bcf, .csv[.gz]; else tab-separated")
+    ] = Path("scores.tsv"),
     sample: Annotated[
         str | None, typer.Option(help="a person: toggle in both haplotypes; the reference where not given")
     ] = None,
@@ -79,15 +79,14 @@ def score(
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.predict import load_models
     from hapsight.workflow.score import score as compute
+    from hapsight.workflow.score_files import require_score_file, write_scores
 
+    require_score_file(out)
     opened = Opened.from_config(load_config(config))
     runs = load_models(opened)
     with progress() as show:
         found = compute(opened, runs, vcf, sample, show)
-    if out.suffix == ".parquet":
-        found.table.write_parquet(out)
-    else:
-        found.table.write_csv(out, separator="\t")
+    write_scores(out, found.table, opened.cohort.reference.contigs)
     variants = found.table.n_unique(["contig", "position", "ref", "alt"])
     genes = found.table["gene_id"].n_unique()
     say(f"{out}: {variants:,} variants on {genes:,} genes, {len(found.table):,} rows")

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import polars as pl
 
-from hapsight.errors import IncompleteError, StoreError
+from hapsight.errors import ConfigError, IncompleteError, StoreError
 
-__all__ = ["StoredUnit", "UnitStore", "content_key", "write_atomically", "write_table"]
+__all__ = ["StoredUnit", "UnitStore", "content_key", "require_writable", "write_atomically", "write_table"]
 
 FORMAT = 1
 """Version of the layout on disk; part of every key."""
@@ -60,6 +60,34 @@ def write_atomically(path: Path, data: bytes) -> None:
             got=error.strerror or error,
             fix="make room or mend the folder, and run the same command again: finished units are kept",
         ) from error
+
+
+def require_writable(path: Path, folder: bool = False) -> None:
+    """Refuse a file, or a folder, that could not be written; before the work, not after it.
+
+    Raises
+    ------
+    ConfigError
+        It is a folder where a file is wanted, or the other way round; or the folder it would lie in is not
+        there or cannot be written to.
+    """
+    above = path if folder else path.parent
+    while folder and not above.exists():
+        above = above.parent
+    if not folder and path.is_dir():
+        fault = "a folder of that name"
+    elif not above.is_dir():
+        fault = f"no folder {above}"
+    elif not os.access(path if path.exists() else above, os.W_OK):
+        fault = "no permission to write there"
+    else:
+        return
+    raise ConfigError(
+        "The output cannot be written; nothing was computed.",
+        where=path,
+        expected="a folder, there or to be made" if folder else "a file in a folder that is there",
+        got=fault,
+    )
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:

@@ -63,7 +63,7 @@ def score(
     ConfigError
         The cohort has no such person.
     InputError
-        The VCF cannot be read, or a REF differs from the FASTA.
+        The VCF cannot be read, or most REFs differ from the FASTA.
     """
     _require_person(opened, sample)
     contigs, dropped = read_sites(vcf, opened.cohort.reference, policy_of(opened.config.cohort))
@@ -126,7 +126,7 @@ def _gene_rows(
             for t, index in enumerate(run.read_out.tracks):
                 numbers = {"without": float(without[place[v], t]), "effect": float(effect[place[v], t])}
                 track = {"track": run.model.tracks[index].name, "haplotype": haplotype}
-                yield labels | track | row | numbers
+                yield labels | track | row | {"pos": row["position"] + 1} | numbers
 
 
 def _backgrounds(
