@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 import hapsight
 from hapsight.cli.main import app
+from hapsight.errors import ConfigError
 
 COMMANDS = ("check", "plan", "run", "predict", "evaluate", "baseline", "report", "models", "demo", "schema")
 
@@ -49,6 +50,33 @@ def test_usage_errors_exit_with_2(tmp_path):
     assert found.returncode == 2
     assert "no such configuration file" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["score", "CONFIG", "--vcf", "x.vcf", "--out", "FILE"],
+        ["predictdb", "export", "CONFIG", "FILE"],
+        ["informed", "CONFIG", "--export", "FILE"],
+        ["modisco", "CONFIG", "FOLDER"],
+        ["validate", "mpra", "CONFIG", "--table", "x", "--out", "FOLDER"],
+        ["validate", "crispri", "CONFIG", "--table", "x", "--out", "FOLDER"],
+        ["validate", "eqtl", "CONFIG", "--out", "FOLDER"],
+        ["bench", "sharing", "--config", "CONFIG", "--json", "FILE"],
+        ["reproduce", "sasse2023", "--table", "x", "--json", "FILE"],
+        ["reproduce", "huang2023", "--predictions", "x", "--eqtls", "x", "--json", "FILE"],
+    ],
+)
+def test_outputs_are_looked_at_before_any_input(tmp_path, command):
+    (tmp_path / "file").touch()
+    names = {
+        "CONFIG": "none.toml",
+        "FILE": str(tmp_path / "none" / "x.db"),
+        "FOLDER": str(tmp_path / "file" / "x"),
+    }
+    found = CliRunner().invoke(app, [names.get(word, word) for word in command])
+    assert isinstance(found.exception, ConfigError), found.output
+    assert "cannot be written; nothing was computed" in str(found.exception)
 
 
 def test_models_lists_what_is_here(tmp_path, monkeypatch):

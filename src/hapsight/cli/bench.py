@@ -43,11 +43,13 @@ def sharing(
 
     from hapsight.cli.console import say, table
     from hapsight.config import ModelConfig, load_config
+    from hapsight.predict.store import require_writable
     from hapsight.workflow.bench import bench_sharing
     from hapsight.workflow.demo import demo_cohort
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.predict import load_models
 
+    require_writable(json_to)
     loaded = load_config(config) if config else demo_cohort()
     options = {} if width is None else {"width": width}
     wanted = ModelConfig(name=model, weights=weights, read_out=read_out, options=options)

@@ -24,10 +24,12 @@ def modisco(
     from hapsight.cli.console import say
     from hapsight.config import load_config
     from hapsight.explain.modisco_run import require_modisco
+    from hapsight.predict.store import require_writable
     from hapsight.workflow.modisco import export_modisco, find_patterns
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.predict import load_models
 
+    require_writable(out, folder=True)
     if run:
         require_modisco()
     opened = Opened.from_config(load_config(config))

@@ -30,9 +30,11 @@ def export(
     """Write a fitted baseline's weights as a PredictDB file."""
     from hapsight.cli.console import say
     from hapsight.config import load_config
+    from hapsight.predict.store import require_writable
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.predictdb import chosen_run, export_predictdb
 
+    require_writable(out)
     opened = Opened.from_config(load_config(config))
     run = chosen_run(opened, method, split)
     found = export_predictdb(opened, run, out, build)

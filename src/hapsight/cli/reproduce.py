@@ -34,8 +34,10 @@ def sasse2023(
     json_to: JsonPath = None,
 ) -> None:
     """Sasse et al. 2023: R across people of Enformer, its nulls, and PrediXcan beside it."""
+    from hapsight.predict.store import require_writable
     from hapsight.workflow.reproduce import reproduce_sasse2023
 
+    require_writable(json_to)
     _show(reproduce_sasse2023(table), json_to)
 
 
@@ -45,8 +47,10 @@ def huang2023(
     json_to: JsonPath = None,
 ) -> None:
     """Huang et al. 2023: agreement of four models over genes, and the top eQTLs."""
+    from hapsight.predict.store import require_writable
     from hapsight.workflow.reproduce import reproduce_huang2023
 
+    require_writable(json_to)
     _show(reproduce_huang2023(predictions, eqtls), json_to)
 
 

@@ -78,9 +78,11 @@ def evaluate(
 ) -> None:
     """Judge mini on blocks that it was not trained on: tracks, active TSSs, expression across genes."""
     from hapsight.cli.console import say
+    from hapsight.predict.store import require_writable
     from hapsight.train.evaluation import evaluate_reference
     from hapsight.train.plan import load_plan
 
+    require_writable(output, folder=True)
     found = evaluate_reference(
         load_plan(plan),
         weights,

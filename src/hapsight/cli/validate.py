@@ -50,7 +50,7 @@ def mpra(
     from hapsight.cli.console import progress
     from hapsight.workflow.validate_mpra import MpraOptions, validate_mpra
 
-    opened = _open(config)
+    opened = _open(config, out)
     options = MpraOptions(table, release, tuple(element or ()), gene, anchor, min_barcodes)
     with progress() as show:
         found = validate_mpra(opened, _models(opened), options, show)
@@ -68,7 +68,7 @@ def crispri(
     from hapsight.cli.console import progress
     from hapsight.workflow.validate_crispri import CrispriOptions, validate_crispri
 
-    opened = _open(config)
+    opened = _open(config, out)
     with progress() as show:
         found = validate_crispri(opened, _models(opened), CrispriOptions(table, genes, draws), show)
     _finish(opened, found, "crispri", out)
@@ -87,17 +87,19 @@ def eqtl(
     from hapsight.cli.console import progress
     from hapsight.workflow.validate_eqtl import EqtlOptions, validate_eqtl
 
-    opened = _open(config)
+    opened = _open(config, out)
     with opened.folder.locked(), progress() as show:
         opened.begin()
         found = validate_eqtl(opened, _models(opened), EqtlOptions(table, max_p, controls), show)
     _finish(opened, found, "eqtl", out)
 
 
-def _open(config: Path) -> Opened:
+def _open(config: Path, out: Path | None) -> Opened:
     from hapsight.config import load_config
+    from hapsight.predict.store import require_writable
     from hapsight.workflow.opened import Opened
 
+    require_writable(out, folder=True)
     return Opened.from_config(load_config(config))
 
 

@@ -62,8 +62,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         ) from error
 
 
-def require_writable(path: Path, folder: bool = False) -> None:
-    """Refuse a file, or a folder, that could not be written; before the work, not after it.
+def require_writable(path: Path | None, folder: bool = False) -> None:
+    """Refuse a file, or a folder, that could not be written; before the work, not after it. None: no output.
 
     Raises
     ------
@@ -71,6 +71,8 @@ def require_writable(path: Path, folder: bool = False) -> None:
         It is a folder where a file is wanted, or the other way round; or the folder it would lie in is not
         there or cannot be written to.
     """
+    if path is None:
+        return
     above = path if folder else path.parent
     while folder and not above.exists():
         above = above.parent

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.config import InformedConfig
 from hapsight.errors import ConfigError
 from hapsight.workflow.baseline import fit_baseline
 from hapsight.workflow.baseline_runs import BaselineRun
@@ -30,7 +31,7 @@ from hapsight.workflow.informed_units import (
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predictdb import Exported, export_units
 
-__all__ = ["Informed", "export_informed", "informed"]
+__all__ = ["Informed", "export_informed", "informed", "require_arm"]
 
 _Rows = tuple[pl.DataFrame, list[NDArray[np.float64]]]
 
@@ -95,15 +96,7 @@ def export_informed(
     IncompleteError
         It has not been fitted.
     """
-    known = [arm for arm in arms(opened.config.informed) if not arm.shuffled]
-    arm = next((arm for arm in known if (arm.name, arm.split) == (evidence, split)), None)
-    if arm is None:
-        raise ConfigError(
-            "The configuration has no such evidence.",
-            where="[informed]",
-            expected="; ".join(f"{arm.name}, {arm.split}" for arm in known),
-            got=f"{evidence}, {split}",
-        )
+    arm = require_arm(opened.config.informed, evidence, split)
     features = open_features(opened.config.informed, opened.cohort.genes)
     shapes = _read_shapes(learn_units(opened, arms(opened.config.informed), features))
     units = _fit_units(opened, arm, features, shapes)
@@ -114,6 +107,26 @@ def export_informed(
         "",
     )
     return export_units(opened, opened.folder.informed(arm.folder), _done(units), run, path, build)
+
+
+def require_arm(config: InformedConfig, evidence: str, split: str) -> Arm:
+    """The arm of this evidence and split.
+
+    Raises
+    ------
+    ConfigError
+        There is no such arm.
+    """
+    known = [arm for arm in arms(config) if not arm.shuffled]
+    arm = next((arm for arm in known if (arm.name, arm.split) == (evidence, split)), None)
+    if arm is None:
+        raise ConfigError(
+            "The configuration has no such evidence.",
+            where="[informed]",
+            expected="; ".join(f"{arm.name}, {arm.split}" for arm in known),
+            got=f"{evidence}, {split}",
+        )
+    return arm
 
 
 def _run(
