@@ -28,6 +28,7 @@ __all__ = [
     "fit_gene",
     "fit_held_out",
     "make_folds",
+    "require_people",
     "residualise",
 ]
 
@@ -246,6 +247,18 @@ def _check(
         _check_shape("covariates", np.shape(covariates), (n, np.shape(covariates)[-1]))
         _check_values("covariates", covariates)
     _check_folds(outer_folds, int(np.max(outer_folds, initial=1)) + 1)
+    require_people(outer_folds, method)
+
+
+def require_people(outer_folds: Ints, method: Method) -> None:
+    """Refuse folds of which one leaves too few people for a method.
+
+    Raises
+    ------
+    ConfigError
+        Names how many are left, and how many the method needs.
+    """
+    n = len(outer_folds)
     left = n - int(np.bincount(outer_folds).max())
     if left < method.least_people:
         raise ConfigError(

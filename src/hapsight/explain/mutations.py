@@ -33,6 +33,7 @@ __all__ = [
     "haplotype_sequences",
     "pair_sequences",
     "read_near",
+    "require_within",
     "substitutions",
 ]
 
@@ -239,6 +240,22 @@ def substitutions(window: Window, interval: Interval, codes: Codes) -> Substitut
     ConfigError
         The stretch reaches out of the window, where the model sees nothing of it.
     """
+    require_within(window, interval)
+    whole = window.interval
+    stretch = codes[interval.start - whole.start : interval.end - whole.start]
+    base = np.arange(4, dtype=np.uint8)
+    place, other = np.nonzero((stretch[:, None] != base) & (stretch[:, None] != N_CODE))
+    return Substitutions(window, interval, place, base[other], codes)
+
+
+def require_within(window: Window, interval: Interval) -> None:
+    """Refuse a stretch that a model does not see all of.
+
+    Raises
+    ------
+    ConfigError
+        The stretch reaches out of the window.
+    """
     whole = window.interval
     if interval.start < whole.start or interval.end > whole.end:
         raise ConfigError(
@@ -248,7 +265,3 @@ def substitutions(window: Window, interval: Interval, codes: Codes) -> Substitut
             got=str(interval),
             fix="choose a shorter stretch under [explain] saturation",
         )
-    stretch = codes[interval.start - whole.start : interval.end - whole.start]
-    base = np.arange(4, dtype=np.uint8)
-    place, other = np.nonzero((stretch[:, None] != base) & (stretch[:, None] != N_CODE))
-    return Substitutions(window, interval, place, base[other], codes)

@@ -21,7 +21,7 @@ from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.blocks import linear_blocks
 from hapsight.workflow.opened import POLICY_KEYS, Opened, gene_facts
 
-__all__ = ["BaselineUnit", "baseline_units", "gene_seed", "net_options"]
+__all__ = ["BaselineUnit", "baseline_units", "gene_seed", "method_of", "net_options"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,13 +73,14 @@ def baseline_units(opened: Opened, run: BaselineRun) -> list[BaselineUnit]:
             covariates=None if cohort.covariates is None else cohort.covariates.values,
             outer_folds=folds,
             seed=opened.config.seed,
-            method=_method(opened, run),
+            method=method_of(opened, run),
         )
         for name, genes in linear_blocks(opened, config.cis_window, config.genes_per_unit)
     ]
 
 
-def _method(opened: Opened, run: BaselineRun) -> Method:
+def method_of(opened: Opened, run: BaselineRun) -> Method:
+    """How a run's baseline learns."""
     return method_named(run.method, net_options(opened.config.baseline))
 
 
@@ -94,7 +95,7 @@ def _key(opened: Opened, run: BaselineRun, genes: Sequence[Gene], folds: NDArray
     return content_key(
         {
             "stage": f"baseline {run.folder}",
-            "method": repr(_method(opened, run)),
+            "method": repr(method_of(opened, run)),
             "cis_window": config.baseline.cis_window,
             "folds": folds.tolist(),
             "policy": config.cohort.model_dump(mode="json", include=POLICY_KEYS),

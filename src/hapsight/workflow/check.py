@@ -13,6 +13,7 @@ from hapsight.errors import HapsightError
 from hapsight.models.protocol import SequenceModel
 from hapsight.predict.store import write_atomically
 from hapsight.predict.windows import window_of
+from hapsight.workflow.check_stages import LoadedModel, check_stages
 from hapsight.workflow.identity import check_identity
 from hapsight.workflow.opened import cohort_files, policy_of
 
@@ -24,14 +25,19 @@ def check(config: Config) -> list[CheckResult]:
     models, results = _check_models(config)
 
     def widest(gene: Gene) -> Interval:
-        reach = config.baseline.cis_window if config.baseline.run else 0
-        windows = [gene.cis(reach), *(_interval(gene, model) for model in models)]
+        linear = (config.baseline, config.eqtl)
+        reach = max(section.cis_window if section.run else 0 for section in linear)
+        windows = [gene.cis(reach), *(_interval(gene, one.model) for one in models)]
         return Interval(gene.contig, min(w.start for w in windows), max(w.end for w in windows))
 
     files, policy = cohort_files(config.cohort), policy_of(config.cohort)
-    results = check_cohort(files, policy, widest) + results
+    of_cohort = check_cohort(files, policy, widest)
+    results = of_cohort + results
+    if any(result.status == "fail" for result in of_cohort):
+        return results
+    cohort, _ = open_cohort(files, policy)
+    results += check_stages(config, cohort, models)
     if all(result.status != "fail" for result in results):
-        cohort, _ = open_cohort(files, policy)
         results.append(check_identity(cohort, config.expression.transform, config.expression.pseudocount))
     return results
 
@@ -42,10 +48,10 @@ def save_checks(config: Config, results: list[CheckResult]) -> None:
     write_atomically(config.output / "check.json", text.encode())
 
 
-def _check_models(config: Config) -> tuple[list[SequenceModel], list[CheckResult]]:
+def _check_models(config: Config) -> tuple[list[LoadedModel], list[CheckResult]]:
     from hapsight.models.registry import load_model
 
-    models, results = [], []
+    models, results = list[LoadedModel](), list[CheckResult]()
     for wanted in config.models:
         try:
             model = load_model(wanted.name, wanted.weights, "cpu", **wanted.options)
@@ -54,7 +60,7 @@ def _check_models(config: Config) -> tuple[list[SequenceModel], list[CheckResult
             details = tuple(f"{name}: {value}" for name, value in error.details.items())
             results.append(CheckResult(f"model {wanted.name}", "fail", error.what, details))
             continue
-        models.append(model)
+        models.append(LoadedModel(wanted.label or model.name, model, read_out))
         message = f"{model.name}, read-out {read_out.name}, {model.window.length:,} bp"
         results.append(CheckResult(f"model {wanted.name}", "pass", message))
     return models, results

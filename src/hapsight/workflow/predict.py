@@ -22,7 +22,7 @@ from hapsight.workflow.crew import SetAside, compute, crew_of
 from hapsight.workflow.model_units import ModelSource, PredictUnit, predict_elsewhere, predict_with
 from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, gene_facts
 
-__all__ = ["ModelRun", "load_models", "model_entry", "predict"]
+__all__ = ["ModelRun", "load_models", "model_entry", "predict", "require_apart"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,14 +117,25 @@ def load_models(opened: Opened) -> list[ModelRun]:
         require_fitting(model, opened.cohort.genes, opened.cohort.reference.contigs)
         read_out = model.read_out(wanted.read_out)
         runs.append(ModelRun(wanted.label or model.name, model, read_out, here, source))
-    twice = [key for key, count in Counter((r.label, r.read_out.name) for r in runs).items() if count > 1]
+    require_apart([(run.label, run.read_out.name) for run in runs])
+    return runs
+
+
+def require_apart(names: Sequence[tuple[str, str]]) -> None:
+    """Refuse models of one label and read-out.
+
+    Raises
+    ------
+    ConfigError
+        Two could not be told apart in the tables.
+    """
+    twice = [key for key, count in Counter(names).items() if count > 1]
     if twice:
         raise ConfigError(
             "Two models have one name and one read-out, so their numbers could not be told apart.",
             got=f"{twice[0][0]}, read-out {twice[0][1]}",
             fix="give each of them a `label` of its own under [[models]]",
         )
-    return runs
 
 
 def _devices(config: Config) -> tuple[str, str]:

@@ -78,7 +78,7 @@ def _write(to: Path, named: Path, table: pl.DataFrame, contigs: Mapping[str, int
         text = io.BytesIO()
         bare = named.with_suffix("") if named.suffix == ".gz" else named
         table.write_csv(text, separator=_TEXT.get(bare.suffix, "\t"))
-        with pysam.BGZFile(str(to), "wb") if bare != named else to.open("wb") as file:
+        with pysam.BGZFile(str(to), "wb", None) if bare != named else to.open("wb") as file:
             file.write(text.getvalue())
 
 
