@@ -67,13 +67,17 @@ class CohortConfig(_Section):
         description="phased VCF or BCF, indexed, or PGEN: a file, a list, or a name with {chrom} in it"
     )
     reference: Path = Field(description="FASTA of the same build, indexed (bgzipped or plain)")
-    expression: Path = Field(description="tensorQTL phenotype BED: plain, gzipped or Parquet")
-    genes: Path | None = Field(
-        None, description="TSS and strand: GTF, BED6 or TSV; else the phenotype BED's TSS"
+    expression: Path = Field(
+        description="phenotype BED, plain, gzipped or Parquet; rows are TSSs, or have a strand"
     )
-    covariates: Path | None = Field(None, description="covariates x people")
+    genes: Path | None = Field(None, description="TSS and strand: GTF, BED6 or TSV; else the phenotype BED's")
+    covariates: Path | None = Field(
+        None, description="covariates x people, or people x covariates, such as an .eigenvec"
+    )
     samples: Path | None = Field(None, description="sample sheet: sample_id, population, sex")
-    keep_genes: tuple[str, ...] = Field((), description="only these genes; all where empty")
+    keep_genes: tuple[str, ...] = Field(
+        (), description="only these genes, by identifier or name; all where empty"
+    )
     variants: Literal["all", "snv"] = Field("all", description="which variants go into personal sequences")
     min_maf: Annotated[float, Field(ge=0, lt=0.5)] = Field(0.0, description="frequency floor for sequences")
     missing: Literal["error", "reference", "drop"] = Field("error", description="missing genotypes")
@@ -138,7 +142,7 @@ class ExplainConfig(_Section):
     """In-silico mutagenesis of the variants in the models' windows."""
 
     run: bool = Field(False, description="whether `hapsight run` does it")
-    genes: tuple[str, ...] = Field((), description="only these genes; all where empty")
+    genes: tuple[str, ...] = Field((), description="only these genes, by identifier or name; all where empty")
     min_abs_r: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="only genes whose prediction has at least this abs(R) across people"
     )

@@ -25,7 +25,8 @@ def register(app: typer.Typer) -> None:
 def explain(
     config: ConfigPath,
     genes: Annotated[
-        list[str] | None, typer.Argument(metavar="[GENE]...", help="gene_ids; else those of [explain]")
+        list[str] | None,
+        typer.Argument(metavar="[GENE]...", help="gene_ids or names; else those of [explain]"),
     ] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,

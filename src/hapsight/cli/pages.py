@@ -18,7 +18,8 @@ def register(app: typer.Typer) -> None:
 def pages(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
     genes: Annotated[
-        list[str] | None, typer.Argument(metavar="[GENE]...", help="gene_ids; else those of largest |R|")
+        list[str] | None,
+        typer.Argument(metavar="[GENE]...", help="gene_ids or names; else those of largest |R|"),
     ] = None,
     most: Annotated[int, typer.Option(min=1, help="without GENE: how many of each model and direction")] = 6,
     include_individuals: Annotated[
