@@ -112,6 +112,11 @@ def test_what_explain_would_take(tmp_path: Path) -> None:
     assert failures(config(tmp_path, 25, strands="+-", models=[{"name": "toy"}], explain=explain)) == {}
 
 
+def test_a_run_that_could_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    assert set(failures(config(tmp_path, 25))) == {"output"}
+
+
 def test_weights_that_are_not_there(tmp_path: Path) -> None:
     imported = [{"path": tmp_path / "none.db", "label": "gtex"}]
     assert "none.db" in failures(config(tmp_path, 25, baseline={"imported": imported}))["weights gtex"]

@@ -265,7 +265,7 @@ def require_people(outer_folds: Ints, method: Method) -> None:
             "One outer fold leaves too few people to learn from.",
             expected=f"at least {method.least_people} people in the other folds",
             got=f"{left} of {n}",
-            fix="use fewer inner folds, or more people",
+            fix="use fewer inner folds (`inner_folds` under [baseline]), or more people",
         )
 
 

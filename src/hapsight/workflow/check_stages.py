@@ -17,6 +17,7 @@ from hapsight.errors import HapsightError
 from hapsight.evaluate.eqtl import Design
 from hapsight.evaluate.expression import residuals, transform
 from hapsight.models.protocol import ReadOut, SequenceModel
+from hapsight.predict.store import require_writable
 from hapsight.predict.windows import require_fitting, window_of
 from hapsight.priors.sign_table import read_sign_priors
 from hapsight.workflow.baseline_runs import BaselineRun, baseline_runs, imported_runs
@@ -68,6 +69,7 @@ def _tests(opened: Opened, models: Sequence[LoadedModel]) -> Iterator[Test]:
     config, cohort = opened.config, opened.cohort
     covariates = None if cohort.covariates is None else cohort.covariates.values
     how, pseudocount = config.expression.transform, config.expression.pseudocount
+    yield "output", partial(require_writable, config.output, folder=True)
     yield "expression, transformed", partial(transform, cohort.expression.values, how, pseudocount)
     yield "evaluation", partial(residuals, cohort.expression.values[:1], covariates)
     if config.eqtl.run:
