@@ -6,6 +6,7 @@ import pytest
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.regulons import read_gene_covariates, read_regulons
 from hapsight.errors import InputError
+from tests.cohort.files import write_table
 
 GENES = [
     Gene("ENSG01.3", "chr1", 5, gene_name="A"),
@@ -74,3 +75,18 @@ def test_genes_that_the_table_has_not_are_nan(tmp_path):
 def test_covariates_that_cannot_serve_are_refused(tmp_path, lines, message):
     with pytest.raises(InputError, match=message):
         read_gene_covariates(table(tmp_path, *lines), GENES)
+
+
+def test_gene_covariates_by_identifier_or_name(tmp_path):
+    genes = [
+        Gene("ENSG1.2", "1", 5, None, "A"),
+        Gene("ENSG2.1_4", "1", 5, None, "B"),
+        Gene("ENSG3", "1", 5, None, "B"),
+    ]
+    path = write_table(tmp_path / "t.tsv", [["gene_id", "x"], ["A", 1], ["ENSG2.7", 2], ["other", 3]])
+    names, values = read_gene_covariates(path, genes)
+    assert names == ("x",)
+    np.testing.assert_array_equal(values[:, 0], [1, 2, np.nan])
+    for rows in ([["B", 1]], [["A", 1], ["ENSG1", 2]]):
+        with pytest.raises(InputError, match="not clear which gene"):
+            read_gene_covariates(write_table(tmp_path / "u.tsv", [["gene_id", "x"], *rows]), genes)
