@@ -216,6 +216,45 @@ def test_other_ploidy_is_an_error(tmp_path: Path, calls: list[str], got: int) ->
         read(tmp_path, [Record(10, "C", "T", calls)], missing="reference")
 
 
+@pytest.mark.parametrize("form", ["vcf", "bcf"])
+def test_ploidy_of_people_not_asked_for_does_not_matter(tmp_path: Path, form: str) -> None:
+    calls = [["0|1", "0/0", ".", "0|1|1"], ["1|0", "1/1", "./.", "0/1/1/1"], ["0|1", "0|0", "1|.", "0"]]
+    records = [Record(10 + i, "C", "T", row) for i, row in enumerate(calls)]
+    path = write_vcf(tmp_path / "g.vcf.gz", records)
+    policy = GenotypePolicy(missing="reference")
+    file = GenotypeFile(path if form == "vcf" else write_bcf(tmp_path / "g.bcf", path), PEOPLE[:3], policy)
+    assert file.read(ALL)[0].alleles.tolist() == [
+        [[0, 1], [0, 0], [0, 0]],
+        [[1, 0], [1, 1], [0, 0]],
+        [[0, 1], [0, 0], [1, 0]],
+    ]
+    with pytest.raises(InputError, match=r"not diploid[\s\S]*chr1:10, dan[\s\S]*3 allele[\s\S]*1 of 4"):
+        file.keeping(PEOPLE, policy).read(ALL)
+
+
+@pytest.mark.parametrize("form", ["vcf", "bcf"])
+def test_padded_calls_keep_their_phase(tmp_path: Path, form: str) -> None:
+    path = write_vcf(tmp_path / "g.vcf.gz", [Record(10, "C", "T", ["0|1", "0/1", "1|1", "0|1|1"])])
+    path = path if form == "vcf" else write_bcf(tmp_path / "g.bcf", path)
+    with pytest.raises(InputError, match=r"not phased[\s\S]*1 such of 3 people"):
+        GenotypeFile(path, PEOPLE[:3]).read(ALL)
+    assert GenotypeFile(path, ["cyd", "ann"]).read(ALL)[0].alleles.tolist() == [[[1, 1], [0, 1]]]
+
+
+@pytest.mark.parametrize("form", ["vcf", "bcf"])
+@pytest.mark.parametrize("call", ["0|2", "9|0", "0/40000"])
+def test_an_allele_that_the_record_does_not_have(tmp_path: Path, form: str, call: str) -> None:
+    records = [Record(9, "C", "T,G", ["0|2"] * 4), Record(10, "C", "T", ["0|1", "0|0", call, "1|1"])]
+    path = write_vcf(tmp_path / "g.vcf.gz", records)
+    path = path if form == "vcf" else write_bcf(tmp_path / "g.bcf", path)
+    what = (
+        r"allele that its record does not have[\s\S]*chr1:10, cyd[\s\S]*from 0 .* to 1 [\s\S]*1 of 4 people"
+    )
+    with pytest.raises(InputError, match=what):
+        GenotypeFile(path, policy=GenotypePolicy(missing="reference")).read(ALL)
+    assert len(GenotypeFile(path, ["ann", "dan"]).read(ALL)[0]) == 3
+
+
 def test_ref_against_the_fasta(tmp_path: Path) -> None:
     reference = Reference(write_fasta(tmp_path / "g.fa", {"1": SEQUENCE.lower()}))
     good = [Record(10, "C", "T", OK), Record(11, SEQUENCE[10:15], "A", OK)]
