@@ -35,14 +35,16 @@ def write_vcf(
     *,
     contigs: Mapping[str, int] | None = None,
     index: bool = True,
+    version: str = "4.2",
 ) -> Path:
     """Write a bgzipped VCF (``.vcf.gz``) with a tabix index."""
     lengths = contigs or {CONTIG: len(SEQUENCE)}
-    lines = ["##fileformat=VCFv4.2"]
+    lines = [f"##fileformat=VCFv{version}"]
     lines += [f"##contig=<ID={name},length={length}>" for name, length in lengths.items()]
     lines += ['##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">']
     lines += [
         '##INFO=<ID=END,Number=1,Type=Integer,Description="End">',
+        '##INFO=<ID=SVLEN,Number=A,Type=Integer,Description="Length">',
         '##ALT=<ID=DEL,Description="Deletion">',
     ]
     lines += ["\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *people])]

@@ -4,7 +4,10 @@ import gzip
 import os
 import pickle
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -377,13 +380,83 @@ def test_damage_behind_a_good_end_is_never_read_short(large: Path, tmp_path: Pat
     )
 
 
-def test_reader_that_stops_early_is_an_error(large: Path) -> None:
-    file = GenotypeFile(large)
-    pid, _, index = file._handles()
-    file._open = (pid, lambda region: iter(()), index)
-    with pytest.raises(InputError, match=r"damaged[\s\S]*expected: 101 records[\s\S]*got: 0"):
+@pytest.mark.parametrize("form", ["vcf", "bcf"])
+def test_reader_that_stops_early_is_an_error(large: Path, tmp_path: Path, form: str) -> None:
+    file = GenotypeFile(large if form == "vcf" else write_bcf(tmp_path / "g.bcf", large))
+    pid, reader, index = file._handles()
+    if form == "vcf":
+        file._open = (pid, reader, Breaks(index, after=50))
+    else:
+        file._open = (pid, lambda region: iter(()), index)
+    got = "block 7" if form == "vcf" else "0"
+    with pytest.raises(InputError, match=rf"damaged[\s\S]*expected: [\s\S]*records[\s\S]*got: {got}"):
         file.read(Interval(CONTIG, 0, 200))
     assert len(file.read(Interval(CONTIG, 0, 200))[0]) == 101
+
+
+@dataclass
+class Breaks:
+    """An index of which a block cannot be read, as pysam tells it."""
+
+    index: pysam.TabixFile
+    after: int
+
+    def fetch(self, *region: object) -> Iterator[str]:
+        yield from islice(self.index.fetch(*region), self.after)
+        raise OSError("block 7")
+
+    def close(self) -> None:
+        self.index.close()
+
+
+LEADING = [
+    ["|0|1", "/0|1", "0|1", "|1|1"],
+    ["0|0", "/1|1", "|1|0", "1/1"],
+    ["|.|.", "/.|1", "|.", "./."],
+]
+
+
+@pytest.mark.parametrize("version", ["4.1", "4.2", "4.3", "4.4", "4.5"])
+def test_phase_before_the_first_allele(tmp_path: Path, version: str) -> None:
+    records = [Record(10 + i, "C", "T", calls) for i, calls in enumerate(LEADING)]
+    plain = [replace(r, calls=[call.lstrip("|/") for call in r.calls]) for r in records]
+    policy = GenotypePolicy(missing="reference")
+    path = write_vcf(tmp_path / "g.vcf.gz", records, version=version)
+    expected = GenotypeFile(write_vcf(tmp_path / "plain.vcf.gz", plain), policy=policy).read(ALL)[0]
+    assert expected.alleles[0].tolist() == [[0, 1], [0, 1], [0, 1], [1, 1]]
+    for people in (PEOPLE, ("dan", "bob")):
+        kept = GenotypeFile(path, people, policy)
+        assert (kept.read(ALL)[0].alleles == expected.alleles[:, [PEOPLE.index(p) for p in people]]).all()
+    if version >= "4.4":  # pysam refuses it in earlier ones
+        bcf = GenotypeFile(write_bcf(tmp_path / "g.bcf", path), policy=policy)
+        assert (bcf.read(ALL)[0].alleles == expected.alleles).all()
+
+
+@pytest.mark.parametrize("call", ["|0/1", "/0/1", "0/1"])
+def test_a_leading_phase_does_not_phase_the_call(tmp_path: Path, call: str) -> None:
+    path = write_vcf(
+        tmp_path / "g.vcf.gz", [Record(10, "C", "T", ["0|1", call, "1|1", "0|0"])], version="4.5"
+    )
+    for file in (path, write_bcf(tmp_path / "g.bcf", path)):
+        with pytest.raises(InputError, match=r"not phased[\s\S]*1 such of 4 people"):
+            GenotypeFile(file).read(ALL)
+
+
+@pytest.mark.parametrize("version", ["4.2", "4.4", "4.5"])
+@pytest.mark.parametrize("form", ["vcf", "bcf"])
+def test_a_symbolic_allele_with_a_length_and_no_end(tmp_path: Path, version: str, form: str) -> None:
+    records = [
+        Record(10, SEQUENCE[9], "<DEL>", OK, info="SVLEN=150"),
+        Record(20, SEQUENCE[19], "<DEL>", OK, info="SVLEN=-150"),
+        Record(30, SEQUENCE[29], "<DEL>,T", OK, info="END=190;SVLEN=160,."),
+        Record(120, SEQUENCE[119], "T", OK),
+    ]
+    path = write_vcf(tmp_path / "g.vcf.gz", records, version=version)
+    file = GenotypeFile(path if form == "vcf" else write_bcf(tmp_path / "g.bcf", path))
+    for start in (0, 15, 60, 110):
+        variants, dropped = file.read(Interval(CONTIG, start, 150))
+        assert variants.position.tolist() == [p for p in (29, 119) if p >= start]
+        assert dropped.counts.total() == sum(start <= p for p in (9, 19, 29))
 
 
 def test_interval_before_the_contig_is_empty(large: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from hapsight.cohort.density import Density, index_densities
 from hapsight.cohort.htslib import hush_htslib
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
-from hapsight.cohort.records import RecordReader, Rows
+from hapsight.cohort.records import RecordReader, Rows, without_leading_phase
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.wholeness import is_bgzip, require_end, require_file
 from hapsight.errors import InputError
@@ -153,25 +153,41 @@ class GenotypeFile:
         contig = find_contig(interval.contig, self._densities)
         return self._densities[contig].within(interval) if contig is not None else 0.0
 
-    def _records(self, interval: Interval) -> Any:
-        """Every record of the stretch, or an error.
-
-        At a damaged block cyvcf2 ends an indexed query as if it were complete; pysam does not, so it counts.
-        """
+    def _records(self, interval: Interval) -> Iterator[Any]:
+        """Every record of the stretch, or an error."""
         if interval.end <= interval.start:
             return
-        _, vcf, index = self._handles()
         try:
-            expected = sum(1 for _ in index.fetch(interval.contig, interval.start, interval.end))
-            found = 0
-            for record in vcf(str(interval)):
-                found += 1
-                yield record
+            yield from self._binary(interval) if self._is_bcf else self._lines(interval)
+        except InputError:
+            self._close()
+            raise
         except Exception as error:  # cyvcf2 raises no narrower one
             self._close()
             raise self._damaged(interval, "records up to its end", error) from error
+
+    def _lines(self, interval: Interval) -> Iterator[Any]:
+        """Records of a VCF: pysam finds the lines, cyvcf2 parses them.
+
+        cyvcf2's own query ends at a damaged block as if it were complete, and does not know leading phase.
+        """
+        _, parser, index = self._handles()
+        for line in index.fetch(interval.contig, interval.start, interval.end):
+            try:
+                yield parser.variant_from_string(without_leading_phase(line))
+            except Exception:  # cyvcf2 raises no narrower one; its message holds the calls
+                site = " ".join(line.split("\t", 5)[:5])
+                raise self._damaged(interval, "a record of VCF", f"{site[:60]} ...") from None
+
+    def _binary(self, interval: Interval) -> Iterator[Any]:
+        """Records of a BCF, counted by pysam: cyvcf2 ends at a damaged block as if it were complete."""
+        _, vcf, index = self._handles()
+        expected = sum(1 for _ in index.fetch(interval.contig, interval.start, interval.end))
+        found = 0
+        for record in vcf(str(interval)):
+            found += 1
+            yield record
         if found != expected:
-            self._close()
             raise self._damaged(interval, f"{expected:,} records", f"{found:,}")
 
     def _damaged(self, interval: Interval, expected: str, got: object) -> InputError:
@@ -199,9 +215,11 @@ class GenotypeFile:
         """Open files of the running process: handles that came through a fork share their position."""
         if self._open is None or self._open[0] != os.getpid():
             hush_htslib()
-            some = None if len(self.samples) == len(self.samples_in_file) else list(self.samples)
-            vcf = cyvcf2.VCF(str(self.path), samples=some)
-            self._open = (os.getpid(), vcf, _indexed(self.path, self._is_bcf))
+            vcf = cyvcf2.VCF(str(self.path))
+            reader = vcf if self._is_bcf else cyvcf2.Writer(os.devnull, vcf)  # only a Writer parses lines
+            everybody = len(self.samples) == len(self.samples_in_file)
+            reader.set_samples(None if everybody else list(self.samples))
+            self._open = (os.getpid(), reader, _indexed(self.path, self._is_bcf))
         return self._open
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Dropped, Interval
 from hapsight.errors import InputError
 
-__all__ = ["RecordReader", "Rows", "allele_fault", "reference_allele"]
+__all__ = ["RecordReader", "Rows", "allele_fault", "reference_allele", "without_leading_phase"]
 
 _BLOCK: Final = 512
 _DNA: Final = frozenset("ACGTN")
+
+_LEADING_PHASE: Final = re.compile(r"(?<=\t)[|/](?=[.\d])")
 
 MISSING: Final = -1
 """An allele that is not known."""
@@ -89,6 +92,22 @@ def allele_fault(ref: str, alt: str) -> str | None:
     if ref == alt:
         return "ALT equals REF"
     return None
+
+
+def without_leading_phase(line: str) -> str:
+    r"""A line of a VCF without the phase before a call's first allele, which VCF 4.4 allows.
+
+    cyvcf2's htslib cannot parse it. A diploid call is phased where the sign before its second allele says so.
+
+    Examples
+    --------
+    >>> without_leading_phase("1\t9\t|a\tC\tT\t.\t.\t.\tGT:DP\t|0|1:9\t/0|1:8\t/1:7").split("\t", 8)[8]
+    'GT:DP\t0|1:9\t0|1:8\t1:7'
+    """
+    if "\t|" not in line and "\t/" not in line:
+        return line
+    *site, calls = line.split("\t", 9)
+    return "\t".join(site) + _LEADING_PHASE.sub("", f"\t{calls}")
 
 
 def reference_allele(record: Any, path: object) -> str:
