@@ -21,6 +21,9 @@ _DNA: Final = frozenset("ACGTN")
 
 _LEADING_PHASE: Final = re.compile(r"(?<=\t)[|/](?=[.\d])")
 
+_MOST_ALTS: Final = 32_767
+"""That a call of int16 can name; cyvcf2 turns higher numbers into negative ones."""
+
 MISSING: Final = -1
 """An allele that is not known."""
 
@@ -104,8 +107,6 @@ def without_leading_phase(line: str) -> str:
     >>> without_leading_phase("1\t9\t|a\tC\tT\t.\t.\t.\tGT:DP\t|0|1:9\t/0|1:8\t/1:7").split("\t", 8)[8]
     'GT:DP\t0|1:9\t0|1:8\t1:7'
     """
-    if "\t|" not in line and "\t/" not in line:
-        return line
     *site, calls = line.split("\t", 9)
     return "\t".join(site) + _LEADING_PHASE.sub("", f"\t{calls}")
 
@@ -252,8 +253,9 @@ class RecordReader:
 
     def _require_alleles(self, calls: NDArray[np.int16], records: Sequence[Any]) -> None:
         """Refuse calls (R, N, 3) of alleles that their records do not have."""
-        most = np.array([len(record.ALT) for record in records])
-        wrong = _beyond(calls[:, :, :2], most[:, None, None]).any(axis=(1, 2))
+        most = np.array([min(len(record.ALT), _MOST_ALTS) for record in records], np.int16)
+        flat = calls.reshape(len(calls), -1)  # with the phase, which is below 2, as every record has an ALT
+        wrong = (flat.max(axis=1) > most) | (flat.min(axis=1) < ABSENT)
         if wrong.any():
             record = int(np.argmax(wrong))
             raise self._no_such_allele(records[record], calls[record])
@@ -272,7 +274,7 @@ class RecordReader:
 
     def _no_such_allele(self, record: Any, calls: NDArray[np.int16]) -> InputError:
         alts = len(record.ALT)
-        wrong = _beyond(calls[:, :2], np.array(alts)).any(axis=1)
+        wrong = ((calls > alts) | (calls < ABSENT)).any(axis=1)
         return InputError(
             "A call names an allele that its record does not have.",
             where=f"{self.path}, {self._at(record)}, {self.samples[int(np.argmax(wrong))]}",
@@ -283,11 +285,6 @@ class RecordReader:
 
     def _at(self, record: Any) -> str:
         return f"{self.interval.contig}:{record.POS}"
-
-
-def _beyond(alleles: NDArray[np.int16], most: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which allele numbers are above `most`; cyvcf2 turns those above 32,767 into negative ones."""
-    return (alleles > most) | (alleles < ABSENT)
 
 
 def _two_alleles(calls: NDArray[np.int16]) -> NDArray[np.int16]:
