@@ -273,6 +273,25 @@ def test_ref_against_the_fasta(tmp_path: Path) -> None:
     assert len(GenotypeFile(path).read(ALL)[0]) == 4
 
 
+def test_ref_where_the_fasta_has_an_iupac_code(tmp_path: Path) -> None:
+    letters = list(SEQUENCE)
+    letters[9], letters[19], letters[29], letters[41] = "R", "m", "Y", "N"
+    reference = Reference(write_fasta(tmp_path / "g.fa", {CONTIG: "".join(letters)}))
+    fits = [
+        Record(10, "A", "C", OK),
+        Record(10, "N", "T", OK),
+        Record(19, SEQUENCE[18] + "A", SEQUENCE[18], OK),
+        Record(29, SEQUENCE[28] + "T" + SEQUENCE[30], "T", OK),
+    ]
+    path = write_vcf(tmp_path / "g.vcf.gz", fits)
+    assert len(GenotypeFile(path).read(ALL, reference)[0]) == 4
+    for other in (Record(30, "G", "A", OK), Record(42, "C", "A", OK), Record(50, "G", "A", OK)):
+        path = write_vcf(tmp_path / "g.vcf.gz", [*fits, other])
+        there = letters[other.position - 1]
+        with pytest.raises(InputError, match=rf"REF is not[\s\S]*expected: {there} \(in[\s\S]*1 of the 5"):
+            GenotypeFile(path).read(ALL, reference)
+
+
 def test_ref_beyond_the_contig_differs(tmp_path: Path) -> None:
     reference = Reference(write_fasta(tmp_path / "g.fa", {CONTIG: SEQUENCE[:50]}))
     path = write_vcf(tmp_path / "g.vcf.gz", [Record(60, "C", "T", OK)])

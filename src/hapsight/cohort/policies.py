@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped, Interval
 from hapsight.cohort.records import Rows
-from hapsight.cohort.reference import Reference
-from hapsight.dna import decode, encode
+from hapsight.cohort.reference import Reference, ref_fits
+from hapsight.dna import N_CODE, encode
 from hapsight.errors import ConfigError, InputError
 
 __all__ = ["GenotypePolicy", "RowFilter", "ref_differs"]
@@ -138,7 +138,7 @@ class RowFilter:
     def _wrong_ref(self, rows: Rows, bad: NDArray[np.bool_], reference: Reference) -> InputError:
         row = int(np.argmax(bad))
         start = int(rows.position[row])
-        there = decode(reference.fetch(Interval(rows.contig, start, start + len(rows.ref[row]))))
+        there = reference.letters(Interval(rows.contig, start, start + len(rows.ref[row])))
         exchanged = ", which is this record's ALT" if there == rows.alt[row] else ""
         return InputError(
             "A variant's REF is not what the FASTA has there.",
@@ -150,10 +150,16 @@ class RowFilter:
 
 
 def ref_differs(rows: Rows, reference: Reference) -> NDArray[np.bool_]:
-    """Where (V,) a row's REF is not the FASTA's sequence, letter by letter and case apart."""
+    """Where (V,) a row's REF is not the FASTA's sequence, by the rules of `ref_fits`, case apart."""
     lengths = np.array([len(ref) for ref in rows.ref], dtype=np.int64)
     span = Interval(rows.contig, int(rows.position.min()), int((rows.position + lengths).max()))
     first = np.concatenate([[0], np.cumsum(lengths)[:-1]])  # where each REF starts among all letters
     offset = np.repeat(rows.position - span.start - first, lengths) + np.arange(lengths.sum())
-    differs = reference.fetch(span)[offset] != encode("".join(rows.ref))
-    return np.logical_or.reduceat(differs, first).astype(np.bool_)
+    there = reference.fetch(span)[offset]
+    differs = np.logical_or.reduceat(there != encode("".join(rows.ref)), first).astype(np.bool_)
+    unknown = np.logical_or.reduceat(there == N_CODE, first)
+    letters = reference.letters(span) if (differs & unknown).any() else ""
+    for row in np.flatnonzero(differs & unknown).tolist():
+        start = int(rows.position[row]) - span.start
+        differs[row] = not ref_fits(rows.ref[row], letters[start : start + int(lengths[row])])
+    return differs
