@@ -12,6 +12,7 @@ import numpy as np
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.nouns import Dropped, Interval, Variants
+from hapsight.cohort.policies import HARD_CALLS, UNKNOWN_CALLS
 from hapsight.cohort.reference import Reference
 
 __all__ = ["CheckResult", "count_overlaps", "merge_intervals", "scan_sites"]
@@ -21,7 +22,6 @@ Status = Literal["pass", "warn", "fail"]
 _STRETCH: Final = 2_000_000
 _SHOWN: Final = 20
 _OTHER_REF: Final = ("REF differs from the FASTA",)
-_MISSING: Final = ("missing genotype", "missing, read as reference")
 _NO_DNA: Final = (
     "symbolic allele",
     "spanning deletion (*)",
@@ -62,7 +62,7 @@ def scan_sites(genotypes: Genotypes, reference: Reference, windows: Iterable[Int
         CheckResult("variants", "pass" if count else "fail", f"{count:,} usable variants in the windows"),
         _verdict("REF", "every REF equals the FASTA", dropped, _OTHER_REF, policy.ref_mismatch),
         _verdict("phase", "all phased", dropped, ("unphased heterozygote",), policy.unphased),
-        _verdict("missing genotypes", "none", dropped, _MISSING, policy.missing),
+        _verdict("missing genotypes", "none", dropped, UNKNOWN_CALLS, policy.missing),
         _verdict("duplicates", "none", dropped, ("duplicate record",), policy.duplicates),
         _verdict("alleles", "all are DNA sequence", dropped, _NO_DNA, "drop"),
         _overlap_verdict(overlaps),
@@ -86,7 +86,9 @@ def _verdict(name: str, good: str, dropped: Dropped, reasons: tuple[str, ...], p
         return CheckResult(name, "pass", good)
     message = "; ".join(f"{row['count']:,} {row['kind']}s: {row['reason']}" for row in rows)
     names = [record for key, found in dropped.names.items() if key[1] in reasons for record in found]
-    return CheckResult(name, "fail" if policy == "error" else "warn", message, tuple(names[:_SHOWN]))
+    mend = [f"to mend: {HARD_CALLS}"] if any("dosage" in str(row["reason"]) for row in rows) else []
+    status: Status = "fail" if policy == "error" else "warn"
+    return CheckResult(name, status, message, tuple(names[:_SHOWN] + mend))
 
 
 def _overlap_verdict(overlaps: Counter[str]) -> CheckResult:

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Dropped, Interval
 from hapsight.errors import InputError
 
-__all__ = ["RecordReader", "Rows", "allele_fault", "reference_allele", "without_leading_phase"]
+__all__ = [
+    "ABSENT",
+    "MISSING",
+    "NO_HARD_CALL",
+    "RecordReader",
+    "Rows",
+    "allele_fault",
+    "reference_allele",
+    "without_leading_phase",
+]
 
 _BLOCK: Final = 512
 _DNA: Final = frozenset("ACGTN")
@@ -30,6 +39,9 @@ MISSING: Final = -1
 ABSENT: Final = -2
 """The place of an allele in a call that has fewer than the record's longest."""
 
+NO_HARD_CALL: Final = -3
+"""An allele of which a PGEN has an imputed dosage, too far from a whole number for a hard call."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
@@ -40,7 +52,8 @@ class Rows:
     position
         (V,) int64, 0-based.
     calls
-        (V, N, 2) int8: 1 where that haplotype carries `alt`, 0 where it does not, -1 missing.
+        (V, N, 2) int8: 1 where that haplotype carries `alt`, 0 where it does not, `MISSING` or
+        `NO_HARD_CALL` where that is not known.
     phased
         (V, N) whether the call is phased.
     """
@@ -223,7 +236,7 @@ class RecordReader:
         numbers, positions, refs, alts, names = zip(*chain.from_iterable(r for _, r in kept), strict=True)
         alleles = calls[record_of_row, :, :2]  # (V, N, 2)
         carried = (alleles == np.array(numbers)[:, None, None]).astype(np.int8)
-        carried[alleles < 0] = -1
+        np.copyto(carried, alleles, casting="unsafe", where=alleles < 0)
         phased = calls[record_of_row, :, 2].astype(np.bool_)
         return Rows(self.interval.contig, np.array(positions, np.int64), refs, alts, names, carried, phased)
 
@@ -255,7 +268,7 @@ class RecordReader:
         """Refuse calls (R, N, 3) of alleles that their records do not have."""
         most = np.array([min(len(record.ALT), _MOST_ALTS) for record in records], np.int16)
         flat = calls.reshape(len(calls), -1)  # with the phase, which is below 2, as every record has an ALT
-        wrong = (flat.max(axis=1) > most) | (flat.min(axis=1) < ABSENT)
+        wrong = (flat.max(axis=1) > most) | (flat.min(axis=1) < NO_HARD_CALL)
         if wrong.any():
             record = int(np.argmax(wrong))
             raise self._no_such_allele(records[record], calls[record])
@@ -274,7 +287,7 @@ class RecordReader:
 
     def _no_such_allele(self, record: Any, calls: NDArray[np.int16]) -> InputError:
         alts = len(record.ALT)
-        wrong = ((calls > alts) | (calls < ABSENT)).any(axis=1)
+        wrong = ((calls > alts) | (calls < NO_HARD_CALL)).any(axis=1)
         return InputError(
             "A call names an allele that its record does not have.",
             where=f"{self.path}, {self._at(record)}, {self.samples[int(np.argmax(wrong))]}",
