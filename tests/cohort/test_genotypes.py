@@ -21,7 +21,7 @@ from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.reference import Reference
 from hapsight.errors import ConfigError, InputError
-from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE, Record, write_fasta, write_vcf
+from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE, Record, write_bcf, write_fasta, write_vcf
 
 ALL = Interval(CONTIG, 0, len(SEQUENCE))
 OK = ["0|0", "0|1", "1|0", "1|1"]
@@ -491,14 +491,6 @@ def test_record_that_cannot_be_parsed_is_an_error(tmp_path: Path, line: str) -> 
     pysam.tabix_index(str(path), preset="vcf", force=True)
     with pytest.raises(InputError, match="damaged"):
         GenotypeFile(path).read(ALL)
-
-
-def write_bcf(path: Path, source: Path) -> Path:
-    with pysam.VariantFile(str(source)) as old, pysam.VariantFile(str(path), "wb", header=old.header) as new:
-        for record in old:
-            new.write(record)
-    pysam.tabix_index(str(path), preset="bcf", force=True)
-    return path
 
 
 @pytest.mark.parametrize("form", ["bcf", "csi"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.nouns import Dropped, Interval, Variants
+from hapsight.cohort.phase_sets import ACROSS_SETS, people_across_sets
 from hapsight.cohort.policies import HARD_CALLS, UNKNOWN_CALLS
 from hapsight.cohort.reference import Reference
 
@@ -42,7 +43,7 @@ class CheckResult:
     details: tuple[str, ...] = ()
 
 
-def scan_sites(genotypes: Genotypes, reference: Reference, windows: Iterable[Interval]) -> list[CheckResult]:
+def scan_sites(genotypes: Genotypes, reference: Reference, windows: Sequence[Interval]) -> list[CheckResult]:
     """Read every variant of the windows once, without stopping at bad ones, and say what was found.
 
     Raises
@@ -66,6 +67,7 @@ def scan_sites(genotypes: Genotypes, reference: Reference, windows: Iterable[Int
         _verdict("duplicates", "none", dropped, ("duplicate record",), policy.duplicates),
         _verdict("alleles", "all are DNA sequence", dropped, _NO_DNA, "drop"),
         _overlap_verdict(overlaps),
+        *_phase_sets(lenient, reference, windows),
     ]
 
 
@@ -96,6 +98,21 @@ def _overlap_verdict(overlaps: Counter[str]) -> CheckResult:
         return CheckResult("overlapping variants", "pass", "no haplotype carries two variants that overlap")
     message = f"{len(overlaps):,} pairs of variants overlap on {sum(overlaps.values()):,} haplotypes"
     return CheckResult("overlapping variants", "warn", message, tuple(overlaps)[:_SHOWN])
+
+
+def _phase_sets(
+    genotypes: Genotypes, reference: Reference, windows: Sequence[Interval]
+) -> Iterator[CheckResult]:
+    """Whether people's haplotypes are known throughout a window, where a file has phase sets."""
+    if not genotypes.has_phase_sets:
+        return
+    found = people_across_sets(genotypes, (genotypes.read(window, reference)[0] for window in windows))
+    split = [f"{window}: {people} people" for window, people in zip(windows, found, strict=True) if people]
+    if not split:
+        yield CheckResult("phase sets", "pass", "every window is in one phase set of each person")
+        return
+    message = f"{len(split):,} of {len(windows):,} windows span two phase sets of a person"
+    yield CheckResult("phase sets", "warn", message, (*split[:_SHOWN], ACROSS_SETS))
 
 
 def count_overlaps(variants: Variants) -> Counter[str]:

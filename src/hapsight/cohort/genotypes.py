@@ -19,6 +19,7 @@ from hapsight.cohort.contigs import find_contig, resolve_contig
 from hapsight.cohort.density import Density, index_densities
 from hapsight.cohort.htslib import hush_htslib
 from hapsight.cohort.nouns import Dropped, Interval, Variants
+from hapsight.cohort.phase_sets import PhaseSets, phase_set_tag, read_phase_sets
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
 from hapsight.cohort.records import RecordReader, Rows, without_leading_phase
 from hapsight.cohort.reference import Reference
@@ -65,7 +66,7 @@ class GenotypeFile:
         self.policy = policy
         _require_indexed(self.path)
         self._is_bcf = _is_bcf(self.path)
-        self.samples_in_file, self.contigs = _header(self.path, self._is_bcf)
+        self.samples_in_file, self.contigs, self._phase_set_tag = _header(self.path, self._is_bcf)
         self.samples = self.samples_in_file if samples is None else tuple(samples)
         require_samples(self.path, self.samples, self.samples_in_file)
         self._open: tuple[int, Any, Any] | None = None
@@ -137,6 +138,28 @@ class GenotypeFile:
         records = self._records(Interval(contig, max(interval.start, 0), max(interval.end, 0)))
         parts = [keep.apply(rows) for rows in cutter.blocks(records)]
         return variants_of(interval.contig, parts, self.samples), dropped
+
+    @property
+    def has_phase_sets(self) -> bool:
+        """Whether phased calls come in sets (FORMAT PS or PSL)."""
+        return self._phase_set_tag is not None
+
+    def phase_sets(self, variants: Variants) -> PhaseSets:
+        """(V, N) phase set of each heterozygous call of variants (at least one) that were read here.
+
+        Raises
+        ------
+        InputError
+            The file is damaged.
+        """
+        if self._phase_set_tag is None:
+            return np.zeros((len(variants), len(self.samples)), np.int64)
+        first, last = int(variants.position[0]), int(variants.position[-1])
+        interval = Interval(self.resolve(variants.contig), first, last + 1)
+        try:
+            return read_phase_sets(self.path, self._phase_set_tag, interval, variants)
+        except (OSError, ValueError) as error:
+            raise self._damaged(interval, "records up to its end", error) from error
 
     def expected_records(self, interval: Interval) -> float:
         """About how many records lie in `interval`, from the index alone; 0 where it does not say.
@@ -259,16 +282,18 @@ def _is_bcf(path: Path) -> bool:
         raise _unreadable(path, error) from error
 
 
-def _header(path: Path, is_bcf: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """People of the file, and contigs that have records."""
+def _header(path: Path, is_bcf: bool) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
+    """People of the file, contigs that have records, and the tag of phase sets."""
     hush_htslib()
     try:
-        samples = tuple(cyvcf2.VCF(str(path)).samples)
+        vcf = cyvcf2.VCF(str(path))
+        samples, tag = tuple(vcf.samples), phase_set_tag(vcf.raw_header)
         index = _indexed(path, is_bcf)
         if not is_bcf:
-            return samples, tuple(index.contigs)
+            return samples, tuple(index.contigs), tag
         # A BCF's index lists every contig of the header, with records or without.
-        return samples, tuple(name for name in index.index if next(index.fetch(name), None) is not None)
+        contigs = tuple(name for name in index.index if next(index.fetch(name), None) is not None)
+        return samples, contigs, tag
     except Exception as error:  # cyvcf2 raises no narrower one
         raise _unreadable(path, error) from error
 

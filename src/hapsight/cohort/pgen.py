@@ -116,6 +116,15 @@ class PgenFile:
         parts = [keep.apply(rows) for rows in cutter.blocks(records)]
         return variants_of(interval.contig, parts, self.samples), dropped
 
+    @property
+    def has_phase_sets(self) -> bool:
+        """PLINK 2 keeps no phase sets: it takes all phased calls of a chromosome for one."""
+        return False
+
+    def phase_sets(self, variants: Variants) -> NDArray[np.int64]:
+        """(V, N) zeros: one set."""
+        return np.zeros((len(variants), len(self.samples)), np.int64)
+
     def expected_records(self, interval: Interval) -> float:
         """About how many records lie in `interval`, from the index of the sites."""
         contig = find_contig(interval.contig, self.contigs)

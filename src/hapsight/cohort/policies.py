@@ -138,8 +138,8 @@ class RowFilter:
 
     def _unknown(self, rows: Rows, unknown: _Unknown) -> Rows:
         found: NDArray[np.bool_] = rows.calls == unknown.value
-        people = found.any(axis=2)  # (V, N)
-        bad = people.any(axis=1)
+        people: NDArray[np.bool_] = np.any(found, axis=2)  # (V, N)
+        bad: NDArray[np.bool_] = np.any(people, axis=1)
         if self.policy.missing == "error" and bad.any():
             raise self._bad_call(unknown.what, rows, people, unknown.fix)
         if self.policy.missing == "drop":

@@ -287,7 +287,7 @@ class RecordReader:
 
     def _no_such_allele(self, record: Any, calls: NDArray[np.int16]) -> InputError:
         alts = len(record.ALT)
-        wrong = ((calls > alts) | (calls < NO_HARD_CALL)).any(axis=1)
+        wrong: NDArray[np.bool_] = np.any((calls > alts) | (calls < NO_HARD_CALL), axis=1)
         return InputError(
             "A call names an allele that its record does not have.",
             where=f"{self.path}, {self._at(record)}, {self.samples[int(np.argmax(wrong))]}",
@@ -308,4 +308,4 @@ def _two_alleles(calls: NDArray[np.int16]) -> NDArray[np.int16]:
     """
     if calls.shape[1] == 2:
         return np.insert(calls, 1, ABSENT, axis=1)
-    return calls[:, [0, 1, -1]] if (calls[:, 2:-1] == ABSENT).all() else calls
+    return calls[:, [0, 1, -1]] if np.all(calls[:, 2:-1] == ABSENT) else calls
