@@ -64,6 +64,15 @@ def test_calls_without_a_set_are_in_one(tmp_path: Path) -> None:
     assert people_across_sets(file, [variants]) == [2]  # ann's last call and bob's; cyd's are all without
 
 
+def test_a_leading_phase_is_no_hindrance(tmp_path: Path) -> None:
+    calls = [["|0|1:7", "|1|0:7", "/0|1:7", "0|1"], ["|0|1:7", "|0|1:8", "|1|1:8", "1|0:7"]]
+    records = [Record(10 + i, SEQUENCE[9 + i], "GG", row, tags=":PS") for i, row in enumerate(calls)]
+    header = ['##FORMAT=<ID=PS,Number=1,Type=Integer,Description="Phase set">']
+    for version in ("4.2", "4.5"):
+        file = GenotypeFile(write_vcf(tmp_path / "g.vcf.gz", records, version=version, header=header))
+        assert people_across_sets(file, [file.read(ALL)[0]]) == [2]  # bob, and dan whose first has none
+
+
 def test_a_file_without_sets_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_vcf(tmp_path / "g.vcf.gz", [Record(10, "C", "T", ["0|1"] * 4)])
     file = GenotypeFile(path)

@@ -19,7 +19,13 @@ from hapsight.cohort.contigs import find_contig, resolve_contig
 from hapsight.cohort.density import Density, index_densities
 from hapsight.cohort.htslib import hush_htslib
 from hapsight.cohort.nouns import Dropped, Interval, Variants
-from hapsight.cohort.phase_sets import PhaseSets, phase_set_tag, read_phase_sets
+from hapsight.cohort.phase_sets import (
+    PhaseSets,
+    calls_of_lines,
+    calls_of_records,
+    phase_set_tag,
+    phase_sets_of,
+)
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
 from hapsight.cohort.records import RecordReader, Rows, without_leading_phase
 from hapsight.cohort.reference import Reference
@@ -156,9 +162,14 @@ class GenotypeFile:
             return np.zeros((len(variants), len(self.samples)), np.int64)
         first, last = int(variants.position[0]), int(variants.position[-1])
         interval = Interval(self.resolve(variants.contig), first, last + 1)
+        found = self._handles()[2].fetch(interval.contig, interval.start, interval.end)
         try:
-            return read_phase_sets(self.path, self._phase_set_tag, interval, variants)
-        except (OSError, ValueError) as error:
+            if self._is_bcf:
+                return phase_sets_of(variants, calls_of_records(found, self._phase_set_tag))
+            lines = calls_of_lines(found, self._phase_set_tag, self.samples_in_file)
+            return phase_sets_of(variants, lines)
+        except (OSError, ValueError, LookupError) as error:
+            self._close()
             raise self._damaged(interval, "records up to its end", error) from error
 
     def expected_records(self, interval: Interval) -> float:

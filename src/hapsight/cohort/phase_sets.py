@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
 
 import numpy as np
-import pysam
 from numpy.typing import NDArray
 
 from hapsight.cohort.genotype_source import Genotypes
-from hapsight.cohort.nouns import Interval, Variants
+from hapsight.cohort.nouns import Variants
 
-__all__ = ["ACROSS_SETS", "PhaseSets", "people_across_sets", "phase_set_tag", "read_phase_sets"]
+__all__ = [
+    "ACROSS_SETS",
+    "PhaseSets",
+    "calls_of_lines",
+    "calls_of_records",
+    "people_across_sets",
+    "phase_set_tag",
+    "phase_sets_of",
+]
 
 PhaseSets = NDArray[np.int64]
 """(N,) or (V, N) number of a call's phase set; only whether two are equal has a meaning."""
@@ -37,8 +44,36 @@ def phase_set_tag(header: str) -> str | None:
     return next((tag for tag in ("PS", "PSL") if f"##FORMAT=<ID={tag}," in header), None)
 
 
-def read_phase_sets(path: Path, tag: str, interval: Interval, variants: Variants) -> PhaseSets:
-    """(V, N) phase sets of the heterozygous calls of variants that were read from `interval` of a VCF or BCF.
+Calls = tuple[tuple[int, str], Callable[[str], object]]
+"""A record's 0-based position and REF, and what gives a person's phase set."""
+
+
+def calls_of_lines(lines: Iterable[str], tag: str, samples: Sequence[str]) -> Iterator[Calls]:
+    """Phase sets in lines of a VCF with these people."""
+    column = {name: number for number, name in enumerate(samples, start=9)}
+    for line in lines:
+        fields = line.split("\t")
+        tags = fields[8].split(":")
+        place = tags.index(tag) if tag in tags else len(tags)
+
+        def call(name: str, fields: list[str] = fields, place: int = place) -> str | None:
+            return next(islice(fields[column[name]].split(":"), place, None), None)
+
+        yield (int(fields[1]) - 1, fields[3].upper()), call
+
+
+def calls_of_records(records: Iterable[Any], tag: str) -> Iterator[Calls]:
+    """Phase sets in pysam's records of a BCF."""
+    for record in records:
+
+        def call(name: str, record: Any = record) -> object:
+            return record.samples[name].get(tag)
+
+        yield (record.start, record.ref.upper()), call
+
+
+def phase_sets_of(variants: Variants, calls: Iterable[Calls]) -> PhaseSets:
+    """(V, N) phase sets of heterozygous calls.
 
     Others, and those without a set, are 0; by the VCF specification the latter are in one set.
     """
@@ -47,16 +82,18 @@ def read_phase_sets(path: Path, tag: str, interval: Interval, variants: Variants
     for row, site in enumerate(zip(variants.position.tolist(), variants.ref, strict=True)):
         rows.setdefault(site, []).append(row)
     sets = np.zeros(het.shape, np.int64)
-    with pysam.VariantFile(str(path)) as file:
-        for record in file.fetch(interval.contig, interval.start, interval.end):
-            for row in rows.pop((record.start, str(record.ref).upper()), ()):
-                for person in np.flatnonzero(het[row]).tolist():
-                    sets[row, person] = _number(record.samples[variants.samples[person]].get(tag))
+    for site, call in calls:
+        for row in rows.pop(site, ()):
+            for person in np.flatnonzero(het[row]).tolist():
+                sets[row, person] = _number(call(variants.samples[person]))
     return sets
 
 
 def _number(name: object) -> int:
-    return 0 if name in (None, ".", (None,)) else 1 + zlib.crc32(repr(name).encode())
+    """A set's number, from its name or from that of each allele (PSL)."""
+    parts = name if isinstance(name, tuple) else str(name).split(",")
+    known = [str(part) for part in parts if part not in (None, ".", "None")]
+    return 1 + zlib.crc32(",".join(known).encode()) if known else 0
 
 
 def people_across_sets(genotypes: Genotypes, windows: Iterable[Variants]) -> list[int]:
