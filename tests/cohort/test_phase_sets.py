@@ -1,16 +1,19 @@
 """Phase sets: where people's haplotypes are known only piece by piece."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hapsight.cohort.check_sites import scan_sites
 from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
-from hapsight.cohort.nouns import Interval, Variants
+from hapsight.cohort.nouns import Gene, Interval, Variants
 from hapsight.cohort.phase_sets import people_across_sets
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.split import SplitGenotypes
+from hapsight.workflow.model_units import _note_phase_sets
+from hapsight.workflow.variants import VariantReader
 from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE, Record, write_bcf, write_fasta, write_vcf
 
 ALL = Interval(CONTIG, 0, 200)
@@ -95,6 +98,15 @@ def test_check_warns_of_windows(tmp_path: Path) -> None:
     assert told.details[:2] == ("chr1:1-70: 1 people", "chr1:41-150: 2 people")
     good = scan_sites(file.keeping(("ann", "dan"), file.policy), reference, windows)[-1]
     assert (good.name, good.status) == ("phase sets", "pass")
+
+
+def test_a_run_names_the_genes(tmp_path: Path) -> None:
+    genotypes, reference = GenotypeFile(write(tmp_path)), Reference(write_fasta(tmp_path / "g.fa"))
+    windows = [Interval(CONTIG, 0, 30), Interval(CONTIG, 0, 70)]
+    unit = SimpleNamespace(genotypes=genotypes, genes=[Gene("one", CONTIG, 9), Gene("two", CONTIG, 49)])
+    reader = VariantReader(genotypes.keeping(PEOPLE, GenotypePolicy(ref_mismatch="drop")), reference, windows)
+    _note_phase_sets(unit, reader, windows)
+    assert reader.dropped.names["genotype", "window spans two phase sets of a person"] == ["two: 1 people"]
 
 
 def test_split_files_answer_for_their_contigs(tmp_path: Path) -> None:

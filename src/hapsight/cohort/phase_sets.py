@@ -27,8 +27,8 @@ PhaseSets = NDArray[np.int64]
 """(N,) or (V, N) number of a call's phase set; only whether two are equal has a meaning."""
 
 ACROSS_SETS: Final = (
-    "haplotypes of models are by chance there, dosages are right; phase the file anew as one set "
-    "(for example with SHAPEIT or Beagle)"
+    "across sets, haplotypes are put together by chance (dosages are right); "
+    "to mend: phase the file as one set, for example with SHAPEIT or Beagle"
 )
 """What a window of two phase sets means."""
 
