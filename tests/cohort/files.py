@@ -17,7 +17,7 @@ PEOPLE = ("ann", "bob", "cyd", "dan")
 
 @dataclass(frozen=True)
 class Record:
-    """One line of a VCF; `position` 1-based, one call for each person."""
+    """One line of a VCF; `position` 1-based, one call for each person; `tags` what FORMAT has behind GT."""
 
     position: int
     ref: str
@@ -26,6 +26,7 @@ class Record:
     name: str = "."
     contig: str = CONTIG
     info: str = "."
+    tags: str = ""
 
 
 def write_vcf(
@@ -35,19 +36,34 @@ def write_vcf(
     *,
     contigs: Mapping[str, int] | None = None,
     index: bool = True,
+    version: str = "4.2",
+    header: Sequence[str] = (),
 ) -> Path:
     """Write a bgzipped VCF (``.vcf.gz``) with a tabix index."""
     lengths = contigs or {CONTIG: len(SEQUENCE)}
-    lines = ["##fileformat=VCFv4.2"]
+    lines = [f"##fileformat=VCFv{version}"]
     lines += [f"##contig=<ID={name},length={length}>" for name, length in lengths.items()]
     lines += ['##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">']
     lines += [
         '##INFO=<ID=END,Number=1,Type=Integer,Description="End">',
+        '##INFO=<ID=SVLEN,Number=A,Type=Integer,Description="Length">',
         '##ALT=<ID=DEL,Description="Deletion">',
+        *header,
     ]
     lines += ["\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *people])]
     for r in records:
-        fields = [r.contig, str(r.position), r.name, r.ref, r.alt, ".", "PASS", r.info, "GT", *r.calls]
+        fields = [
+            r.contig,
+            str(r.position),
+            r.name,
+            r.ref,
+            r.alt,
+            ".",
+            "PASS",
+            r.info,
+            f"GT{r.tags}",
+            *r.calls,
+        ]
         lines.append("\t".join(fields))
     plain = path.with_suffix(".tmp")
     plain.write_text("\n".join(lines) + "\n")
@@ -55,6 +71,15 @@ def write_vcf(
     plain.unlink()
     if index:
         pysam.tabix_index(str(path), preset="vcf", force=True)
+    return path
+
+
+def write_bcf(path: Path, source: Path) -> Path:
+    """Write a VCF as a BCF with its index, by pysam."""
+    with pysam.VariantFile(str(source)) as old, pysam.VariantFile(str(path), "wb", header=old.header) as new:
+        for record in old:
+            new.write(record)
+    pysam.tabix_index(str(path), preset="bcf", force=True)
     return path
 
 

@@ -4,7 +4,10 @@ import gzip
 import os
 import pickle
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.reference import Reference
 from hapsight.errors import ConfigError, InputError
-from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE, Record, write_fasta, write_vcf
+from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE, Record, write_bcf, write_fasta, write_vcf
 
 ALL = Interval(CONTIG, 0, len(SEQUENCE))
 OK = ["0|0", "0|1", "1|0", "1|1"]
@@ -216,6 +219,45 @@ def test_other_ploidy_is_an_error(tmp_path: Path, calls: list[str], got: int) ->
         read(tmp_path, [Record(10, "C", "T", calls)], missing="reference")
 
 
+@pytest.mark.parametrize("form", ["vcf", "bcf"])
+def test_ploidy_of_people_not_asked_for_does_not_matter(tmp_path: Path, form: str) -> None:
+    calls = [["0|1", "0/0", ".", "0|1|1"], ["1|0", "1/1", "./.", "0/1/1/1"], ["0|1", "0|0", "1|.", "0"]]
+    records = [Record(10 + i, "C", "T", row) for i, row in enumerate(calls)]
+    path = write_vcf(tmp_path / "g.vcf.gz", records)
+    policy = GenotypePolicy(missing="reference")
+    file = GenotypeFile(path if form == "vcf" else write_bcf(tmp_path / "g.bcf", path), PEOPLE[:3], policy)
+    assert file.read(ALL)[0].alleles.tolist() == [
+        [[0, 1], [0, 0], [0, 0]],
+        [[1, 0], [1, 1], [0, 0]],
+        [[0, 1], [0, 0], [1, 0]],
+    ]
+    with pytest.raises(InputError, match=r"not diploid[\s\S]*chr1:10, dan[\s\S]*3 allele[\s\S]*1 of 4"):
+        file.keeping(PEOPLE, policy).read(ALL)
+
+
+@pytest.mark.parametrize("form", ["vcf", "bcf"])
+def test_padded_calls_keep_their_phase(tmp_path: Path, form: str) -> None:
+    path = write_vcf(tmp_path / "g.vcf.gz", [Record(10, "C", "T", ["0|1", "0/1", "1|1", "0|1|1"])])
+    path = path if form == "vcf" else write_bcf(tmp_path / "g.bcf", path)
+    with pytest.raises(InputError, match=r"not phased[\s\S]*1 such of 3 people"):
+        GenotypeFile(path, PEOPLE[:3]).read(ALL)
+    assert GenotypeFile(path, ["cyd", "ann"]).read(ALL)[0].alleles.tolist() == [[[1, 1], [0, 1]]]
+
+
+@pytest.mark.parametrize("form", ["vcf", "bcf"])
+@pytest.mark.parametrize("call", ["0|2", "9|0", "0/40000"])
+def test_an_allele_that_the_record_does_not_have(tmp_path: Path, form: str, call: str) -> None:
+    records = [Record(9, "C", "T,G", ["0|2"] * 4), Record(10, "C", "T", ["0|1", "0|0", call, "1|1"])]
+    path = write_vcf(tmp_path / "g.vcf.gz", records)
+    path = path if form == "vcf" else write_bcf(tmp_path / "g.bcf", path)
+    what = (
+        r"allele that its record does not have[\s\S]*chr1:10, cyd[\s\S]*from 0 .* to 1 [\s\S]*1 of 4 people"
+    )
+    with pytest.raises(InputError, match=what):
+        GenotypeFile(path, policy=GenotypePolicy(missing="reference")).read(ALL)
+    assert len(GenotypeFile(path, ["ann", "dan"]).read(ALL)[0]) == 3
+
+
 def test_ref_against_the_fasta(tmp_path: Path) -> None:
     reference = Reference(write_fasta(tmp_path / "g.fa", {"1": SEQUENCE.lower()}))
     good = [Record(10, "C", "T", OK), Record(11, SEQUENCE[10:15], "A", OK)]
@@ -229,6 +271,25 @@ def test_ref_against_the_fasta(tmp_path: Path) -> None:
     assert variants.position.tolist() == [9, 10]
     assert dropped.counts == {("variant", "REF differs from the FASTA"): 2}
     assert len(GenotypeFile(path).read(ALL)[0]) == 4
+
+
+def test_ref_where_the_fasta_has_an_iupac_code(tmp_path: Path) -> None:
+    letters = list(SEQUENCE)
+    letters[9], letters[19], letters[29], letters[41] = "R", "m", "Y", "N"
+    reference = Reference(write_fasta(tmp_path / "g.fa", {CONTIG: "".join(letters)}))
+    fits = [
+        Record(10, "A", "C", OK),
+        Record(10, "N", "T", OK),
+        Record(19, SEQUENCE[18] + "A", SEQUENCE[18], OK),
+        Record(29, SEQUENCE[28] + "T" + SEQUENCE[30], "T", OK),
+    ]
+    path = write_vcf(tmp_path / "g.vcf.gz", fits)
+    assert len(GenotypeFile(path).read(ALL, reference)[0]) == 4
+    for other in (Record(30, "G", "A", OK), Record(42, "C", "A", OK), Record(50, "G", "A", OK)):
+        path = write_vcf(tmp_path / "g.vcf.gz", [*fits, other])
+        there = letters[other.position - 1]
+        with pytest.raises(InputError, match=rf"REF is not[\s\S]*expected: {there} \(in[\s\S]*1 of the 5"):
+            GenotypeFile(path).read(ALL, reference)
 
 
 def test_ref_beyond_the_contig_differs(tmp_path: Path) -> None:
@@ -338,13 +399,83 @@ def test_damage_behind_a_good_end_is_never_read_short(large: Path, tmp_path: Pat
     )
 
 
-def test_reader_that_stops_early_is_an_error(large: Path) -> None:
-    file = GenotypeFile(large)
-    pid, _, index = file._handles()
-    file._open = (pid, lambda region: iter(()), index)
-    with pytest.raises(InputError, match=r"damaged[\s\S]*expected: 101 records[\s\S]*got: 0"):
+@pytest.mark.parametrize("form", ["vcf", "bcf"])
+def test_reader_that_stops_early_is_an_error(large: Path, tmp_path: Path, form: str) -> None:
+    file = GenotypeFile(large if form == "vcf" else write_bcf(tmp_path / "g.bcf", large))
+    pid, reader, index = file._handles()
+    if form == "vcf":
+        file._open = (pid, reader, Breaks(index, after=50))
+    else:
+        file._open = (pid, lambda region: iter(()), index)
+    got = "block 7" if form == "vcf" else "0"
+    with pytest.raises(InputError, match=rf"damaged[\s\S]*expected: [\s\S]*records[\s\S]*got: {got}"):
         file.read(Interval(CONTIG, 0, 200))
     assert len(file.read(Interval(CONTIG, 0, 200))[0]) == 101
+
+
+@dataclass
+class Breaks:
+    """An index of which a block cannot be read, as pysam tells it."""
+
+    index: pysam.TabixFile
+    after: int
+
+    def fetch(self, *region: object) -> Iterator[str]:
+        yield from islice(self.index.fetch(*region), self.after)
+        raise OSError("block 7")
+
+    def close(self) -> None:
+        self.index.close()
+
+
+LEADING = [
+    ["|0|1", "/0|1", "0|1", "|1|1"],
+    ["0|0", "/1|1", "|1|0", "1/1"],
+    ["|.|.", "/.|1", "|.", "./."],
+]
+
+
+@pytest.mark.parametrize("version", ["4.1", "4.2", "4.3", "4.4", "4.5"])
+def test_phase_before_the_first_allele(tmp_path: Path, version: str) -> None:
+    records = [Record(10 + i, "C", "T", calls) for i, calls in enumerate(LEADING)]
+    plain = [replace(r, calls=[call.lstrip("|/") for call in r.calls]) for r in records]
+    policy = GenotypePolicy(missing="reference")
+    path = write_vcf(tmp_path / "g.vcf.gz", records, version=version)
+    expected = GenotypeFile(write_vcf(tmp_path / "plain.vcf.gz", plain), policy=policy).read(ALL)[0]
+    assert expected.alleles[0].tolist() == [[0, 1], [0, 1], [0, 1], [1, 1]]
+    for people in (PEOPLE, ("dan", "bob")):
+        kept = GenotypeFile(path, people, policy)
+        assert (kept.read(ALL)[0].alleles == expected.alleles[:, [PEOPLE.index(p) for p in people]]).all()
+    if version >= "4.4":  # pysam refuses it in earlier ones
+        bcf = GenotypeFile(write_bcf(tmp_path / "g.bcf", path), policy=policy)
+        assert (bcf.read(ALL)[0].alleles == expected.alleles).all()
+
+
+@pytest.mark.parametrize("call", ["|0/1", "/0/1", "0/1"])
+def test_a_leading_phase_does_not_phase_the_call(tmp_path: Path, call: str) -> None:
+    path = write_vcf(
+        tmp_path / "g.vcf.gz", [Record(10, "C", "T", ["0|1", call, "1|1", "0|0"])], version="4.5"
+    )
+    for file in (path, write_bcf(tmp_path / "g.bcf", path)):
+        with pytest.raises(InputError, match=r"not phased[\s\S]*1 such of 4 people"):
+            GenotypeFile(file).read(ALL)
+
+
+@pytest.mark.parametrize("version", ["4.2", "4.4", "4.5"])
+@pytest.mark.parametrize("form", ["vcf", "bcf"])
+def test_a_symbolic_allele_with_a_length_and_no_end(tmp_path: Path, version: str, form: str) -> None:
+    records = [
+        Record(10, SEQUENCE[9], "<DEL>", OK, info="SVLEN=150"),
+        Record(20, SEQUENCE[19], "<DEL>", OK, info="SVLEN=-150"),
+        Record(30, SEQUENCE[29], "<DEL>,T", OK, info="END=190;SVLEN=160,."),
+        Record(120, SEQUENCE[119], "T", OK),
+    ]
+    path = write_vcf(tmp_path / "g.vcf.gz", records, version=version)
+    file = GenotypeFile(path if form == "vcf" else write_bcf(tmp_path / "g.bcf", path))
+    for start in (0, 15, 60, 110):
+        variants, dropped = file.read(Interval(CONTIG, start, 150))
+        assert variants.position.tolist() == [p for p in (29, 119) if p >= start]
+        assert dropped.counts.total() == sum(start <= p for p in (9, 19, 29))
 
 
 def test_interval_before_the_contig_is_empty(large: Path) -> None:
@@ -360,14 +491,6 @@ def test_record_that_cannot_be_parsed_is_an_error(tmp_path: Path, line: str) -> 
     pysam.tabix_index(str(path), preset="vcf", force=True)
     with pytest.raises(InputError, match="damaged"):
         GenotypeFile(path).read(ALL)
-
-
-def write_bcf(path: Path, source: Path) -> Path:
-    with pysam.VariantFile(str(source)) as old, pysam.VariantFile(str(path), "wb", header=old.header) as new:
-        for record in old:
-            new.write(record)
-    pysam.tabix_index(str(path), preset="bcf", force=True)
-    return path
 
 
 @pytest.mark.parametrize("form", ["bcf", "csi"])

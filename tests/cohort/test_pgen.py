@@ -13,13 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hapsight.cohort import pvar
+from hapsight.cohort.check_sites import scan_sites
 from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
 from hapsight.cohort.nouns import Interval
 from hapsight.cohort.pgen import PgenFile
 from hapsight.cohort.pvar import read_pvar
+from hapsight.cohort.reference import Reference
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import InputError, MissingExtraError
-from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE, Record, write_vcf
+from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE, Record, write_fasta, write_vcf
 from tests.cohort.pgen_files import write_pgen, write_pvar
 
 pytest.importorskip("pgenlib", reason="the extra `pgen` is not installed")
@@ -209,6 +211,135 @@ def test_tables_without_a_header_are_refused(tmp_path, suffix):
     path.write_text("\n".join(line for line in path.read_text().splitlines() if not line.startswith("#")))
     with pytest.raises(InputError, match=f"The {suffix} has no header line"):
         PgenFile(pgen.path)
+
+
+PSAM = {
+    "fam": "".join(f"{p}\t{p}\t0\t0\t0\t-9\n" for p in PEOPLE),
+    "fam without phenotype": "".join(f"family {p} 0 0 1\n" for p in PEOPLE),
+    "FID": "##more\n#FID\tIID\n" + "".join(f"0\t{p}\n" for p in PEOPLE),
+    "IID": "#IID\n" + "".join(f"{p}\n" for p in PEOPLE),
+    "IID SID": "#IID\tSID\tSEX\n" + "".join(f"{p}\ts\tNA\n" for p in PEOPLE),
+    "sex first": "#FID\tSEX\tIID\r\n" + "".join(f"0\t2\t{p}\r\n" for p in PEOPLE),
+}
+
+
+@pytest.mark.parametrize("form", PSAM)
+def test_people_as_plink_2_lists_them(tmp_path, form):
+    vcf, pgen = both(tmp_path, RECORDS)
+    pgen.path.with_suffix(".psam").write_text(PSAM[form])
+    again = PgenFile(pgen.path, ("dan", "bob"))
+    assert again.samples_in_file == PEOPLE
+    assert as_rows(again.read(ALL)) == as_rows(vcf.keeping(("dan", "bob"), vcf.policy).read(ALL))
+
+
+@pytest.mark.parametrize("text", ["", "#SEX\n1\n", "F ann 0 0\nF bob 0 0\n", "FID IID\nF ann\n"])
+def test_people_without_a_name_are_refused(tmp_path, text):
+    _, pgen = both(tmp_path, RECORDS)
+    pgen.path.with_suffix(".psam").write_text(text)
+    with pytest.raises(InputError, match=r"The .psam has no header line[\s\S]*columns of a .fam"):
+        PgenFile(pgen.path)
+
+
+def renamed(pgen: PgenFile, names: list[str], *header: str) -> PgenFile:
+    """The same PGEN with another contig for each site."""
+    path = pgen.path.with_suffix(".pvar")
+    rows = [line.split("\t") for line in path.read_text().splitlines() if not line.startswith("#")]
+    write_pvar(path, [[name, *row[1:]] for name, row in zip(names, rows, strict=True)])
+    path.write_text("\n".join([*header, path.read_text()]))
+    return PgenFile(pgen.path)
+
+
+X = [("10", "0|1"), ("50", "1|0"), ("60", "1|1"), ("70", "0|1")]
+
+
+@pytest.mark.parametrize(
+    ("names", "contig"),
+    [
+        (["PAR1", "X", "X", "PAR2"], "X"),
+        (["PAR1", "chrX", "chrX", "PAR2"], "chrX"),
+        (["25", "23", "23", "23"], "X"),
+        (["chrXY", "chrX", "chrX", "chrX"], "chrX"),
+        (["PAR1", "0X", "0X", "PAR2"], "X"),
+        (["PAR1"] * 4, "X"),
+        (["24"] * 4, "Y"),
+        (["chrY"] * 4, "chrY"),
+        (["26"] * 4, "MT"),
+        (["chrM"] * 4, "chrM"),
+        (["0M"] * 4, "MT"),
+        (["07"] * 4, "7"),
+        (["chr7"] * 4, "chr7"),
+    ],
+)
+def test_plink_2_names_of_contigs(tmp_path, names, contig):
+    records = [Record(int(place), SEQUENCE[int(place) - 1], "GG", [call] * 4) for place, call in X]
+    vcf, pgen = both(tmp_path, records)
+    expected = as_rows(vcf.read(ALL))[2:]
+    found = renamed(pgen, names)
+    assert found.contigs == (contig,)
+    bare = contig.removeprefix("chr")
+    for asked in (bare, f"chr{bare}"):
+        read = as_rows(found.read(Interval(asked, 0, 200)))[2:]
+        assert (*read[:3], *read[4:]) == (*expected[:3], *expected[4:])  # names have the asked contig
+        assert found.expected_records(Interval(asked, 0, 200)) == pytest.approx(4)
+
+
+def test_both_ends_of_x_in_one_contig_are_read_in_order(tmp_path):
+    """PLINK 1's XY and 25 hold both pseudo-autosomal stretches, one on either side of X."""
+    places = [10, 180, 50, 60]
+    records = [Record(place, SEQUENCE[place - 1], "GG", ["0|1"] * 4) for place in sorted(places)]
+    _, pgen = both(tmp_path, records)
+    write_pvar(
+        pgen.path.with_suffix(".pvar"),
+        [[c, p, ".", SEQUENCE[p - 1], "GG", "PASS"] for c, p in zip("2233", places, strict=True)],
+    )
+    text = pgen.path.with_suffix(".pvar").read_text().replace("\n2\t", "\nXY\t").replace("\n3\t", "\nX\t")
+    pgen.path.with_suffix(".pvar").write_text(text)
+    found = PgenFile(pgen.path)
+    assert found.read(Interval("chrX", 0, 200))[0].position.tolist() == [9, 49, 59, 179]
+    assert found.read(Interval("chrX", 40, 100))[0].position.tolist() == [49, 59]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "contigs"), [(29, ("23", "25")), (22, ("X",))], ids=["other species", "people"]
+)
+def test_numbers_are_autosomes_in_another_species(tmp_path, pairs, contigs):
+    _, pgen = both(tmp_path, RECORDS[:2])
+    header = f"##chrSet=<ID=1,autosomePairCt={pairs},X,Y,M>"
+    assert renamed(pgen, ["23", "25"], header).contigs == contigs
+
+
+def test_a_dosage_without_a_hard_call_is_told(tmp_path):
+    pgenlib = pytest.importorskip("pgenlib")
+    _, pgen = both(tmp_path, [Record(10 + i, SEQUENCE[9 + i], "GG", ["0|1"] * 4) for i in range(3)])
+    writer = pgenlib.PgenWriter(
+        str(pgen.path).encode(), 4, variant_ct=3, nonref_flags=False, dosage_present=True
+    )
+    for dosages in ([0, 0.7, 1.3, 2], [0, 2, -9, 1.2], [0, 2, 0.05, 1.95]):
+        writer.append_dosages(np.array(dosages, np.float32))
+    writer.close()
+    with pytest.raises(InputError, match=r"imputed dosage, but no hard call[\s\S]*chr1:10[\s\S]*2 such of 4"):
+        PgenFile(pgen.path).read(ALL)
+    with pytest.raises(InputError, match=r"A genotype is missing[\s\S]*chr1:11 A>GG, cyd"):
+        PgenFile(pgen.path, ("cyd", "ann")).read(Interval(CONTIG, 10, 20))
+    counts = {}
+    for policy in ("drop", "reference"):
+        found = PgenFile(pgen.path, policy=GenotypePolicy(missing=policy))
+        variants, dropped = found.read(ALL)
+        counts[policy] = {reason: count for (_, reason), count in dropped.counts.items()}
+        assert variants.dosage.tolist()[-1] == [0, 2, 0, 2]
+    assert counts["drop"] == {"imputed dosage without a hard call": 2}
+    assert counts["reference"] == {
+        "imputed dosage without a hard call, read as reference": 3,
+        "missing, read as reference": 1,
+    }
+    result = scan_sites(PgenFile(pgen.path), write_reference(tmp_path), [ALL])
+    told = next(one for one in result if one.name == "missing genotypes")
+    assert (told.status, told.message) == ("fail", "2 variants: imputed dosage without a hard call")
+    assert "plink2 --pfile NAME --hard-call-threshold" in told.details[-1]
+
+
+def write_reference(folder: Path) -> Reference:
+    return Reference(write_fasta(folder / "g.fa"))
 
 
 def test_a_compressed_pvar_reads_as_a_plain_one(tmp_path):

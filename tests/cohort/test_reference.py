@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapsight.cohort.nouns import Interval
-from hapsight.cohort.reference import Reference
+from hapsight.cohort.reference import Reference, ref_fits
 from hapsight.dna import decode, encode
 from hapsight.errors import InputError
 from tests.cohort.files import SEQUENCE, write_fasta
@@ -37,6 +37,25 @@ def test_n_is_on_the_side_that_is_missing(reference: Reference) -> None:
     end = len(SEQUENCE)
     assert decode(reference.fetch(Interval("chr1", end - 2, end + 3))) == "ACNNN"
     assert decode(reference.fetch(Interval("chr1", -9, -5))) == "NNNN"
+
+
+@given(start=st.integers(-30, 240), length=st.integers(0, 300))
+@settings(max_examples=50, deadline=None)
+def test_letters_are_the_file_s_own(reference: Reference, start: int, length: int) -> None:
+    interval = Interval("chr1", start, start + length)
+    assert reference.letters(interval) == decode(reference.fetch(interval))
+    assert reference.letters(Interval("chrM", -1, 8)) == "NACGTNRNN"
+
+
+def test_an_iupac_code_stands_for_its_bases() -> None:
+    complement = dict(zip("ACGTMRWSYKVHDBN", "TGCAKYWSRMBDHVN", strict=True))
+    for code in complement:
+        for base in "ACGTN":
+            assert ref_fits(base, code) == ref_fits(complement[base], complement[code])
+    fits = {code: "".join(base for base in "ACGTN" if ref_fits(base, code)) for code in complement}
+    assert fits | {"Y": "CTN", "M": "ACN", "H": "ACTN", "B": "CGTN", "A": "A", "N": "N"} == fits
+    assert ref_fits("AACN", "ARYN")
+    assert not ref_fits("A", "AR")
 
 
 def test_contigs_have_two_names(reference: Reference) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -12,6 +12,8 @@ import numpy as np
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.nouns import Dropped, Interval, Variants
+from hapsight.cohort.phase_sets import ACROSS_SETS, people_across_sets
+from hapsight.cohort.policies import HARD_CALLS, UNKNOWN_CALLS
 from hapsight.cohort.reference import Reference
 
 __all__ = ["CheckResult", "count_overlaps", "merge_intervals", "scan_sites"]
@@ -21,7 +23,6 @@ Status = Literal["pass", "warn", "fail"]
 _STRETCH: Final = 2_000_000
 _SHOWN: Final = 20
 _OTHER_REF: Final = ("REF differs from the FASTA",)
-_MISSING: Final = ("missing genotype", "missing, read as reference")
 _NO_DNA: Final = (
     "symbolic allele",
     "spanning deletion (*)",
@@ -42,7 +43,7 @@ class CheckResult:
     details: tuple[str, ...] = ()
 
 
-def scan_sites(genotypes: Genotypes, reference: Reference, windows: Iterable[Interval]) -> list[CheckResult]:
+def scan_sites(genotypes: Genotypes, reference: Reference, windows: Sequence[Interval]) -> list[CheckResult]:
     """Read every variant of the windows once, without stopping at bad ones, and say what was found.
 
     Raises
@@ -62,10 +63,11 @@ def scan_sites(genotypes: Genotypes, reference: Reference, windows: Iterable[Int
         CheckResult("variants", "pass" if count else "fail", f"{count:,} usable variants in the windows"),
         _verdict("REF", "every REF equals the FASTA", dropped, _OTHER_REF, policy.ref_mismatch),
         _verdict("phase", "all phased", dropped, ("unphased heterozygote",), policy.unphased),
-        _verdict("missing genotypes", "none", dropped, _MISSING, policy.missing),
+        _verdict("missing genotypes", "none", dropped, UNKNOWN_CALLS, policy.missing),
         _verdict("duplicates", "none", dropped, ("duplicate record",), policy.duplicates),
         _verdict("alleles", "all are DNA sequence", dropped, _NO_DNA, "drop"),
         _overlap_verdict(overlaps),
+        *_phase_sets(lenient, reference, windows),
     ]
 
 
@@ -86,7 +88,9 @@ def _verdict(name: str, good: str, dropped: Dropped, reasons: tuple[str, ...], p
         return CheckResult(name, "pass", good)
     message = "; ".join(f"{row['count']:,} {row['kind']}s: {row['reason']}" for row in rows)
     names = [record for key, found in dropped.names.items() if key[1] in reasons for record in found]
-    return CheckResult(name, "fail" if policy == "error" else "warn", message, tuple(names[:_SHOWN]))
+    mend = [f"to mend: {HARD_CALLS}"] if any("dosage" in str(row["reason"]) for row in rows) else []
+    status: Status = "fail" if policy == "error" else "warn"
+    return CheckResult(name, status, message, tuple(names[:_SHOWN] + mend))
 
 
 def _overlap_verdict(overlaps: Counter[str]) -> CheckResult:
@@ -94,6 +98,21 @@ def _overlap_verdict(overlaps: Counter[str]) -> CheckResult:
         return CheckResult("overlapping variants", "pass", "no haplotype carries two variants that overlap")
     message = f"{len(overlaps):,} pairs of variants overlap on {sum(overlaps.values()):,} haplotypes"
     return CheckResult("overlapping variants", "warn", message, tuple(overlaps)[:_SHOWN])
+
+
+def _phase_sets(
+    genotypes: Genotypes, reference: Reference, windows: Sequence[Interval]
+) -> Iterator[CheckResult]:
+    """Whether people's haplotypes are known throughout a window, where a file has phase sets."""
+    if not genotypes.has_phase_sets:
+        return
+    found = people_across_sets(genotypes, (genotypes.read(window, reference)[0] for window in windows))
+    split = [f"{window}: {people} people" for window, people in zip(windows, found, strict=True) if people]
+    if not split:
+        yield CheckResult("phase sets", "pass", "every window is in one phase set of each person")
+        return
+    message = f"{len(split):,} of {len(windows):,} windows span two phase sets of a person"
+    yield CheckResult("phase sets", "warn", message, (*split[:_SHOWN], ACROSS_SETS))
 
 
 def count_overlaps(variants: Variants) -> Counter[str]:

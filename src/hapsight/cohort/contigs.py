@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import Final
 
 from hapsight.errors import InputError
 
-__all__ = ["find_contig", "plain_contig", "resolve_contig"]
+__all__ = ["find_contig", "plain_contig", "plink_contigs", "resolve_contig"]
 
 _SHOWN = 12
+
+_PLINK: Final = {"PAR1": "X", "PAR2": "X", "XY": "X", "23": "X", "24": "Y", "25": "X", "26": "MT"}
+"""PLINK 2's own names for people; positions are those of the whole chromosome."""
 
 
 def plain_contig(name: str) -> str:
@@ -29,6 +33,22 @@ def find_contig(name: str, contigs: Collection[str]) -> str | None:
         return name
     plain = plain_contig(name)
     return next((contig for contig in contigs if plain_contig(contig) == plain), None)
+
+
+def plink_contigs(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """A PLINK 2 file's contigs, for each chromosome of people that they are parts of.
+
+    Examples
+    --------
+    >>> plink_contigs(["chr22", "PAR1", "chrX", "PAR2", "26"])
+    {'chr22': ('chr22',), 'chrX': ('PAR1', 'chrX', 'PAR2'), 'MT': ('26',)}
+    """
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        plain = plain_contig(name)
+        plain = plain_contig(plain.lstrip("0") or plain)  # --output-chr 0M
+        parts.setdefault(_PLINK.get(plain.upper(), plain), []).append(name)
+    return {find_contig(whole, found) or whole: tuple(found) for whole, found in parts.items()}
 
 
 def resolve_contig(name: str, contigs: Collection[str], where: object) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.reference import Reference
@@ -43,6 +46,19 @@ class Genotypes(Protocol):
         ------
         InputError
             A record offends against a policy of ``"error"``, or a file is damaged.
+        """
+
+    @property
+    def has_phase_sets(self) -> bool:
+        """Whether phased calls come in sets (FORMAT PS or PSL)."""
+
+    def phase_sets(self, variants: Variants) -> NDArray[np.int64]:
+        """(V, N) phase set of each heterozygous call of variants (at least one) that were read here.
+
+        Raises
+        ------
+        InputError
+            A file is damaged.
         """
 
     def expected_records(self, interval: Interval) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,15 @@ from hapsight.cohort.contigs import find_contig, resolve_contig
 from hapsight.cohort.density import Density, index_densities
 from hapsight.cohort.htslib import hush_htslib
 from hapsight.cohort.nouns import Dropped, Interval, Variants
+from hapsight.cohort.phase_sets import (
+    PhaseSets,
+    calls_of_lines,
+    calls_of_records,
+    phase_set_tag,
+    phase_sets_of,
+)
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
-from hapsight.cohort.records import RecordReader, Rows
+from hapsight.cohort.records import RecordReader, Rows, without_leading_phase
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.wholeness import is_bgzip, require_end, require_file
 from hapsight.errors import InputError
@@ -65,7 +72,7 @@ class GenotypeFile:
         self.policy = policy
         _require_indexed(self.path)
         self._is_bcf = _is_bcf(self.path)
-        self.samples_in_file, self.contigs = _header(self.path, self._is_bcf)
+        self.samples_in_file, self.contigs, self._phase_set_tag = _header(self.path, self._is_bcf)
         self.samples = self.samples_in_file if samples is None else tuple(samples)
         require_samples(self.path, self.samples, self.samples_in_file)
         self._open: tuple[int, Any, Any] | None = None
@@ -138,6 +145,33 @@ class GenotypeFile:
         parts = [keep.apply(rows) for rows in cutter.blocks(records)]
         return variants_of(interval.contig, parts, self.samples), dropped
 
+    @property
+    def has_phase_sets(self) -> bool:
+        """Whether phased calls come in sets (FORMAT PS or PSL)."""
+        return self._phase_set_tag is not None
+
+    def phase_sets(self, variants: Variants) -> PhaseSets:
+        """(V, N) phase set of each heterozygous call of variants (at least one) that were read here.
+
+        Raises
+        ------
+        InputError
+            The file is damaged.
+        """
+        if self._phase_set_tag is None:
+            return np.zeros((len(variants), len(self.samples)), np.int64)
+        first, last = int(variants.position[0]), int(variants.position[-1])
+        interval = Interval(self.resolve(variants.contig), first, last + 1)
+        found = self._handles()[2].fetch(interval.contig, interval.start, interval.end)
+        try:
+            if self._is_bcf:
+                return phase_sets_of(variants, calls_of_records(found, self._phase_set_tag))
+            lines = calls_of_lines(found, self._phase_set_tag, self.samples_in_file)
+            return phase_sets_of(variants, lines)
+        except (OSError, ValueError, LookupError) as error:
+            self._close()
+            raise self._damaged(interval, "records up to its end", error) from error
+
     def expected_records(self, interval: Interval) -> float:
         """About how many records lie in `interval`, from the index alone; 0 where it does not say.
 
@@ -153,25 +187,41 @@ class GenotypeFile:
         contig = find_contig(interval.contig, self._densities)
         return self._densities[contig].within(interval) if contig is not None else 0.0
 
-    def _records(self, interval: Interval) -> Any:
-        """Every record of the stretch, or an error.
-
-        At a damaged block cyvcf2 ends an indexed query as if it were complete; pysam does not, so it counts.
-        """
+    def _records(self, interval: Interval) -> Iterator[Any]:
+        """Every record of the stretch, or an error."""
         if interval.end <= interval.start:
             return
-        _, vcf, index = self._handles()
         try:
-            expected = sum(1 for _ in index.fetch(interval.contig, interval.start, interval.end))
-            found = 0
-            for record in vcf(str(interval)):
-                found += 1
-                yield record
+            yield from self._binary(interval) if self._is_bcf else self._lines(interval)
+        except InputError:
+            self._close()
+            raise
         except Exception as error:  # cyvcf2 raises no narrower one
             self._close()
             raise self._damaged(interval, "records up to its end", error) from error
+
+    def _lines(self, interval: Interval) -> Iterator[Any]:
+        """Records of a VCF: pysam finds the lines, cyvcf2 parses them.
+
+        cyvcf2's own query ends at a damaged block as if it were complete, and does not know leading phase.
+        """
+        _, parser, index = self._handles()
+        for line in index.fetch(interval.contig, interval.start, interval.end):
+            try:
+                yield _parsed(line, parser)
+            except Exception:  # cyvcf2 raises no narrower one; its message holds the calls
+                site = " ".join(line.split("\t", 5)[:5])
+                raise self._damaged(interval, "a record of VCF", f"{site[:60]} ...") from None
+
+    def _binary(self, interval: Interval) -> Iterator[Any]:
+        """Records of a BCF, counted by pysam: cyvcf2 ends at a damaged block as if it were complete."""
+        _, vcf, index = self._handles()
+        expected = sum(1 for _ in index.fetch(interval.contig, interval.start, interval.end))
+        found = 0
+        for record in vcf(str(interval)):
+            found += 1
+            yield record
         if found != expected:
-            self._close()
             raise self._damaged(interval, f"{expected:,} records", f"{found:,}")
 
     def _damaged(self, interval: Interval, expected: str, got: object) -> InputError:
@@ -199,10 +249,20 @@ class GenotypeFile:
         """Open files of the running process: handles that came through a fork share their position."""
         if self._open is None or self._open[0] != os.getpid():
             hush_htslib()
-            some = None if len(self.samples) == len(self.samples_in_file) else list(self.samples)
-            vcf = cyvcf2.VCF(str(self.path), samples=some)
-            self._open = (os.getpid(), vcf, _indexed(self.path, self._is_bcf))
+            vcf = cyvcf2.VCF(str(self.path))
+            reader = vcf if self._is_bcf else cyvcf2.Writer(os.devnull, vcf)  # only a Writer parses lines
+            everybody = len(self.samples) == len(self.samples_in_file)
+            reader.set_samples(None if everybody else list(self.samples))
+            self._open = (os.getpid(), reader, _indexed(self.path, self._is_bcf))
         return self._open
+
+
+def _parsed(line: str, parser: Any) -> Any:
+    """The record of a VCF's line; looking for leading phase first would slow down every other file."""
+    try:
+        return parser.variant_from_string(line)
+    except Exception:  # cyvcf2 raises no narrower one
+        return parser.variant_from_string(without_leading_phase(line))
 
 
 def variants_of(contig: str, parts: list[Rows], samples: tuple[str, ...]) -> Variants:
@@ -233,16 +293,18 @@ def _is_bcf(path: Path) -> bool:
         raise _unreadable(path, error) from error
 
 
-def _header(path: Path, is_bcf: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """People of the file, and contigs that have records."""
+def _header(path: Path, is_bcf: bool) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
+    """People of the file, contigs that have records, and the tag of phase sets."""
     hush_htslib()
     try:
-        samples = tuple(cyvcf2.VCF(str(path)).samples)
+        vcf = cyvcf2.VCF(str(path))
+        samples, tag = tuple(vcf.samples), phase_set_tag(vcf.raw_header)
         index = _indexed(path, is_bcf)
         if not is_bcf:
-            return samples, tuple(index.contigs)
+            return samples, tuple(index.contigs), tag
         # A BCF's index lists every contig of the header, with records or without.
-        return samples, tuple(name for name in index.index if next(index.fetch(name), None) is not None)
+        contigs = tuple(name for name in index.index if next(index.fetch(name), None) is not None)
+        return samples, contigs, tag
     except Exception as error:  # cyvcf2 raises no narrower one
         raise _unreadable(path, error) from error
 

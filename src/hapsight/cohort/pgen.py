@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -14,18 +14,21 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.cohort.contigs import find_contig, resolve_contig
+from hapsight.cohort.contigs import find_contig, plink_contigs, resolve_contig
 from hapsight.cohort.genotypes import require_samples, variants_of
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
 from hapsight.cohort.pvar import Pvar, Site, map_text, read_pvar
-from hapsight.cohort.records import RecordReader
+from hapsight.cohort.records import MISSING, NO_HARD_CALL, RecordReader
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.tables import read_lines, require_unique
 from hapsight.cohort.wholeness import require_file
 from hapsight.errors import InputError, MissingExtraError
 
 __all__ = ["PgenFile"]
+
+_FAM_COLUMNS: Final = 5
+"""The least that PLINK 2 takes for a ``.psam`` without a header line."""
 
 _MISSING: Final = -9
 """How pgenlib writes an allele that is not known."""
@@ -34,6 +37,7 @@ _MISSING: Final = -9
 class PgenFile:
     """A ``.pgen`` with its ``.pvar`` (or ``.pvar.zst``) and ``.psam``; else as `GenotypeFile`.
 
+    Contigs are a human's chromosomes: PAR1, PAR2, XY and 25 are parts of X; 23, 24 and 26 are X, Y and MT.
     Hard calls are read, and what PLINK 2 keeps of them: haploid calls come as homozygous ones, and a call of
     which one allele is missing is missing. Memory holds the kept people's calls of a window, and about ten
     bytes for each site of the file, whoever and however many its people are.
@@ -58,7 +62,9 @@ class PgenFile:
         self._psam = _beside(self.path, ".psam")
         self._pvar = read_pvar(_beside(self.path, ".pvar", ".pvar.zst"))
         self.samples_in_file = _read_people(self._psam)
-        self.contigs = tuple(self._pvar.blocks)
+        names = tuple(self._pvar.blocks)
+        self._parts = plink_contigs(names) if self._pvar.human else {name: (name,) for name in names}
+        self.contigs = tuple(self._parts)
         self._open: tuple[int, Any, mmap.mmap] | None = None
         self._keep(self.samples_in_file if samples is None else samples, policy)
         self._handles()
@@ -110,10 +116,20 @@ class PgenFile:
         parts = [keep.apply(rows) for rows in cutter.blocks(records)]
         return variants_of(interval.contig, parts, self.samples), dropped
 
+    @property
+    def has_phase_sets(self) -> bool:
+        """PLINK 2 keeps no phase sets: it takes all phased calls of a chromosome for one."""
+        return False
+
+    def phase_sets(self, variants: Variants) -> NDArray[np.int64]:
+        """(V, N) zeros: one set."""
+        return np.zeros((len(variants), len(self.samples)), np.int64)
+
     def expected_records(self, interval: Interval) -> float:
         """About how many records lie in `interval`, from the index of the sites."""
         contig = find_contig(interval.contig, self.contigs)
-        return self._pvar.density(contig).within(interval) if contig is not None else 0.0
+        parts = self._parts[contig] if contig is not None else ()
+        return sum(self._pvar.density(part).within(interval) for part in parts)
 
     def _keep(self, samples: Sequence[str], policy: GenotypePolicy) -> None:
         self.samples, self.policy = tuple(samples), policy
@@ -123,9 +139,15 @@ class PgenFile:
 
     def _records(self, interval: Interval) -> Iterator[_Record]:
         _, reader, text = self._handles()
-        for site in self._pvar.sites(interval, text):
+        for site in self._sites(interval, text):
             calls = _Calls(self.path, reader, site.number, len(self.samples))
             yield _Record.of(interval.contig, site, calls)
+
+    def _sites(self, interval: Interval, text: mmap.mmap) -> Iterable[Site]:
+        """Rows of a contig by position, from all its parts."""
+        parts = (replace(interval, contig=part) for part in self._parts[interval.contig])
+        found = chain.from_iterable(self._pvar.sites(part, text) for part in parts)
+        return found if len(self._parts[interval.contig]) == 1 else sorted(found, key=_position)
 
     def _handles(self) -> tuple[int, Any, mmap.mmap]:
         """Open files of the running process: handles that came through a fork share their position."""
@@ -145,7 +167,7 @@ class _Calls:
     people: int
 
     def array(self) -> NDArray[np.int16]:
-        """(N, 3) two allele numbers (-1 missing) and the phase, as cyvcf2 has them."""
+        """(N, 3) two allele numbers (or `MISSING`, `NO_HARD_CALL`) and the phase, as cyvcf2 has them."""
         alleles = np.empty(2 * self.people, np.int32)
         phased = np.empty(self.people, np.uint8)
         try:
@@ -157,8 +179,19 @@ class _Calls:
                 got=error,
                 fix="copy the file again; look at it with: plink2 --validate",
             ) from error
-        alleles[alleles == _MISSING] = -1
+        missing = alleles == _MISSING
+        if missing.any():
+            alleles[missing] = np.where(np.repeat(self._has_dosage(), 2), NO_HARD_CALL, MISSING)[missing]
         return np.column_stack([alleles.reshape(-1, 2), phased]).astype(np.int16)
+
+    def _has_dosage(self) -> NDArray[np.bool_]:
+        """(N,) who has a dosage at this site."""
+        dosage = np.empty(self.people, np.float32)
+        try:
+            self.reader.read_dosages(self.number, dosage)
+        except RuntimeError:  # a damaged site, of which the calls could be read
+            return np.zeros(self.people, np.bool_)
+        return np.asarray(dosage >= 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +211,10 @@ class _Record:
 
     def __str__(self) -> str:
         return "\t".join([self.CHROM, str(self.POS), self.ID or ".", self.REF, ",".join(self.ALT) or "."])
+
+
+def _position(site: Site) -> int:
+    return site.position
 
 
 def _open_pgen(path: Path, pvar: Pvar, people: int, columns: NDArray[np.uint32]) -> Any:
@@ -210,7 +247,8 @@ def _pgenlib(path: Path) -> ModuleType:
             "PGEN is read with pgenlib.",
             where=path,
             got="no package pgenlib",
-            fix="pip install 'hapsight[pgen]', or: plink2 --pfile ... --export bcf, and bcftools index",
+            fix="pip install 'hapsight[pgen]', or give the phased VCF that it was made from (plink2 2.00a3.5 "
+            "exports unphased calls at multi-allelic sites as phased)",
         ) from None
     module: ModuleType = pgenlib
     return module
@@ -229,21 +267,22 @@ def _beside(path: Path, *suffixes: str) -> Path:
 
 
 def _read_people(path: Path) -> tuple[str, ...]:
-    """Identifiers (IID) of a ``.psam``, in its order."""
+    """Identifiers (IID) of a ``.psam``, in its order; without a header line its columns are a ``.fam``'s."""
     lines = [line for line in read_lines(path, ".psam") if line and not line.startswith("##")]
-    header = lines[0].split() if lines else []
-    column = -1
-    with suppress(ValueError):
-        column = [name.lstrip("#") for name in header].index("IID")
-    if column < 0 or not header[0].startswith("#"):
+    names = lines[0].split() if lines else []
+    if names and names[0].startswith("#") and "IID" in (bare := [name.lstrip("#") for name in names]):
+        column, lines = bare.index("IID"), lines[1:]
+    elif len(names) >= _FAM_COLUMNS and not names[0].startswith("#"):
+        column = 1
+    else:
         raise InputError(
             "The .psam has no header line.",
             where=path,
-            expected="#FID IID ... or #IID ...",
+            expected="#FID IID ... or #IID ...; or, without it, the columns of a .fam: FID IID PAT MAT SEX",
             got=lines[0][:60] if lines else "an empty file",
             fix="write it anew with: plink2 --make-pgen",
         )
-    people = tuple(_identifier(line, column, path) for line in lines[1:])
+    people = tuple(_identifier(line, column, path) for line in lines)
     require_unique(people, "person", path)
     return people
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args, get_type_hints
+from typing import Final, Literal, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped, Interval
-from hapsight.cohort.records import Rows
-from hapsight.cohort.reference import Reference
-from hapsight.dna import decode, encode
+from hapsight.cohort.records import MISSING, NO_HARD_CALL, Rows
+from hapsight.cohort.reference import Reference, ref_fits
+from hapsight.dna import N_CODE, encode
 from hapsight.errors import ConfigError, InputError
 
-__all__ = ["GenotypePolicy", "RowFilter", "ref_differs"]
+__all__ = ["HARD_CALLS", "UNKNOWN_CALLS", "GenotypePolicy", "RowFilter", "ref_differs"]
+
+
+HARD_CALLS: Final = (
+    "plink2 --pfile NAME --hard-call-threshold 0.499999 --make-pgen --out NEW calls all dosages "
+    "and keeps the phase; or missing = 'reference' or 'drop'"
+)
+"""PLINK 2 makes no hard call of a dosage that is more than 0.1 from a whole number, unless asked."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,36 @@ class GenotypePolicy:
                 )
 
 
+class _Unknown(NamedTuple):
+    """Why an allele is not known: in words for an error, a dropped variant, and a call read as REF."""
+
+    value: int
+    what: str
+    fix: str
+    reason: str
+    as_reference: str
+
+
+_UNKNOWN: Final = (
+    _Unknown(
+        NO_HARD_CALL,
+        "A genotype has an imputed dosage, but no hard call.",
+        HARD_CALLS,
+        "imputed dosage without a hard call",
+        "imputed dosage without a hard call, read as reference",
+    ),
+    _Unknown(
+        MISSING,
+        "A genotype is missing.",
+        "missing = 'reference' or 'drop'",
+        "missing genotype",
+        "missing, read as reference",
+    ),
+)
+UNKNOWN_CALLS: Final = tuple(reason for unknown in _UNKNOWN for reason in unknown[-2:])
+"""Under which reasons genotypes that are not known are counted."""
+
+
 @dataclass(frozen=True)
 class RowFilter:
     """Applies a policy to rows; what it drops is counted in `dropped`."""
@@ -93,16 +130,23 @@ class RowFilter:
         return self._drop(rows, bad, "REF differs from the FASTA")
 
     def _missing(self, rows: Rows) -> Rows:
-        missing: NDArray[np.bool_] = rows.calls < 0
-        people: NDArray[np.bool_] = np.any(missing, axis=2)  # (V, N)
+        if rows.calls.min() >= 0:
+            return rows
+        for unknown in _UNKNOWN:
+            rows = self._unknown(rows, unknown)
+        return rows
+
+    def _unknown(self, rows: Rows, unknown: _Unknown) -> Rows:
+        found: NDArray[np.bool_] = rows.calls == unknown.value
+        people: NDArray[np.bool_] = np.any(found, axis=2)  # (V, N)
         bad: NDArray[np.bool_] = np.any(people, axis=1)
         if self.policy.missing == "error" and bad.any():
-            raise self._bad_call("A genotype is missing.", rows, people, "missing = 'reference' or 'drop'")
+            raise self._bad_call(unknown.what, rows, people, unknown.fix)
         if self.policy.missing == "drop":
-            return self._drop(rows, bad, "missing genotype")
+            return self._drop(rows, bad, unknown.reason)
         for row in np.flatnonzero(bad).tolist():
-            self.dropped.add("genotype", "missing, read as reference", rows.name(row), int(people[row].sum()))
-        return replace(rows, calls=np.maximum(rows.calls, 0)) if bad.any() else rows
+            self.dropped.add("genotype", unknown.as_reference, rows.name(row), int(people[row].sum()))
+        return replace(rows, calls=np.where(found, np.int8(0), rows.calls)) if bad.any() else rows
 
     def _maf(self, rows: Rows) -> Rows:
         if self.policy.min_maf == 0:
@@ -138,7 +182,7 @@ class RowFilter:
     def _wrong_ref(self, rows: Rows, bad: NDArray[np.bool_], reference: Reference) -> InputError:
         row = int(np.argmax(bad))
         start = int(rows.position[row])
-        there = decode(reference.fetch(Interval(rows.contig, start, start + len(rows.ref[row]))))
+        there = reference.letters(Interval(rows.contig, start, start + len(rows.ref[row])))
         exchanged = ", which is this record's ALT" if there == rows.alt[row] else ""
         return InputError(
             "A variant's REF is not what the FASTA has there.",
@@ -150,10 +194,16 @@ class RowFilter:
 
 
 def ref_differs(rows: Rows, reference: Reference) -> NDArray[np.bool_]:
-    """Where (V,) a row's REF is not the FASTA's sequence, letter by letter and case apart."""
+    """Where (V,) a row's REF is not the FASTA's sequence, by the rules of `ref_fits`, case apart."""
     lengths = np.array([len(ref) for ref in rows.ref], dtype=np.int64)
     span = Interval(rows.contig, int(rows.position.min()), int((rows.position + lengths).max()))
     first = np.concatenate([[0], np.cumsum(lengths)[:-1]])  # where each REF starts among all letters
     offset = np.repeat(rows.position - span.start - first, lengths) + np.arange(lengths.sum())
-    differs = reference.fetch(span)[offset] != encode("".join(rows.ref))
-    return np.logical_or.reduceat(differs, first).astype(np.bool_)
+    there = reference.fetch(span)[offset]
+    differs = np.logical_or.reduceat(there != encode("".join(rows.ref)), first).astype(np.bool_)
+    unknown = np.logical_or.reduceat(there == N_CODE, first)
+    letters = reference.letters(span) if (differs & unknown).any() else ""
+    for row in np.flatnonzero(differs & unknown).tolist():
+        start = int(rows.position[row]) - span.start
+        differs[row] = not ref_fits(rows.ref[row], letters[start : start + int(lengths[row])])
+    return differs

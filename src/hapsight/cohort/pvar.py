@@ -62,12 +62,15 @@ class Pvar:
         Of each contig, in the file's order.
     many
         ALTs of each multi-allelic site, by its number.
+    human
+        Whether contigs are a human's, as they are to PLINK 2 where no ``##chrSet`` says otherwise.
     """
 
     path: Path
     count: int
     blocks: Mapping[str, list[_Block]]
     many: Mapping[int, int]
+    human: bool = True
 
     def allele_offsets(self) -> NDArray[np.uintp] | None:
         """(V + 1,) alleles before each site, as pgenlib wants them; None where all sites are biallelic."""
@@ -168,7 +171,7 @@ def read_pvar(path: Path) -> Pvar:
     many: dict[int, int] = {}
     contig, block, last, number = b"", _Block(0, 0, 0, 0, 0), -1, 0
     with _open_text(path) as text:
-        offset = _skip_header(text, path)
+        offset, human = _skip_header(text, path)
         for line in text:
             fields = line.split(None, 5)
             site, here = _checked(number, fields, path), fields[0]
@@ -188,14 +191,16 @@ def read_pvar(path: Path) -> Pvar:
     _close(blocks, contig, block)
     if not number:
         raise InputError("The .pvar has no sites.", where=path)
-    return Pvar(path, number, blocks, many)
+    return Pvar(path, number, blocks, many, human)
 
 
-def _skip_header(text: IO[bytes], path: Path) -> int:
-    """Bytes up to the first row."""
-    offset, line = 0, b""
+def _skip_header(text: IO[bytes], path: Path) -> tuple[int, bool]:
+    """Bytes up to the first row, and whether the chromosomes are a human's."""
+    offset, line, human = 0, b"", True
     for line in text:
         offset += len(line)
+        if line.startswith(b"##chrSet="):
+            human = b"autosomePairCt=22," in line
         if not line.startswith(b"##"):
             break
     if tuple(line.split()[:5]) != _COLUMNS:
@@ -206,7 +211,7 @@ def _skip_header(text: IO[bytes], path: Path) -> int:
             got=line[:60].decode(errors="replace").rstrip() or "an empty file",
             fix="write it anew with: plink2 --make-pgen",
         )
-    return offset
+    return offset, human
 
 
 def _site(number: int, fields: list[bytes]) -> Site:

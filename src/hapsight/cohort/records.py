@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, Final, Literal, Self
@@ -13,10 +14,33 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Dropped, Interval
 from hapsight.errors import InputError
 
-__all__ = ["RecordReader", "Rows", "allele_fault", "reference_allele"]
+__all__ = [
+    "ABSENT",
+    "MISSING",
+    "NO_HARD_CALL",
+    "RecordReader",
+    "Rows",
+    "allele_fault",
+    "reference_allele",
+    "without_leading_phase",
+]
 
 _BLOCK: Final = 512
 _DNA: Final = frozenset("ACGTN")
+
+_LEADING_PHASE: Final = re.compile(r"(?<=\t)[|/](?=[.\d])")
+
+_MOST_ALTS: Final = 32_767
+"""That a call of int16 can name; cyvcf2 turns higher numbers into negative ones."""
+
+MISSING: Final = -1
+"""An allele that is not known."""
+
+ABSENT: Final = -2
+"""The place of an allele in a call that has fewer than the record's longest."""
+
+NO_HARD_CALL: Final = -3
+"""An allele of which a PGEN has an imputed dosage, too far from a whole number for a hard call."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +52,8 @@ class Rows:
     position
         (V,) int64, 0-based.
     calls
-        (V, N, 2) int8: 1 where that haplotype carries `alt`, 0 where it does not, -1 missing.
+        (V, N, 2) int8: 1 where that haplotype carries `alt`, 0 where it does not, `MISSING` or
+        `NO_HARD_CALL` where that is not known.
     phased
         (V, N) whether the call is phased.
     """
@@ -83,6 +108,20 @@ def allele_fault(ref: str, alt: str) -> str | None:
     if ref == alt:
         return "ALT equals REF"
     return None
+
+
+def without_leading_phase(line: str) -> str:
+    r"""A line of a VCF without the phase before a call's first allele, which VCF 4.4 allows.
+
+    cyvcf2's htslib cannot parse it. A diploid call is phased where the sign before its second allele says so.
+
+    Examples
+    --------
+    >>> without_leading_phase("1\t9\t|a\tC\tT\t.\t.\t.\tGT:DP\t|0|1:9\t/0|1:8\t/1:7").split("\t", 8)[8]
+    'GT:DP\t0|1:9\t0|1:8\t1:7'
+    """
+    *site, calls = line.split("\t", 9)
+    return "\t".join(site) + _LEADING_PHASE.sub("", f"\t{calls}")
 
 
 def reference_allele(record: Any, path: object) -> str:
@@ -189,17 +228,20 @@ class RecordReader:
         return f"{self.interval.contig}:{position + 1} {ref}>{alt}"
 
     def _rows(self, kept: list[tuple[Any, list[tuple[int, int, str, str, str]]]]) -> Rows:
-        calls = np.stack([self._calls(record) for record, _ in kept])  # (R, N, 3)
+        records = [record for record, _ in kept]
+        calls = np.stack([self._calls(record) for record in records])  # (R, N, 3)
+        self._require_diploid(calls, records)
+        self._require_alleles(calls, records)
         record_of_row = np.repeat(np.arange(len(kept)), [len(rows) for _, rows in kept])
         numbers, positions, refs, alts, names = zip(*chain.from_iterable(r for _, r in kept), strict=True)
         alleles = calls[record_of_row, :, :2]  # (V, N, 2)
         carried = (alleles == np.array(numbers)[:, None, None]).astype(np.int8)
-        carried[alleles < 0] = -1
+        np.copyto(carried, alleles, casting="unsafe", where=alleles < 0)
         phased = calls[record_of_row, :, 2].astype(np.bool_)
         return Rows(self.interval.contig, np.array(positions, np.int64), refs, alts, names, carried, phased)
 
     def _calls(self, record: Any) -> NDArray[np.int16]:
-        """Diploid calls (N, 3) of a record: two allele numbers (-1 missing) and the phase."""
+        """Calls (N, 3) of a record: two allele numbers (or `MISSING`, `ABSENT`) and the phase."""
         try:
             genotype = record.genotype
         except Exception:  # cyvcf2 raises no narrower one
@@ -207,15 +249,33 @@ class RecordReader:
         if genotype is None:
             raise InputError("A record has no genotypes (GT).", where=f"{self.path}, {self._at(record)}")
         calls: NDArray[np.int16] = genotype.array()[self.order]
-        if calls.shape[1] == 2:  # one allele in everyone
-            calls = np.insert(calls, 1, -2, axis=1)
-        calls[(calls[:, 0] == -1) & (calls[:, 1] == -2), 1] = -1  # "." for "./."
-        if calls.shape[1] != 3 or (calls[:, 1] == -2).any():
+        if calls.shape[1] != 3:
+            calls = _two_alleles(calls)
+        if calls.shape[1] != 3:
             raise self._not_diploid(record, calls)
         return calls
 
+    def _require_diploid(self, calls: NDArray[np.int16], records: Sequence[Any]) -> None:
+        """Refuse calls (R, N, 3) with one allele only; a lone ``.`` becomes ``./.``."""
+        first, second = calls[:, :, 0], calls[:, :, 1]
+        second[(first == MISSING) & (second == ABSENT)] = MISSING
+        haploid = (second == ABSENT).any(axis=1)
+        if haploid.any():
+            record = int(np.argmax(haploid))
+            raise self._not_diploid(records[record], calls[record])
+
+    def _require_alleles(self, calls: NDArray[np.int16], records: Sequence[Any]) -> None:
+        """Refuse calls (R, N, 3) of alleles that their records do not have."""
+        most = np.array([min(len(record.ALT), _MOST_ALTS) for record in records], np.int16)
+        flat = calls.reshape(len(calls), -1)  # with the phase, which is below 2, as every record has an ALT
+        wrong = (flat.max(axis=1) > most) | (flat.min(axis=1) < NO_HARD_CALL)
+        if wrong.any():
+            record = int(np.argmax(wrong))
+            raise self._no_such_allele(records[record], calls[record])
+
     def _not_diploid(self, record: Any, calls: NDArray[np.int16]) -> InputError:
-        ploidy = (calls[:, :-1] > -2).sum(axis=1)
+        ploidy = (calls[:, :-1] > ABSENT).sum(axis=1)
+        ploidy[(ploidy == 1) & (calls[:, 0] == MISSING)] = 2
         person = int(np.argmax(ploidy != 2))
         return InputError(
             "A call is not diploid.",
@@ -225,5 +285,27 @@ class RecordReader:
             fix="bcftools +fixploidy makes haploid calls (chrX, chrY, MT) diploid; or leave the contig out",
         )
 
+    def _no_such_allele(self, record: Any, calls: NDArray[np.int16]) -> InputError:
+        alts = len(record.ALT)
+        wrong: NDArray[np.bool_] = np.any((calls > alts) | (calls < NO_HARD_CALL), axis=1)
+        return InputError(
+            "A call names an allele that its record does not have.",
+            where=f"{self.path}, {self._at(record)}, {self.samples[int(np.argmax(wrong))]}",
+            expected=f"allele numbers from 0 (REF) to {alts} (the last ALT)",
+            got=f"another number; {wrong.sum()} of {len(wrong)} people at this record have such a call",
+            fix="make the file again from its source: a program changed ALT and left the calls as they were",
+        )
+
     def _at(self, record: Any) -> str:
         return f"{self.interval.contig}:{record.POS}"
+
+
+def _two_alleles(calls: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Calls (N, P + 1) of a record of ploidy P as (N, 3), two alleles and the phase, where nobody has more.
+
+    A record has the ploidy of its longest call, among people who are not asked for too; shorter calls are
+    filled up with `ABSENT`, which stays in the second place of a haploid one.
+    """
+    if calls.shape[1] == 2:
+        return np.insert(calls, 1, ABSENT, axis=1)
+    return calls[:, [0, 1, -1]] if np.all(calls[:, 2:-1] == ABSENT) else calls

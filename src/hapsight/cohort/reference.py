@@ -15,7 +15,21 @@ from hapsight.cohort.wholeness import is_bgzip, is_gzip, require_end, require_fi
 from hapsight.dna import N_CODE, Codes, encode
 from hapsight.errors import InputError
 
-__all__ = ["Reference"]
+__all__ = ["Reference", "ref_fits"]
+
+_IUPAC: Final = {
+    "M": "ACN",
+    "R": "AGN",
+    "W": "ATN",
+    "S": "CGN",
+    "Y": "CTN",
+    "K": "GTN",
+    "V": "ACGN",
+    "H": "ACTN",
+    "D": "AGTN",
+    "B": "CGTN",
+}
+"""What a VCF may have as REF where the FASTA has an ambiguity code."""
 
 _DIGITS: Final = 10
 """Of the longest contig's length."""
@@ -77,17 +91,32 @@ class Reference:
         start, end = max(interval.start, 0), min(interval.end, self.contigs[contig])
         if start < end:
             offset = start - interval.start
-            codes[offset : offset + end - start] = self._fetch_inside(contig, start, end)
+            codes[offset : offset + end - start] = encode(self._fetch_inside(contig, start, end))
         return codes
 
-    def _fetch_inside(self, contig: str, start: int, end: int) -> Codes:
+    def letters(self, interval: Interval) -> str:
+        """The FASTA's own letters of `interval`, upper-case, IUPAC codes among them; N beyond the contig.
+
+        Raises
+        ------
+        InputError
+            As `fetch`.
+        """
+        contig = self.resolve(interval.contig)
+        start, end = max(interval.start, 0), min(interval.end, self.contigs[contig])
+        if start >= end:
+            return "N" * len(interval)
+        inside = self._fetch_inside(contig, start, end).decode().upper()
+        return "N" * (start - interval.start) + inside + "N" * (interval.end - end)
+
+    def _fetch_inside(self, contig: str, start: int, end: int) -> bytes:
         try:
-            codes = encode(self._handle().fetch(contig, start, end))
+            letters: bytes = self._handle().fetch(contig, start, end).encode("ascii")
         except (OSError, ValueError, KeyError) as error:
             raise self._damaged(contig, start, end, error) from error
-        if len(codes) != end - start:
-            raise self._damaged(contig, start, end, f"{len(codes):,} bases")
-        return codes
+        if len(letters) != end - start:
+            raise self._damaged(contig, start, end, f"{len(letters):,} bases")
+        return letters
 
     def _damaged(self, contig: str, start: int, end: int, got: object) -> InputError:
         return InputError(
@@ -103,6 +132,22 @@ class Reference:
         if self._open is None or self._open[0] != os.getpid():
             self._open = (os.getpid(), pysam.FastaFile(str(self.path)))
         return self._open[1]
+
+
+def ref_fits(ref: str, there: str) -> bool:
+    """Whether an upper-case REF may stand for the FASTA's upper-case letters at its place.
+
+    An IUPAC code of the FASTA stands in a VCF as one of its bases, or as N. (The VCF specification takes the
+    first by the alphabet.) N itself is only N.
+
+    Examples
+    --------
+    >>> ref_fits("AC", "AC"), ref_fits("AA", "AR"), ref_fits("AT", "AR"), ref_fits("A", "N")
+    (True, True, False, False)
+    """
+    return len(ref) == len(there) and all(
+        base == letter or base in _IUPAC.get(letter, "") for base, letter in zip(ref, there, strict=True)
+    )
 
 
 def _require_indexed(path: Path) -> None:

@@ -15,9 +15,8 @@ from hapsight.cohort.htslib import hush_htslib
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.records import allele_fault, reference_allele
-from hapsight.cohort.reference import Reference
+from hapsight.cohort.reference import Reference, ref_fits
 from hapsight.cohort.wholeness import require_file
-from hapsight.dna import decode
 from hapsight.errors import InputError
 
 __all__ = ["read_sites"]
@@ -68,7 +67,7 @@ def read_sites(path: Path, reference: Reference, policy: GenotypePolicy) -> tupl
 def _records(path: Path) -> Iterator[Any]:
     hush_htslib()
     try:
-        yield from cyvcf2.VCF(str(path))
+        yield from cyvcf2.VCF(str(path), samples=[])
     except Exception as error:  # cyvcf2 raises no narrower one
         raise InputError(
             "The file of variants is no VCF or BCF that can be read.", where=path, got=error
@@ -95,8 +94,8 @@ class _Sites:
         if contig is None or fault is not None:
             self.dropped.add("variant", fault or "", name)
             return
-        there = decode(self.reference.fetch(Interval(contig, position, position + len(ref))))
-        if there != ref:
+        there = self.reference.letters(Interval(contig, position, position + len(ref)))
+        if not ref_fits(ref, there):
             self.other_refs.append((name, there))
             self.dropped.add("variant", _OTHER_REF, name)
             return

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hapsight.cohort.contigs import find_contig, plain_contig, resolve_contig
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Dropped, Interval, Variants
@@ -104,6 +107,15 @@ class SplitGenotypes:
             A person is not there, or is asked for twice.
         """
         return SplitGenotypes([part.keeping(samples, policy) for part in self._parts])
+
+    @property
+    def has_phase_sets(self) -> bool:
+        """Whether phased calls come in sets (FORMAT PS or PSL)."""
+        return any(part.has_phase_sets for part in self._parts)
+
+    def phase_sets(self, variants: Variants) -> NDArray[np.int64]:
+        """As `GenotypeFile.phase_sets`, from the file that has the contig."""
+        return self._part_of[self.resolve(variants.contig)].phase_sets(variants)
 
     def expected_records(self, interval: Interval) -> float:
         """About how many records lie in `interval`, from indexes alone; 0 where these do not say.

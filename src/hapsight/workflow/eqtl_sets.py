@@ -13,8 +13,8 @@ from scipy import stats
 from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.matching import gene_index, genes_called
 from hapsight.cohort.nouns import Dropped, Interval
+from hapsight.cohort.reference import ref_fits
 from hapsight.cohort.tables import read_table
-from hapsight.dna import decode
 from hapsight.errors import InputError
 from hapsight.evaluate.eqtl import Design
 from hapsight.workflow.eqtl import eqtl as map_eqtls
@@ -187,8 +187,7 @@ def _place(variant_id: str, opened: Opened) -> dict[str, Any] | str:
     if contig is None:
         return "its contig is not in the FASTA"
     position, ref, alt = int(found[2]) - 1, found[3].upper(), found[4].upper()
-    there = decode(reference.fetch(Interval(contig, position, position + len(ref))))
-    if there != ref:
+    if not ref_fits(ref, reference.letters(Interval(contig, position, position + len(ref)))):
         return "REF differs from the FASTA"
     return {"contig": contig, "position": position, "ref": ref, "alt": alt}
 

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from hapsight.cohort.genotype_source import Genotypes
-from hapsight.cohort.nouns import Gene
+from hapsight.cohort.nouns import Gene, Interval
+from hapsight.cohort.phase_sets import people_across_sets
 from hapsight.cohort.reference import Reference
 from hapsight.errors import WeightsError
 from hapsight.models.protocol import ReadOut, SequenceModel
@@ -119,6 +120,16 @@ def _kept(source: ModelSource) -> SequenceModel:
     return source.load()
 
 
+def _note_phase_sets(unit: PredictUnit, reader: VariantReader, windows: Sequence[Interval]) -> None:
+    """Name the genes of whose window some people's haplotypes are not known."""
+    if unit.genotypes.has_phase_sets:
+        split = people_across_sets(unit.genotypes, map(reader, windows))
+        for gene, people in zip(unit.genes, split, strict=True):
+            if people:
+                name = f"{gene.gene_id}: {people} people"
+                reader.dropped.add("genotype", "window spans two phase sets of a person", name)
+
+
 def predict_with(model: SequenceModel, unit: PredictUnit) -> str:
     """Run a loaded model on a block of genes and store its values; returns the unit's name."""
     from hapsight.predict.engine import Sequences, predict_genes
@@ -135,6 +146,7 @@ def predict_with(model: SequenceModel, unit: PredictUnit) -> str:
     tracks = [model.tracks[index].name for index in unit.read_out.tracks]
     for prediction in found:
         reader.dropped.merge(prediction.dropped)
+    _note_phase_sets(unit, reader, windows)
     tables = {
         "values": pl.concat([_values(prediction, tracks) for prediction in found]),
         "genes": pl.DataFrame(
