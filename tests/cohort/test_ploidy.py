@@ -239,7 +239,7 @@ def test_equals_bcftools_consensus_by_haplotype(tmp_path: Path, seed: int) -> No
 @pytest.mark.verify
 @pytest.mark.parametrize("dosage", [1, 2])
 def test_frequencies_and_effects_are_those_of_plink2(tmp_path: Path, dosage: int) -> None:
-    """`plink2 --freq` and `--glm --xchr-model` on its own import of the same VCF, which is the same cohort."""
+    """`plink2 --freq` and `--glm --xchr-model` on its own import of the VCF, which is the same cohort."""
     if not shutil.which("plink2"):
         pytest.skip("plink2 is not installed")
     once, _, _ = cohort(tmp_path)
