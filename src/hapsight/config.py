@@ -84,6 +84,25 @@ class CohortConfig(_Section):
     unphased: Literal["error", "drop"] = Field("error", description="unphased heterozygotes")
     ref_mismatch: Literal["error", "drop"] = Field("error", description="REF that differs from the FASTA")
     duplicates: Literal["error", "first"] = Field("error", description="records of one position, REF and ALT")
+    ploidy_conflict: Literal["error", "missing", "drop"] = Field(
+        "error", description="calls that a sex rules out, such as a man heterozygous on chrX outside the PARs"
+    )
+    chrx_dosage: Literal[1, 2] = Field(
+        2, description="a man's ALT on chrX in linear methods, as the modes of plink2 --xchr-model"
+    )
+    par: tuple[tuple[Annotated[int, Field(ge=1)], int], ...] | None = Field(
+        None,
+        description="pseudo-autosomal regions of chrX, [first, last] from 1; else those of GRCh37 or GRCh38, "
+        "whichever chrX is as long",
+    )
+
+    @model_validator(mode="after")
+    def _regions(self) -> CohortConfig:
+        """Regions end where they start, or later."""
+        for first, last in self.par or ():
+            if last < first:
+                raise ValueError(f"par must be [first, last] with first <= last, got [{first}, {last}]")
+        return self
 
 
 class ExpressionConfig(_Section):

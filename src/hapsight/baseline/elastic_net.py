@@ -11,6 +11,7 @@ from hapsight.baseline.duplicates import DistinctRows, distinct_rows
 from hapsight.baseline.kernel import MAX_SWEEPS, lockstep_paths
 from hapsight.baseline.linear import Dosage
 from hapsight.baseline.penalty import SharedPenalty, rescaled_factors, shared_penalty
+from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
 
 __all__ = [
@@ -110,6 +111,7 @@ def fit_cross_validated(
     fold: NDArray[np.int64],
     options: ElasticNetOptions,
     factors: NDArray[np.float64] | None = None,
+    one_copy: OneCopy | None = None,
 ) -> CrossValidatedFit:
     """Fit the path, choose lambda by cross-validation over `fold`, keep the fit on all people at that lambda.
 
@@ -127,13 +129,15 @@ def fit_cross_validated(
     factors
         (V,) share of the penalty that each variant pays, glmnet's ``penalty.factor``; only their ratios among
         the variants that take part matter. None: all pay the same.
+    one_copy
+        Which of these people have one copy of which variants; None: everybody has two of all.
 
     Raises
     ------
     InputError
         If a descent does not converge, or a factor is not a number or near 0 (see `rescaled_factors`).
     """
-    problem = _problem(dosage, outcome, fold, options)
+    problem = _problem(dosage, outcome, fold, options, one_copy)
     if problem is None:
         return _mean_only(len(dosage), float(outcome.mean()))
     return problem.fit(problem.penalty(factors))
@@ -201,9 +205,10 @@ def _problem(
     outcome: NDArray[np.float64],
     fold: NDArray[np.int64],
     options: ElasticNetOptions,
+    one_copy: OneCopy | None,
 ) -> _Problem | None:
     """None where the dosages or the outcome do not vary, or the outcome does not without one of the folds."""
-    usable = np.flatnonzero(usable_variants(dosage, options.min_maf))
+    usable = np.flatnonzero(usable_variants(dosage, options.min_maf, one_copy))
     left_out = np.vstack([np.zeros_like(fold, np.bool_), fold == np.arange(fold.max() + 1)[:, None]])
     if not len(usable) or not all(_varies(outcome[None, ~out])[0] for out in left_out):
         return None
@@ -213,9 +218,9 @@ def _problem(
     return _Problem(dosage, outcome, usable, distinct, rows, left_out, options)
 
 
-def usable_variants(dosage: Dosage, min_maf: float) -> NDArray[np.bool_]:
+def usable_variants(dosage: Dosage, min_maf: float, one_copy: OneCopy | None = None) -> NDArray[np.bool_]:
     """(V,) whether each row of `dosage` (V, n) varies and its rarer allele reaches `min_maf`."""
-    frequency = dosage.mean(axis=1) / 2.0
+    frequency = dosage.mean(axis=1) / 2.0 if one_copy is None else one_copy.af(dosage)
     usable: NDArray[np.bool_] = _varies(dosage) & (np.minimum(frequency, 1.0 - frequency) >= min_maf)
     return usable
 

@@ -27,6 +27,7 @@ from hapsight.baseline.linear import Dosage, LinearFit
 from hapsight.baseline.methods import ElasticNet, Method
 from hapsight.baseline.predictors import Predictors
 from hapsight.baseline.susie import fit_susie
+from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError
 
 __all__ = [
@@ -89,9 +90,11 @@ class SusieBlup:
     min_maf: float = 0.01
     least_people: int = 10
 
-    def fit(self, dosage: Dosage, outcome: Floats, rng: np.random.Generator) -> LinearFit:
+    def fit(
+        self, dosage: Dosage, outcome: Floats, rng: np.random.Generator, one_copy: OneCopy | None = None
+    ) -> LinearFit:
         """Fit both; nothing is drawn. The penalty is BLUP's."""
-        predictors = Predictors.of(dosage, self.min_maf)
+        predictors = Predictors.of(dosage, self.min_maf, one_copy)
         few = fit_susie(predictors, outcome, self.log_prior)
         all_of_them = fit_blup(predictors, outcome, np.exp(self.log_prior))
         return LinearFit(

@@ -14,6 +14,7 @@ from hapsight.baseline.folds import make_folds
 from hapsight.baseline.linear import Dosage, LinearFit
 from hapsight.baseline.predictors import Predictors
 from hapsight.baseline.top_snp import fit_top_snp
+from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError
 
 __all__ = ["METHODS", "Blup", "ElasticNet", "Method", "TopSnp", "method_named"]
@@ -35,8 +36,13 @@ class Method(Protocol):
     def least_people(self) -> int:
         """Fewest people it can learn from."""
 
-    def fit(self, dosage: Dosage, outcome: Floats, rng: np.random.Generator) -> LinearFit:
-        """Learn from dosages (V, n) and an outcome (n,); `rng` deals inner folds, where there are any."""
+    def fit(
+        self, dosage: Dosage, outcome: Floats, rng: np.random.Generator, one_copy: OneCopy | None = None
+    ) -> LinearFit:
+        """Learn from dosages (V, n) and an outcome (n,); `rng` deals inner folds, where there are any.
+
+        `one_copy` says which of these people have one copy of which variants: it counts once in frequencies.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +68,12 @@ class ElasticNet:
         """Two people in each inner fold."""
         return 2 * self.options.inner
 
-    def fit(self, dosage: Dosage, outcome: Floats, rng: np.random.Generator) -> LinearFit:
+    def fit(
+        self, dosage: Dosage, outcome: Floats, rng: np.random.Generator, one_copy: OneCopy | None = None
+    ) -> LinearFit:
         """Choose lambda by `rng`'s inner folds, and fit all people at it."""
         inner = make_folds(len(outcome), self.options.inner, rng)
-        found = fit_cross_validated(dosage, outcome, inner, self.options, self.factors)
+        found = fit_cross_validated(dosage, outcome, inner, self.options, self.factors, one_copy)
         return LinearFit(found.weights, found.intercept, found.lambda_min)
 
 
@@ -76,9 +84,11 @@ class Blup:
     min_maf: float = 0.01
     least_people: int = 10
 
-    def fit(self, dosage: Dosage, outcome: Floats, rng: np.random.Generator) -> LinearFit:
+    def fit(
+        self, dosage: Dosage, outcome: Floats, rng: np.random.Generator, one_copy: OneCopy | None = None
+    ) -> LinearFit:
         """Fit; nothing is drawn."""
-        return fit_blup(Predictors.of(dosage, self.min_maf), outcome)
+        return fit_blup(Predictors.of(dosage, self.min_maf, one_copy), outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +98,11 @@ class TopSnp:
     min_maf: float = 0.01
     least_people: int = 10
 
-    def fit(self, dosage: Dosage, outcome: Floats, rng: np.random.Generator) -> LinearFit:
+    def fit(
+        self, dosage: Dosage, outcome: Floats, rng: np.random.Generator, one_copy: OneCopy | None = None
+    ) -> LinearFit:
         """Fit; nothing is drawn."""
-        return fit_top_snp(Predictors.of(dosage, self.min_maf), outcome)
+        return fit_top_snp(Predictors.of(dosage, self.min_maf, one_copy), outcome)
 
 
 def method_named(name: str, options: ElasticNetOptions) -> Method:

@@ -18,6 +18,7 @@ from hapsight.baseline.elastic_net import ElasticNetOptions, usable_variants
 from hapsight.baseline.folds import make_folds, residualise
 from hapsight.baseline.linear import Dosage, LinearFit
 from hapsight.baseline.methods import ElasticNet, Method
+from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
 
 __all__ = [
@@ -116,6 +117,7 @@ def fit_held_out(
     outer_folds: Ints,
     rng_seed: int,
     method: Method,
+    one_copy: OneCopy | None = None,
 ) -> GeneFit:
     """Predict each fold's people by `method`, trained on the others; and train once more on all.
 
@@ -132,6 +134,8 @@ def fit_held_out(
         (N, C) or None.
     outer_folds
         (N,) as from `make_folds` or `population_folds`; the same for all genes and methods.
+    one_copy
+        Who has one copy of which variants; None: everybody has two of all.
 
     Raises
     ------
@@ -142,7 +146,9 @@ def fit_held_out(
         or the seed is negative.
     """
     n_folds = int(np.max(outer_folds, initial=1)) + 1
-    return fit_by_fold(dosage, expression, covariates, outer_folds, rng_seed, [method] * (n_folds + 1))
+    return fit_by_fold(
+        dosage, expression, covariates, outer_folds, rng_seed, [method] * (n_folds + 1), one_copy
+    )
 
 
 def fit_by_fold(
@@ -152,6 +158,7 @@ def fit_by_fold(
     outer_folds: Ints,
     rng_seed: int,
     methods: Sequence[Method],
+    one_copy: OneCopy | None = None,
 ) -> GeneFit:
     """`fit_held_out` by a method of each fold's own, that may have learned something from the other folds.
 
@@ -174,12 +181,16 @@ def fit_by_fold(
     fold_lambda, fold_r = np.full(n_folds, np.nan), np.full(n_folds, np.nan)
     for k in range(n_folds):
         test = outer_folds == k
-        observed[test], model = _train(dosage, expression, covariates, ~test, test, (rng_seed, k), methods[k])
+        observed[test], model = _train(
+            dosage, expression, covariates, ~test, test, (rng_seed, k), methods[k], one_copy
+        )
         predicted[test] = model.predict(dosage[:, test])
         fold_lambda[k] = model.penalty
         fold_r[k] = _pearson(observed[test], predicted[test])
     everyone = np.ones(len(expression), np.bool_)
-    _, final = _train(dosage, expression, covariates, everyone, everyone, (rng_seed, n_folds), methods[-1])
+    _, final = _train(
+        dosage, expression, covariates, everyone, everyone, (rng_seed, n_folds), methods[-1], one_copy
+    )
     return GeneFit(
         observed,
         predicted,
@@ -189,7 +200,7 @@ def fit_by_fold(
         final.penalty,
         final.weights,
         final.intercept,
-        _status(dosage, expression, predicted, outer_folds, methods[-1].min_maf),
+        _status(expression, predicted, outer_folds, usable_variants(dosage, methods[-1].min_maf, one_copy)),
     )
 
 
@@ -201,19 +212,21 @@ def _train(
     test: NDArray[np.bool_],
     seed: tuple[int, int],
     method: Method,
+    one_copy: OneCopy | None,
 ) -> tuple[Floats, LinearFit]:
     """Residuals of the people of `test`, and the model of those of `train`."""
     c_train, c_test = (None, None) if covariates is None else (covariates[train], covariates[test])
     outcome, observed = residualise(expression[train], c_train, expression[test], c_test)
     if np.ptp(outcome) <= 1e-9 * np.abs(expression[train]).max():
         outcome = np.zeros_like(outcome)
-    return observed, method.fit(dosage.compress(train, axis=1), outcome, np.random.default_rng(seed))
+    once = None if one_copy is None else one_copy.compress(train)
+    return observed, method.fit(dosage.compress(train, axis=1), outcome, np.random.default_rng(seed), once)
 
 
-def _status(dosage: Dosage, expression: Floats, predicted: Floats, folds: Ints, min_maf: float) -> GeneStatus:
+def _status(expression: Floats, predicted: Floats, folds: Ints, usable: NDArray[np.bool_]) -> GeneStatus:
     if np.ptp(expression) == 0.0:
         return GeneStatus.CONSTANT_EXPRESSION
-    if not usable_variants(dosage, min_maf).any():
+    if not usable.any():
         return GeneStatus.NO_VARIANTS
     if all(_is_constant(predicted[folds == k]) for k in np.unique(folds)):
         return GeneStatus.NO_MODEL

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hapsight.baseline.duplicates import DistinctRows, distinct_rows
 from hapsight.baseline.elastic_net import usable_variants
 from hapsight.baseline.linear import Dosage
+from hapsight.cohort.ploidy import OneCopy
 
 __all__ = ["Predictors"]
 
@@ -45,9 +46,9 @@ class Predictors:
     deviation: Floats
 
     @classmethod
-    def of(cls, dosage: Dosage, min_maf: float) -> Predictors:
+    def of(cls, dosage: Dosage, min_maf: float, one_copy: OneCopy | None = None) -> Predictors:
         """Of dosages (V, n); rows that do not vary, or are rarer than `min_maf`, are not usable."""
-        usable = np.flatnonzero(usable_variants(dosage, min_maf))
+        usable = np.flatnonzero(usable_variants(dosage, min_maf, one_copy))
         distinct = distinct_rows(dosage[usable])
         rows = dosage[usable[distinct.first]].astype(np.float64)
         rows -= rows.mean(axis=1, keepdims=True)

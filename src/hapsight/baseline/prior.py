@@ -19,6 +19,7 @@ from scipy.special import logsumexp
 from hapsight.baseline.folds import residualise
 from hapsight.baseline.predictors import Predictors
 from hapsight.baseline.single_effect import VARIANCES, log_bayes_factors
+from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
 
 __all__ = ["LearnedPrior", "LearningGene", "Support", "gene_support", "learn_prior", "log_prior"]
@@ -41,11 +42,14 @@ class LearningGene:
         (N,) on the scale that is to be predicted.
     covariates
         (N, C) or None.
+    one_copy
+        Who has one copy of which variants; None: everybody has two of all.
     """
 
     dosage: NDArray[np.uint8]
     expression: Floats
     covariates: Floats | None
+    one_copy: OneCopy | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +142,8 @@ def gene_support(gene: LearningGene, train: Flags, min_maf: float) -> Support:
     outcome, _ = residualise(gene.expression[train], covariates, gene.expression[:0], nobody)
     if np.ptp(outcome) <= 1e-9 * np.abs(gene.expression[train]).max():
         return Support(np.empty(0, np.intp), np.empty(0))
-    predictors = Predictors.of(gene.dosage.compress(train, axis=1), min_maf)
+    once = None if gene.one_copy is None else gene.one_copy.compress(train)
+    predictors = Predictors.of(gene.dosage.compress(train, axis=1), min_maf, once)
     slope = predictors.rows @ outcome / people / outcome.std()
     factors = logsumexp(log_bayes_factors(slope, 1.0 / people), axis=1) - np.log(len(VARIANCES))
     return Support(predictors.usable, factors[predictors.distinct.group])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from hapsight.cohort.check_sites import CheckResult, Status, scan_sites
 from hapsight.cohort.contigs import find_contig
+from hapsight.cohort.covariates import Covariates
 from hapsight.cohort.expression import Expression, read_expression
 from hapsight.cohort.genes import gene_format, read_genes
 from hapsight.cohort.genotype_source import Genotypes
@@ -18,7 +19,9 @@ from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import CohortFiles, join_covariates, join_genes, join_people
 from hapsight.cohort.nouns import Dropped, Gene, Interval
 from hapsight.cohort.people import read_sample_sheet
+from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.reference import Reference
+from hapsight.cohort.sexes import crosses_par, is_on, join_sexes, lacks_sex, without_chry
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import HapsightError
 
@@ -51,8 +54,9 @@ def check_cohort(
         check.results += [_order(measured), _constant(measured), _scale(measured)]
     check.contigs(genotypes, reference, measured)
     samples = check.people(genotypes, measured)
-    check.covariates(samples)
+    covariates = check.covariates(samples)
     genes = check.genes(genotypes, reference, measured)
+    genes = check.sexes(genotypes, reference, samples, genes, covariates, windows)
     check.sites(genotypes, reference, samples, genes, windows)
     return check.results
 
@@ -100,14 +104,14 @@ class _Check:
 
         return self.open("people", join, lambda kept: _left_out("people", f"{len(kept)} people", dropped))
 
-    def covariates(self, samples: Sequence[str] | None) -> None:
+    def covariates(self, samples: Sequence[str] | None) -> Covariates | None:
         path = self.files.covariates
         if path is None:
-            return
+            return None
         if samples is None:
             self.skip("covariates", "the people")
-            return
-        self.open(
+            return None
+        joined = self.open(
             "covariates",
             lambda: join_covariates(path, samples),
             lambda joined: CheckResult(
@@ -117,6 +121,7 @@ class _Check:
                 joined[1],
             ),
         )
+        return None if joined is None else joined[0]
 
     def genes(
         self, genotypes: Genotypes | None, reference: Reference | None, measured: Expression | None
@@ -134,6 +139,41 @@ class _Check:
             "genes", join, lambda j: _left_out("genes", _say_genes(self.files, j), dropped, j[1])
         )
         return None if joined is None else tuple(joined[0].values())
+
+    def sexes(
+        self,
+        genotypes: Genotypes | None,
+        reference: Reference | None,
+        samples: tuple[str, ...] | None,
+        genes: tuple[Gene, ...] | None,
+        covariates: Covariates | None,
+        windows: Callable[[Gene], Interval],
+    ) -> tuple[Gene, ...] | None:
+        """What the genes of chrX and chrY need; returns the genes that are left."""
+        if genotypes is None or reference is None or samples is None or genes is None:
+            return genes
+        dropped = Dropped()
+
+        def join() -> tuple[tuple[Gene, ...], tuple[str, ...]]:
+            sheet = read_sample_sheet(self.files.samples) if self.files.samples else None
+            ploidy, notes = join_sexes(sheet, genotypes, samples, genes, reference, self.policy.ploidy)
+            self.policy = replace(self.policy, ploidy=ploidy)
+            kept = without_chry(dict(enumerate(genes)), ploidy, samples, dropped)
+            return tuple(kept.values()), notes
+
+        if not any(is_on(gene.contig, plain) for gene in genes for plain in ("X", "Y")):
+            return genes
+
+        def say(joined: tuple[tuple[Gene, ...], tuple[str, ...]]) -> CheckResult:
+            found, ploidy = joined[0], self.policy.ploidy
+            advice = _chrx_advice(found, ploidy, covariates, samples, windows)
+            women, men = len(ploidy.women), len(ploidy.men)
+            sexes = f"{women} women, {men} men, {len(samples) - women - men} of unknown sex"
+            count = sum(is_on(gene.contig, "X") for gene in found)
+            return _left_out("chrX", f"{count} genes of {sexes}", dropped, (*joined[1], *advice))
+
+        joined = self.open("chrX", join, say)
+        return None if joined is None else joined[0]
 
     def sites(
         self,
@@ -153,6 +193,25 @@ class _Check:
 
         found = self.open("variants", scan, lambda results: results[0])
         self.results += found[1:] if found else []
+
+
+def _chrx_advice(
+    genes: Sequence[Gene],
+    ploidy: Ploidy,
+    covariates: Covariates | None,
+    samples: Sequence[str],
+    windows: Callable[[Gene], Interval],
+) -> Iterator[str]:
+    """What users of chrX should know of their cohort."""
+    on_x = [gene for gene in genes if is_on(gene.contig, "X")]
+    across = [gene.gene_id for gene in on_x if ploidy.men and crosses_par(windows(gene), ploidy)]
+    if across:
+        yield (
+            f"the windows of {len(across)} genes cross the border of a pseudo-autosomal region: a man's two "
+            f"haplotypes there share the part that he has once: {_first(across)}"
+        )
+    if on_x and lacks_sex(covariates, ploidy, samples):
+        yield "no covariate tells men from women: give sex as one, as plink2 --glm does on chrX"
 
 
 def _say_genotypes(file: Genotypes) -> CheckResult:

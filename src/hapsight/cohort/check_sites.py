@@ -13,7 +13,7 @@ from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.phase_sets import ACROSS_SETS, people_across_sets
-from hapsight.cohort.policies import HARD_CALLS, UNKNOWN_CALLS
+from hapsight.cohort.policies import HARD_CALLS, PLOIDY_CONFLICT, UNKNOWN_CALLS
 from hapsight.cohort.reference import Reference
 
 __all__ = ["CheckResult", "count_overlaps", "merge_intervals", "scan_sites"]
@@ -62,6 +62,11 @@ def scan_sites(genotypes: Genotypes, reference: Reference, windows: Sequence[Int
     return [
         CheckResult("variants", "pass" if count else "fail", f"{count:,} usable variants in the windows"),
         _verdict("REF", "every REF equals the FASTA", dropped, _OTHER_REF, policy.ref_mismatch),
+        *(
+            [_verdict("ploidy", "all calls fit", dropped, (PLOIDY_CONFLICT,), policy.ploidy_conflict)]
+            if policy.ploidy.men
+            else []
+        ),
         _verdict("phase", "all phased", dropped, ("unphased heterozygote",), policy.unphased),
         _verdict("missing genotypes", "none", dropped, UNKNOWN_CALLS, policy.missing),
         _verdict("duplicates", "none", dropped, ("duplicate record",), policy.duplicates),
@@ -79,6 +84,7 @@ def _lenient(policy: GenotypePolicy) -> GenotypePolicy:
         unphased="drop",
         ref_mismatch="drop",
         duplicates="first",
+        ploidy_conflict="drop",
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped, Interval, Variants
+from hapsight.cohort.ploidy import Sex
 from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.reference import Reference
 
@@ -34,6 +35,10 @@ class Genotypes(Protocol):
     @property
     def policy(self) -> GenotypePolicy:
         """Which variants are used, and what to do with bad ones."""
+
+    @property
+    def sexes(self) -> dict[str, Sex]:
+        """Sex of people, where the files say it."""
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -26,6 +26,7 @@ from hapsight.cohort.phase_sets import (
     phase_set_tag,
     phase_sets_of,
 )
+from hapsight.cohort.ploidy import Ploidy, Sex
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
 from hapsight.cohort.records import RecordReader, Rows, without_leading_phase
 from hapsight.cohort.reference import Reference
@@ -83,6 +84,11 @@ class GenotypeFile:
 
     def __repr__(self) -> str:
         return f"GenotypeFile({str(self.path)!r}, {len(self.samples)} people)"
+
+    @property
+    def sexes(self) -> dict[str, Sex]:
+        """Sex of people, where the files say it: a VCF does not."""
+        return {}
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -143,7 +149,7 @@ class GenotypeFile:
         keep = RowFilter(self.path, self.samples, self.policy, reference, dropped)
         records = self._records(Interval(contig, max(interval.start, 0), max(interval.end, 0)))
         parts = [keep.apply(rows) for rows in cutter.blocks(records)]
-        return variants_of(interval.contig, parts, self.samples), dropped
+        return variants_of(interval.contig, parts, self.samples, self.policy.ploidy), dropped
 
     @property
     def has_phase_sets(self) -> bool:
@@ -265,16 +271,18 @@ def _parsed(line: str, parser: Any) -> Any:
         return parser.variant_from_string(without_leading_phase(line))
 
 
-def variants_of(contig: str, parts: list[Rows], samples: tuple[str, ...]) -> Variants:
+def variants_of(contig: str, parts: list[Rows], samples: tuple[str, ...], ploidy: Ploidy) -> Variants:
     """One table of rows whose calls are all known."""
+    position = np.concatenate([np.empty(0, np.int64), *(rows.position for rows in parts)])
     return Variants(
         contig,
-        np.concatenate([np.empty(0, np.int64), *(rows.position for rows in parts)]),
+        position,
         tuple(ref for rows in parts for ref in rows.ref),
         tuple(alt for rows in parts for alt in rows.alt),
         tuple(name for rows in parts for name in rows.variant_id),
         np.concatenate([np.empty((0, len(samples), 2), np.uint8), *(r.calls.view(np.uint8) for r in parts)]),
         samples,
+        ploidy.one_copy(contig, position, samples),
     )
 
 

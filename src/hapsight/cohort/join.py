@@ -18,6 +18,7 @@ from hapsight.cohort.matching import find_genes, match_genes, match_people
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.people import SampleSheet, read_sample_sheet
 from hapsight.cohort.reference import Reference
+from hapsight.cohort.sexes import join_sexes, without_chry
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import InputError
 
@@ -97,6 +98,8 @@ def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dro
     samples = join_people(measured.samples, genotypes.samples_in_file, sheet, dropped)
     covariates, notes = join_covariates(files.covariates, samples)
     genes, gene_notes = join_genes(files, measured, table, reference, genotypes.contigs, dropped)
+    ploidy, ploidy_notes = join_sexes(sheet, genotypes, samples, genes.values(), reference, policy.ploidy)
+    genes = without_chry(genes, ploidy, samples, dropped)
     population = sheet.population_of() if sheet else {}
     cohort = Cohort(
         samples,
@@ -104,9 +107,9 @@ def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dro
         tuple(genes.values()),
         _ordered(measured, genes, samples),
         covariates,
-        genotypes.keeping(samples, policy),
+        genotypes.keeping(samples, replace(policy, ploidy=ploidy)),
         reference,
-        notes + gene_notes,
+        notes + gene_notes + ploidy_notes,
     )
     return cohort, dropped
 

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import InputError
 
 __all__ = ["Dropped", "Gene", "Interval", "Strand", "Variants"]
@@ -123,9 +124,12 @@ class Variants:
     ref, alt
         V upper-case alleles each, as in the VCF (an indel keeps its anchor base).
     alleles
-        (V, N, 2) uint8; 1 where that haplotype of that person carries `alt`.
+        (V, N, 2) uint8; 1 where that haplotype of that person carries `alt`. Who has one copy (a man's chrX
+        outside the PARs) has it in both columns.
     samples
         N sample identifiers, the order of the second axis.
+    one_copy
+        Who has one copy of which variant; ``None`` where everybody has two of all.
     """
 
     contig: str
@@ -135,6 +139,7 @@ class Variants:
     variant_id: tuple[str, ...]
     alleles: NDArray[np.uint8]
     samples: tuple[str, ...]
+    one_copy: OneCopy | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.ref), len(self.samples), 2)
@@ -157,13 +162,20 @@ class Variants:
 
     @property
     def dosage(self) -> NDArray[np.uint8]:
-        """(V, N) uint8: how many of a person's two haplotypes carry `alt`."""
+        """(V, N) uint8: how many of a person's two haplotypes carry `alt`; 0 or 2 where there is one copy."""
         dosage: NDArray[np.uint8] = self.alleles.sum(axis=2, dtype=np.uint8)
         return dosage
 
     @property
+    def linear_dosage(self) -> NDArray[np.uint8]:
+        """(V, N) uint8: `dosage` as linear methods are to see it, see ``one_copy.dosage``."""
+        return self.dosage if self.one_copy is None else self.one_copy.coded(self.dosage)
+
+    @property
     def af(self) -> NDArray[np.float64]:
-        """(V,) frequency of `alt` among the 2N haplotypes."""
+        """(V,) frequency of `alt` among all copies, one of one person or two."""
+        if self.one_copy is not None:
+            return self.one_copy.af(self.linear_dosage)
         af: NDArray[np.float64] = self.alleles.mean(axis=(1, 2), dtype=np.float64)
         return af
 
@@ -195,6 +207,7 @@ class Variants:
             tuple(self.variant_id[i] for i in index),
             self.alleles[index],
             self.samples,
+            None if self.one_copy is None else self.one_copy.take(index),
         )
 
     def within(self, interval: Interval) -> Self:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
+from hapsight.cohort.ploidy import Sex, parse_sexes
 from hapsight.cohort.tables import read_table, require_unique
 from hapsight.errors import InputError
 
@@ -20,10 +21,21 @@ class SampleSheet:
     samples: tuple[str, ...]
     population: tuple[str | None, ...]
     sex: tuple[str | None, ...]
+    path: Path | None = field(default=None, compare=False)
 
     def population_of(self) -> dict[str, str | None]:
         """Population of each person."""
         return dict(zip(self.samples, self.population, strict=True))
+
+    def sexes(self) -> dict[str, Sex]:
+        """Sex of each person of whom it is known.
+
+        Raises
+        ------
+        InputError
+            A word is none that the field uses for a sex.
+        """
+        return parse_sexes(zip(self.samples, self.sex, strict=True), self.path)
 
 
 def read_sample_sheet(path: Path | str) -> SampleSheet:
@@ -45,7 +57,7 @@ def read_sample_sheet(path: Path | str) -> SampleSheet:
         raise InputError("A sample_id is empty.", where=f"{path}, row {samples.index(None) + 2}")
     names = tuple(name for name in samples if name is not None)
     require_unique(names, "sample_id", path)
-    return SampleSheet(names, _column(table, "population"), _column(table, "sex"))
+    return SampleSheet(names, _column(table, "population"), _column(table, "sex"), path)
 
 
 def _column(table: pl.DataFrame, name: str) -> tuple[str | None, ...]:

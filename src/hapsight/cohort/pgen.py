@@ -6,6 +6,7 @@ import mmap
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.contigs import find_contig, plink_contigs, resolve_contig
 from hapsight.cohort.genotypes import require_samples, variants_of
 from hapsight.cohort.nouns import Dropped, Interval, Variants
+from hapsight.cohort.ploidy import Sex, parse_sexes
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
 from hapsight.cohort.pvar import Pvar, Site, map_text, read_pvar
 from hapsight.cohort.records import MISSING, NO_HARD_CALL, RecordReader
@@ -75,6 +77,17 @@ class PgenFile:
     def __repr__(self) -> str:
         return f"PgenFile({str(self.path)!r}, {len(self.samples)} people)"
 
+    @cached_property
+    def sexes(self) -> dict[str, Sex]:
+        """Sex of people, where the ``.psam`` says it.
+
+        Raises
+        ------
+        InputError
+            It says neither 1 nor 2 (nor a word for these), nor that it is not known.
+        """
+        return _read_sexes(self._psam, self.samples_in_file)
+
     @property
     def paths(self) -> tuple[Path, ...]:
         """The three files."""
@@ -114,7 +127,7 @@ class PgenFile:
         keep = RowFilter(self.path, self.samples, policy, reference, dropped)
         records = self._records(Interval(contig, max(interval.start, 0), max(interval.end, 0)))
         parts = [keep.apply(rows) for rows in cutter.blocks(records)]
-        return variants_of(interval.contig, parts, self.samples), dropped
+        return variants_of(interval.contig, parts, self.samples, policy.ploidy), dropped
 
     @property
     def has_phase_sets(self) -> bool:
@@ -292,3 +305,17 @@ def _identifier(line: str, column: int, path: Path) -> str:
     if len(fields) <= column:
         raise InputError("A row of the .psam is broken.", where=path, got=line[:60])
     return fields[column]
+
+
+def _read_sexes(path: Path, people: Sequence[str]) -> dict[str, Sex]:
+    """Sex of the people of a ``.psam``, in its order; nobody's where it has no column for it."""
+    lines = [line for line in read_lines(path, ".psam") if line and not line.startswith("##")]
+    header = [name.lstrip("#").upper() for name in lines[0].split()]
+    if not lines[0].startswith("#"):  # as a .fam: FID, IID, father, mother, sex
+        header, lines = ["FID", "IID", "PAT", "MAT", "SEX"], ["", *lines]
+    if "SEX" not in header:
+        return {}
+    column = header.index("SEX")
+    rows = (line.split() for line in lines[1:])
+    cells = (row[column] if len(row) > column else None for row in rows)
+    return parse_sexes(zip(people, cells, strict=True), path)

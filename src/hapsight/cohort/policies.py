@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Final, Literal, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.nouns import Dropped, Interval
-from hapsight.cohort.records import MISSING, NO_HARD_CALL, Rows
+from hapsight.cohort.ploidy import OneCopy, Ploidy
+from hapsight.cohort.records import ABSENT, MISSING, NO_HARD_CALL, Rows
 from hapsight.cohort.reference import Reference, ref_fits
 from hapsight.dna import N_CODE, encode
 from hapsight.errors import ConfigError, InputError
 
-__all__ = ["HARD_CALLS", "UNKNOWN_CALLS", "GenotypePolicy", "RowFilter", "ref_differs"]
+__all__ = ["HARD_CALLS", "PLOIDY_CONFLICT", "UNKNOWN_CALLS", "GenotypePolicy", "RowFilter", "ref_differs"]
 
 
 HARD_CALLS: Final = (
@@ -22,6 +24,9 @@ HARD_CALLS: Final = (
     "and keeps the phase; or missing = 'reference' or 'drop'"
 )
 """PLINK 2 makes no hard call of a dosage that is more than 0.1 from a whole number, unless asked."""
+
+PLOIDY_CONFLICT: Final = "does not fit the ploidy"
+"""Why a genotype is missing, or a variant dropped."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,11 @@ class GenotypePolicy:
         A REF that is not what the FASTA has: refuse the file, or drop the variant.
     duplicates
         A position, REF and ALT that comes twice: refuse the file, or keep the first.
+    ploidy_conflict
+        A call that cannot be (two different alleles in a man on chrX outside the PARs; one allele in a woman
+        there): refuse the file, read it as missing, or drop the variant.
+    ploidy
+        Whose copies are one; no choice, but what is known of the people.
 
     Raises
     ------
@@ -55,12 +65,14 @@ class GenotypePolicy:
     unphased: Literal["error", "drop"] = "error"
     ref_mismatch: Literal["error", "drop"] = "error"
     duplicates: Literal["error", "first"] = "error"
+    ploidy_conflict: Literal["error", "missing", "drop"] = "error"
+    ploidy: Ploidy = field(default_factory=Ploidy)
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_maf <= 0.5:
             raise ConfigError("min_maf is out of range.", expected="0 to 0.5", got=self.min_maf)
         hints = get_type_hints(type(self))
-        for name in (field.name for field in fields(self)):
+        for name in (one.name for one in fields(self)):
             choices = get_args(hints[name])
             if choices and getattr(self, name) not in choices:
                 raise ConfigError(
@@ -109,14 +121,14 @@ class RowFilter:
     dropped: Dropped
 
     def apply(self, rows: Rows) -> Rows:
-        """REF against the FASTA, missing genotypes, the MAF floor and phase, in this order.
+        """REF against the FASTA, ploidy, missing genotypes, the MAF floor and phase, in this order.
 
         Raises
         ------
         InputError
             A row offends against a policy of ``"error"``; names the record and the person.
         """
-        for step in (self._ref, self._missing, self._maf, self._phase):
+        for step in (self._ref, self._ploidy, self._missing, self._maf, self._phase):
             if len(rows):
                 rows = step(rows)
         return rows
@@ -128,6 +140,32 @@ class RowFilter:
         if bad.any() and self.policy.ref_mismatch == "error":
             raise self._wrong_ref(rows, bad, self.reference)
         return self._drop(rows, bad, "REF differs from the FASTA")
+
+    def _ploidy(self, rows: Rows) -> Rows:
+        """Everyone gets two alleles: who has one copy has it twice."""
+        one, single = self._one_copy(rows), rows.calls[:, :, 1] == ABSENT
+        if one is None and not single.any():
+            return rows
+        if plain_contig(rows.contig) == "MT":  # two alleles there are two kinds of mitochondria
+            return replace(rows, calls=np.where(rows.calls == ABSENT, rows.calls[:, :, :1], rows.calls))
+        expected = np.zeros_like(single) if one is None else one.mask()
+        low, high = rows.calls.min(axis=2), rows.calls.max(axis=2)  # high: the one known, where there is one
+        wrong = (expected & (low == 0) & (high == 1)) | (single & ~expected)
+        if wrong.any():
+            self._refuse_conflict(rows, wrong, single & ~expected)
+        calls = np.where(expected[:, :, None], high[:, :, None], rows.calls)
+        calls[wrong] = MISSING
+        rows = replace(rows, calls=calls)
+        if self.policy.ploidy_conflict == "drop":
+            return self._drop(rows, wrong.any(axis=1), PLOIDY_CONFLICT)
+        for row in np.flatnonzero(wrong.any(axis=1)).tolist():
+            self.dropped.add(
+                "genotype", f"{PLOIDY_CONFLICT}, read as missing", rows.name(row), int(wrong[row].sum())
+            )
+        return rows
+
+    def _one_copy(self, rows: Rows) -> OneCopy | None:
+        return self.policy.ploidy.one_copy(rows.contig, rows.position, self.samples)
 
     def _missing(self, rows: Rows) -> Rows:
         if rows.calls.min() >= 0:
@@ -151,7 +189,11 @@ class RowFilter:
     def _maf(self, rows: Rows) -> Rows:
         if self.policy.min_maf == 0:
             return rows
-        af = rows.calls.mean(axis=(1, 2), dtype=np.float64)
+        one = self._one_copy(rows)
+        if one is None:
+            af = rows.calls.mean(axis=(1, 2), dtype=np.float64)
+        else:
+            af = one.af(one.coded(rows.calls.sum(axis=2, dtype=np.uint8)))
         rare = np.minimum(af, 1 - af) < self.policy.min_maf
         return self._drop(rows, rare, f"MAF below {self.policy.min_maf:g}")
 
@@ -177,6 +219,48 @@ class RowFilter:
             expected="a phased genotype, such as 0|1",
             got=f"{bad[row].sum()} such of {len(self.samples)} people at this record",
             fix=fix,
+        )
+
+    def _refuse_conflict(self, rows: Rows, wrong: NDArray[np.bool_], single: NDArray[np.bool_]) -> None:
+        """Refuse what no policy is for: one allele where everyone has two, or where that is not known.
+
+        Parameters
+        ----------
+        wrong, single
+            (V, N) calls that do not fit, and those of them that have one allele.
+        """
+        for row, person in np.argwhere(single).tolist():
+            name, ploidy = self.samples[person], self.policy.ploidy
+            need = ploidy.needed(rows.contig, name)
+            if need is not None or not ploidy.depends_on_sex(rows.contig, int(rows.position[row])):
+                raise self._not_diploid(rows, single, row, name, need)
+        if self.policy.ploidy_conflict == "error":
+            raise self._conflict(rows, wrong)
+
+    def _not_diploid(
+        self, rows: Rows, single: NDArray[np.bool_], row: int, name: str, need: str | None
+    ) -> InputError:
+        diploid = "bcftools +fixploidy makes haploid calls diploid; or leave the contig out"
+        return InputError(
+            "A call is not diploid.",
+            where=f"{self.path}, {rows.name(row)}, {name}",
+            expected="two alleles, such as 0|1",
+            got=f"1 allele(s); {single[row].sum()} of {len(self.samples)} people at this record",
+            fix=diploid if need is None else f"give {need}; or leave the genes of chr{rows.contig[-1]} out",
+        )
+
+    def _conflict(self, rows: Rows, wrong: NDArray[np.bool_]) -> InputError:
+        row, person = (int(index) for index in np.argwhere(wrong)[0])
+        one = bool(rows.calls[row, person, 1] == ABSENT)
+        where = " outside the pseudo-autosomal regions" if plain_contig(rows.contig).upper() == "X" else ""
+        man = f"a man has two different alleles on chr{plain_contig(rows.contig)}{where}"
+        what = "a woman has one allele" if one else man
+        return InputError(
+            f"A call does not fit the ploidy: {what}.",
+            where=f"{self.path}, {rows.name(row)}, {self.samples[person]}",
+            expected="two alleles, such as 0|1" if one else "one allele, such as 1, or the same twice, 1|1",
+            got=f"{wrong[row].sum()} such of {len(self.samples)} people at this record",
+            fix="mend the person's sex, or par under [cohort]; or ploidy_conflict = 'missing' or 'drop'",
         )
 
     def _wrong_ref(self, rows: Rows, bad: NDArray[np.bool_], reference: Reference) -> InputError:

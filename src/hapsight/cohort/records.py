@@ -53,7 +53,7 @@ class Rows:
         (V,) int64, 0-based.
     calls
         (V, N, 2) int8: 1 where that haplotype carries `alt`, 0 where it does not, `MISSING` or
-        `NO_HARD_CALL` where that is not known.
+        `NO_HARD_CALL` where that is not known; `ABSENT` as the second of a call with one allele.
     phased
         (V, N) whether the call is phased.
     """
@@ -230,7 +230,8 @@ class RecordReader:
     def _rows(self, kept: list[tuple[Any, list[tuple[int, int, str, str, str]]]]) -> Rows:
         records = [record for record, _ in kept]
         calls = np.stack([self._calls(record) for record in records])  # (R, N, 3)
-        self._require_diploid(calls, records)
+        first, second = calls[:, :, 0], calls[:, :, 1]
+        second[(first == MISSING) & (second == ABSENT)] = MISSING  # "." for "./."
         self._require_alleles(calls, records)
         record_of_row = np.repeat(np.arange(len(kept)), [len(rows) for _, rows in kept])
         numbers, positions, refs, alts, names = zip(*chain.from_iterable(r for _, r in kept), strict=True)
@@ -255,15 +256,6 @@ class RecordReader:
             raise self._not_diploid(record, calls)
         return calls
 
-    def _require_diploid(self, calls: NDArray[np.int16], records: Sequence[Any]) -> None:
-        """Refuse calls (R, N, 3) with one allele only; a lone ``.`` becomes ``./.``."""
-        first, second = calls[:, :, 0], calls[:, :, 1]
-        second[(first == MISSING) & (second == ABSENT)] = MISSING
-        haploid = (second == ABSENT).any(axis=1)
-        if haploid.any():
-            record = int(np.argmax(haploid))
-            raise self._not_diploid(records[record], calls[record])
-
     def _require_alleles(self, calls: NDArray[np.int16], records: Sequence[Any]) -> None:
         """Refuse calls (R, N, 3) of alleles that their records do not have."""
         most = np.array([min(len(record.ALT), _MOST_ALTS) for record in records], np.int16)
@@ -275,14 +267,13 @@ class RecordReader:
 
     def _not_diploid(self, record: Any, calls: NDArray[np.int16]) -> InputError:
         ploidy = (calls[:, :-1] > ABSENT).sum(axis=1)
-        ploidy[(ploidy == 1) & (calls[:, 0] == MISSING)] = 2
-        person = int(np.argmax(ploidy != 2))
+        person = int(np.argmax(ploidy))
         return InputError(
             "A call is not diploid.",
             where=f"{self.path}, {self._at(record)}, {self.samples[person]}",
             expected="two alleles, such as 0|1",
-            got=f"{ploidy[person]} allele(s); {(ploidy != 2).sum()} of {len(ploidy)} people at this record",
-            fix="bcftools +fixploidy makes haploid calls (chrX, chrY, MT) diploid; or leave the contig out",
+            got=f"{ploidy[person]} allele(s); {(ploidy > 2).sum()} of {len(ploidy)} people at this record",
+            fix="bcftools +fixploidy makes calls diploid; or leave the contig out",
         )
 
     def _no_such_allele(self, record: Any, calls: NDArray[np.int16]) -> InputError:

@@ -16,6 +16,7 @@ from hapsight.cohort.contigs import find_contig, plain_contig, resolve_contig
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.pgen import PgenFile
+from hapsight.cohort.ploidy import Sex
 from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.reference import Reference
 from hapsight.errors import InputError
@@ -88,6 +89,11 @@ class SplitGenotypes:
     def policy(self) -> GenotypePolicy:
         """Which variants are used, and what to do with bad ones."""
         return self._parts[0].policy
+
+    @property
+    def sexes(self) -> dict[str, Sex]:
+        """Sex of people, where a file says it."""
+        return {name: sex for part in self._parts for name, sex in part.sexes.items()}
 
     @property
     def paths(self) -> tuple[Path, ...]:

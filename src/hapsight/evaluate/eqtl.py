@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, special
 
+from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import InputError
 
 __all__ = [
@@ -195,9 +196,22 @@ class AlleleCounts:
     ma_count: NDArray[np.int64]
 
 
-def allele_counts(dosage: NDArray[np.uint8]) -> AlleleCounts:
-    """Count alleles of (V, N) ALT dosages: 0, 1 or 2."""
+def allele_counts(dosage: NDArray[np.uint8], one_copy: OneCopy | None = None) -> AlleleCounts:
+    """Count alleles of (V, N) ALT dosages: 0, 1 or 2; who has one copy of a variant has one allele."""
+    if one_copy is not None:
+        return _counts_of_copies(dosage, one_copy)
     copies, people = dosage.sum(axis=1, dtype=np.int64), dosage.shape[1]
     alt_is_rarer = copies <= people
     carriers = np.where(alt_is_rarer, np.count_nonzero(dosage, axis=1), np.count_nonzero(dosage < 2, axis=1))
     return AlleleCounts(copies / (2 * people), carriers, np.where(alt_is_rarer, copies, 2 * people - copies))
+
+
+def _counts_of_copies(dosage: NDArray[np.uint8], one_copy: OneCopy) -> AlleleCounts:
+    """The same of people some of whom have one copy."""
+    alt, total = one_copy.counts(dosage)
+    alt_is_rarer = 2 * alt <= total
+    most = np.where(one_copy.mask(), one_copy.dosage, 2)
+    carriers = np.where(
+        alt_is_rarer, np.count_nonzero(dosage, axis=1), np.count_nonzero(dosage < most, axis=1)
+    )
+    return AlleleCounts(alt / total, carriers, np.where(alt_is_rarer, alt, total - alt).astype(np.int64))

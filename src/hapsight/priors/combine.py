@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hapsight.baseline.folds import residualise
 from hapsight.baseline.methods import Method
+from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import InputError
 from hapsight.evaluate.correlation import correlate
 
@@ -51,6 +52,7 @@ def combine(
     folds: NDArray[np.int64],
     seed: int,
     method: Method,
+    one_copy: OneCopy | None = None,
 ) -> Combined:
     """Predict each fold's people with and without each prior, by `method` on the same inner folds.
 
@@ -65,6 +67,8 @@ def combine(
         (N,) from 0 to K - 1.
     method
         Draws from ``(seed, k)`` in fold k, whatever the prior; so does `hapsight.baseline.nested`.
+    one_copy
+        Who has one copy of which variants; None: everybody has two of all.
 
     Raises
     ------
@@ -80,12 +84,13 @@ def combine(
         split = _Split(covariates, ~test, test)
         outcome, found.observed[test] = split.residuals(expression)
         carried, asked = dosage[:, ~test], dosage[:, test]
-        plain = method.fit(carried, outcome, np.random.default_rng((seed, k)))
+        once = None if one_copy is None else one_copy.compress(~test)
+        plain = method.fit(carried, outcome, np.random.default_rng((seed, k)), once)
         found.without[test] = plain.predict(asked)
         for name, prior in priors.items():
             own, theirs = split.residuals(prior[k])
             slope = _slope(own, outcome)
-            rest = method.fit(carried, outcome - slope * own, np.random.default_rng((seed, k)))
+            rest = method.fit(carried, outcome - slope * own, np.random.default_rng((seed, k)), once)
             found.prior_alone[name][test] = slope * theirs
             found.with_prior[name][test] = slope * theirs + rest.predict(asked)
     return found

@@ -58,12 +58,13 @@ def _fit_unit(unit: BaselineUnit) -> str:
         variants.append(near)
         fits.append(
             fit_held_out(
-                near.dosage,
+                near.linear_dosage,
                 expression,
                 unit.covariates,
                 unit.outer_folds,
                 gene_seed(unit.seed, gene.gene_id),
                 unit.method,
+                near.one_copy,
             )
         )
     tables = unit_tables(unit, variants, fits) | {"dropped": dropped_table(reader.dropped)}

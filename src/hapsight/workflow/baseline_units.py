@@ -19,7 +19,7 @@ from hapsight.evaluate.expression import transform
 from hapsight.predict.store import StoredUnit, UnitStore, content_key
 from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.blocks import linear_blocks
-from hapsight.workflow.opened import POLICY_KEYS, Opened, gene_facts
+from hapsight.workflow.opened import LINEAR_KEYS, Opened, gene_facts
 
 __all__ = ["BaselineUnit", "baseline_units", "gene_seed", "method_of", "net_options"]
 
@@ -98,7 +98,7 @@ def _key(opened: Opened, run: BaselineRun, genes: Sequence[Gene], folds: NDArray
             "method": repr(method_of(opened, run)),
             "cis_window": config.baseline.cis_window,
             "folds": folds.tolist(),
-            "policy": config.cohort.model_dump(mode="json", include=POLICY_KEYS),
+            "policy": config.cohort.model_dump(mode="json", include=LINEAR_KEYS),
             "expression": config.expression.model_dump(mode="json"),
             "seed": config.seed,
             "genes": gene_facts(genes),

@@ -135,7 +135,7 @@ def model_comparisons(opened: Opened, run: ModelRun, track: str) -> Iterator[Com
 
 
 def _dosage(reader: VariantReader, window: Interval) -> NDArray[np.uint8]:
-    return reader(window).dosage
+    return reader(window).linear_dosage
 
 
 def _split(values: pl.DataFrame) -> tuple[float, Float]:

@@ -77,6 +77,7 @@ def driver_rows(
     """
     place = _places(gene)
     own = gene.effects.with_columns(
+        maf=gene.variants.maf[place],
         given_beta=_given(gene, given)[place] if given else pl.lit(None),
         prior_score=_scores(gene, priors)[place] if priors else pl.lit(None),
     )
@@ -86,7 +87,7 @@ def driver_rows(
         if not gene.compared.status and len(own):
             found = find(own["effect"].to_numpy(), dosage, predicted)
             row |= {"status": found.status, "additivity": found.additivity, "n_drivers": len(found.index)}
-            row |= _main_row(gene, own, found, dosage, rng)
+            row |= _main_row(gene, own, found, rng)
         yield row
 
 
@@ -148,7 +149,6 @@ def _main_row(
     gene: GeneEffects,
     own: pl.DataFrame,
     found: Drivers,
-    dosage: NDArray[np.uint8],
     rng: np.random.Generator,
 ) -> Row:
     """The main driver, and a control: another variant of the gene that does not drive, at random."""
@@ -156,7 +156,6 @@ def _main_row(
         return {}
     main = int(found.index[found.main])
     row = own.row(main, named=True)
-    af = float(dosage[main].mean()) / 2
     size, sd = np.array([row["effect"]]), np.array([row["effect_sd"]], np.float64)
     relative = float(spread(size, sd)[0])
     kept = ("variant_id", "contig", "tss_distance", *KEY, "effect", "effect_sd", "n_backgrounds")
@@ -165,7 +164,7 @@ def _main_row(
     score = row["prior_score"]
     return {name: row[name] for name in (*kept, "slope", "slope_half2", "given_beta", "prior_score")} | {
         "distance": abs(row["position"] - gene.compared.gene.tss),
-        "maf": min(af, 1.0 - af),
+        "maf": row["maf"],
         "spread": None if np.isnan(relative) else relative,
         "rise": float(found.rise[found.main]),
         "driver_r": float(found.r[found.main]),

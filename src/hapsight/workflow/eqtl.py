@@ -26,7 +26,7 @@ from hapsight.workflow.blocks import linear_blocks
 from hapsight.workflow.crew import compute, crew_of
 from hapsight.workflow.dropped import add_dropped
 from hapsight.workflow.eqtl_tables import CisWindow, heritability_row, nominal_table, signal_table, top_table
-from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, dropped_table, gene_facts
+from hapsight.workflow.opened import LINEAR_KEYS, Opened, Progress, dropped_table, gene_facts
 from hapsight.workflow.variants import VariantReader
 
 __all__ = ["EqtlUnit", "eqtl", "eqtl_units"]
@@ -80,9 +80,7 @@ class EqtlUnit(StoredUnit):
         reach = self.options.cis_window
         for gene, expression in zip(self.genes, self.expression, strict=True):
             near = reader(gene.cis(reach))
-            dosage = near.dosage
-            af = dosage.mean(axis=1, dtype=np.float64) / 2
-            frequent = np.minimum(af, 1.0 - af) >= self.options.min_maf
+            dosage, frequent = near.linear_dosage, near.maf >= self.options.min_maf
             chosen = np.flatnonzero(frequent & (np.abs(near.position - gene.tss) <= reach))
             yield CisWindow(gene, near.take(chosen), dosage[chosen]), expression
 
@@ -145,7 +143,7 @@ def _key(opened: Opened, genes: Sequence[Gene], threshold: float | None = None) 
             "stage": "eqtl",
             "options": config.eqtl.model_dump(mode="json", exclude={"run", "fdr", "genes_per_unit"}),
             "threshold": threshold,
-            "policy": config.cohort.model_dump(mode="json", include=POLICY_KEYS),
+            "policy": config.cohort.model_dump(mode="json", include=LINEAR_KEYS),
             "expression": config.expression.model_dump(mode="json"),
             "populations": list(opened.cohort.populations),
             "seed": config.seed,

@@ -29,7 +29,7 @@ class CisWindow:
     Attributes
     ----------
     dosage
-        (V, N) ALT alleles of `variants`.
+        (V, N) ALT alleles of `variants`, as `Variants.linear_dosage`.
     """
 
     gene: Gene
@@ -40,7 +40,7 @@ class CisWindow:
         """(V, ...) what is known of the variants without expression."""
         variants, gene = self.variants, self.gene
         distance = variants.position - gene.tss
-        counts = allele_counts(self.dosage)
+        counts = allele_counts(self.dosage, variants.one_copy)
         return pl.DataFrame(
             {
                 "phenotype_id": pl.repeat(gene.gene_id, len(variants), dtype=pl.String, eager=True),

@@ -36,7 +36,7 @@ def check_identity(cohort: Cohort, how: Transform, pseudocount: float) -> CheckR
         windows = [cohort.genes[row].cis(_REACH) for row in rows]
         reader = VariantReader(cohort.genotypes, cohort.reference, windows)
         for row, window in zip(rows, windows, strict=True):
-            found = strongest_variant(reader(window).dosage, expression[row])
+            found = strongest_variant(reader(window).linear_dosage, expression[row])
             if found is not None and abs(found[1]) >= LEAST_R:
                 dosages.append(found[0])
                 outcomes.append(stats.zscore(expression[row]))

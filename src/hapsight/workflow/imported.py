@@ -22,7 +22,7 @@ from hapsight.predict.store import UnitStore, content_key
 from hapsight.workflow.baseline_runs import ImportedRun
 from hapsight.workflow.blocks import linear_blocks
 from hapsight.workflow.comparisons import Compared, Source, expression, observed_in_words
-from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, dropped_table, gene_facts
+from hapsight.workflow.opened import LINEAR_KEYS, Opened, Progress, dropped_table, gene_facts
 from hapsight.workflow.variants import VariantReader
 
 __all__ = [
@@ -91,7 +91,7 @@ def imported_units(opened: Opened, run: ImportedRun) -> list[ImportedUnit]:
         "stage": "imported weights",
         "weights": digest,
         "cis_window": config.baseline.cis_window,
-        "policy": config.cohort.model_dump(mode="json", include=POLICY_KEYS),
+        "policy": config.cohort.model_dump(mode="json", include=LINEAR_KEYS),
         **opened.key_parts("genotypes", "reference"),
     }
     return [
@@ -147,7 +147,7 @@ def _apply_unit(opened: Opened, unit: ImportedUnit, weights: Mapping[str, Rows])
     for gene, interval in zip(unit.genes, reach, strict=True):
         variants, rows = reader(interval), weights.get(gene.gene_id)
         aligned = align_weights(rows or (), variants)
-        predicted = aligned.intercept + aligned.weights @ variants.dosage
+        predicted = aligned.intercept + aligned.weights @ variants.linear_dosage
         facts.append(_facts(gene, rows, aligned))
         predictions.append(
             pl.DataFrame(
@@ -218,7 +218,7 @@ def imported_comparisons(opened: Opened, run: ImportedRun) -> Iterator[Compared]
 
 
 def _used_dosage(reader: VariantReader, interval: Interval, rows: Rows) -> NDArray[np.uint8]:
-    return _used(reader(interval), rows).dosage
+    return _used(reader(interval), rows).linear_dosage
 
 
 def _used(variants: Variants, rows: Rows) -> Variants:

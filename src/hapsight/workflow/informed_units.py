@@ -212,7 +212,7 @@ def learn_unit(unit: InformedUnit) -> str:
     evidence: list[list[Floats]] = [[] for _ in unit.arms]
     for gene, expression in zip(base.genes, base.expression, strict=True):
         near, columns = _near(unit, reader, gene)
-        learning = LearningGene(near.dosage, expression, base.covariates)
+        learning = LearningGene(near.linear_dosage, expression, base.covariates, near.one_copy)
         for fold in folds:
             supports[fold].append(gene_support(learning, base.outer_folds != fold, unit.options.min_maf))
         seed, distance = gene_seed(base.seed, gene.gene_id), near.position - gene.tss
@@ -265,7 +265,8 @@ def fit_unit(unit: InformedUnit) -> str:
             informed_method(unit.method, log_prior(evidence, theta), unit.options) for theta in unit.thetas
         ]
         variants.append(near)
-        fits.append(fit_by_fold(near.dosage, expression, base.covariates, base.outer_folds, seed, methods))
+        dosage, once = near.linear_dosage, near.one_copy
+        fits.append(fit_by_fold(dosage, expression, base.covariates, base.outer_folds, seed, methods, once))
     tables = unit_tables(base, variants, fits) | {"dropped": dropped_table(reader.dropped)}
     base.store.write(base.name, base.key, tables)
     return base.name

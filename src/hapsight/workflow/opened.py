@@ -17,13 +17,35 @@ from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import Cohort, CohortFiles, open_cohort
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.permute import permute_people
+from hapsight.cohort.ploidy import Ploidy
 from hapsight.config import CohortConfig, Config
 from hapsight.workflow.run_folder import RunFolder
 
-__all__ = ["POLICY_KEYS", "Opened", "Progress", "cohort_files", "dropped_table", "gene_facts", "policy_of"]
+__all__ = [
+    "LINEAR_KEYS",
+    "POLICY_KEYS",
+    "Opened",
+    "Progress",
+    "cohort_files",
+    "dropped_table",
+    "gene_facts",
+    "policy_of",
+]
 
-POLICY_KEYS = {"variants", "min_maf", "missing", "unphased", "ref_mismatch", "duplicates"}
-"""Keys of the cohort section that decide which variants there are."""
+POLICY_KEYS = {
+    "variants",
+    "min_maf",
+    "missing",
+    "unphased",
+    "ref_mismatch",
+    "duplicates",
+    "ploidy_conflict",
+    "par",
+}
+"""Keys of the cohort section that decide which variants there are, and who carries them."""
+
+LINEAR_KEYS = POLICY_KEYS | {"chrx_dosage"}
+"""Keys of the cohort section that decide the dosages of linear methods."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, how many units are done, and how many there are."""
@@ -76,7 +98,14 @@ class Opened:
             "hapsight": hapsight.__version__,
             "inputs": {role: digest for role in roles if (digest := self.digest_of(role)) is not None},
             "samples": people,
+            **self._sexes(),
         }
+
+    def _sexes(self) -> dict[str, object]:
+        """Whose copies are one, where a gene lies on chrX or chrY."""
+        ploidy = self.cohort.genotypes.policy.ploidy
+        known = {"men": sorted(ploidy.men), "women": sorted(ploidy.women), "par": ploidy.par}
+        return {"sexes": known} if ploidy.men or ploidy.women else {}
 
     def digest_of(self, role: str) -> str | None:
         """SHA-256 of a role's file; of several files, of their digests in order; None without one."""
@@ -113,6 +142,11 @@ def policy_of(config: CohortConfig) -> GenotypePolicy:
         unphased=config.unphased,
         ref_mismatch=config.ref_mismatch,
         duplicates=config.duplicates,
+        ploidy_conflict=config.ploidy_conflict,
+        ploidy=Ploidy(
+            par=None if config.par is None else tuple((first - 1, last) for first, last in config.par),
+            dosage=config.chrx_dosage,
+        ),
     )
 
 

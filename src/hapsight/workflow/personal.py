@@ -22,7 +22,7 @@ from hapsight.errors import ConfigError
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.train_config import TrainArmConfig
 from hapsight.train_tables import ARM, TRAIN_RUNS
-from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, gene_facts
+from hapsight.workflow.opened import LINEAR_KEYS, Opened, Progress, gene_facts
 from hapsight.workflow.personal_data import PersonalData, personal_data
 from hapsight.workflow.personal_linear import linear_predictions
 from hapsight.workflow.personal_priors import activity_explains, prior_key, toggled_variants
@@ -149,7 +149,7 @@ def _key(data: PersonalData, arm: Arm) -> str:
             "train": config.train.model_dump(mode="json", exclude=_NOT_IN_KEY) if arm.seed else None,
             "baseline": config.baseline.model_dump(mode="json") if arm.mode == _LINEAR else None,
             "split": asdict(data.split),
-            "policy": config.cohort.model_dump(mode="json", include=POLICY_KEYS),
+            "policy": config.cohort.model_dump(mode="json", include=LINEAR_KEYS),
             "expression": config.expression.model_dump(mode="json"),
             "seed": config.seed,
             "genes": gene_facts(opened.cohort.genes),

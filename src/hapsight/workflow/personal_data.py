@@ -17,7 +17,7 @@ from hapsight.config import ModelConfig
 from hapsight.models.protocol import SequenceModel
 from hapsight.predict.windows import require_fitting, window_of
 from hapsight.workflow.comparisons import expression
-from hapsight.workflow.opened import Opened, policy_of
+from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.variants import VariantReader
 
@@ -93,7 +93,7 @@ class PersonalData:
     @cached_property
     def _genotypes(self) -> Genotypes:
         cohort = self.opened.cohort
-        policy = replace(policy_of(self.opened.config.cohort), min_maf=self.min_maf)
+        policy = replace(cohort.genotypes.policy, min_maf=self.min_maf)
         return cohort.genotypes.keeping(cohort.samples, policy)
 
     def gene(self, gene_id: str) -> Gene:

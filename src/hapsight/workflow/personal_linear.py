@@ -53,9 +53,11 @@ def linear_predictions(data: PersonalData, name: str, progress: Progress) -> dic
         cis = [gene.cis(config.cis_window) for gene in block]
         reader = VariantReader(opened.cohort.genotypes, opened.cohort.reference, cis)
         for gene, interval in zip(block, cis, strict=True):
-            dosage = reader(interval).dosage.astype(np.float64)
+            near = reader(interval)
+            dosage = near.linear_dosage.astype(np.float64)
+            once = None if near.one_copy is None else near.one_copy.compress(data.trained_on)
             outcome = targets.residual[row[gene.gene_id], train]
             rng = np.random.default_rng(gene_seed(opened.config.seed, gene.gene_id))
-            found[gene.gene_id] = method.fit(dosage[:, train], outcome, rng).predict(dosage)
+            found[gene.gene_id] = method.fit(dosage[:, train], outcome, rng, once).predict(dosage)
     progress(f"train {name}", len(genes), len(genes))
     return found

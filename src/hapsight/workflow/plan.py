@@ -111,7 +111,8 @@ def _gene_seconds(units: Sequence[BaselineUnit]) -> float:
     unit = units[len(units) // 2]
     gene = unit.genes[len(unit.genes) // 2]
     reader = VariantReader(unit.genotypes, unit.reference)
-    dosage = reader(gene.cis(unit.cis_window)).dosage
+    near = reader(gene.cis(unit.cis_window))
+    dosage = near.linear_dosage
     expression = unit.expression[len(unit.genes) // 2]
 
     def fit(columns: int) -> float:

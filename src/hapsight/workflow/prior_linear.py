@@ -171,8 +171,8 @@ def _fit_unit(unit: _Unit) -> str:
         priors |= _sign_priors(unit, gene, near, seed)
         given = {name: own for name, (own, _) in priors.items()}
         given |= {_control(name): control for name, (_, control) in priors.items()}
-        dosage = near.dosage.astype(np.float64)
-        found = combine(dosage, expression, base.covariates, given, base.outer_folds, seed, base.method)
+        dosage, once = near.linear_dosage.astype(np.float64), near.one_copy
+        found = combine(dosage, expression, base.covariates, given, base.outer_folds, seed, base.method, once)
         facts = {"gene_id": gene.gene_id, "gene_name": gene.gene_name, "beside": unit.method}
         for name, (prior, _) in priors.items():
             level = "variant" if name in unit.signs else "person"
@@ -244,7 +244,7 @@ def _sign_priors(unit: _Unit, gene: Gene, near: Variants, seed: int) -> dict[str
         score = np.array([scores[variants[i]] for i in index])
         rng = np.random.default_rng((seed, _STREAM))
         dealt = shuffled_evidence(score[:, None], near.position[index] - gene.tss, rng)[:, 0]
-        dosage = near.dosage[index].astype(np.float64)
+        dosage = near.linear_dosage[index].astype(np.float64)
         own, control = (np.tile(values @ dosage, (folds, 1)) for values in (score, dealt))
         found[prior] = (own, control)
     return found
