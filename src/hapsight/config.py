@@ -234,6 +234,9 @@ class Config(_Section):
 
     name: str = Field(description="the cohort's name, for titles")
     output: Path = Field(description="folder of the run")
+    share_output: bool = Field(
+        False, description="make a new `output` with the access of the umask; else for its owner only"
+    )
     protocol: Literal["default", "huang2023", "sasse2023"] = Field(
         "default", description="a study's choices, see the README"
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 __all__ = [
     "ConfigError",
     "HapsightError",
@@ -12,7 +15,45 @@ __all__ = [
     "StoreError",
     "TrainingError",
     "WeightsError",
+    "quoted",
 ]
+
+_MOST: Final = {"got": 160, "expected": 400, "where": 400}
+"""Letters of each part of an error; what somebody else's error says has fewer."""
+_MOST_OF_OTHERS: Final = 80
+_MOST_OF_A_LINE: Final = 300
+_QUOTE: Final = 40
+"""Letters between two quotation marks that may stay."""
+_KEPT: Final = 24
+_IN_QUOTES: Final = re.compile(rf"""(?<![A-Za-z0-9])([`"'])((?:(?!\1)[^\n]){{{_QUOTE},}})""")
+_ROW: Final = re.compile(r"(?:[^\s\t]*\t[^\t\n]*){3,}")
+
+
+def quoted(text: object, most: int = _MOST_OF_OTHERS) -> str:
+    """What an error may repeat of a file: a few dozen letters of it, never a row of people's values.
+
+    Parameters
+    ----------
+    text
+        A text, or an error of another package, of which the first line is kept.
+    most
+        Letters in all.
+
+    Examples
+    --------
+    >>> quoted("could not parse `2.1, 3.2, 4.8, 1.9, 2.2, 3.1, 2.9, 4.4, 5.1, 3.3` as a number")
+    'could not parse `2.1, 3.2, 4.8, 1.9, 2.2,… (48 letters)` as a number'
+    """
+    whole = str(text)
+    if isinstance(text, BaseException):
+        whole = whole.partition("\n")[0]
+    short = _ROW.sub(lambda found: _head(found[0]), whole)
+    short = _IN_QUOTES.sub(lambda found: found[1] + _head(found[2]), short)
+    return short if len(short) <= most else f"{short[:most].rstrip()}… ({len(whole):,} letters)"
+
+
+def _head(text: str) -> str:
+    return f"{text[:_KEPT]}… ({len(text):,} letters)" if len(text) > _QUOTE else text
 
 
 class HapsightError(Exception):
@@ -25,7 +66,7 @@ class HapsightError(Exception):
     where
         The file, record, gene or option concerned.
     expected, got
-        What was wanted and what was found, values included.
+        What was wanted and what was found; of long texts and rows, the first letters only (`quoted`).
     fix
         How to mend it: a command or an option.
     """
@@ -39,13 +80,20 @@ class HapsightError(Exception):
         got: object = None,
         fix: str | None = None,
     ) -> None:
-        self.what = what
+        self.what = "\n".join(quoted(line, _MOST_OF_A_LINE) for line in what.split("\n"))
         self.details = {
-            name: str(value)
+            name: str(value) if name == "to mend" else _detail(name, value)
             for name, value in (("where", where), ("expected", expected), ("got", got), ("to mend", fix))
             if value is not None
         }
-        super().__init__("\n".join([what, *(f"  {name}: {value}" for name, value in self.details.items())]))
+        super().__init__(
+            "\n".join([self.what, *(f"  {name}: {value}" for name, value in self.details.items())])
+        )
+
+
+def _detail(name: str, value: object) -> str:
+    most = _MOST_OF_OTHERS if isinstance(value, BaseException) else _MOST[name]
+    return quoted(value, most)
 
 
 class InputError(HapsightError):

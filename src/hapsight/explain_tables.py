@@ -15,11 +15,14 @@ __all__ = [
     "EXPLAIN_ADDITIVITY",
     "EXPLAIN_EFFECTS",
     "MODISCO_PATTERNS",
+    "PAGES_WITHHELD",
     "PAGE_VARIANTS",
     "RELIABILITY",
     "RELIABILITY_FEATURES",
     "RELIABILITY_SUMMARY",
     "SCORES",
+    "VIEW_VARIANTS",
+    "WITHHELD",
 ]
 
 _ALLELES: Final = {
@@ -234,3 +237,19 @@ PAGE_VARIANTS: Final = {
     "supported": pl.Boolean,
 }
 """``report/genes/<gene_id>.csv``, with the labels of the model: one row per model and variant."""
+
+VIEW_VARIANTS: Final = {**PAGE_VARIANTS, "carriers": pl.Int64}
+"""The same with the people who carry the rarer allele, by which rows are shown or withheld."""
+
+PAGES_WITHHELD: Final = "explain/pages_withheld.parquet"
+"""Where a run keeps what its gene pages do not show."""
+
+WITHHELD: Final = {
+    "gene_id": pl.String,
+    "model": pl.String,
+    "read_out": pl.String,
+    "table": pl.String,
+    "rows": pl.Int64,
+    "reason": pl.String,
+}
+"""``explain/pages_withheld.parquet``: one row per gene page, model, table and reason."""

@@ -88,6 +88,7 @@ ACROSS_GENES: Final = {
     **LABELS,
     "predicted_reference": pl.Float64,
     "mean_expression": pl.Float64,
+    "sd_expression": pl.Float64,
 }
 """``evaluation/across_genes.parquet``: one row per gene and model."""
 
@@ -213,6 +214,7 @@ DIRECTION_GENES: Final = {
     "n_signals": pl.Int64,
     "h2": pl.Float64,
     "mean_expression": pl.Float64,
+    "sd_expression": pl.Float64,
     "predicted_reference": pl.Float64,
     "model_slope": pl.Float64,
     "model_slope_sd": pl.Float64,

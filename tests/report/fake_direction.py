@@ -41,6 +41,7 @@ def _genes(per_gene: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
             "n_signals": rng.integers(0, 4, n),
             "h2": np.where(np.arange(n) % 9 == 2, np.nan, rng.uniform(0, 0.6, n)),
             "mean_expression": rng.normal(0, 1, n),
+            "sd_expression": 0.3,
         },
     )
     slope = pl.Series("model_slope", rng.normal(0, 1e-3, per_gene.height))

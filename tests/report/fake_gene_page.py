@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from hapsight.explain_tables import PAGE_VARIANTS
+from hapsight.explain_tables import VIEW_VARIANTS
 from hapsight.report.gene_view import PEOPLE, GenePage, Logo, ModelView, Motif, TopEqtl
 from hapsight.tables import PER_GENE
 
@@ -24,7 +24,7 @@ def variants(seed: int = 0, n: int = 40, name: str = "rs") -> pl.DataFrame:
         effect = float(rng.normal(0, 0.01)) if within else None
         slope = float(rng.normal(0, 0.1))
         rows.append(
-            dict.fromkeys(PAGE_VARIANTS)
+            dict.fromkeys(VIEW_VARIANTS)
             | {
                 "variant_id": f"{name}{k}",
                 "contig": "chr22",
@@ -34,6 +34,7 @@ def variants(seed: int = 0, n: int = 40, name: str = "rs") -> pl.DataFrame:
                 "tss_distance": place,
                 "af": float(rng.uniform(0.05, 0.5)),
                 "in_window": within,
+                "carriers": 24,
                 "effect": effect,
                 "effect_mean": effect,
                 "effect_sd": None if effect is None else abs(effect) / 10,
@@ -46,7 +47,7 @@ def variants(seed: int = 0, n: int = 40, name: str = "rs") -> pl.DataFrame:
                 "supported": None if effect is None else (effect > 0) == (slope > 0),
             }
         )
-    return pl.DataFrame(rows, schema=PAGE_VARIANTS)
+    return pl.DataFrame(rows, schema=VIEW_VARIANTS)
 
 
 def view(n: int = 60, **changes: Any) -> ModelView:

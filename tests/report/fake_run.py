@@ -132,6 +132,7 @@ def _across_genes(plan: Plan, rng: np.random.Generator) -> pl.DataFrame:
                     "protocol": PROTOCOL,
                     "predicted_reference": 0.15 * expression + rng.normal(0, 0.6, plan.genes),
                     "mean_expression": np.exp(expression),
+                    "sd_expression": 0.3,
                 }
             )
             for model in plan.models or ("nothing",)

@@ -114,9 +114,8 @@ def test_names_cannot_break_out(tmp_path) -> None:
 @pytest.mark.usefixtures("light")
 def test_provenance_is_on_the_page(tmp_path) -> None:
     text = visible(build_report(write_run(tmp_path)).read_text())
+    assert "ab" * 32 not in text  # the digest of a file of people
     for wanted in (
-        "ab" * 32,
-        "41.2 MB",
         "1 min 32 s",
         "905.5 MB",
         "4.2×",

@@ -1,4 +1,4 @@
-"""A whole run keeps genomes to itself: no network, no names in the report or the log, files of the umask."""
+"""A whole run keeps genomes to itself: no network, no names in the report or the log, none reads along."""
 
 import html
 import os
@@ -10,11 +10,14 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from hapsight.cli.main import app
 from hapsight.models.registry import register
+from hapsight.workflow.run_folder import RunFolder
+from hapsight.workflow.score_files import write_scores
 from tests.planted import load_toy, write_planted
 
 pytestmark = pytest.mark.skipif(find_spec("vl_convert") is None, reason="the report's extra is not installed")
@@ -94,6 +97,30 @@ def test_nothing_on_a_page_is_fetched_from_elsewhere(run):
         text = page.read_text()
         assert "default-src 'none'" in text
         assert not re.search(r"""(?:src|href|action)\s*=\s*["']?(?:https?:)?//""", text)
+
+
+@pytest.mark.parametrize(("shared", "mode"), [(False, 0o700), (True, 0o755)])
+def test_a_new_run_folder_is_its_owners(tmp_path, shared, mode):
+    before = os.umask(0o022)
+    try:
+        with RunFolder(tmp_path / "runs" / "one", shared).locked():
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "runs" / "one").stat().st_mode) == mode
+
+
+@pytest.mark.parametrize(("private", "mode"), [(False, 0o644), (True, 0o600)])
+@pytest.mark.parametrize("name", ["scores.tsv", "scores.parquet"])
+def test_scores_of_a_person_are_their_owners(tmp_path, name, private, mode):
+    out = tmp_path / name
+    before = os.umask(0o022)
+    try:
+        out.touch()  # a file that was there, for all to read
+        write_scores(out, pl.DataFrame({"effect": [-1.0]}), {}, private=private)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(out.stat().st_mode) == mode
 
 
 @pytest.mark.verify

@@ -87,7 +87,7 @@ def score(
     runs = load_models(opened)
     with progress() as show:
         found = compute(opened, runs, vcf, sample, show)
-    write_scores(out, found.table, opened.cohort.reference.contigs)
+    write_scores(out, found.table, opened.cohort.reference.contigs, private=sample is not None)
     variants = found.table.n_unique(["contig", "position", "ref", "alt"])
     genes = found.table["gene_id"].n_unique()
     say(f"{out}: {variants:,} variants on {genes:,} genes, {len(found.table):,} rows")

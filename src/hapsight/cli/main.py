@@ -67,6 +67,16 @@ def main() -> None:
         sys.exit(next((code for kind, code in codes.items() if isinstance(error, kind)), 1))
     except KeyboardInterrupt:
         sys.exit(130)
+    except (
+        Exception
+    ) as error:  # of another package: where it happened, and no more than a few letters of data
+        import traceback
+
+        from hapsight.errors import quoted
+
+        traceback.print_tb(error.__traceback__)
+        sys.stderr.write(f"{type(error).__name__}: {quoted(error)}\n")
+        sys.exit(1)
 
 
 def _show_version(wanted: bool) -> None:
@@ -172,6 +182,9 @@ def report(
     include_individuals: Annotated[
         bool, typer.Option("--include-individuals", help="name people, with their own numbers")
     ] = False,
+    check_disclosure: Annotated[
+        bool, typer.Option("--check-disclosure", help="print what would be withheld, and write nothing")
+    ] = False,
 ) -> None:
     """Write report.html from the tables of a run."""
     from hapsight.report.build import build_report
@@ -180,7 +193,24 @@ def report(
     if not run.is_dir():
         loaded = _load(run)
         folder, asked = loaded.output, loaded.report.include_individuals
+    if check_disclosure:
+        _show_withheld(folder, include_individuals or asked)
+        return
     _say(f"report: {build_report(folder, include_individuals or asked)}")
+
+
+def _show_withheld(folder: Path, individuals: bool | None) -> None:
+    """What a report that may be published withholds."""
+    from hapsight.cli.console import table
+    from hapsight.report.build import check_disclosure
+
+    rows = check_disclosure(folder).rows()
+    if individuals:
+        _say("single people are asked for, so nothing will be withheld; otherwise this would be:")
+    if not rows:
+        _say("nothing would be withheld")
+        return
+    table(["table", "rows", "reason"], [[name, f"{n:,}" if n else "-", why] for name, n, why in rows])
 
 
 @app.command()

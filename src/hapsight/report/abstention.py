@@ -35,7 +35,11 @@ def abstention_figure(run: RunFolder) -> Figure | None:
     """One panel an arm; None where no gene has a probability."""
     table = read_table(run.folder / "explain/reliability.parquet", RELIABILITY)
     known = table.filter(pl.col("probability").is_not_null())
-    curves = [(arm, _curve(own)) for arm in run.arms if not (own := arm.of(known)).is_empty()]
+    curves = [
+        (arm, run.published("abstention", _curve(own)))
+        for arm in run.arms
+        if not (own := arm.of(known)).is_empty()
+    ]
     if not curves:
         return None
     return Figure(

@@ -71,7 +71,7 @@ def _missing_sentence(title: str, names: tuple[str, ...]) -> str:
 
 
 def _tested(run: RunFolder, arm: Arm) -> Values:
-    return arm.of(run.per_gene).get_column("pearson_r").drop_nulls().to_numpy()
+    return arm.of(run.counted).get_column("pearson_r").drop_nulls().to_numpy()
 
 
 def _not_tested(run: RunFolder, arm: Arm) -> list[tuple[str, tuple[str, ...]]]:

@@ -72,6 +72,7 @@ def pair_rows(run: RunFolder) -> list[PairRow]:
 def _pairs(run: RunFolder) -> pl.DataFrame:
     """``evaluation/agreement.parquet`` with the labels of both; empty where the run has none."""
     table = read_table(run.folder / "evaluation/agreement.parquet", AGREEMENT)
+    table = run.published("between_models", table)
     label = {(arm.model, arm.read_out): arm.label for arm in run.arms}
     named = [
         [label.get((row[0], row[1]), row[0]) for row in table.select(*columns).iter_rows()]

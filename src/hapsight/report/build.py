@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +12,78 @@ import polars as pl
 
 from hapsight.evaluate.nulls import TESTS
 from hapsight.evaluate.protocols import protocol_named
+from hapsight.explain_tables import PAGES_WITHHELD, WITHHELD
 from hapsight.report.extra import require_extra
-from hapsight.report.individuals import asked_for, pages_with_individuals, without_individuals
-from hapsight.report.run_folder import RunFolder, read_run
+from hapsight.report.gene_view import file_name
+from hapsight.report.individuals import (
+    asked_for,
+    pages_with_individuals,
+    unruled_pages,
+    without_individuals,
+)
+from hapsight.report.run_folder import RunFolder, read_run, read_table
+from hapsight.spreadsheets import csv_text
 from hapsight.train_tables import CELLS
 
 if TYPE_CHECKING:
     from hapsight.report.figure import Figure
 
-__all__ = ["build_report"]
+__all__ = ["build_report", "check_disclosure"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """A report that is not written yet.
+
+    Attributes
+    ----------
+    html
+        The page.
+    tables
+        Name -> numbers beside it.
+    run
+        What it was made from, as it is published.
+    """
+
+    html: Callable[[], str]
+    tables: dict[str, pl.DataFrame]
+    run: RunFolder
+
+
+def check_disclosure(run: Path) -> pl.DataFrame:
+    """What a report of this run, and its gene pages, withhold; writes nothing.
+
+    Returns
+    -------
+    ``table, rows, reason``; the table of a gene page is named by its gene and model.
+
+    Raises
+    ------
+    StoreError
+        As `build_report`.
+    """
+    require_extra()
+    made = _report(read_run(run), False)
+    own = made.run.disclosure.report() if made.run.disclosure else pl.DataFrame()
+    return pl.concat([own, _withheld_of_pages(run)])
+
+
+def _withheld_of_pages(run: Path) -> pl.DataFrame:
+    """The same of the gene pages that were written, and the pages that are not safe to share."""
+    table = read_table(run / PAGES_WITHHELD, WITHHELD)
+    there = [path.name for path in (run / "report" / "genes").glob("*.html")]
+    table = table.filter(pl.col("gene_id").map_elements(file_name, return_dtype=pl.String).is_in(there))
+    name = pl.format("{} of {}, {}", "table", "gene_id", "model")
+    rows = [table.select(name.alias("table"), "rows", "reason")]
+    old = "written before this rule: run `hapsight pages` again"
+    rows += [_one(f"page {page}", old) for page in unruled_pages(run)]
+    if pages_with_individuals(run):
+        rows.append(_one("gene pages", "some show single people: run `hapsight pages` without individuals"))
+    return pl.concat(rows)
+
+
+def _one(table: str, reason: str) -> pl.DataFrame:
+    return pl.DataFrame({"table": [table], "rows": [0], "reason": [reason]})
 
 
 def build_report(run: Path, individuals: bool | None = None) -> Path:
@@ -43,39 +108,46 @@ def build_report(run: Path, individuals: bool | None = None) -> Path:
         altair, jinja2 or vl-convert-python is not installed.
     """
     require_extra()
+    made = _report(read_run(run), individuals)
+    (run / "report").mkdir(exist_ok=True)
+    for name, table in made.tables.items():
+        _write_text(run / "report" / f"{name}.csv", csv_text(table))
+    report = run / "report.html"
+    _write_text(report, made.html())
+    return report
+
+
+def _report(found: RunFolder, individuals: bool | None) -> _Report:
     from hapsight.report.direction_tables import agreement_table, factor_table
     from hapsight.report.drivers import driver_summary_table, driver_table
     from hapsight.report.linear_baselines import baseline_table
     from hapsight.report.page import render
 
-    found = read_run(run)
     if not (asked_for(found) if individuals is None else individuals):
         found = without_individuals(found)
     figures, pairs, reliability = _figures(found), _pair_figures(found), _reliability_figures(found)
     training = _training_figures(found)
-    (run / "report").mkdir(exist_ok=True)
-    for figure in (*figures, *pairs, *reliability, *training):
-        _write_csv(run / "report" / f"{figure.name}.csv", figure.numbers)
+    tables = {figure.name: figure.numbers for figure in (*figures, *pairs, *reliability, *training)}
     context = _context(found, figures) | {
         "pair_figures": pairs,
         "reliability_figures": reliability,
         "training_figures": training,
     }
-    _write_csv(run / "report" / "genes.csv", context.pop("gene_rows"))
-    _write_csv(run / "report" / "summary.csv", found.summary)
-    tables = {
+    tables |= {"genes": context.pop("gene_rows"), "summary": found.summary}
+    others = {
         "baselines": baseline_table(found),
         "direction": agreement_table(found),
         "direction_factors": factor_table(found),
         "drivers": driver_table(found),
         "driver_summary": driver_summary_table(found),
     }
-    for name, table in tables.items():
-        if not table.is_empty():
-            _write_csv(run / "report" / f"{name}.csv", table)
-    report = run / "report.html"
-    _write_text(report, render(context))
-    return report
+    tables |= {name: table for name, table in others.items() if not table.is_empty()}
+    return _Report(lambda: render(context | {"withheld": _withheld(found)}), tables, found)
+
+
+def _withheld(run: RunFolder) -> list[dict[str, Any]]:
+    """What the report itself withholds, as rows of a table."""
+    return [] if run.disclosure is None else run.disclosure.report().rows(named=True)
 
 
 def _figures(run: RunFolder) -> tuple[Figure, ...]:
@@ -153,7 +225,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "drivers_how": HOW_TO_READ,
         "baseline_rows": baseline_rows(run),
         "ceiling": ceiling_sentence(run),
-        "training_rows": arm_rows(four_cells(run.folder), ceilings(run.folder)),
+        "training_rows": arm_rows(run.published("training", four_cells(run.folder)), ceilings(run.folder)),
         "training_splits": split_sentences(run.folder),
         "training_how": TRAINING_HOW,
         "training_cells": CELLS,
@@ -162,13 +234,8 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "observed": run.per_gene.get_column("observed").drop_nulls().unique().sort().to_list(),
         "dropped": run.dropped.rows(named=True),
         "pages_with_individuals": pages_with_individuals(run.folder),
+        "unruled_pages": len(unruled_pages(run.folder)),
     }
-
-
-def _write_csv(path: Path, table: pl.DataFrame) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    table.write_csv(partial)
-    partial.replace(path)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -38,6 +38,7 @@ _WHOLE: Final = frozenset({"distance", "n_ld80", "n_signals", "neg_log10_p"})
 def direction_strata(run: RunFolder) -> Figure | None:
     """One panel a factor, all arms in it; None without eQTLs."""
     table = read_table(run.folder / "evaluation/direction_strata.parquet", DIRECTION_STRATA)
+    table = run.published("direction_strata", table)
     arms = [(arm, arm.of(table)) for arm in beside_eqtls(run)]
     arms = [(arm, rows) for arm, rows in arms if not rows.is_empty()]
     if not arms:

@@ -63,7 +63,7 @@ class AgreementRow:
 
 def agreement_table(run: RunFolder) -> pl.DataFrame:
     """``evaluation/direction.parquet``; empty where the run has none."""
-    return read_table(run.folder / "evaluation/direction.parquet", DIRECTION)
+    return run.published("direction", read_table(run.folder / "evaluation/direction.parquet", DIRECTION))
 
 
 def agreement_rows(run: RunFolder) -> list[tuple[Arm, list[AgreementRow]]]:
@@ -108,7 +108,8 @@ class FactorRow:
 
 def factor_table(run: RunFolder) -> pl.DataFrame:
     """``evaluation/direction_factors.parquet``; empty where the run has none."""
-    return read_table(run.folder / "evaluation/direction_factors.parquet", DIRECTION_FACTORS)
+    table = read_table(run.folder / "evaluation/direction_factors.parquet", DIRECTION_FACTORS)
+    return run.published("direction_factors", table)
 
 
 def factor_rows(run: RunFolder) -> list[tuple[Arm, list[FactorRow], str]]:

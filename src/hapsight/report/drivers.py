@@ -102,12 +102,13 @@ class StratumRow:
 
 def driver_table(run: RunFolder) -> pl.DataFrame:
     """``explain/drivers.parquet``; empty where the run has none."""
-    return read_table(run.folder / "explain/drivers.parquet", DRIVERS)
+    return run.published("drivers", read_table(run.folder / "explain/drivers.parquet", DRIVERS))
 
 
 def driver_summary_table(run: RunFolder) -> pl.DataFrame:
     """``explain/driver_summary.parquet``; empty where the run has none."""
-    return read_table(run.folder / "explain/driver_summary.parquet", DRIVER_SUMMARY)
+    table = read_table(run.folder / "explain/driver_summary.parquet", DRIVER_SUMMARY)
+    return run.published("driver_summary", table)
 
 
 def driver_rows(run: RunFolder) -> list[tuple[Arm, list[DriverRow]]]:

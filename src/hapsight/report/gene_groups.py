@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from hapsight.report import gene_charts, words
+from hapsight.report.disclosure import FEWEST, nearest_five, rounded, step
 from hapsight.report.gene_pictures import Picture, genotype_words, trend
 from hapsight.report.gene_view import GenePage, ModelView
 from hapsight.report.gene_words import outcome, variant_name
 
-__all__ = ["FEWEST", "by_genotype", "by_prediction", "group_pictures"]
-
-FEWEST: Final = 5
-"""People in the smallest group whose mean is shown."""
+__all__ = ["by_genotype", "by_prediction", "group_pictures"]
 
 _MOST_GROUPS: Final = 10
-_DIGITS: Final = 4
-"""Significant ones of a mean."""
 
 
 def by_prediction(people: pl.DataFrame) -> pl.DataFrame:
-    """People in up to ten groups of equal size by their prediction: each group's means.
+    """People in up to ten groups of about equal size by their prediction: each group's means.
+
+    People of one prediction are in one group.
 
     Parameters
     ----------
@@ -33,26 +30,64 @@ def by_prediction(people: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     ``predicted, observed`` (means), ``low, high`` (mean observed less and plus its standard deviation) and
-    ``n``; no row where there are fewer than `FEWEST` people.
+    ``n``, rounded by the people of each group; no row where there are fewer than `FEWEST` people.
     """
-    groups = min(_MOST_GROUPS, len(people) // FEWEST)
-    place = np.arange(len(people)) * groups // max(len(people), 1)
-    ordered = people.sort("predicted", "observed").with_columns(group=pl.Series(place, dtype=pl.Int64))
-    table = ordered.group_by("group").agg(
-        pl.col("predicted").mean(), *_spread("observed"), n=pl.len().cast(pl.Int64)
-    )
-    return _rounded(table.filter(pl.col("n") >= FEWEST).sort("group").drop("group"))
+    groups = min(_MOST_GROUPS, len(people) // (2 * FEWEST))
+    ahead = pl.col("predicted").rank("min") - 1
+    place = (ahead * max(groups, 1) // max(len(people), 1)).cast(pl.Int64)
+    table = _merged(people.with_columns(group=place), "group")
+    means = _means(people, table, ["predicted", "observed"], "observed")
+    return means.sort("group").drop("group")
 
 
 def by_genotype(people: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Mean and spread of a column by genotype; genotypes of fewer than `FEWEST` people are left out.
+    """Mean and spread of a column by genotype; genotypes of few people are one group with their neighbour.
+
+    The groups hold everybody, so no group follows from the rest.
 
     Returns
     -------
-    ``genotype``, the column, ``low, high`` (mean less and plus the standard deviation), ``n``.
+    ``genotypes`` (first and last of the group), the column, ``low, high`` (mean less and plus the standard
+    deviation), ``n``, rounded by the people of each group; no row where all would be one group.
     """
-    table = people.group_by("genotype").agg(*_spread(column), n=pl.len().cast(pl.Int64))
-    return _rounded(table.filter(pl.col("n") >= FEWEST).sort("genotype"))
+    table = _merged(people.drop_nulls("genotype").with_columns(group="genotype"), "group")
+    if table["group"].n_unique() < 2:
+        table = table.clear()
+    ends = pl.concat_list(pl.col("genotype").min(), pl.col("genotype").max())
+    genotypes = table.group_by("group").agg(genotypes=ends.first())
+    means = _means(people, table, [column], column)
+    return means.join(genotypes, on="group", how="left").sort("group").drop("group")
+
+
+def _merged(people: pl.DataFrame, group: str) -> pl.DataFrame:
+    """Neighbouring groups in one until each has `FEWEST` people; nobody where there are fewer in all."""
+    sizes = people.group_by(group).agg(n=pl.len()).sort(group).rows()
+    kept: list[tuple[list[int], int]] = []
+    for name, n in sizes:
+        if kept and kept[-1][1] < FEWEST:
+            kept[-1] = (kept[-1][0] + [name], kept[-1][1] + n)
+        else:
+            kept.append(([name], n))
+    if len(kept) > 1 and kept[-1][1] < FEWEST:
+        names, n = kept.pop()
+        kept[-1] = (kept[-1][0] + names, kept[-1][1] + n)
+    kept = [(names, n) for names, n in kept if n >= FEWEST]
+    first = {name: names[0] for names, _ in kept for name in names}
+    return people.filter(pl.col(group).is_in(list(first))).with_columns(pl.col(group).replace(first))
+
+
+def _means(people: pl.DataFrame, table: pl.DataFrame, columns: list[str], spread: str) -> pl.DataFrame:
+    """Means of each group, rounded by its people and the spread among everybody."""
+    n = pl.len().cast(pl.Float64)
+    sd = {name: people[name].std(ddof=0) or 0.0 for name in columns}
+    steps = {name: step(n, pl.lit(sd[name], pl.Float64)) for name in columns}
+    means = table.group_by("group").agg(
+        *(rounded(pl.col(name).mean(), steps[name]).alias(name) for name in columns),
+        own=rounded(pl.col(spread).std(ddof=0), steps[spread]),
+        n=nearest_five(pl.len()),
+    )
+    ends = {"low": pl.col(spread) - pl.col("own"), "high": pl.col(spread) + pl.col("own")}
+    return means.with_columns(**{name: end.round_sig_figs(12) for name, end in ends.items()}).drop("own")
 
 
 def group_pictures(page: GenePage, view: ModelView) -> list[Picture]:
@@ -64,7 +99,7 @@ def group_pictures(page: GenePage, view: ModelView) -> list[Picture]:
         how = f"There are fewer than {FEWEST} people, so none are shown."
     chart = gene_charts.groups(
         groups.with_columns(value="observed"),
-        trend(view.people, groups["predicted"].to_list()),
+        _trend(view.people, groups["predicted"].to_list()),
         y="observed",
         alt_text=f"Mean observed against mean predicted expression of {page.name}. {outcome(view)}",
     )
@@ -76,33 +111,32 @@ def group_pictures(page: GenePage, view: ModelView) -> list[Picture]:
 
 def _by_genotype(view: ModelView, column: str) -> Picture:
     genotypes = genotype_words(view)
-    name = pl.col("genotype").map_elements(genotypes.__getitem__, return_dtype=pl.String)
-    means = by_genotype(view.people, column).with_columns(alleles=name, value=column)
+    means = by_genotype(view.people, column)
+    named = [
+        genotypes[first] if first == last else f"{genotypes[first]} or {genotypes[last]}"
+        for first, last in means["genotypes"].to_list()
+    ]
+    means = means.with_columns(alleles=pl.Series(named, dtype=pl.String), value=column)
     parts = [
-        f"{row['alleles']} {words.decimal(row[column])} (n {words.count(row['n'])})"
+        f"{row['alleles']} {words.decimal(row[column])} (about {words.count(row['n'])} people)"
         for row in means.iter_rows(named=True)
     ]
-    there = view.people["genotype"].drop_nulls().unique().sort().to_list()
-    few = [genotypes[genotype] for genotype in there if genotype not in means["genotype"].to_list()]
     said = f"Mean: {'; '.join(parts) or 'not shown'}. Lines: standard deviation."
-    if few:
-        said += f" Fewer than {FEWEST} people, not shown: {', '.join(few)}."
+    if len(named) < view.people["genotype"].n_unique():
+        said += f" A genotype of fewer than {FEWEST} people is one group with its neighbour."
     title = f"{column.capitalize()} by genotype"
     alt_text = f"{title} of {variant_name(view.variant or {})}. {said}"
     points = means.select("alleles", "value", "low", "high", "n")
-    return Picture(title, gene_charts.means(points, column, genotypes, alt_text=alt_text), said)
+    return Picture(title, gene_charts.means(points, column, named or genotypes, alt_text=alt_text), said)
 
 
-def _spread(column: str) -> list[pl.Expr]:
-    mean, sd = pl.col(column).mean(), pl.col(column).std(ddof=0)
-    return [mean.alias(column), (mean - sd).alias("low"), (mean + sd).alias("high")]
-
-
-def _rounded(table: pl.DataFrame) -> pl.DataFrame:
-    return table.with_columns(pl.col(pl.Float64).round_sig_figs(_DIGITS))
+def _trend(people: pl.DataFrame, places: list[float]) -> pl.DataFrame:
+    """The line of `trend`, its ends rounded as a mean over everybody is."""
+    by = step(pl.lit(float(len(people))), pl.lit(people["observed"].std(ddof=0), pl.Float64))
+    return trend(people, places).with_columns(rounded(pl.col("observed"), by))
 
 
 def _sizes(groups: pl.DataFrame) -> str:
-    """``5 to 6 people``."""
+    """``about 35 to 40 people``."""
     sizes = groups["n"].unique().sort().to_list() or [0]
-    return f"{sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} people of similar prediction"
+    return f"about {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} people of similar prediction"

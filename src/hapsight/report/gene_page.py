@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from hapsight.explain_tables import PAGE_VARIANTS
 from hapsight.report import words
+from hapsight.report.gene_disclosure import disclosed
 from hapsight.report.gene_groups import group_pictures
 from hapsight.report.gene_pictures import (
     genotype_key,
@@ -23,7 +24,8 @@ from hapsight.report.gene_pictures import (
 )
 from hapsight.report.gene_view import GenePage, ModelView, file_name
 from hapsight.report.gene_words import motif_words, story, variant_name
-from hapsight.report.individuals import MARK
+from hapsight.report.individuals import MARK, RULED
+from hapsight.spreadsheets import csv_text
 
 __all__ = ["gene_page_html", "write_gene_page"]
 
@@ -40,20 +42,30 @@ def write_gene_page(page: GenePage, folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file_name(page.gene_id)
-    _write(folder / file_name(page.gene_id, ".csv"), _numbers(page).write_csv())
-    _write(path, gene_page_html(page))
+    shown = _shown(page)
+    _write(folder / file_name(page.gene_id, ".csv"), csv_text(_numbers(shown)))
+    _write(path, _html(shown))
     return path
 
 
 def gene_page_html(page: GenePage) -> str:
     """The page as text."""
+    return _html(_shown(page))
+
+
+def _shown(page: GenePage) -> GenePage:
+    """What is written of a page: all of it where single people are asked for."""
+    return page if page.individuals else disclosed(page)[0]
+
+
+def _html(page: GenePage) -> str:
     from hapsight.report.page import render
 
     context = {
         "page": page,
         "views": [_view(page, view) for view in page.views],
         "csv": quote(file_name(page.gene_id, ".csv")),
-        "mark": Markup(MARK if page.individuals else ""),
+        "mark": Markup(MARK if page.individuals else RULED),
     }
     return render(context, "gene_template.html")
 

@@ -86,7 +86,7 @@ class ModelView:
     people
         Columns `PEOPLE`; `genotype` is the dosage of the marked variant, null where there is none.
     variants
-        Columns `hapsight.tables.PAGE_VARIANTS`, sorted by position.
+        Columns `hapsight.explain_tables.VIEW_VARIANTS`, sorted by position.
     marked
         Row of `variants` that the page is about: the main driver, else the variant that contributes most;
         None where no variant has an effect.
@@ -100,6 +100,8 @@ class ModelView:
         REF and ALT; None where there are none, and then `logo_note` says why.
     logo_note
         In words, what the height of a letter is.
+    withheld
+        Whether variants of few people were left out.
     """
 
     model: str
@@ -121,6 +123,7 @@ class ModelView:
     eqtl_mapped: bool
     logos: tuple[Logo, Logo] | None
     logo_note: str
+    withheld: bool = False
 
     @property
     def variant(self) -> dict[str, Any] | None:

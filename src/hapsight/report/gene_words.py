@@ -19,6 +19,8 @@ _NO_DRIVER: Final = {
     "no_effect": "To {model}, the variants of this gene’s window do nothing that differs between people.",
     "not_additive": "What variants do to {model} one by one does not add up to its prediction, so no single "
     "variant explains it.",
+    "withheld": "The variant that {model} makes most of is carried, or lacked, by fewer than five people, "
+    "and is not shown.",
     "ok": "No single variant carries the prediction of {model}: none passes the criteria for a driver.",
 }
 

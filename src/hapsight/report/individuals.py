@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +10,27 @@ from typing import Any, Final
 
 import polars as pl
 
-from hapsight.report.run_folder import RunFolder
+from hapsight.report.disclosure import FEWEST, Disclosure
+from hapsight.report.run_folder import RunFolder, read_table
+from hapsight.tables import DIRECTION_GENES
 
-__all__ = ["MARK", "asked_for", "pages_with_individuals", "without_individuals"]
+__all__ = ["MARK", "RULED", "asked_for", "pages_with_individuals", "unruled_pages", "without_individuals"]
 
 MARK: Final = '<meta name="hapsight-individuals" content="yes">'
 """In the head of a gene page that shows single people."""
+RULED: Final = '<meta name="hapsight-disclosure" content="1">'
+"""In the head of a gene page that passed the disclosure rule."""
 
 _HEAD: Final = 4096
 _NOT_NAMED: Final = "not named; `--include-individuals` names them"
-_NAMING_CHECKS: Final = frozenset({"people", "people match"})
-"""Checks whose details are names of people."""
+_NOT_SHOWN: Final = "in check.json"
+_OF_FILES: Final = frozenset(
+    {"samples", "genotypes", "reference", "expression", "expression order", "contig names", "covariates"}
+    | {"genes", "constant genes", "effects", "given eQTLs", "weights"}
+)
+"""Checks whose messages and details tell of files and genes, not of what people carry."""
+_OF_NOBODY: Final = frozenset({"reference", "genes", "weights", "given eQTLs", "sign priors"})
+"""Inputs whose digest may be shown: nobody can be guessed from it."""
 
 
 def asked_for(run: RunFolder) -> bool:
@@ -32,33 +43,120 @@ def asked_for(run: RunFolder) -> bool:
 
 
 def without_individuals(run: RunFolder) -> RunFolder:
-    """The run without names of people: in what was left out, in the checks, and in each person's numbers.
+    """The run as it may be published (docs/disclosure.md).
 
-    A person's correlation over genes stays, without the name and in no order that tells it.
+    `per_person` and `unrounded` are kept as they are, for what counts people and genes.
     """
-    is_sample = pl.col("kind") == "sample"
-    nobody = pl.lit([_NOT_NAMED], dtype=pl.List(pl.String))
-    person = run.per_person.with_columns(sample_id=pl.lit(None, pl.String))
+    rule = _rule(run)
     return replace(
         run,
-        dropped=run.dropped.with_columns(names=pl.when(is_sample).then(nobody).otherwise("names")),
-        checks=None if run.checks is None else [_without_names(check) for check in run.checks],
-        per_person=person.sort("model", "read_out", "spearman_r", "pearson_r"),
+        disclosure=rule,
+        record=_record(run.record),
+        checks=None if run.checks is None else [_check(check) for check in run.checks],
+        dropped=_dropped(run.dropped),
+        unrounded=run.per_gene,
+        per_gene=rule.table("genes", run.per_gene),
+        across_genes=rule.table("across_genes", run.across_genes),
+        summary=rule.table("summary", run.summary),
     )
 
 
-def _without_names(check: dict[str, Any]) -> dict[str, Any]:
-    if check.get("name") not in _NAMING_CHECKS or not check.get("details"):
+def _rule(run: RunFolder) -> Disclosure:
+    """The rule for the people and genes of a run."""
+    beside = read_table(run.folder / "evaluation/direction_genes.parquet", DIRECTION_GENES)
+    own = [table.select("gene_id", "sd_expression") for table in (run.across_genes, beside)]
+    spread = pl.concat(own).drop_nulls().unique("gene_id", keep="first", maintain_order=True)
+    cohort = run.record.get("cohort")
+    people = cohort.get("people") if isinstance(cohort, dict) else None
+    most = run.per_gene["n"].max()
+    return Disclosure(int(people or most or 1), spread)  # type: ignore[arg-type]
+
+
+def _record(record: dict[str, Any]) -> dict[str, Any]:
+    """``run.json`` without counts that one person changes, and digests that a guess can be held against."""
+    shown = dict(record)
+    if isinstance(record.get("cohort"), dict):
+        shown["cohort"] = {**record["cohort"], "populations": _populations(record["cohort"])}
+    shown["models"] = [_about(model, ("asked", "distinct")) for model in record.get("models") or []]
+    shown["stages"] = [
+        {key: value for key, value in stage.items() if key != "detail"}
+        for stage in record.get("stages") or []
+    ]
+    shown["inputs"] = [
+        entry if entry.get("role") in _OF_NOBODY else {**entry, "bytes": None, "sha256": None}
+        for entry in record.get("inputs") or []
+    ]
+    return shown
+
+
+def _populations(cohort: dict[str, Any]) -> dict[str, int]:
+    """People in each population to the nearest five; those of few are one, with the next smallest."""
+    sizes = sorted((cohort.get("populations") or {}).items(), key=lambda pair: pair[1])
+    few, n = 0, 0
+    while few < len(sizes) and (sizes[few][1] < FEWEST or 0 < n < FEWEST):
+        few, n = few + 1, n + sizes[few][1]
+    shown = dict(cohort.get("populations") or {})
+    for name, _ in sizes[:few]:
+        del shown[name]
+    if few:
+        shown["other populations"] = n
+    return {name: FEWEST * round(count / FEWEST) for name, count in shown.items()}
+
+
+def _about(entry: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """An entry whose counts have two digits."""
+    rounded = {name: _two_digits(entry[name]) for name in names if isinstance(entry.get(name), int)}
+    return {**entry, **rounded}
+
+
+def _two_digits(count: int) -> int:
+    return int(float(f"{count:.1e}"))
+
+
+def _dropped(dropped: pl.DataFrame) -> pl.DataFrame:
+    """What was left out, without names of people and of variants, which only few may carry."""
+    kind = pl.col("kind")
+    nobody, none = (pl.lit([text], dtype=pl.List(pl.String)) for text in (_NOT_NAMED, "in dropped.parquet"))
+    names = pl.when(kind == "sample").then(nobody).when(kind == "variant").then(none).otherwise("names")
+    about = pl.when(kind == "variant").then(pl.col("count").cast(pl.Float64).round_sig_figs(2).cast(pl.Int64))
+    return dropped.with_columns(names=names, count=about.otherwise("count"))
+
+
+def _check(check: dict[str, Any]) -> dict[str, Any]:
+    """A check without names of people, and without exact numbers of what they carry."""
+    if check.get("name") in _OF_FILES:
         return check
-    return {**check, "details": [f"people are {_NOT_NAMED}"]}
+    message = re.sub(r"\d[\d,]*\.?\d*(?:e[-+]?\d+)?", _shortened, str(check.get("message", "")))
+    if check.get("name") == "expression scale":  # the least and the largest value are of one person each
+        message = f"the range of the values is {_NOT_SHOWN}"
+    naming = check.get("name") in ("people", "people match")
+    details = [f"people are {_NOT_NAMED}" if naming else _NOT_SHOWN] if check.get("details") else []
+    return {**check, "message": message, "details": details}
+
+
+def _shortened(found: re.Match[str]) -> str:
+    """A count with two digits, where it has more than three."""
+    text = found[0].rstrip(",")
+    digits = text.replace(",", "")
+    tail = found[0][len(text) :]
+    return f"{_two_digits(int(digits)):,}{tail}" if digits.isdigit() and len(digits) > 3 else found[0]
 
 
 def pages_with_individuals(folder: Path) -> int:
     """How many gene pages of a run folder show single people."""
-    pages = (folder / "report" / "genes").glob("*.html")
-    return sum(_shows_people(page) for page in pages)
+    return sum(MARK in head for head in _heads(folder).values())
 
 
-def _shows_people(page: Path) -> bool:
+def unruled_pages(folder: Path) -> list[str]:
+    """Gene pages of a run folder that neither passed the disclosure rule nor say that they show people."""
+    return [name for name, head in _heads(folder).items() if MARK not in head and RULED not in head]
+
+
+def _heads(folder: Path) -> dict[str, str]:
+    pages = sorted((folder / "report" / "genes").glob("*.html"))
+    return {page.name: _head(page) for page in pages}
+
+
+def _head(page: Path) -> str:
     with page.open("rb") as file:
-        return MARK.encode() in file.read(_HEAD)
+        return file.read(_HEAD).decode("utf-8", "replace")

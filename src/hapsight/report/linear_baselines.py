@@ -34,7 +34,7 @@ class BaselineRow:
 
 def baseline_table(run: RunFolder) -> pl.DataFrame:
     """``evaluation/baselines.parquet``; empty where the run has none."""
-    return read_table(run.folder / "evaluation/baselines.parquet", BASELINES)
+    return run.published("baselines", read_table(run.folder / "evaluation/baselines.parquet", BASELINES))
 
 
 def baseline_rows(run: RunFolder) -> tuple[BaselineRow, ...]:

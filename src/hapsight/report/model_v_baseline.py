@@ -28,12 +28,16 @@ _COLUMNS = {
 def model_v_baseline(run: RunFolder) -> Figure:
     """One panel a model; points are the genes that have R in both."""
     baseline = run.baseline
-    pairs = [] if baseline is None else [(arm, _paired(run, arm, baseline)) for arm in run.models]
+    arms = () if baseline is None else run.models
+    pairs = [(arm, _paired(run.per_gene, arm, baseline)) for arm in arms if baseline]
     crowded = sum(points.height for _, points in pairs) > MOST_POINTS
     if baseline is None:
         panels: tuple[Panel, ...] = (nothing("No baseline ran, so there is nothing to compare with."),)
     else:
-        panels = tuple(_panel(arm, baseline, points, crowded) for arm, points in pairs)
+        panels = tuple(
+            _panel(arm, baseline, points, _paired(run.counted, arm, baseline), crowded)
+            for arm, points in pairs
+        )
     return Figure(
         name="model_v_baseline",
         title="Where the DNA is informative, does the model agree?",
@@ -50,18 +54,19 @@ def model_v_baseline(run: RunFolder) -> Figure:
     )
 
 
-def _paired(run: RunFolder, arm: Arm, baseline: Arm) -> pl.DataFrame:
-    other = baseline.of(run.per_gene).select("gene_id", baseline_r="pearson_r")
-    mine = arm.of(run.per_gene).select("gene_id", gene_label(), "n", "qval", model_r="pearson_r")
+def _paired(per_gene: pl.DataFrame, arm: Arm, baseline: Arm) -> pl.DataFrame:
+    other = baseline.of(per_gene).select("gene_id", baseline_r="pearson_r")
+    mine = arm.of(per_gene).select("gene_id", gene_label(), "n", "qval", model_r="pearson_r")
     return mine.join(other, on="gene_id", how="inner", maintain_order="left").drop_nulls(
         ["baseline_r", "model_r"]
     )
 
 
-def _panel(arm: Arm, baseline: Arm, points: pl.DataFrame, crowded: bool) -> Panel:
+def _panel(arm: Arm, baseline: Arm, points: pl.DataFrame, counted: pl.DataFrame, crowded: bool) -> Panel:
+    """`points` are drawn; `counted`, the same in full digits, is counted only."""
     if points.is_empty():
         return Panel(arm.label, None, (f"No gene has R in both {arm.label} and {baseline.label}.",))
-    x, y = points.get_column("baseline_r").to_numpy(), points.get_column("model_r").to_numpy()
+    x, y = counted.get_column("baseline_r").to_numpy(), counted.get_column("model_r").to_numpy()
     mean_x, mean_y = words.decimal(float(x.mean())), words.decimal(float(y.mean()))
     means = (
         f"{words.plural(len(x), 'gene')} with R in both. On these, mean R is "

@@ -13,6 +13,7 @@ import polars as pl
 
 from hapsight.cohort.parquet import BAD_PARQUET
 from hapsight.errors import StoreError
+from hapsight.report.disclosure import Disclosure
 from hapsight.tables import ACROSS_GENES, DROPPED, PER_GENE, PER_PERSON, SUMMARY
 
 __all__ = ["FORMAT", "TABLES", "Arm", "RunFolder", "read_run", "read_table", "require_record"]
@@ -30,6 +31,10 @@ TABLES: Final[Mapping[str, Mapping[str, Any]]] = {
 
 _ENTRIES: Final = {"models": ("name", "read_out"), "baselines": ("name", "read_out"), "stages": ("name",)}
 """Lists of ``run.json``, and the texts that each of their entries has."""
+
+
+_NEW: Final = frozenset({"sd_expression"})
+"""Columns that earlier runs do not have; they are null there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,10 @@ class RunFolder:
         as configured.
     missing
         Tables that the run does not have; they are read as empty.
+    disclosure
+        The rule that published tables pass; None where single people are asked for, or nothing is published.
+    unrounded
+        `per_gene` before it passed the rule.
     """
 
     folder: Path
@@ -84,6 +93,17 @@ class RunFolder:
     dropped: pl.DataFrame
     arms: tuple[Arm, ...]
     missing: tuple[str, ...]
+    disclosure: Disclosure | None = None
+    unrounded: pl.DataFrame | None = None
+
+    def published(self, name: str, table: pl.DataFrame) -> pl.DataFrame:
+        """A table as the report may show it; as it is where single people are asked for."""
+        return table if self.disclosure is None else self.disclosure.table(name, table)
+
+    @property
+    def counted(self) -> pl.DataFrame:
+        """`per_gene` in full digits, for what only counts genes or takes means over them."""
+        return self.per_gene if self.unrounded is None else self.unrounded
 
     @property
     def models(self) -> tuple[Arm, ...]:
@@ -209,6 +229,11 @@ def read_table(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
         raise StoreError(
             "A table of the run cannot be read.", where=path, got=error, fix="delete the file and run again"
         ) from error
+    table = table.with_columns(
+        pl.lit(None, kind).alias(name)
+        for name, kind in columns.items()
+        if name in _NEW and name not in table.columns
+    )
     lacking = [name for name in columns if name not in table.columns]
     if lacking:
         raise StoreError(

@@ -19,6 +19,10 @@ __all__ = ["beside_eqtls", "read_genes", "seed_figure"]
 _MARK: Final = -math.log10(0.05)
 _SMALLEST: Final = float(np.finfo(np.float64).tiny)
 _TOOLTIP: Final = ("gene", "R", "P of eQTL", "predicted", "measured")
+_READ: Final = (
+    *("gene_id", "gene_name", "model", "read_out", "protocol", "n", "variant_id", "maf", "pval_nominal"),
+    *("pearson_r", "predicted_reference", "mean_expression"),
+)
 _COLUMNS: Final = {
     "gene_id": pl.String,
     "gene": pl.String,
@@ -32,8 +36,9 @@ _COLUMNS: Final = {
 
 
 def read_genes(run: RunFolder) -> pl.DataFrame:
-    """``evaluation/direction_genes.parquet``; empty where the run has none."""
-    return read_table(run.folder / "evaluation/direction_genes.parquet", DIRECTION_GENES)
+    """What is shown of ``evaluation/direction_genes.parquet``; empty where the run has none."""
+    table = read_table(run.folder / "evaluation/direction_genes.parquet", DIRECTION_GENES)
+    return run.published("seed_figure", table.select(_READ))
 
 
 def beside_eqtls(run: RunFolder) -> tuple[Arm, ...]:

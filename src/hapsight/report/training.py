@@ -49,7 +49,7 @@ HOW_TO_READ: Final = (
 
 def training_figure(run: RunFolder) -> Figure | None:
     """One panel a cell, all arms in it; None where the run has no grid."""
-    table = four_cells(run.folder)
+    table = run.published("training", four_cells(run.folder))
     if table.is_empty():
         return None
     ceiling = ceilings(run.folder)

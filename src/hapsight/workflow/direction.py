@@ -64,11 +64,11 @@ def direction(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> N
         if not opened.config.eqtl.run:
             opened.folder.note(_NO_EQTL)
         tops = top_eqtls(opened, progress) if opened.config.eqtl.run else {}
-        means = expression(opened).mean(axis=1)
+        measured = expression(opened)
         genes, predicted = [pl.DataFrame(schema=DIRECTION_GENES)], []
         for arm in arms:
             kept: list[NDArray[np.float32]] = []
-            judged = _judged(opened, arm, results[arm.source], means, kept, progress)
+            judged = _judged(opened, arm, results[arm.source], measured, kept, progress)
             genes.append(direction_genes(arm.source, judged, tops, in_expression=arm.weights is None))
             predicted.append(Predicted(arm.source, arm.weights, np.array(kept)))
         table = pl.concat(genes)
@@ -126,17 +126,18 @@ def _judged(
     opened: Opened,
     arm: _Arm,
     results: pl.DataFrame,
-    means: NDArray[np.float64],
+    measured: NDArray[np.float64],
     kept: list[NDArray[np.float32]],
     progress: Progress,
 ) -> Iterator[Judged]:
     """Each gene with its result; its predictions go to `kept`."""
-    rows = zip(arm.comparisons(), results.iter_rows(named=True), means, strict=True)
+    rows = zip(arm.comparisons(), results.iter_rows(named=True), measured, strict=True)
     nobody = np.full(len(opened.cohort.samples), np.nan)
-    for done, (compared, result, mean) in enumerate(rows, start=1):
+    for done, (compared, result, values) in enumerate(rows, start=1):
         kept.append((nobody if compared.status else compared.predicted).astype(np.float32))
-        yield Judged(compared, arm.window(compared.gene), float(mean), result)
-        progress(f"direction {arm.source.model}", done, len(means))
+        mean, sd = float(values.mean()), float(values.std())
+        yield Judged(compared, arm.window(compared.gene), mean, sd, result)
+        progress(f"direction {arm.source.model}", done, len(measured))
 
 
 def direction_tables(genes: pl.DataFrame) -> dict[str, pl.DataFrame]:

@@ -31,8 +31,8 @@ class Judged:
     ----------
     window
         What of the genome the model sees.
-    mean_expression
-        Mean over people of the transformed expression.
+    mean_expression, sd_expression
+        Mean and standard deviation over people of the transformed expression.
     result
         The gene's row of ``per_gene``.
     """
@@ -40,6 +40,7 @@ class Judged:
     compared: Compared
     window: Interval
     mean_expression: float
+    sd_expression: float
     result: Row
 
 
@@ -72,6 +73,7 @@ def _row(source: Source, one: Judged, top: TopEqtl | None) -> Row:
         "pearson_r": r,
         "model_qval": one.result["qval"],
         "mean_expression": one.mean_expression,
+        "sd_expression": one.sd_expression,
         "predicted_reference": one.compared.reference,
         "sign_right": None if not r else r > 0,
     }

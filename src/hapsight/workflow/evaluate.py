@@ -119,7 +119,7 @@ def _add_model(
 
     _add_per_gene(opened, source, kept(), chance, rows)
     observed = expression(opened)
-    _add_across_genes(opened, source, np.array(reference, np.float64), observed.mean(axis=1), rows)
+    _add_across_genes(opened, source, np.array(reference, np.float64), observed, rows)
     _add_within_people(opened, source, np.array(predicted), observed, rows)
 
 
@@ -147,13 +147,12 @@ def _add_per_gene(
     rows.add_summary(source, summarise_across_people(status, pearson, spearman, qval, test))
 
 
-def _add_across_genes(opened: Opened, source: Source, reference: Float, mean: Float, rows: _Rows) -> None:
-    for gene, value, expressed in zip(opened.cohort.genes, reference, mean, strict=True):
+def _add_across_genes(opened: Opened, source: Source, reference: Float, observed: Float, rows: _Rows) -> None:
+    for gene, value, expressed in zip(opened.cohort.genes, reference, observed, strict=True):
         names = {"gene_id": gene.gene_id, "gene_name": gene.gene_name}
-        rows.across_genes.append(
-            names | source.labels() | {"predicted_reference": value, "mean_expression": expressed}
-        )
-    rows.add_summary(source, summarise_across_genes(reference, mean))
+        numbers = {"mean_expression": expressed.mean(), "sd_expression": expressed.std()}
+        rows.across_genes.append(names | source.labels() | {"predicted_reference": value} | numbers)
+    rows.add_summary(source, summarise_across_genes(reference, observed.mean(axis=1)))
 
 
 def _add_within_people(

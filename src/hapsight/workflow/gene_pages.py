@@ -11,7 +11,7 @@ import polars as pl
 
 from hapsight.cohort.nouns import Gene
 from hapsight.errors import IncompleteError
-from hapsight.explain_tables import DRIVERS, EXPLAIN_EFFECTS
+from hapsight.explain_tables import DRIVERS, EXPLAIN_EFFECTS, PAGES_WITHHELD, WITHHELD
 from hapsight.report.extra import require_extra
 from hapsight.report.gene_view import GenePage, ModelView, Motif, file_name
 from hapsight.tables import CIS_NOMINAL, PER_GENE
@@ -81,6 +81,7 @@ def gene_pages(
         The packages of the report are not installed.
     """
     require_extra()
+    from hapsight.report.gene_disclosure import disclosed
     from hapsight.report.gene_page import write_gene_page
 
     results = _results(opened)
@@ -96,11 +97,30 @@ def gene_pages(
         folder = opened.folder.path / "report" / "genes"
         shown = individuals or opened.config.report.include_individuals
         made = (_page(opened, gene, views[gene.gene_id]) for gene in chosen)
-        paths = [write_gene_page(replace(page, individuals=shown), folder) for page in made]
+        paths, withheld = [], []
+        for page in made:
+            public, hidden = (replace(page, individuals=True), None) if shown else disclosed(page)
+            paths.append(write_gene_page(public, folder))
+            withheld += [] if hidden is None else [hidden]
+        _record_withheld(opened, list(views), withheld, keep=bool(genes))
         if not genes:
             _remove_others(folder, views)
         stage["detail"] = f"{len(paths):,} pages"
     return paths
+
+
+def _record_withheld(
+    opened: Opened, written: Collection[str], withheld: Sequence[pl.DataFrame], keep: bool
+) -> None:
+    """Keep what the pages do not show beside what other pages do not, for ``report --check-disclosure``."""
+    path = opened.folder.path / PAGES_WITHHELD
+    old = (
+        pl.read_parquet(path, columns=list(WITHHELD))
+        if keep and path.exists()
+        else pl.DataFrame(schema=WITHHELD)
+    )
+    others = old.filter(~pl.col("gene_id").is_in(list(written)))
+    opened.folder.write(PAGES_WITHHELD, pl.concat([others, *withheld]))
 
 
 def _results(opened: Opened) -> pl.DataFrame:

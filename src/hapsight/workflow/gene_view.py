@@ -14,7 +14,7 @@ from hapsight.errors import ConfigError
 from hapsight.evaluate.ld import ld_with
 from hapsight.explain.drivers import Drivers, sasse2023_drivers
 from hapsight.explain.support import supported
-from hapsight.explain_tables import PAGE_VARIANTS
+from hapsight.explain_tables import VIEW_VARIANTS
 from hapsight.predict.windows import window_of
 from hapsight.report.gene_view import PEOPLE, Logo, ModelView, Motif, TopEqtl
 from hapsight.tables import CIS_NOMINAL
@@ -106,7 +106,7 @@ def gene_view(
         window=_distances(gene, window),
         shown=_distances(gene, window.widen(margin, margin)),
         people=_people(compared, own),
-        variants=table.select(list(PAGE_VARIANTS)),
+        variants=table.select(list(VIEW_VARIANTS)),
         marked=marked,
         driver_status=found.status if scored.any() else "no_variants",
         additivity=found.additivity,
@@ -116,6 +116,7 @@ def gene_view(
         eqtl_mapped=known.nominal is not None,
         logos=logos,
         logo_note=note,
+        withheld=False,
     )
 
 
@@ -172,10 +173,18 @@ def _with_drivers(
     is_driver = np.isin(np.arange(len(table)), drivers)
     agrees = [supported(*row) for row in table.select("effect", "slope").iter_rows()]
     return table.with_columns(
+        _carriers(dosage),
         pl.Series("r2", r2).fill_nan(None),
         pl.Series("driver", is_driver),
         pl.Series("supported", agrees, dtype=pl.Boolean),
     )
+
+
+def _carriers(dosage: Dosage) -> pl.Series:
+    """People who carry the rarer allele of each variant, from (V, N) dosages."""
+    alt, ref = (dosage > 0).sum(axis=1), (dosage < 2).sum(axis=1)
+    alt_is_rarer = dosage.sum(axis=1, dtype=np.int64) <= dosage.shape[1]
+    return pl.Series("carriers", np.where(alt_is_rarer, alt, ref).astype(np.int64))
 
 
 def _people(compared: Compared, own: Dosage | None) -> pl.DataFrame:
@@ -211,6 +220,7 @@ def _top_eqtl(known: Known, window: Interval, reader: VariantReader, own: Dosage
     variant = {name: row[name] for name in names} | {
         "contig": window.contig,
         "in_window": end > window.start and row["position"] < window.end,
+        "carriers": row["ma_samples"],
         "r2": None if own is None else _r2(own, reader(place), row),
     }
     return TopEqtl(variant, len(tested))

@@ -77,7 +77,7 @@ class Opened:
         if config.expression.permuted is not None:
             cohort = permute_people(cohort, config.expression.permuted)
         inputs = tuple(_inputs(files, cohort.genotypes.paths))
-        return cls(config, cohort, dropped, inputs, RunFolder(config.output))
+        return cls(config, cohort, dropped, inputs, RunFolder(config.output, config.share_output))
 
     def begin(self) -> None:
         """Write the configuration and the record into the run folder."""

@@ -34,9 +34,16 @@ _PACKAGES = ("numpy", "scipy", "polars", "numba", "cyvcf2", "pysam", "torch", "a
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where a run keeps everything; see ``docs/formats.md``."""
+    """Where a run keeps everything; see ``docs/formats.md``.
+
+    Attributes
+    ----------
+    shared
+        Make a new folder with the access of the umask; else with none for others than the owner.
+    """
 
     path: Path
+    shared: bool = False
 
     @property
     def report(self) -> Path:
@@ -85,7 +92,8 @@ class RunFolder:
             Another process works in this folder, or it cannot be written to.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o777 if self.shared else 0o700, exist_ok=True)
             lock = self._mark.open("ab", buffering=0)
         except OSError as error:
             raise self._not_writable(error) from None

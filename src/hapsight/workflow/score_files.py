@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
@@ -15,6 +15,7 @@ import pysam
 from hapsight.cohort.htslib import hush_htslib
 from hapsight.errors import ConfigError
 from hapsight.predict.store import require_writable
+from hapsight.spreadsheets import csv_text
 
 __all__ = ["require_score_file", "write_scores"]
 
@@ -45,7 +46,9 @@ def require_score_file(path: Path) -> None:
     require_writable(path)
 
 
-def write_scores(path: Path, table: pl.DataFrame, contigs: Mapping[str, int]) -> None:
+def write_scores(
+    path: Path, table: pl.DataFrame, contigs: Mapping[str, int], *, private: bool = False
+) -> None:
     """Write scores, whole or not at all; an older file of that name is replaced.
 
     ``.parquet``; ``.vcf``, ``.vcf.gz`` (bgzipped) and ``.bcf``; else text, with commas in ``.csv`` and tabs
@@ -57,11 +60,14 @@ def write_scores(path: Path, table: pl.DataFrame, contigs: Mapping[str, int]) ->
         As `hapsight.explain_tables.SCORES`.
     contigs
         Lengths of the FASTA's contigs, in their order.
+    private
+        The effects are on one person's haplotypes: nobody but the owner may read the file.
     """
     if path.exists() and not path.is_file():  # /dev/stdout, a pipe
         return _write(path, path, table, contigs)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666))
         _write(temporary, path, table, contigs)
         temporary.replace(path)
     finally:
@@ -75,11 +81,10 @@ def _write(to: Path, named: Path, table: pl.DataFrame, contigs: Mapping[str, int
     elif named.suffix == ".parquet":
         table.write_parquet(to)
     else:
-        text = io.BytesIO()
         bare = named.with_suffix("") if named.suffix == ".gz" else named
-        table.write_csv(text, separator=_TEXT.get(bare.suffix, "\t"))
+        text = csv_text(table, _TEXT.get(bare.suffix, "\t")).encode()
         with pysam.BGZFile(str(to), "wb", None) if bare != named else to.open("wb") as file:
-            file.write(text.getvalue())
+            file.write(text)
 
 
 def _write_vcf(to: Path, mode: str, table: pl.DataFrame, contigs: Mapping[str, int]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from hapsight.cohort.nouns import Dropped
 from hapsight.evaluate.direction import Share
 from hapsight.evaluate.ranks import Estimate
 from hapsight.predict.store import write_atomically, write_table
+from hapsight.spreadsheets import csv_text
 from hapsight.validate_tables import VALIDATION
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import ModelRun
@@ -98,9 +98,7 @@ def write_validation(opened: Opened, found: Validated, assay: str, folder: Path)
     written = []
     for name, table in ((assay, found.effects), (f"{assay}_summary", found.summary)):
         write_table(folder / f"{name}.parquet", table)
-        text = io.BytesIO()
-        table.write_csv(text, separator="\t")
-        write_atomically(folder / f"{name}.tsv", text.getvalue())
+        write_atomically(folder / f"{name}.tsv", csv_text(table, "\t").encode())
         written += [folder / f"{name}.parquet", folder / f"{name}.tsv"]
     record = {
         "assay": assay,

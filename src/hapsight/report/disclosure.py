@@ -1,0 +1,257 @@
+"""What a report may say of people: every published table passes here (docs/disclosure.md).
+
+A number over n people is rounded to a step of at least `FEWEST` people's share of it, so that one person
+moves it by a fifth of a step or so. Rows of variants that fewer than `FEWEST` people carry, or lack, are
+withheld, and so is a column that has no rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from hapsight.report.disclosure_rules import KINDS, OF_A_VARIANT
+
+__all__ = [
+    "FEWEST",
+    "Disclosure",
+    "enough_carriers",
+    "hidden_p",
+    "nearest_five",
+    "rounded",
+    "step",
+]
+
+Float = NDArray[np.float64]
+
+FEWEST: Final = 5
+"""People behind the least that is shown, and in the step that numbers are rounded to."""
+
+_FINEST: Final = 0.01
+"""Smallest step of a share or a correlation: two digits."""
+_DIGITS: Final = 3
+_MARK: Final = float(-ndtri(0.025))
+"""|z| of p = 0.05: an edge of the cells of p, so that no p is moved across it."""
+_LARGEST_Z: Final = 37.0
+_RARE: Final = f"fewer than {FEWEST} people carry the variant, or lack it"
+
+
+def step(n: pl.Expr, unit: pl.Expr | float = 1.0) -> pl.Expr:
+    """Step that a mean over `n` people is rounded to: 1, 2 or 5 times a power of ten.
+
+    Parameters
+    ----------
+    unit
+        What one person can typically add, such as the standard deviation; 1 for shares and correlations.
+
+    Returns
+    -------
+    The least such step that is `FEWEST` people's share of `unit`, and a hundredth of it.
+    """
+    share = pl.max_horizontal(FEWEST / n, pl.lit(_FINEST)) * unit
+    power = pl.lit(10.0).pow((share.log10() + 1e-9).floor())
+    lead = (share / power).round(9)
+    nice = pl.when(lead <= 1).then(1.0).when(lead <= 2).then(2.0).when(lead <= 5).then(5.0).otherwise(10.0)
+    return (nice * power).round_sig_figs(_DIGITS)
+
+
+def rounded(value: pl.Expr, by: pl.Expr) -> pl.Expr:
+    """Nearest multiple of a step; null where either is null, and where the step is 0 or no number."""
+    found = ((value / by).round() * by).round_sig_figs(12) + 0.0
+    return pl.when(by.is_finite() & (by > 0)).then(found)
+
+
+def nearest_five(count: pl.Expr) -> pl.Expr:
+    """A count that people make, to the nearest five; 0 stays, and 1 to 7 are 5."""
+    near = ((count.cast(pl.Float64) / FEWEST).round() * FEWEST).clip(lower_bound=FEWEST)
+    return pl.when(count == 0).then(0).otherwise(near.cast(pl.Int64))
+
+
+def hidden_p(values: Float, n: Float) -> Float:
+    """Round p's on the scale of z, by `FEWEST` people's share of it; none is moved across 0.05.
+
+    Parameters
+    ----------
+    values, n
+        (K,) p's, and the people behind each.
+
+    Returns
+    -------
+    The middle of the cell of z that each p is in, as a p. Cells are ``FEWEST / sqrt(n)`` wide.
+    """
+    z = np.minimum(-ndtri(np.clip(values, 1e-300, 1.0) / 2), _LARGEST_Z)
+    width = np.maximum(FEWEST / np.sqrt(np.maximum(n, 1.0)), 0.05)
+    low = _MARK + np.floor((z - _MARK) / width + 1e-9) * width
+    middle = (np.maximum(low, 0.0) + low + width) / 2
+    p: Float = np.where(np.isfinite(values), 2 * ndtr(-middle), np.nan)
+    return p
+
+
+def enough_carriers(maf: pl.Expr, n: pl.Expr) -> pl.Expr:
+    """Whether `FEWEST` people or more carry the rarer allele, and as many do not, by its share.
+
+    Carriers are at least half of the alleles; those without it are counted by Hardy and Weinberg.
+    """
+    return (maf * n >= FEWEST - 1e-6) & (n * (1 - maf) ** 2 >= FEWEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """The rule, for one cohort.
+
+    Attributes
+    ----------
+    people
+        Of the cohort; where a table has a column ``n`` of people, that is taken.
+    spread
+        ``gene_id, sd_expression``: standard deviation of each gene's expression over people.
+    withheld
+        What was not shown so far: (table, reason) -> rows.
+    """
+
+    people: int
+    spread: pl.DataFrame
+    withheld: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    @property
+    def coarse(self) -> float:
+        """Step of a correlation over the whole cohort."""
+        return float(pl.select(step(pl.lit(float(self.people)))).item())
+
+    def table(self, name: str, table: pl.DataFrame) -> pl.DataFrame:
+        """A table as it may be published; publishing it twice changes nothing.
+
+        Parameters
+        ----------
+        name
+            Of the table, as in `hapsight.report.disclosure_rules.KINDS`.
+        """
+        kinds = KINDS[name]
+        whole = self._with_people(table, "n" in kinds and kinds["n"] == "people")
+        whole = self._without_rare(name, whole, kinds)
+        made = [
+            self._column(name, column, kinds.get(column, "withheld"), whole).alias(column)
+            for column in table.columns
+            if not column.startswith("_")
+        ]
+        return whole.select(made)
+
+    def note(self, table: str, rows: int, reason: str) -> None:
+        """Count rows that are withheld."""
+        if rows:
+            self.withheld[table, reason] = rows
+
+    def report(self) -> pl.DataFrame:
+        """What was withheld so far: ``table, rows, reason``."""
+        rows = [(table, rows, reason) for (table, reason), rows in self.withheld.items()]
+        schema = {"table": pl.String, "rows": pl.Int64, "reason": pl.String}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def _with_people(self, table: pl.DataFrame, own: bool) -> pl.DataFrame:
+        """With ``_n`` (people), ``_carriers`` and ``_sd`` beside the columns."""
+        n = pl.col("n").cast(pl.Float64) if own else pl.lit(float(self.people))
+        table = table.with_columns(_n=n)
+        table = table.with_columns(_carriers=_carriers(table.columns))
+        if "gene_id" in table.columns:
+            sd = self.spread.rename({"sd_expression": "_sd"})
+            return table.join(sd, on="gene_id", how="left", maintain_order="left")
+        return table.with_columns(_sd=pl.lit(self.spread["sd_expression"].median(), pl.Float64))
+
+    def variants(self, table: pl.DataFrame, marked: int | None) -> pl.DataFrame:
+        """Rows of a gene page's variants that may be shown, as they may be shown.
+
+        Parameters
+        ----------
+        table
+            Columns `hapsight.explain_tables.VIEW_VARIANTS` and ``gene_id``.
+        marked
+            People who carry the rarer allele of the variant that ``r2`` is to.
+        """
+        shown = pl.col("carriers").is_between(FEWEST, self.people - FEWEST)
+        self.note("gene page", table.height - int(table.select(shown.sum()).item()), _RARE)
+        fewest = pl.min_horizontal("carriers", pl.lit(marked or 0))
+        return self.table("gene page", table.filter(shown).with_columns(_fewest=fewest))
+
+    def _without_rare(self, name: str, table: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFrame:
+        """Columns of a variant are null where too few carry it; the row of its gene stays."""
+        if "maf" not in kinds or "maf" not in table.columns:
+            return table
+        rare = ~enough_carriers(pl.col("maf"), pl.col("_n"))
+        self.note(name, int(table.select(rare.sum()).item() or 0), _RARE)
+        own = [column for column in table.columns if column in OF_A_VARIANT]
+        return table.with_columns(pl.when(~rare).then(column).alias(column) for column in own)
+
+    def _column(self, name: str, column: str, kind: str, table: pl.DataFrame) -> pl.Expr:
+        if kind == "unseen":
+            return pl.lit(None, table.schema[column])
+        if kind == "withheld":
+            known = table[column].count()
+            self.note(name, known, f"column {column}: in the run's own tables only")
+            return pl.lit(None, table.schema[column])
+        return _RULES[kind](column)
+
+
+def _carriers(columns: list[str]) -> pl.Expr:
+    """People who carry the rarer allele of a row: counted, or, from its share, about so many."""
+    if "carriers" in columns:
+        return pl.col("carriers").cast(pl.Float64)
+    if "maf" not in columns:
+        return pl.lit(None, pl.Float64)
+    return pl.min_horizontal(2 * pl.col("_n") * pl.min_horizontal("maf", 1 - pl.col("maf")), "_n")
+
+
+def _p(column: str, people: str) -> pl.Expr:
+    def hide(pair: pl.Series) -> pl.Series:
+        frame = pair.struct.unnest()
+        values = hidden_p(frame["p"].to_numpy().astype(np.float64), frame["n"].fill_null(1).to_numpy())
+        return pl.Series(values).fill_nan(None).round_sig_figs(_DIGITS)
+
+    both = pl.struct(p=pl.col(column).cast(pl.Float64).fill_null(np.nan), n=pl.col(people))
+    return both.map_batches(hide, return_dtype=pl.Float64)
+
+
+def _interval(column: str) -> pl.Expr:
+    """The end of Fisher's interval of the rounded R: its width depends on the number of people only."""
+    r = pl.col("pearson_r").clip(-0.999999, 0.999999)
+    shown = rounded(pl.col("pearson_r"), step(pl.col("_n"))).clip(-0.999999, 0.999999)
+    end = (pl.col(column).clip(-0.999999, 0.999999).arctanh() - r.arctanh() + shown.arctanh()).tanh()
+    return end.round(_DIGITS)
+
+
+_RULES: Final[Mapping[str, Callable[[str], pl.Expr]]] = {
+    "plain": pl.col,
+    "people": pl.col,
+    "share": lambda c: rounded(pl.col(c), step(pl.col("_n"))),
+    "half": lambda c: rounded(pl.col(c), step(pl.col("_n") / 2)),
+    "interval": _interval,
+    "p": lambda c: _p(c, "_n"),
+    "p of carriers": lambda c: _p(c, "_carriers"),
+    "share of carriers": lambda c: pl.when(pl.col("_fewest") >= 2 * FEWEST).then(
+        rounded(pl.col(c), step(pl.col("_fewest")))
+    ),
+    "over haplotypes": lambda c: pl.when(pl.col("n_backgrounds") >= FEWEST).then(pl.col(c).round_sig_figs(2)),
+    "z": lambda c: rounded(pl.col(c), step(pl.col("_n").sqrt())),
+    "expression": lambda c: rounded(pl.col(c), step(pl.col("_n"), pl.col("_sd"))).round_sig_figs(_DIGITS),
+    "slope": lambda c: rounded(pl.col(c), step(pl.col("_carriers"), pl.col("_sd"))),
+    "count": lambda c: nearest_five(pl.col(c)),
+    "two digits": lambda c: pl.col(c).round_sig_figs(2),
+    "three digits": lambda c: pl.col(c).round_sig_figs(_DIGITS),
+    "over genes": lambda c: pl.col(c).round(_DIGITS),
+    "summary": lambda c: (
+        pl.when(pl.col("quantity").str.starts_with("within_person"))
+        .then(pl.col(c).round(2))
+        .otherwise(pl.col(c).round(_DIGITS))
+    ),
+    "bound": lambda c: (
+        pl.when(pl.col("factor") == "mean_expression")
+        .then(rounded(pl.col(c), step(pl.col("_n"), pl.col("_sd"))))
+        .otherwise(pl.col(c).round_sig_figs(2))
+    ),
+}
+"""Kind of column -> how it is shown."""

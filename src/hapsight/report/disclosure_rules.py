@@ -1,0 +1,171 @@
+"""How each column of each published table is shown; a column that is not here is withheld.
+
+The kinds are those of `hapsight.report.disclosure`: ``share`` (correlations, shares, frequencies: a step that
+depends on the people), ``p`` and ``p of carriers``, ``expression`` and ``slope`` (a
+step in standard deviations), ``count`` (to the nearest five), ``over genes`` (three decimals), ``plain``
+(nothing of people in it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ["KINDS", "OF_A_VARIANT"]
+
+
+def _all(kind: str, names: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), kind)
+
+
+_ARM: Final = _all("plain", "model read_out protocol")
+_GENE: Final = _all("plain", "gene_id gene_name gene contig tss strand")
+_TESTS: Final = ("empirical", "z", "sasse2023", "permutation", "nominal", "folds")
+
+_VARIANT: Final = _all("plain", "variant_id contig position ref alt tss_distance")
+_OVERLAP: Final = _all("plain", "n first second both") | _all(
+    "three digits", "expected odds_ratio ci_low ci_high pval"
+)
+
+_GENES: Final = {
+    **_GENE,
+    **_ARM,
+    "observed": "plain",
+    "n": "people",
+    "status": "plain",
+    **_all("share", "pearson_r spearman_r null_mean baseline_r"),
+    **_all("interval", "ci_low ci_high"),
+    **dict.fromkeys([f"{p}_{test}" for p in ("pval", "qval") for test in _TESTS], "p"),
+    "qval": "p",
+    "null_draws": "plain",
+    **_all("two digits", "null_sd prediction_sd"),
+    "z": "z",
+    **_all("count", "n_variants n_distinct"),
+    "outcome": "plain",
+}
+
+_DRIVERS: Final = {
+    **_GENE,
+    **_ARM,
+    **_VARIANT,
+    **_all("plain", "form status n_drivers distance effect given_beta"),
+    "n": "people",
+    **_all("count", "n_variants n_backgrounds"),
+    **_all("share", "additivity maf rise driver_r pearson_r"),
+    **_all("two digits", "effect_sd spread"),
+    "driver_pval": "p of carriers",
+    **_all("slope", "slope slope_half2"),
+    **_all("plain", "supported_cohort supported_half2 supported_given prior_score prior_sign prior_agrees"),
+    **_all("plain", "share_of_tss_max run_5 run_10 run_20 run_50 conservation"),
+    **_all("plain", "motif motif_id motif_name motif_ref_score motif_alt_score control_motif"),
+    "qval": "p",
+    "sign_right": "plain",
+    "r_half1": "half",
+}
+
+KINDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "genes": _GENES,
+    "across_genes": {
+        **_GENE,
+        **_ARM,
+        "predicted_reference": "plain",
+        "mean_expression": "expression",
+        "sd_expression": "unseen",
+    },
+    "within_person": {**_ARM, **_all("plain", "start end"), "people": "count"},
+    "seed_figure": {
+        **_GENE,
+        **_ARM,
+        **_all("plain", "variant_id predicted_reference"),
+        "n": "people",
+        "maf": "share",
+        "pval_nominal": "p of carriers",
+        "pearson_r": "share",
+        "mean_expression": "expression",
+    },
+    "summary": {**_ARM, **_all("plain", "quantity n unit"), **_all("summary", "value ci_low ci_high")},
+    "baselines": {
+        **_ARM,
+        **_all("plain", "split genes genes_ok fold_genes against paired_genes"),
+        **_all("over genes", "mean_r ci_low ci_high share_negative mean_fold_r fold_ci_low fold_ci_high"),
+        **_all("over genes", "difference difference_ci_low difference_ci_high"),
+    },
+    "direction": {
+        **_ARM,
+        **_all("plain", "quantity of n"),
+        **_all("three digits", "value ci_low ci_high pval"),
+    },
+    "direction_strata": {
+        **_ARM,
+        **_all("plain", "factor rank known n"),
+        **_all("bound", "low high"),
+        **_all("over genes", "share_right ci_low ci_high mean_r mean_r_ci_low mean_r_ci_high"),
+    },
+    "direction_factors": {
+        **_ARM,
+        **_all("plain", "outcome factor status n n_left_out"),
+        **_all("three digits", "coefficient ci_low ci_high pval"),
+        **_all("over genes", "alone unique whole by_chance"),
+    },
+    "between_models": {
+        **_ARM,
+        **_all("plain", "other_model other_read_out replicates n prediction_genes first second"),
+        **_all("over genes", "pearson_r ci_low ci_high spearman_r"),
+        **_all("over genes", "same_sign same_sign_ci_low same_sign_ci_high"),
+        **{f"failing_{name}": kind for name, kind in _OVERLAP.items()},
+        **{f"significant_failing_{name}": kind for name, kind in _OVERLAP.items()},
+        **_all("share", "prediction_r_lower prediction_r_median prediction_r_upper"),
+    },
+    "drivers": _DRIVERS,
+    "driver_summary": {
+        **_ARM,
+        **_all("plain", "form quantity genes factor rank level n published"),
+        **_all("three digits", "value ci_low ci_high pval"),
+    },
+    "gene page": {
+        **_GENE,
+        **_ARM,
+        **_VARIANT,
+        **_all("plain", "in_window effect driver supported carriers"),
+        "af": "share",
+        "n_backgrounds": "count",
+        **_all("over haplotypes", "effect_mean effect_sd"),
+        "slope": "slope",
+        "slope_se": "two digits",
+        "pval_nominal": "p of carriers",
+        "r2": "share of carriers",
+    },
+    "abstention": {
+        **_ARM,
+        "n": "plain",
+        **_all("over genes", "kept share_right ci_low ci_high base_rate"),
+    },
+    "training": {
+        **_ARM,
+        **_all("plain", "label kind mode loss init prior people min_maf seeds cell genes genes_ok"),
+        **_all("plain", "wrong_genes constant_seeds ceiling_genes"),
+        **_all(
+            "over genes", "mean_r mean_r_all ci_low ci_high significant wrong wrong_low wrong_high ceiling"
+        ),
+    },
+}
+"""Table -> column -> kind."""
+
+OF_A_VARIANT: Final = frozenset(_VARIANT) - {"contig"} | {
+    *(
+        "maf",
+        "pval_nominal",
+        "distance",
+        "effect",
+        "effect_sd",
+        "n_backgrounds",
+        "spread",
+        "rise",
+        "driver_r",
+    ),
+    *("driver_pval", "slope", "slope_half2", "given_beta", "supported_cohort", "supported_half2"),
+    *("supported_given", "prior_score", "prior_sign", "prior_agrees", "share_of_tss_max", "run_5", "run_10"),
+    *("run_20", "run_50", "conservation", "motif", "motif_id", "motif_name", "motif_ref_score"),
+    *("motif_alt_score", "control_id", "control_motif"),
+}
+"""Columns that tell of the variant of a row, and not of its gene."""

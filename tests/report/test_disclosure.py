@@ -1,0 +1,156 @@
+"""The disclosure rule: steps, floors, p's, and that every published table has a rule."""
+
+import numpy as np
+import polars as pl
+import pytest
+from fake_direction import write_direction
+from fake_gene_page import page, variants, view
+from fake_run import Plan, write_run
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from hapsight.report.build import build_report, check_disclosure
+from hapsight.report.disclosure import FEWEST, Disclosure, hidden_p, nearest_five, rounded, step
+from hapsight.report.gene_disclosure import HIDDEN, disclosed
+
+SPREAD = pl.DataFrame({"gene_id": ["g"], "sd_expression": [0.5]})
+
+
+def plain_step(n: int, unit: float = 1.0) -> float:
+    """The slow twin: the least of 1, 2, 5 times a power of ten that is five people's share."""
+    wanted = max(FEWEST / n, 0.01) * unit
+    nice = sorted(float(f"{lead}e{power}") for power in range(-12, 13) for lead in (1, 2, 5))
+    return next(value for value in nice if value >= wanted * (1 - 1e-9))
+
+
+@given(st.integers(1, 10**6), st.floats(1e-6, 1e6))
+def test_a_step_is_five_peoples_share(n, unit):
+    found = pl.select(step(pl.lit(float(n)), unit)).item()
+    assert found == pytest.approx(plain_step(n, unit), rel=1e-6)
+
+
+@given(st.integers(10, 1000), st.integers(0, 2**32 - 1))
+def test_one_person_moves_a_frequency_by_one_step_at_most(n, seed):
+    """And in four of five cases not at all; with all digits it would move in every case."""
+    rng = np.random.default_rng(seed)
+    dosage = rng.integers(0, 3, n)
+    shown = [
+        pl.select(rounded(pl.lit(part.mean() / 2), step(pl.lit(float(len(part)))))).item()
+        for part in (dosage, dosage[1:])
+    ]
+    assert abs(shown[0] - shown[1]) <= 2.5 * plain_step(n - 1) + 1e-9
+
+
+def test_few_frequencies_change_when_a_person_leaves():
+    dosage = np.random.default_rng(3).binomial(2, 0.3, (400, 60))
+    by = step(pl.lit(60.0))
+    one, other = (pl.Series(part.mean(axis=1) / 2) for part in (dosage, dosage[:, 1:]))
+    shown = pl.DataFrame({"a": one, "b": other}).select(rounded(pl.col("a"), by), rounded(pl.col("b"), by))
+    assert (shown["a"] != shown["b"]).mean() < 0.2
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, 0), (1, 5), (4, 5), (7, 5), (8, 10), (1234, 1235)])
+def test_counts_are_to_the_nearest_five(count, shown):
+    assert pl.select(nearest_five(pl.lit(count))).item() == shown
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.integers(5, 100_000))
+def test_no_p_is_moved_across_the_threshold_and_publishing_twice_changes_nothing(values, n):
+    p, people = np.array(values), np.full(len(values), float(n))
+    shown = hidden_p(p, people)
+    assert ((shown < 0.05) == (p < 0.05)).all()
+    assert hidden_p(shown, people) == pytest.approx(shown, rel=1e-9)
+
+
+@given(st.floats(1e-100, 1), st.integers(20, 5000))
+def test_a_p_is_moved_by_less_than_five_peoples_share_of_z(p, n):
+    shown = hidden_p(np.array([p]), np.array([float(n)]))[0]
+    width = max(FEWEST / np.sqrt(n), 0.05)
+    assert abs(stats.norm.isf(shown / 2) - stats.norm.isf(p / 2)) <= width * (1 + 1e-6)
+
+
+def test_a_column_without_a_rule_is_withheld_and_told():
+    rule = Disclosure(100, SPREAD)
+    table = pl.DataFrame({"gene_id": ["g"], "mean_expression": [1.23456], "secret": [7.0]})
+    shown = rule.table("across_genes", table)
+    assert shown.row(0) == ("g", 1.22, None) or shown["mean_expression"][0] == pytest.approx(1.25)
+    assert shown["secret"].to_list() == [None]
+    assert [row[0] for row in rule.report().rows()] == ["across_genes"]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+    return write_direction(write_run(tmp_path / "run", Plan()))
+
+
+def test_every_published_column_keeps_its_values(run):
+    """What a biologist reads is rounded; no column of the tables that a run has is lost."""
+    build_report(run, True)
+    whole = {
+        path.name: pl.read_csv(path, infer_schema_length=None) for path in (run / "report").glob("*.csv")
+    }
+    build_report(run)
+    for name, before in whole.items():
+        if name == "within_person.csv":
+            continue
+        after = pl.read_csv(run / "report" / name, infer_schema_length=None)
+        assert after.columns == before.columns, name
+        lost = [c for c in before.columns if after[c].null_count() > before[c].null_count()]
+        assert lost == [], name
+
+
+def test_no_number_of_people_has_more_than_its_digits(run):
+    build_report(run)
+    genes = pl.read_csv(run / "report" / "genes.csv", infer_schema_length=None)
+    steps = (genes["pearson_r"].drop_nulls() / plain_step(80)).to_numpy()
+    assert steps == pytest.approx(np.rint(steps), abs=1e-9)
+    for name in ("pval_nominal", "qval", "null_sd", "prediction_sd"):
+        for value in genes[name].drop_nulls():
+            assert float(f"{value:.2e}") == value, name
+
+
+def test_check_disclosure_writes_nothing(run):
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    found = check_disclosure(run)
+    assert found.columns == ["table", "rows", "reason"]
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_digests_of_peoples_files_are_not_published(run):
+    text = build_report(run).read_text()
+    assert "ab" * 32 not in text
+    assert "cd" * 32 not in text
+    assert "ab" * 32 in build_report(run, True).read_text()
+
+
+def test_a_page_twice_disclosed_is_the_same():
+    once, _ = disclosed(page())
+    twice, withheld = disclosed(once)
+    assert twice.views[0].variants.equals(once.views[0].variants)
+    assert twice.views[0].result == once.views[0].result
+    assert withheld.is_empty()
+
+
+@pytest.mark.parametrize("carriers", [0, 4, 56])
+def test_a_variant_of_few_is_on_no_page(carriers):
+    table = variants().with_columns(
+        carriers=pl.when(pl.int_range(pl.len()) == 0).then(carriers).otherwise("carriers")
+    )
+    shown, withheld = disclosed(page(view(variants=table)))
+    assert "rs0" not in shown.views[0].variants["variant_id"].to_list()
+    assert shown.views[0].variants.height == table.height - 1
+    assert withheld["rows"].to_list() == [1]
+
+
+def test_a_marked_variant_of_few_is_not_named():
+    given_ = view()
+    rare = pl.int_range(pl.len()) == given_.marked
+    table = given_.variants.with_columns(carriers=pl.when(rare).then(2).otherwise("carriers"))
+    shown = disclosed(page(view(variants=table)))[0].views[0]
+    assert shown.marked is None
+    assert shown.driver_status == HIDDEN
+    assert shown.people["genotype"].is_null().all()
+    assert shown.variants["r2"].is_null().all()
+    assert shown.logos is None

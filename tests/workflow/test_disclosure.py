@@ -1,0 +1,105 @@
+"""Attacks on the reports of a small cohort, and of the same cohort without one person.
+
+Each attack recovers people exactly from numbers in full digits; here it must do no better than who knows only
+what the report is there to tell.
+"""
+
+from importlib.util import find_spec
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from hapsight.cli.main import app
+from hapsight.models.registry import register
+from tests import attacks
+from tests.planted import load_toy
+
+pytestmark = pytest.mark.skipif(find_spec("vl_convert") is None, reason="the report's extra is not installed")
+
+N = 60
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """Reports of all people and of all but one; the folder of the cohort, and who is missing."""
+    folder = tmp_path_factory.mktemp("attacked")
+    whole, less, missing = attacks.write_cohorts(folder, N)
+    with pytest.MonkeyPatch.context() as patch, register("toy", load_toy):
+        patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+        for config in (whole, less):
+            result = CliRunner().invoke(app, ["run", str(config)], catch_exceptions=False)
+            assert result.exit_code == 0, result.output
+    return folder, folder / "run" / "report", folder / "less" / "report", missing
+
+
+def test_a_persons_genotypes_do_not_follow_from_two_reports(cohort):
+    folder, whole, less, missing = cohort
+    people, dosages = attacks.true_dosages(folder / "genotypes.vcf.gz")
+    found = attacks.genotypes_by_difference(whole, less, N)
+    truth = [
+        dosages[key][people.index(missing)] for key in found.select("position", "ref", "alt").iter_rows()
+    ]
+    usual = np.rint(2 * found["af"].to_numpy())
+    right = np.rint(found["guess"].to_numpy()).clip(0, 2) == truth
+    assert len(truth) > 10
+    assert right.mean() <= (usual == truth).mean() + 0.15
+    assert found["changed"].mean() < 0.3
+
+
+def test_a_persons_expression_does_not_follow_from_two_reports(cohort):
+    folder, whole, less, missing = cohort
+    people, expression = attacks.true_expression(folder / "expression.bed.gz")
+    found = attacks.expression_by_difference(whole, less, N)
+    assert len(found) == len(expression)
+    for gene_id, guess in found.iter_rows():
+        values = expression[gene_id]
+        by_mean = abs(values.mean() - values[people.index(missing)])
+        assert abs(guess - values[people.index(missing)]) > by_mean - 0.1 * values.std()
+
+
+def test_no_group_of_few_follows_from_the_others(cohort):
+    _, whole, _, _ = cohort
+    for page in sorted((whole / "genes").glob("*.html")):
+        for spec in attacks.charts(page):
+            groups = attacks.rows_with(spec, "value", "n")
+            assert all(row["n"] >= 5 for row in groups)
+            if groups:
+                assert abs(N - sum(row["n"] for row in groups)) <= 2 * len(groups)
+
+
+def test_r2_tells_nothing_of_a_single_carrier(cohort):
+    folder, whole, _, _ = cohort
+    _, dosages = attacks.true_dosages(folder / "genotypes.vcf.gz")
+    assert sum((values > 0).sum() == 1 for values in dosages.values()) > 10
+    rows = attacks.page_rows(whole)
+    for key in rows.select("position", "ref", "alt").iter_rows():
+        carriers = min((dosages[key] > 0).sum(), (dosages[key] < 2).sum())
+        assert 5 <= carriers <= N - 5
+    digits = rows["r2"].drop_nulls()
+    assert digits.to_list() == digits.round(2).to_list()
+
+
+def test_products_of_prediction_and_expression_do_not_follow(cohort):
+    """With R in full digits, a person's standardised prediction times expression is ``n (R - R')``."""
+    _, whole, less, _ = cohort
+    guess = attacks.products_by_difference(whole, less, N)["guess"].abs().to_list()
+    assert all(value == 0 or value >= 4.9 for value in guess)
+
+
+def test_no_persons_own_correlation_is_in_the_report(cohort):
+    folder, whole, _, _ = cohort
+    people = pl.read_parquet(folder / "run" / "evaluation" / "per_person.parquet")
+    assert attacks.own_values(whole, people, 6) == 0
+
+
+def test_no_digest_of_a_file_of_people_can_be_guessed_at(cohort):
+    """Who has a list but for one cell of it can try what the cell is, where the digest is published."""
+    import json
+
+    folder, whole, _, _ = cohort
+    text = (whole.parent / "report.html").read_text()
+    record = json.loads((folder / "run" / "run.json").read_text())
+    shown = {entry["role"]: entry["sha256"] in text for entry in record["inputs"]}
+    assert shown == {role: role in ("reference", "genes") for role in shown}
