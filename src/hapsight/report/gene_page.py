@@ -13,6 +13,7 @@ import polars as pl
 from markupsafe import Markup
 
 from hapsight.explain_tables import PAGE_VARIANTS
+from hapsight.files import file_name
 from hapsight.report import words
 from hapsight.report.gene_groups import group_pictures
 from hapsight.report.gene_pictures import (
@@ -21,7 +22,7 @@ from hapsight.report.gene_pictures import (
     people_pictures,
     variant_pictures,
 )
-from hapsight.report.gene_view import GenePage, ModelView, file_name
+from hapsight.report.gene_view import GenePage, ModelView
 from hapsight.report.gene_words import motif_words, story, variant_name
 from hapsight.report.individuals import MARK
 
@@ -39,8 +40,8 @@ def write_gene_page(page: GenePage, folder: Path) -> Path:
     The path of the page.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / file_name(page.gene_id)
-    _write(folder / file_name(page.gene_id, ".csv"), _numbers(page).write_csv())
+    path = folder / file_name(page.gene_id, suffix=".html")
+    _write(folder / file_name(page.gene_id, suffix=".csv"), _numbers(page).write_csv())
     _write(path, gene_page_html(page))
     return path
 
@@ -52,7 +53,7 @@ def gene_page_html(page: GenePage) -> str:
     context = {
         "page": page,
         "views": [_view(page, view) for view in page.views],
-        "csv": quote(file_name(page.gene_id, ".csv")),
+        "csv": quote(file_name(page.gene_id, suffix=".csv")),
         "mark": Markup(MARK if page.individuals else ""),
     }
     return render(context, "gene_template.html")

@@ -22,7 +22,6 @@ __all__ = [
     "array_labels",
     "has_array",
     "open_array",
-    "plain_track",
     "save_array",
     "track_names",
     "track_path",
@@ -111,11 +110,6 @@ def _replace(temporary: Path, path: Path) -> None:
         if not path.is_dir():
             raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def plain_track(name: str) -> str:
-    """A track's name as part of a file's."""
-    return "".join(c if c.isalnum() else "-" for c in name)
 
 
 def track_path(stem: Path, kind: str) -> Path | None:

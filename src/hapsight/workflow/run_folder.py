@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import platform
-import re
 import shutil
 import time
 import uuid
@@ -23,6 +22,7 @@ import polars as pl
 import hapsight
 from hapsight.config import Config, to_toml
 from hapsight.errors import StoreError
+from hapsight.files import file_name
 from hapsight.predict.store import UnitStore, write_atomically, write_table
 from hapsight.report.run_folder import require_record
 from hapsight.workflow.memory import peak_mb, reset_peak
@@ -45,15 +45,15 @@ class RunFolder:
 
     def predictions(self, model: str, read_out: str) -> UnitStore:
         """The units of a model's predictions, as one read-out gives them."""
-        return UnitStore(self.path / "predictions" / _plain(f"{model}.{read_out}"))
+        return UnitStore(self.path / "predictions" / file_name(model, read_out))
 
     def baseline(self, method: str) -> UnitStore:
         """The units of a baseline."""
-        return UnitStore(self.path / "baseline" / _plain(method))
+        return UnitStore(self.path / "baseline" / file_name(method))
 
     def informed(self, arm: str) -> UnitStore:
         """The units of an arm of the informed elastic net."""
-        return UnitStore(self.path / "informed" / _plain(arm))
+        return UnitStore(self.path / "informed" / file_name(arm))
 
     def eqtl(self) -> UnitStore:
         """The units of the eQTL mapping."""
@@ -61,7 +61,7 @@ class RunFolder:
 
     def explain(self, model: str, read_out: str) -> UnitStore:
         """The units of a model's variant effects, as one read-out gives them."""
-        return UnitStore(self.path / "explain" / _plain(f"{model}.{read_out}"))
+        return UnitStore(self.path / "explain" / file_name(model, read_out))
 
     def write(self, name: str, table: pl.DataFrame) -> None:
         """Write a table, such as ``"evaluation/per_gene.parquet"``."""
@@ -195,11 +195,6 @@ class RunFolder:
 
     def _write_record(self, record: dict[str, Any]) -> None:
         write_atomically(self.path / "run.json", json.dumps(record, indent=1).encode())
-
-
-def _plain(name: str) -> str:
-    """A name as a folder's: other characters than those of plain names become a dash."""
-    return re.sub(r"[^A-Za-z0-9._=+-]+", "-", name)
 
 
 def _versions() -> dict[str, str]:
