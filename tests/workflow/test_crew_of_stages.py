@@ -10,6 +10,7 @@ from hapsight.cli import explain as explain_command
 from hapsight.cli import informed as informed_command
 from hapsight.cli import priors as priors_command
 from hapsight.config import Config, load_config
+from hapsight.disk import temporary_name
 from hapsight.errors import IncompleteError
 from hapsight.workflow import explain as explain_module
 from hapsight.workflow import informed_units, prior_linear
@@ -213,7 +214,7 @@ def test_the_commands_say_who_does_the_work(cohort, config):
 
 def test_a_killed_process_leaves_half_an_array_and_the_next_run_sweeps_it_up(config):
     folder = Opened.from_config(config).folder
-    left = config.output / "explain/toy.default/saturation/.up1.zarr.0.tmp"
+    left = temporary_name(config.output / "explain/toy.default/saturation/up1.zarr")
     (left / "c").mkdir(parents=True)
     (left / "c/0").touch()
     with folder.locked():

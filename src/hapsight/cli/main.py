@@ -175,12 +175,17 @@ def report(
 ) -> None:
     """Write report.html from the tables of a run."""
     from hapsight.report.build import build_report
+    from hapsight.report.run_folder import require_run
+    from hapsight.workflow.run_folder import RunFolder
 
     folder, asked = run, None
     if not run.is_dir():
         loaded = _load(run)
         folder, asked = loaded.output, loaded.report.include_individuals
-    _say(f"report: {build_report(folder, include_individuals or asked)}")
+    require_run(folder)
+    with RunFolder(folder).locked():
+        path = build_report(folder, include_individuals or asked)
+    _say(f"report: {path}")
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import polars as pl
 
 from hapsight.evaluate.nulls import TESTS
 from hapsight.evaluate.protocols import protocol_named
+from hapsight.predict.store import write_atomically
 from hapsight.report.extra import require_extra
 from hapsight.report.individuals import asked_for, pages_with_individuals, without_individuals
 from hapsight.report.run_folder import RunFolder, read_run
@@ -53,7 +53,6 @@ def build_report(run: Path, individuals: bool | None = None) -> Path:
         found = without_individuals(found)
     figures, pairs, reliability = _figures(found), _pair_figures(found), _reliability_figures(found)
     training = _training_figures(found)
-    (run / "report").mkdir(exist_ok=True)
     for figure in (*figures, *pairs, *reliability, *training):
         _write_csv(run / "report" / f"{figure.name}.csv", figure.numbers)
     context = _context(found, figures) | {
@@ -74,7 +73,7 @@ def build_report(run: Path, individuals: bool | None = None) -> Path:
         if not table.is_empty():
             _write_csv(run / "report" / f"{name}.csv", table)
     report = run / "report.html"
-    _write_text(report, render(context))
+    write_atomically(report, render(context).encode())
     return report
 
 
@@ -166,12 +165,4 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
 
 
 def _write_csv(path: Path, table: pl.DataFrame) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    table.write_csv(partial)
-    partial.replace(path)
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_atomically(path, table.write_csv().encode())

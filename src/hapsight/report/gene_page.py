@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from markupsafe import Markup
 
 from hapsight.explain_tables import PAGE_VARIANTS
 from hapsight.files import file_name
+from hapsight.predict.store import write_atomically
 from hapsight.report import words
 from hapsight.report.gene_groups import group_pictures
 from hapsight.report.gene_pictures import (
@@ -39,10 +39,10 @@ def write_gene_page(page: GenePage, folder: Path) -> Path:
     -------
     The path of the page.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / file_name(page.gene_id, suffix=".html")
-    _write(folder / file_name(page.gene_id, suffix=".csv"), _numbers(page).write_csv())
-    _write(path, gene_page_html(page))
+    numbers = folder / file_name(page.gene_id, suffix=".csv")
+    write_atomically(numbers, _numbers(page).write_csv().encode())
+    write_atomically(path, gene_page_html(page).encode())
     return path
 
 
@@ -146,9 +146,3 @@ def _numbers(page: GenePage) -> pl.DataFrame:
         for view in page.views
     ]
     return pl.concat([pl.DataFrame(schema={**labels, **PAGE_VARIANTS}), *parts])
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -15,7 +15,16 @@ from hapsight.cohort.parquet import BAD_PARQUET
 from hapsight.errors import StoreError
 from hapsight.tables import ACROSS_GENES, DROPPED, PER_GENE, PER_PERSON, SUMMARY
 
-__all__ = ["FORMAT", "TABLES", "Arm", "RunFolder", "read_run", "read_table", "require_record"]
+__all__ = [
+    "FORMAT",
+    "TABLES",
+    "Arm",
+    "RunFolder",
+    "read_run",
+    "read_table",
+    "require_record",
+    "require_run",
+]
 
 FORMAT: Final = 1
 
@@ -135,14 +144,25 @@ def read_run(folder: Path) -> RunFolder:
     )
 
 
-def _read_record(folder: Path) -> dict[str, Any]:
-    path = folder / "run.json"
-    if not path.exists():
+def require_run(folder: Path) -> None:
+    """Refuse a folder that is not a run, before anything is written there.
+
+    Raises
+    ------
+    StoreError
+        It has no ``run.json``.
+    """
+    if not (folder / "run.json").exists():
         raise StoreError(
             "This folder is not a run: it has no run.json.",
             where=folder,
             fix="give the folder that `hapsight run` wrote, or finish the run first",
         )
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    require_run(folder)
+    path = folder / "run.json"
     record: dict[str, Any] = _read_json(path)
     found = record.get("format") if isinstance(record, dict) else None
     if found != FORMAT:
