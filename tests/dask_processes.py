@@ -19,7 +19,7 @@ class DaskProcesses:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.file = folder / "scheduler.json"
-        self._environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", **environment}
+        self._environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}:{folder}", **environment}
         self._started: list[subprocess.Popen] = []
 
     def __enter__(self) -> DaskProcesses:
@@ -44,7 +44,8 @@ class DaskProcesses:
 
     def worker(self, *options: str) -> subprocess.Popen:
         """Start a worker with one thread; its nanny starts it anew when it dies."""
-        given = ["--scheduler-file", str(self.file), "--nthreads", "1", "--local-directory", str(self.folder)]
+        given = ["--scheduler-file", str(self.file), "--host", "127.0.0.1", "--nthreads", "1"]
+        given += ["--local-directory", str(self.folder)]
         return self._start("dask_worker", [*given, *options])
 
     def kill(self, process: subprocess.Popen) -> None:

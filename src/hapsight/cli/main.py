@@ -11,6 +11,7 @@ import typer
 
 from hapsight.cli import (
     bench,
+    cluster,
     drivers,
     eqtl,
     explain,
@@ -338,6 +339,7 @@ for _topic in (
     recipe,
     simulate,
     bench,
+    cluster,
 ):
     _topic.register(app)
 train_personal.register(train.register(app))
