@@ -9,8 +9,40 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hapsight.config import Config
+from hapsight.evaluate.expression import transform
+from hapsight.workflow.opened import Opened
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def record_parcels(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Everything that is handed to a scheduler from now on."""
+    from hapsight.predict import cluster
+
+    sent: list[bytes] = []
+    pack = cluster.parcel
+
+    def recorded(*given: Any) -> bytes:
+        sent.append(pack(*given))
+        return sent[-1]
+
+    monkeypatch.setattr(cluster, "parcel", recorded)
+    return sent
+
+
+def require_nobody(parcels: list[bytes], config: Config) -> None:
+    """No parcel has a person's name, or two neighbouring values of anybody's expression."""
+    cohort = Opened.from_config(config).cohort
+    values = transform(cohort.expression.values, config.expression.transform, config.expression.pseudocount)
+    secret = [name.encode() for name in cohort.samples]
+    secret += [row[start : start + 2].tobytes() for row in values for start in range(0, len(row) - 1, 2)]
+    assert parcels
+    assert not [word for word in secret for parcel in parcels if word in parcel]
 
 
 class DaskProcesses:

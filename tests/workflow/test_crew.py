@@ -18,7 +18,7 @@ from hapsight.workflow.crew import SetAside, crew_of, staffed
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models
 from hapsight.workflow.units import do_units
-from tests.dask_processes import DaskProcesses
+from tests.dask_processes import DaskProcesses, record_parcels, require_nobody
 from tests.entry_point import offer_model
 from tests.planted import write_planted
 from tests.workflow.run_bytes import bytes_in, into
@@ -74,14 +74,19 @@ def test_processes_write_the_same_bytes(config, alone):
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask's own sockets and loops
-def test_a_cluster_writes_the_same_bytes(config, alone, tmp_path):
+def test_a_cluster_writes_the_same_bytes_and_no_person_passes_its_scheduler(
+    config, alone, tmp_path, monkeypatch
+):
     pytest.importorskip("distributed")
+    parcels = record_parcels(monkeypatch)
     with DaskProcesses(tmp_path / "dask") as dask:
         offer_model(dask.folder, "toy", "tests.planted:load_toy")
         dask.scheduler()
         dask.worker()
         dask.worker()
         assert tables_of(staffed(config, scheduler=str(dask.file))) == alone
+    require_nobody(parcels, config)
+    assert not (config.output / "crew").exists()
 
 
 def test_a_poisoned_unit_is_listed_and_everything_else_is_done(config, alone, monkeypatch):
