@@ -89,7 +89,14 @@ class DaskProcesses:
     def _start(self, module: str, options: list[str]) -> subprocess.Popen:
         log = (self.folder / f"{module}.log").open("ab")
         process = subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.{module}", *options, "--no-dashboard"],
+            [
+                sys.executable,
+                "-m",
+                f"distributed.cli.{module}",
+                *options,
+                "--dashboard-address",
+                "127.0.0.1:0",
+            ],
             cwd=ROOT,
             env=self._environment,
             stdout=log,
