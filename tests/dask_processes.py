@@ -18,6 +18,8 @@ from hapsight.evaluate.expression import transform
 from hapsight.workflow.opened import Opened
 
 ROOT = Path(__file__).resolve().parents[1]
+DASHBOARD = ("--dashboard-address", "127.0.0.1:0")
+"""Without it a worker's HTTP server listens on all addresses, with ``--no-dashboard`` too."""
 
 
 def record_parcels(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
@@ -89,14 +91,7 @@ class DaskProcesses:
     def _start(self, module: str, options: list[str]) -> subprocess.Popen:
         log = (self.folder / f"{module}.log").open("ab")
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                f"distributed.cli.{module}",
-                *options,
-                "--dashboard-address",
-                "127.0.0.1:0",
-            ],
+            [sys.executable, "-m", f"distributed.cli.{module}", *options, *DASHBOARD],
             cwd=ROOT,
             env=self._environment,
             stdout=log,

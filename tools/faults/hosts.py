@@ -51,17 +51,12 @@ class Hosts:
     def start(self, host: str, log: str, command: list[str], **environment: str) -> subprocess.Popen:
         """Start a command on a host."""
         path = os.pathsep.join(map(str, (ROOT / "src", ROOT, self.folder)))
+        own = {"PYTHONPATH": path, "DASK_CONFIG": str(self.settings)}
         with (self.folder / log).open("ab") as out:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", f"{self.net}-{host}", *command],
                 cwd=ROOT,
-                env={
-                    **os.environ,
-                    **SETTINGS,
-                    "PYTHONPATH": path,
-                    "DASK_CONFIG": str(self.settings),
-                    **environment,
-                },
+                env={**os.environ, **SETTINGS, **own, **environment},
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
@@ -148,8 +143,16 @@ class Campaign:
             self.lost += len(found)
             print(f"{host} listens elsewhere: {', '.join(found) or 'nothing'}", flush=True)
 
+    def refuse_strangers(self) -> None:
+        """Runs without a certificate, with another cluster's, and in the clear."""
+        other = str(make_certificates(self.hosts.folder / "others"))
+        self.refused("a run without certificate", "cluster.toml", "this run has none", DASK_CONFIG="/nowhere")
+        self.refused("a run that does not encrypt", "open.toml", "does not encrypt", DASK_CONFIG="/nowhere")
+        self.refused("a stranger's certificate", "short.toml", "cannot be reached", DASK_CONFIG=other)
+
     def refused(self, name: str, config: str, words: str, **environment: str) -> None:
         """A run that must not be let in, and must say why."""
+        self.cohort.clear()
         (self.hosts.folder / "run.log").unlink(missing_ok=True)
         code = self.hosts.run(config, **environment).wait()
         said = (self.hosts.folder / "run.log").read_text()
@@ -212,12 +215,7 @@ def main() -> int:
         campaign.undisturbed("one process", "alone.toml")
         campaign.staff("left", "right")
         campaign.look_who_listens()
-        nothing, other = {"DASK_CONFIG": "/nowhere"}, make_certificates(folder / "others")
-        campaign.refused("a run without certificate", "cluster.toml", "this run has none", **nothing)
-        campaign.refused("a run that does not encrypt", "open.toml", "does not encrypt", **nothing)
-        campaign.refused(
-            "a stranger's certificate", "short.toml", "cannot be reached", DASK_CONFIG=str(other)
-        )
+        campaign.refuse_strangers()
         campaign.undisturbed("two workers, just started")
         campaign.undisturbed("two workers")
         campaign.disturbed("one of two workers killed", campaign.kill_worker)

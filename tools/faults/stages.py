@@ -53,6 +53,9 @@ OWN: Final[dict[str, tuple[str, ...]]] = {
 }
 """What is taken away before each try."""
 
+KEPT: Final = (".parquet", ".csv", ".json", ".bedgraph")
+"""Suffixes of tables and of what describes arrays."""
+
 SETTINGS: Final = """
 [explain]
 run = true
@@ -165,9 +168,7 @@ def _tables(folder: Path) -> dict[str, str]:
     found = {}
     for top in ("run", "reference/run"):
         for path in (folder / top).rglob("*"):
-            kept = (
-                path.suffix in (".parquet", ".csv", ".json", ".bedgraph") or path.name == "best.safetensors"
-            )
+            kept = path.suffix in KEPT or path.name == "best.safetensors"
             timed = path.name == "run.json" or ("train" in path.parts and path.suffix == ".json")
             if path.is_file() and kept and not timed:
                 found[str(path.relative_to(folder))] = _digest(path)
