@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -164,7 +165,15 @@ def _command(folder: Path, name: str) -> Run:
 
 
 def _tables(folder: Path) -> dict[str, str]:
-    """Digest of every table, list and array; of trainings without what tells the time they took."""
+    """Digest of every table, list and array; a fork reads them, for polars starts threads."""
+    said = folder / "tables.json"
+    assert in_fork(lambda: said.write_text(json.dumps(_digests(folder))), folder / "tables.log").finish() == 0
+    found: dict[str, str] = json.loads(said.read_text())
+    return found
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Of trainings without what tells the time they took."""
     found = {}
     for top in ("run", "reference/run"):
         for path in (folder / top).rglob("*"):

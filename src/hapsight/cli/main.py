@@ -66,6 +66,15 @@ def main() -> None:
         show_error(str(error))
         codes: dict[type[HapsightError], int] = {ConfigError: 2, IncompleteError: 3}
         sys.exit(next((code for kind, code in codes.items() if isinstance(error, kind)), 1))
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
+        from hapsight.cli.console import show_error
+        from hapsight.cli.machine import in_words
+
+        words = in_words(error)
+        if words is None:
+            raise
+        show_error(words)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
