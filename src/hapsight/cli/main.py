@@ -201,11 +201,14 @@ def report(
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="folder of the run")] = Path("demo-run"),
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="download Xpresso's weights (1.4 MB) if they are not here")
+    ] = False,
 ) -> None:
     """Run everything on the real cohort that comes with hapsight (a stretch of chr22, 358 people)."""
     from hapsight.workflow.demo import demo_config
 
-    config, remarks = demo_config(output)
+    config, remarks = demo_config(output, fetch)
     for remark in remarks:
         _say(remark)
     _run(config, _check(config), remarks)
