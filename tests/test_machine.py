@@ -57,3 +57,18 @@ def test_a_full_disk_in_the_report(tmp_path):
     assert "A file cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(run.rglob(".hapsight-*"))
+
+
+@pytest.mark.parametrize("kilobytes", [200_000, 900_000, 2_000_000])
+def test_a_limit_of_memory_that_is_too_low_is_told_before_anything_is_loaded(kilobytes, tmp_path):
+    size = 1024 * kilobytes
+    done = subprocess.run(
+        [sys.executable, "-m", "hapsight", "eqtl", str(tmp_path / "none.toml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
+    )
+    assert done.returncode == 1, done.stderr
+    assert f"got: {kilobytes:,} kB (ulimit -v)" in done.stderr
+    assert "Traceback" not in done.stderr

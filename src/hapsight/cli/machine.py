@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import re
+import resource
 from typing import Final
 
-__all__ = ["in_words"]
+__all__ = ["in_words", "too_low_a_limit"]
 
 _ROOM: Final = "make room or mend the folder, and run the same command again: finished units are kept"
 _MEMORY: Final = "raise the limit (ulimit -v), or take fewer --workers, or a smaller budget_gb in [predict]"
+
+_LEAST: Final = 2 * 2**30
+"""Bytes of address space: with less, polars and OpenBLAS end the process when they are loaded."""
 
 _OUT_OF_MEMORY: Final = re.compile(
     r"can't allocate memory|cannot allocate memory|not enough memory|out of memory|can't start new thread"
@@ -17,6 +21,19 @@ _OUT_OF_MEMORY: Final = re.compile(
     re.IGNORECASE,
 )
 """How libraries say that there is no more: torch, the dynamic linker, Python's threads, C++."""
+
+
+def too_low_a_limit() -> str | None:
+    """What is wrong with this process's limit on address space, if anything is."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY or limit >= _LEAST:
+        return None
+    return (
+        "The limit on the memory of a process is too low.\n"
+        f"  expected: at least {_LEAST // 1024:,} kB of address space, and more for models\n"
+        f"  got: {limit // 1024:,} kB (ulimit -v)\n"
+        "  to mend: raise or lift the limit (ulimit -v unlimited)"
+    )
 
 
 def in_words(error: BaseException) -> str | None:

@@ -94,6 +94,11 @@ def _options(
     ] = False,
 ) -> None:
     """Every command takes --help."""
+    from hapsight.cli.machine import too_low_a_limit
+
+    if (words := too_low_a_limit()) is not None:
+        typer.echo(f"error: {words}", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()
