@@ -132,7 +132,8 @@ def _require_certificates(address: str) -> None:
     from distributed.security import Security
 
     try:
-        context: Any = Security().get_connection_args("client")["ssl_context"]
+        configured: Any = Security
+        context = configured().get_connection_args("client")["ssl_context"]
     except (OSError, TypeError, ValueError) as error:
         raise _no_certificate(address, error) from None
     if context is None:
