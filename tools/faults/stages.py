@@ -93,7 +93,7 @@ def end_stage(cohort: Cohort, name: str, ends: int, rng: random.Random) -> dict[
     _begin(folder, whole, name)
     seconds = _timed(folder, name, found)
     wanted = _tables(folder)
-    for _ in range(ends):
+    while found["ended"] < ends and found["lost"] < ends:
         _begin(folder, whole, name)
         run = _command(folder, name)
         if run.wait(rng.uniform(0.0, seconds)):
@@ -173,7 +173,7 @@ def _tables(folder: Path) -> dict[str, str]:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Of trainings without what tells the time they took."""
+    """Of trainings without the place, the time and the passes, which are since they were last resumed."""
     found = {}
     for top in ("run", "reference/run"):
         for path in (folder / top).rglob("*"):
@@ -187,7 +187,9 @@ def _digests(folder: Path) -> dict[str, str]:
 def _digest(path: Path) -> str:
     data = path.read_bytes()
     if path.suffix == ".parquet" and "train" in path.parts:
-        data = repr(pl.read_parquet(path).drop("seconds", "weights", strict=False).rows()).encode()
+        data = repr(
+            pl.read_parquet(path).drop("seconds", "haplotypes", "weights", strict=False).rows()
+        ).encode()
     return hashlib.sha256(data).hexdigest()
 
 
