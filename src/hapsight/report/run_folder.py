@@ -102,7 +102,7 @@ class _Check(_Entry):
     name: str
     status: str
     message: str
-    details: list[str] = []
+    details: Any = None
 
 
 @dataclass(frozen=True, slots=True)
