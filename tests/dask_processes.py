@@ -9,8 +9,42 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hapsight.config import Config
+from hapsight.evaluate.expression import transform
+from hapsight.workflow.opened import Opened
 
 ROOT = Path(__file__).resolve().parents[1]
+DASHBOARD = ("--dashboard-address", "127.0.0.1:0")
+"""Without it a worker's HTTP server listens on all addresses, with ``--no-dashboard`` too."""
+
+
+def record_parcels(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Everything that is handed to a scheduler from now on."""
+    from hapsight.predict import cluster
+
+    sent: list[bytes] = []
+    pack = cluster.parcel
+
+    def recorded(*given: Any) -> bytes:
+        sent.append(pack(*given))
+        return sent[-1]
+
+    monkeypatch.setattr(cluster, "parcel", recorded)
+    return sent
+
+
+def require_nobody(parcels: list[bytes], config: Config) -> None:
+    """No parcel has a person's name, or two neighbouring values of anybody's expression."""
+    cohort = Opened.from_config(config).cohort
+    values = transform(cohort.expression.values, config.expression.transform, config.expression.pseudocount)
+    secret = [name.encode() for name in cohort.samples]
+    secret += [row[start : start + 2].tobytes() for row in values for start in range(0, len(row) - 1, 2)]
+    assert parcels
+    assert not [word for word in secret for parcel in parcels if word in parcel]
 
 
 class DaskProcesses:
@@ -19,7 +53,7 @@ class DaskProcesses:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.file = folder / "scheduler.json"
-        self._environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", **environment}
+        self._environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}:{folder}", **environment}
         self._started: list[subprocess.Popen] = []
 
     def __enter__(self) -> DaskProcesses:
@@ -44,7 +78,8 @@ class DaskProcesses:
 
     def worker(self, *options: str) -> subprocess.Popen:
         """Start a worker with one thread; its nanny starts it anew when it dies."""
-        given = ["--scheduler-file", str(self.file), "--nthreads", "1", "--local-directory", str(self.folder)]
+        given = ["--scheduler-file", str(self.file), "--host", "127.0.0.1", "--nthreads", "1"]
+        given += ["--local-directory", str(self.folder)]
         return self._start("dask_worker", [*given, *options])
 
     def kill(self, process: subprocess.Popen) -> None:
@@ -56,7 +91,7 @@ class DaskProcesses:
     def _start(self, module: str, options: list[str]) -> subprocess.Popen:
         log = (self.folder / f"{module}.log").open("ab")
         process = subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.{module}", *options, "--no-dashboard"],
+            [sys.executable, "-m", f"distributed.cli.{module}", *options, *DASHBOARD],
             cwd=ROOT,
             env=self._environment,
             stdout=log,

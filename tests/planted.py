@@ -64,7 +64,14 @@ class Planted:
     genes: tuple[Gene, ...]
 
 
-def write_planted(folder: Path, people: int = 60, seed: int = 7, names: tuple[str, ...] = GENES) -> Planted:
+def write_planted(
+    folder: Path,
+    people: int = 60,
+    seed: int = 7,
+    names: tuple[str, ...] = GENES,
+    person: str = "P",
+    populations: tuple[str, str] = ("CEU", "TSI"),
+) -> Planted:
     """Write the cohort and a configuration that runs the toy model and the baseline on it."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
@@ -73,7 +80,7 @@ def write_planted(folder: Path, people: int = 60, seed: int = 7, names: tuple[st
         Gene(name, "chr1", 3_000 + 5_000 * i, (Strand.PLUS, Strand.MINUS)[i % 2], name.upper())
         for i, name in enumerate(names)
     )
-    samples = [f"P{i:03d}" for i in range(people)]
+    samples = [f"{person}{i:03d}" for i in range(people)]
     write_fasta(folder / "genome.fa.gz", {"chr1": sequence})
     records = _records(rng, sequence, genes, people)
     write_vcf(folder / "genotypes.vcf.gz", records, samples, contigs={"chr1": len(sequence)})
@@ -86,7 +93,7 @@ def write_planted(folder: Path, people: int = 60, seed: int = 7, names: tuple[st
         [header, *([g.gene_id, g.gene_name, g.contig, g.tss + 1, g.strand] for g in genes)],
     )
     write_table(folder / "covariates.tsv", [["id", *samples], ["PC1", *rng.standard_normal(people).round(4)]])
-    people_rows = [[s, ("CEU", "TSI")[i % 2], "female"] for i, s in enumerate(samples)]
+    people_rows = [[s, populations[i % 2], "female"] for i, s in enumerate(samples)]
     write_table(folder / "samples.tsv", [["sample_id", "population", "sex"], *people_rows])
     config = folder / "planted.toml"
     config.write_text(CONFIG)

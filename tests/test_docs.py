@@ -36,3 +36,11 @@ def test_files_that_the_readme_points_to_exist():
         target = part.split(")")[0]
         if "://" not in target:
             assert (ROOT / target).exists(), target
+
+
+def test_every_release_that_is_pinned_has_its_hashes():
+    pinned = {line for line in (ROOT / "constraints.txt").read_text().split() if "==" in line}
+    hashed = (ROOT / "requirements-hashed.txt").read_text().replace("\\\n", " ").splitlines()
+    known = {line.split()[0].lower().replace("_", "-") for line in hashed if "--hash=sha256:" in line}
+    assert len(known) == len(hashed)
+    assert {line.lower().replace("_", "-") for line in pinned} <= known

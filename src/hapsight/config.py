@@ -219,6 +219,9 @@ class ClusterConfig(_Section):
     patience: Annotated[float, Field(gt=0)] = Field(
         120.0, description="seconds without the scheduler, or without a worker, before a run gives up"
     )
+    unencrypted: bool = Field(
+        False, description="allow a scheduler on another host that does not encrypt what travels"
+    )
 
 
 class ReportConfig(_Section):

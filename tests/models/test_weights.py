@@ -254,3 +254,26 @@ class TestCatalogue:
     def test_files_cannot_be_changed_in_passing(self) -> None:
         changed = replace(WEIGHTS["xpresso"][0], size=1)
         assert WEIGHTS["xpresso"][0].size != changed.size
+
+
+class TestTrustOnFirstUse:
+    def test_what_comes_later_must_be_what_came_first(self, serve, cache: Path) -> None:  # type: ignore[no-untyped-def]
+        first = replace(serve(answer(CONTENT)), sha256=None, size=None)
+        path = fetch(first)
+        path.unlink()
+        other = replace(serve(answer(CONTENT[:-1])), sha256=None, size=None)
+        with pytest.raises(WeightsError, match=r"not those that were fetched before[\s\S]*delete .*\.sha256"):
+            fetch(other)
+        assert not path.exists()
+        path.with_name(path.name + ".sha256").unlink()
+        assert fetch(other).read_bytes() == CONTENT[:-1], "what the error says mends it"
+
+    def test_a_file_put_there_by_hand_is_held_to_what_it_was_at_first(self, tmp_path: Path) -> None:
+        path = tmp_path / "model.h5"
+        path.write_bytes(CONTENT)
+        verify_recorded(path)
+        path.write_bytes(CONTENT[:-1])
+        with pytest.raises(WeightsError, match=r"checksum differs[\s\S]*on purpose, delete .*\.sha256"):
+            verify_recorded(path)
+        path.with_name("model.h5.sha256").unlink()
+        verify_recorded(path)

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hapsight import __version__
@@ -149,7 +150,11 @@ def test_a_guard_compares_inputs_and_versions(tmp_path):
     with pytest.raises(StoreError, match=r"absent[\s\S]*got: no such file"):
         replace(guard, sizes=((absent, 1),)).check()
     with pytest.raises(StoreError, match=rf"another version[\s\S]*expected: 9\.9[\s\S]*{__version__}"):
-        replace(guard, version="9.9").check()
+        replace(guard, versions={"hapsight": "9.9"}).check()
+    assert guard.versions.keys() == {"hapsight", "numpy", "torch"}
+    with pytest.raises(StoreError, match=rf"version of numpy[\s\S]*1\.0[\s\S]*{np.__version__}"):
+        replace(guard, versions={**guard.versions, "numpy": "1.0"}).check()
+    replace(guard, versions={"numpy": np.__version__}).check()  # without torch here, any there will do
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_every_state_is_an_honest_page(tmp_path, plan) -> None:
     assert ("No sequence model has results" in text) == (not plan.models)
     assert ("No baseline ran" in text) == (not plan.baseline)
     assert embedded(html) or plan.models == ()
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not list(tmp_path.rglob(".hapsight-*"))
 
 
 @needs_extra

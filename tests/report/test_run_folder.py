@@ -1,3 +1,4 @@
+import copy
 import json
 
 import polars as pl
@@ -89,3 +90,32 @@ def test_a_table_without_a_column(tmp_path) -> None:
     pl.read_parquet(path).drop("qval", "n").write_parquet(path)
     with pytest.raises(StoreError, match=r"(?s)lacks columns: n, qval\..*per_gene\.parquet"):
         read_run(tmp_path)
+
+
+def _values(record, place=()):
+    yield place
+    if isinstance(record, dict):
+        for key, value in record.items():
+            yield from _values(value, (*place, key))
+    if isinstance(record, list) and record:
+        yield from _values(record[0], (*place, 0))
+
+
+def test_a_record_of_wrong_types_is_refused_wherever_they_are(tmp_path) -> None:
+    """Every value of a run.json, replaced by every kind of JSON; what is taken is of its kind, or null."""
+    record = json.loads((write_run(tmp_path, Plan(genes=2, constant=0, people=4)) / "run.json").read_text())
+    path, refused = tmp_path / "run.json", 0
+    for place in [*_values(record)][1:]:
+        for wrong in (None, -1, 10**30, 1e308, "x", [1], {"a": [1]}, True):
+            changed = copy.deepcopy(record)
+            inner = changed
+            for key in place[:-1]:
+                inner = inner[key]
+            kind, inner[place[-1]] = type(inner[place[-1]]), wrong
+            path.write_text(json.dumps(changed))
+            if wrong is None or isinstance(wrong, kind):
+                continue
+            with pytest.raises(StoreError, match=str(path)):
+                read_run(tmp_path)
+            refused += 1
+    assert refused > 200

@@ -43,8 +43,11 @@ def write_bigwig(path: Path, starts: np.ndarray, value: float, length: int = LEN
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_training(tmp_path_factory.mktemp("reference"))
+
+
+def write_training(made: Path) -> Path:
     """Reference, three tracks, genes, expression and a plan."""
-    made = tmp_path_factory.mktemp("reference")
     rng = np.random.default_rng(1)
     codes = rng.integers(0, 4, LENGTH).astype(np.uint8)
     for start in rng.choice(LENGTH // 100 - 1, 700, replace=False) * 100:

@@ -1,7 +1,6 @@
 """Whoever does the units, the tables are the same, byte for byte; a poisoned unit stops nothing else."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import typer
@@ -10,6 +9,7 @@ from typer.testing import CliRunner
 from hapsight.cli import eqtl as eqtl_command
 from hapsight.cli.crew import load_staffed
 from hapsight.config import ClusterConfig, Config, load_config
+from hapsight.disk import temporary_name
 from hapsight.errors import ConfigError, IncompleteError, InputError, StoreError, WeightsError
 from hapsight.predict.cluster import Cluster
 from hapsight.predict.pool import Here, Pool
@@ -18,7 +18,7 @@ from hapsight.workflow.crew import SetAside, crew_of, staffed
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models
 from hapsight.workflow.units import do_units
-from tests.dask_processes import DaskProcesses
+from tests.dask_processes import DaskProcesses, record_parcels, require_nobody
 from tests.entry_point import offer_model
 from tests.planted import write_planted
 from tests.workflow.run_bytes import bytes_in, into
@@ -74,14 +74,19 @@ def test_processes_write_the_same_bytes(config, alone):
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask's own sockets and loops
-def test_a_cluster_writes_the_same_bytes(config, alone, tmp_path):
+def test_a_cluster_writes_the_same_bytes_and_no_person_passes_its_scheduler(
+    config, alone, tmp_path, monkeypatch
+):
     pytest.importorskip("distributed")
+    parcels = record_parcels(monkeypatch)
     with DaskProcesses(tmp_path / "dask") as dask:
         offer_model(dask.folder, "toy", "tests.planted:load_toy")
         dask.scheduler()
         dask.worker()
         dask.worker()
         assert tables_of(staffed(config, scheduler=str(dask.file))) == alone
+    require_nobody(parcels, config)
+    assert not (config.output / "crew").exists()
 
 
 def test_a_poisoned_unit_is_listed_and_everything_else_is_done(config, alone, monkeypatch):
@@ -110,8 +115,8 @@ def test_a_run_has_a_mark_of_its_own_and_sweeps_up_after_killed_ones(config):
     for _ in range(2):
         with folder.locked():
             marks.append(folder.mark())
-            assert not list(config.output.rglob(".*.tmp"))
-        (config.output / ".table.parquet.1.tmp").touch()
+            assert not list(config.output.rglob(".hapsight-*"))
+        temporary_name(config.output / "table.parquet").touch()
     (path, first), (same_path, second) = marks
     assert path == same_path
     assert len(first) == len(second) == 32
@@ -122,7 +127,7 @@ def test_a_full_disk_is_told_before_anything_is_done(config, monkeypatch):
     def is_full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Path, "rglob", is_full)
+    monkeypatch.setattr("hapsight.workflow.run_folder.os.truncate", is_full)
     folder = Opened.from_config(config).folder
     with (
         pytest.raises(StoreError, match=r"run folder cannot be written[\s\S]*No space left"),

@@ -10,6 +10,7 @@ from hapsight.cli import explain as explain_command
 from hapsight.cli import informed as informed_command
 from hapsight.cli import priors as priors_command
 from hapsight.config import Config, load_config
+from hapsight.disk import temporary_name
 from hapsight.errors import IncompleteError
 from hapsight.workflow import explain as explain_module
 from hapsight.workflow import informed_units, prior_linear
@@ -21,7 +22,7 @@ from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models
 from hapsight.workflow.priors import priors
 from hapsight.workflow.saturation import SaturationUnit
-from tests.dask_processes import DaskProcesses
+from tests.dask_processes import DaskProcesses, record_parcels, require_nobody
 from tests.entry_point import offer_model
 from tests.planted import write_planted
 from tests.workflow.run_bytes import bytes_in, into
@@ -116,13 +117,18 @@ def test_processes_write_the_same_bytes(config, alone):
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask's own sockets and loops
-def test_a_cluster_writes_the_same_bytes(config, alone, tmp_path):
+def test_a_cluster_writes_the_same_bytes_and_no_person_passes_its_scheduler(
+    config, alone, tmp_path, monkeypatch
+):
     pytest.importorskip("distributed")
+    parcels = record_parcels(monkeypatch)
     with DaskProcesses(tmp_path / "dask") as dask:
         offer_model(dask.folder, "toy", "tests.planted:load_toy")
         dask.scheduler()
         dask.worker()
         assert done_by(staffed(config, scheduler=str(dask.file)), *STAGES) == alone
+    require_nobody(parcels, config)
+    assert not (config.output / "crew").exists()
 
 
 def test_workers_are_asked_for_the_evidence_too(config, cohort):
@@ -213,7 +219,7 @@ def test_the_commands_say_who_does_the_work(cohort, config):
 
 def test_a_killed_process_leaves_half_an_array_and_the_next_run_sweeps_it_up(config):
     folder = Opened.from_config(config).folder
-    left = config.output / "explain/toy.default/saturation/.up1.zarr.0.tmp"
+    left = temporary_name(config.output / "explain/toy.default/saturation/up1.zarr")
     (left / "c").mkdir(parents=True)
     (left / "c/0").touch()
     with folder.locked():

@@ -16,10 +16,13 @@ from tests.entry_point import offer_model
 from tests.planted import write_planted
 from tools.faults.cohort import Cohort
 
+from hapsight.predict.encryption import make_certificates
+
 ROOT = Path(__file__).resolve().parents[2]
-SCHEDULER = "tcp://10.77.0.2:8786"
-ADDRESSES = {"head": "10.77.0.2", "left": "10.77.0.3", "right": "10.77.0.4"}
+SCHEDULER = "tls://10.77.0.2:8786"
+ADDRESSES = {"front": "10.77.0.1", "head": "10.77.0.2", "left": "10.77.0.3", "right": "10.77.0.4"}
 GENES = tuple(f"{kind}{number}" for number in range(1, 8) for kind in ("up", "null"))
+DASHBOARD = "--dashboard-address 127.0.0.1:0"
 SILENCE = 8
 """Seconds after which the scheduler takes a silent worker for lost."""
 
@@ -35,6 +38,7 @@ class Hosts:
 
     def __init__(self, net: str, folder: Path) -> None:
         self.net, self.folder = net, folder
+        self.settings = make_certificates(folder / "certificates")
         self._started: list[subprocess.Popen] = []
 
     def __enter__(self) -> Hosts:
@@ -44,14 +48,15 @@ class Hosts:
         for process in self._started:
             kill(process)
 
-    def start(self, host: str, log: str, command: list[str]) -> subprocess.Popen:
+    def start(self, host: str, log: str, command: list[str], **environment: str) -> subprocess.Popen:
         """Start a command on a host."""
-        path = f"{ROOT}{os.pathsep}{self.folder}"
+        path = os.pathsep.join(map(str, (ROOT / "src", ROOT, self.folder)))
+        own = {"PYTHONPATH": path, "DASK_CONFIG": str(self.settings)}
         with (self.folder / log).open("ab") as out:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", f"{self.net}-{host}", *command],
                 cwd=ROOT,
-                env={**os.environ, **SETTINGS, "PYTHONPATH": path},
+                env={**os.environ, **SETTINGS, **own, **environment},
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
@@ -61,14 +66,14 @@ class Hosts:
 
     def scheduler(self) -> subprocess.Popen:
         """Start the scheduler, always at one address."""
-        options = f"--host {ADDRESSES['head']} --port 8786 --no-dashboard".split()
+        options = f"--host {ADDRESSES['head']} --port 8786 {DASHBOARD}".split()
         return self.start(
             "head", "head.log", [sys.executable, "-m", "distributed.cli.dask_scheduler", *options]
         )
 
     def worker(self, host: str) -> subprocess.Popen:
         """Keep a worker on a host: one that ends is followed by another, as the recipes have it."""
-        options = f"--host {ADDRESSES[host]} --nthreads 1 --no-dashboard --local-directory {self.folder}"
+        options = f"--host {ADDRESSES[host]} --nthreads 1 {DASHBOARD} --local-directory {self.folder}"
         command = f"{sys.executable} -m distributed.cli.dask_worker {SCHEDULER} {options}"
         return self.start(host, f"{host}.log", ["sh", "-c", f"while :; do {command}; sleep 1; done"])
 
@@ -86,14 +91,21 @@ class Hosts:
             time.sleep(0.1)
         return time.monotonic() - start
 
+    def strangers(self, host: str) -> list[str]:
+        """Where something listens on a host that is neither its own address nor loopback."""
+        own = (ADDRESSES[host], "127.0.0.1", "[::1]")
+        command = ["ip", "netns", "exec", f"{self.net}-{host}", "ss", "-ltnH"]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        return [line.split()[3] for line in lines if line.split()[3].rpartition(":")[0] not in own]
+
     def link(self, host: str, state: str) -> None:
         """Plug a host into the switch, or unplug it."""
         subprocess.run(["ip", "-n", f"{self.net}-switch", "link", "set", host, state], check=True)
 
-    def run(self, config: str) -> subprocess.Popen:
+    def run(self, config: str, **environment: str) -> subprocess.Popen:
         """Start the units of a run on the front host."""
         command = [sys.executable, "-m", "tools.faults.units", str(self.folder / config)]
-        return self.start("front", "run.log", command)
+        return self.start("front", "run.log", command, **environment)
 
 
 class Campaign:
@@ -123,6 +135,30 @@ class Campaign:
         while code == 3 and tries < 3:
             code, tries = self.hosts.run("cluster.toml").wait(), tries + 1
         self._end(name, code, start, f", {remark}, {tries} command(s)")
+
+    def look_who_listens(self) -> None:
+        """Say what listens on every host, and count what should not."""
+        for host in ADDRESSES:
+            found = self.hosts.strangers(host)
+            self.lost += len(found)
+            print(f"{host} listens elsewhere: {', '.join(found) or 'nothing'}", flush=True)
+
+    def refuse_strangers(self) -> None:
+        """Runs without a certificate, with another cluster's, and in the clear."""
+        other = str(make_certificates(self.hosts.folder / "others"))
+        self.refused("a run without certificate", "cluster.toml", "this run has none", DASK_CONFIG="/nowhere")
+        self.refused("a run that does not encrypt", "open.toml", "does not encrypt", DASK_CONFIG="/nowhere")
+        self.refused("a stranger's certificate", "short.toml", "cannot be reached", DASK_CONFIG=other)
+
+    def refused(self, name: str, config: str, words: str, **environment: str) -> None:
+        """A run that must not be let in, and must say why."""
+        self.cohort.clear()
+        (self.hosts.folder / "run.log").unlink(missing_ok=True)
+        code = self.hosts.run(config, **environment).wait()
+        said = (self.hosts.folder / "run.log").read_text()
+        ok = code != 0 and words in said and "Traceback" not in said
+        self.lost += not ok
+        print(f"{name:34} {'refused' if ok else 'LOST: ' + said[-500:]}", flush=True)
 
     def staff(self, *names: str) -> None:
         """Start workers and wait until they are taken on."""
@@ -178,6 +214,8 @@ def main() -> int:
         campaign = Campaign(hosts)
         campaign.undisturbed("one process", "alone.toml")
         campaign.staff("left", "right")
+        campaign.look_who_listens()
+        campaign.refuse_strangers()
         campaign.undisturbed("two workers, just started")
         campaign.undisturbed("two workers")
         campaign.disturbed("one of two workers killed", campaign.kill_worker)
@@ -196,7 +234,10 @@ def _write(folder: Path) -> None:
     text = text.replace("[baseline]\n", '[baseline]\nmethods = ["elastic_net"]\n')
     text += "[eqtl]\npermutations = 8000\nfdr = 1e-300\ngenes_per_unit = 1\n"
     (folder / "alone.toml").write_text(text)
-    (folder / "cluster.toml").write_text(f'{text}[cluster]\nscheduler = "{SCHEDULER}"\n')
+    cluster = f'{text}[cluster]\nscheduler = "{SCHEDULER}"\n'
+    (folder / "cluster.toml").write_text(cluster)
+    (folder / "open.toml").write_text(cluster.replace("tls://", "tcp://"))
+    (folder / "short.toml").write_text(f"{cluster}patience = 3\n")
     offer_model(folder, "toy", "tests.planted:load_toy")
 
 

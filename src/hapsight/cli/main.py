@@ -11,6 +11,7 @@ import typer
 
 from hapsight.cli import (
     bench,
+    cluster,
     drivers,
     eqtl,
     explain,
@@ -67,16 +68,28 @@ def main() -> None:
         sys.exit(next((code for kind, code in codes.items() if isinstance(error, kind)), 1))
     except KeyboardInterrupt:
         sys.exit(130)
-    except (
-        Exception
-    ) as error:  # of another package: where it happened, and no more than a few letters of data
-        import traceback
-
-        from hapsight.errors import quoted
-
-        traceback.print_tb(error.__traceback__)
-        sys.stderr.write(f"{type(error).__name__}: {quoted(error)}\n")
+    except Exception as error:
+        _show_foreign(error)
         sys.exit(1)
+
+
+def _show_foreign(error: Exception) -> None:
+    """An error of another package: in words where the machine is short of something, else where it happened.
+
+    What it quotes is cut to a few letters, since it may be data.
+    """
+    import traceback
+
+    from hapsight.cli.console import show_error
+    from hapsight.cli.machine import in_words
+    from hapsight.errors import quoted
+
+    words = in_words(error) if isinstance(error, (OSError, MemoryError, RuntimeError, ImportError)) else None
+    if words is not None:
+        show_error(words)
+        return
+    traceback.print_tb(error.__traceback__)
+    sys.stderr.write(f"{type(error).__name__}: {quoted(error)}\n")
 
 
 def _show_version(wanted: bool) -> None:
@@ -94,6 +107,11 @@ def _options(
     ] = False,
 ) -> None:
     """Every command takes --help."""
+    from hapsight.cli.machine import too_low_a_limit
+
+    if (words := too_low_a_limit()) is not None:
+        typer.echo(f"error: {words}", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -188,15 +206,20 @@ def report(
 ) -> None:
     """Write report.html from the tables of a run."""
     from hapsight.report.build import build_report
+    from hapsight.report.run_folder import require_run
+    from hapsight.workflow.run_folder import RunFolder
 
     folder, asked = run, None
     if not run.is_dir():
         loaded = _load(run)
         folder, asked = loaded.output, loaded.report.include_individuals
+    require_run(folder)
     if check_disclosure:
         _show_withheld(folder, include_individuals or asked)
         return
-    _say(f"report: {build_report(folder, include_individuals or asked)}")
+    with RunFolder(folder).locked():
+        path = build_report(folder, include_individuals or asked)
+    _say(f"report: {path}")
 
 
 def _show_withheld(folder: Path, individuals: bool | None) -> None:
@@ -216,11 +239,14 @@ def _show_withheld(folder: Path, individuals: bool | None) -> None:
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="folder of the run")] = Path("demo-run"),
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="download Xpresso's weights (1.4 MB) if they are not here")
+    ] = False,
 ) -> None:
     """Run everything on the real cohort that comes with hapsight (a stretch of chr22, 358 people)."""
     from hapsight.workflow.demo import demo_config
 
-    config, remarks = demo_config(output)
+    config, remarks = demo_config(output, fetch)
     for remark in remarks:
         _say(remark)
     _run(config, _check(config), remarks)
@@ -363,6 +389,7 @@ for _topic in (
     recipe,
     simulate,
     bench,
+    cluster,
 ):
     _topic.register(app)
 train_personal.register(train.register(app))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -12,6 +11,7 @@ from typing import Final
 
 import polars as pl
 
+from hapsight.disk import temporary_name
 from hapsight.errors import InputError
 
 __all__ = ["EXTRA", "WEIGHTS", "PredictDb", "read_predictdb", "write_predictdb"]
@@ -149,7 +149,7 @@ def write_predictdb(
         The folder is not there or cannot be written to.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
         with closing(sqlite3.connect(temporary)) as database, database:
             _write(database, "weights", weights)

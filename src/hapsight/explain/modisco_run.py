@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.disk import temporary_name
 from hapsight.errors import MissingExtraError
 from hapsight.explain_tables import MODISCO_PATTERNS
 
@@ -70,7 +70,7 @@ def run_modisco(folder: Path, max_seqlets: int = 2000) -> Path:
     sequences, contributions = (_loaded(folder / f"{name}.npz") for name in ("sequences", "attributions"))
     found = TFMoDISco(sequences, contributions, max_seqlets_per_metacluster=max_seqlets, **_COMMAND_LINE)
     path = folder / "modisco.h5"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     save_hdf5(temporary, *found, window_size=sequences.shape[1])
     temporary.replace(path)
     return path

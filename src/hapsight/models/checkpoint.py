@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zipfile
 from collections import Counter
@@ -17,6 +16,7 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from hapsight.disk import temporary_name
 from hapsight.errors import WeightsError
 
 __all__ = [
@@ -217,7 +217,7 @@ def _refuse_packed(path: Path) -> None:
 def write_safetensors(path: Path, arrays: Arrays, note: Mapping[str, str] | None = None) -> None:
     """Write arrays exactly, and a note beside them; to a temporary name first, then renamed."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = temporary_name(path)
     try:
         save_file(contiguous, part, metadata={"format": "pt", **(note or {})})
         part.replace(path)

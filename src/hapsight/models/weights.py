@@ -8,12 +8,14 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 import platformdirs
 
+from hapsight.disk import temporary_name
 from hapsight.errors import WeightsError
 
 __all__ = [
@@ -123,18 +125,33 @@ def verify(path: Path, sha256: str) -> None:
 
 
 def verify_recorded(path: Path) -> None:
-    """Check a file without a published digest against the one recorded when it was fetched, if it was.
+    """Check a file without a published digest against the one recorded when it was fetched, or first used.
+
+    One that was put there by hand is recorded now, where its folder can be written to.
 
     Raises
     ------
     WeightsError
         The digests differ.
     """
+    found, recorded = sha256_of(path), _recorded(path)
+    if recorded is None:
+        with suppress(OSError):
+            _write_record(path, found)
+    elif found != recorded:
+        raise _differs("the one that was fetched", path, recorded, found)
+
+
+def _recorded(path: Path) -> str | None:
+    """The digest that was recorded of a file, if any was; of a damaged record, one that no file has."""
     record = _record(path)
-    if record.is_file():
-        recorded, found = record.read_text(encoding="ascii").split()[0], sha256_of(path)
-        if found != recorded:
-            raise _differs("the one that was fetched", path, recorded, found)
+    return next(iter(record.read_text(errors="replace").split()), "none") if record.is_file() else None
+
+
+def _write_record(path: Path, digest: str) -> None:
+    part = temporary_name(path)
+    part.write_text(f"{digest}  {path.name}\n", encoding="ascii")
+    part.replace(_record(path))
 
 
 def _differs(which: str, path: Path, expected: str, found: str) -> WeightsError:
@@ -143,7 +160,12 @@ def _differs(which: str, path: Path, expected: str, found: str) -> WeightsError:
         where=path,
         expected=f"sha256 {expected}",
         got=f"sha256 {found} ({path.stat().st_size:,} bytes)",
-        fix="delete the file and fetch it again; weights of your own are given by path, not by name",
+        fix="delete the file and fetch it again; weights of your own are given by path, not by name"
+        + (
+            f"; if you put another there on purpose, delete {_record(path)}"
+            if _record(path).is_file()
+            else ""
+        ),
     )
 
 
@@ -162,7 +184,8 @@ def fetch(file: WeightsFile, *, timeout: float = 30.0, progress: Progress | None
     """Bring a file of weights into the cache, unless it is there and whole already.
 
     The download goes to a temporary name and is renamed when its checksum is right, so a file of the
-    published name is a whole file. Where no SHA-256 is published, that of what came is written beside it.
+    published name is a whole file. Where no SHA-256 is published, that of what came is written beside it, and
+    what comes later must be the same.
 
     Parameters
     ----------
@@ -172,7 +195,8 @@ def fetch(file: WeightsFile, *, timeout: float = 30.0, progress: Progress | None
     Raises
     ------
     WeightsError
-        No connection, a refusal, or an answer that is not the file; says where to put it by hand.
+        No connection, a refusal, or an answer that is not the file, or another than the first time; says
+        where to put it by hand.
     """
     present = find(file)
     if present is not None and _is_whole(present, file):
@@ -180,12 +204,13 @@ def fetch(file: WeightsFile, *, timeout: float = 30.0, progress: Progress | None
     target = cache_folder() / file.filename
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        part = temporary_name(target)
         try:
             with part.open("wb") as handle:
                 digest = _download(file, handle, timeout, progress)
             if file.sha256 is None:
-                _record(target).write_text(f"{digest}  {target.name}\n", encoding="ascii")
+                _require_first(file, target, digest)
+                _write_record(target, digest)
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
@@ -197,6 +222,19 @@ def fetch(file: WeightsFile, *, timeout: float = 30.0, progress: Progress | None
     return target
 
 
+def _require_first(file: WeightsFile, target: Path, digest: str) -> None:
+    """Refuse what differs from what came the first time, where nobody has published what it should be."""
+    first = _recorded(target)
+    if file.md5 is None and first not in (None, digest):
+        raise WeightsError(
+            f"The weights {file.name} of {file.model} are not those that were fetched before.",
+            where=file.url,
+            expected=f"sha256 {first}",
+            got=f"sha256 {digest}",
+            fix=f"ask its publisher; if the new file is the one you want, delete {_record(target)}",
+        )
+
+
 def _is_whole(path: Path, file: WeightsFile) -> bool:
     """Whether a file is what is published, as far as that is known, or what was fetched once."""
     if file.sha256 is not None:
@@ -204,8 +242,7 @@ def _is_whole(path: Path, file: WeightsFile) -> bool:
     if file.md5 is not None:
         with path.open("rb") as handle:
             return hashlib.file_digest(handle, "md5").hexdigest() == file.md5
-    record = _record(path)
-    return not record.is_file() or record.read_text(encoding="ascii").split()[0] == sha256_of(path)
+    return _recorded(path) in (None, sha256_of(path))
 
 
 def _download(file: WeightsFile, part: IO[bytes], timeout: float, progress: Progress | None) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hapsight.errors import IncompleteError, MissingExtraError
 from hapsight.predict.address import find_address
+from hapsight.predict.encryption import require_encrypted
 from hapsight.predict.executor import Crew
-from hapsight.predict.guard import Guard, do_parcel, parcel
+from hapsight.predict.guard import Guard, Spool, do_parcel, parcel
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -37,6 +38,8 @@ class Cluster(Crew):
         How often the scheduler has a unit done again that failed.
     patience
         Seconds without the scheduler, or without a worker, after which to give up.
+    unencrypted
+        Whether a scheduler of another host may do without encryption.
     """
 
     scheduler: str
@@ -44,6 +47,7 @@ class Cluster(Crew):
     resources: Mapping[str, float] = field(default_factory=dict)
     tries_again: int = 2
     patience: float = 120.0
+    unencrypted: bool = False
     width: int | None = None
     retries: int = field(default=0, init=False)
 
@@ -63,11 +67,13 @@ class Cluster(Crew):
         ------
         IncompleteError
             The scheduler does not answer in time.
+        ConfigError
+            As `hapsight.predict.encryption.require_encrypted`.
         MissingExtraError
             Dask is not installed.
         """
-        with _connected(self) as client:
-            yield _Workers(client, self)
+        with _connected(self) as client, Spool.beside(self.guard.mark[0]) as spool:
+            yield _Workers(client, self, spool)
 
     def in_flight(self, executor: Executor) -> int:
         """See `Crew`."""
@@ -104,8 +110,8 @@ class _Workers(Executor):
         When there was a worker last.
     """
 
-    def __init__(self, client: Client, cluster: Cluster) -> None:
-        self._client, self._cluster = client, cluster
+    def __init__(self, client: Client, cluster: Cluster, spool: Spool) -> None:
+        self._client, self._cluster, self._spool = client, cluster, spool
         open_executor: Any = client.get_executor
         self._executor = open_executor(
             pure=False, retries=cluster.tries_again, resources=dict(cluster.resources)
@@ -118,7 +124,8 @@ class _Workers(Executor):
     ) -> Future[Any]:
         self._require_connection()
         try:
-            sent: Future[Any] = self._executor.submit(do_parcel, parcel(work, unit, self._cluster.guard))
+            packed = parcel(work, unit, self._cluster.guard, self._spool)
+            sent: Future[Any] = self._executor.submit(do_parcel, packed)
         except (OSError, RuntimeError) as error:  # the client is closed
             raise BrokenExecutor(str(error)) from error
         return sent
@@ -160,6 +167,7 @@ def _connected(cluster: Cluster) -> Iterator[Client]:
     dask, deadline = _distributed(), time.monotonic() + cluster.patience
     address = find_address(cluster.scheduler, deadline)
     while True:
+        require_encrypted(address, cluster.unencrypted)
         try:
             client = dask.Client(address, timeout=max(1.0, deadline - time.monotonic()), set_as_default=False)
             break
@@ -169,7 +177,8 @@ def _connected(cluster: Cluster) -> Iterator[Client]:
                     "The scheduler cannot be reached.",
                     where=cluster.scheduler,
                     got=f"{address}: {error}",
-                    fix="start it and run the same command again: finished units are kept",
+                    fix="start it, with the certificates of this run if it has any, and run the same command "
+                    "again: finished units are kept",
                 ) from error
             time.sleep(1.0)
             address = find_address(cluster.scheduler, deadline)

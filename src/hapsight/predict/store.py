@@ -11,13 +11,13 @@ import hashlib
 import io
 import json
 import os
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from hapsight.disk import temporary_name
 from hapsight.errors import ConfigError, IncompleteError, StoreError
 
 __all__ = ["StoredUnit", "UnitStore", "content_key", "require_writable", "write_atomically", "write_table"]
@@ -42,11 +42,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     StoreError
         The disk is full, or the folder cannot be written to.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("wb") as file:
+            with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

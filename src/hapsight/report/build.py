@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ import polars as pl
 from hapsight.evaluate.nulls import TESTS
 from hapsight.evaluate.protocols import protocol_named
 from hapsight.explain_tables import PAGES_WITHHELD, WITHHELD
+from hapsight.files import file_name
+from hapsight.predict.store import write_atomically
 from hapsight.report.extra import require_extra
-from hapsight.report.gene_view import file_name
 from hapsight.report.individuals import (
     asked_for,
     pages_with_individuals,
@@ -72,7 +72,7 @@ def _withheld_of_pages(run: Path) -> pl.DataFrame:
     """The same of the gene pages that were written, and the pages that are not safe to share."""
     table = read_table(run / PAGES_WITHHELD, WITHHELD)
     there = [path.name for path in (run / "report" / "genes").glob("*.html")]
-    table = table.filter(pl.col("gene_id").map_elements(file_name, return_dtype=pl.String).is_in(there))
+    table = table.filter(pl.col("gene_id").map_elements(_page, return_dtype=pl.String).is_in(there))
     name = pl.format("{} of {}, {}", "table", "gene_id", "model")
     rows = [table.select(name.alias("table"), "rows", "reason")]
     old = "written before this rule: run `hapsight pages` again"
@@ -80,6 +80,10 @@ def _withheld_of_pages(run: Path) -> pl.DataFrame:
     if pages_with_individuals(run):
         rows.append(_one("gene pages", "some show single people: run `hapsight pages` without individuals"))
     return pl.concat(rows)
+
+
+def _page(gene_id: str) -> str:
+    return file_name(gene_id, suffix=".html")
 
 
 def _one(table: str, reason: str) -> pl.DataFrame:
@@ -111,9 +115,9 @@ def build_report(run: Path, individuals: bool | None = None) -> Path:
     made = _report(read_run(run), individuals)
     (run / "report").mkdir(exist_ok=True)
     for name, table in made.tables.items():
-        _write_text(run / "report" / f"{name}.csv", csv_text(table))
+        write_atomically(run / "report" / f"{name}.csv", csv_text(table).encode())
     report = run / "report.html"
-    _write_text(report, made.html())
+    write_atomically(report, made.html().encode())
     return report
 
 
@@ -236,9 +240,3 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "pages_with_individuals": pages_with_individuals(run.folder),
         "unruled_pages": len(unruled_pages(run.folder)),
     }
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

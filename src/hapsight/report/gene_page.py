@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ import polars as pl
 from markupsafe import Markup
 
 from hapsight.explain_tables import PAGE_VARIANTS
+from hapsight.files import file_name
+from hapsight.predict.store import write_atomically
 from hapsight.report import words
 from hapsight.report.gene_disclosure import disclosed
 from hapsight.report.gene_groups import group_pictures
@@ -22,7 +23,7 @@ from hapsight.report.gene_pictures import (
     people_pictures,
     variant_pictures,
 )
-from hapsight.report.gene_view import GenePage, ModelView, file_name
+from hapsight.report.gene_view import GenePage, ModelView
 from hapsight.report.gene_words import motif_words, story, variant_name
 from hapsight.report.individuals import MARK, RULED
 from hapsight.spreadsheets import csv_text
@@ -40,11 +41,11 @@ def write_gene_page(page: GenePage, folder: Path) -> Path:
     -------
     The path of the page.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / file_name(page.gene_id)
     shown = _shown(page)
-    _write(folder / file_name(page.gene_id, ".csv"), csv_text(_numbers(shown)))
-    _write(path, _html(shown))
+    numbers = folder / file_name(page.gene_id, suffix=".csv")
+    path = folder / file_name(page.gene_id, suffix=".html")
+    write_atomically(numbers, csv_text(_numbers(shown)).encode())
+    write_atomically(path, _html(shown).encode())
     return path
 
 
@@ -64,7 +65,7 @@ def _html(page: GenePage) -> str:
     context = {
         "page": page,
         "views": [_view(page, view) for view in page.views],
-        "csv": quote(file_name(page.gene_id, ".csv")),
+        "csv": quote(file_name(page.gene_id, suffix=".csv")),
         "mark": Markup(MARK if page.individuals else RULED),
     }
     return render(context, "gene_template.html")
@@ -157,9 +158,3 @@ def _numbers(page: GenePage) -> pl.DataFrame:
         for view in page.views
     ]
     return pl.concat([pl.DataFrame(schema={**labels, **PAGE_VARIANTS}), *parts])
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -10,7 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["PEOPLE", "GenePage", "Logo", "ModelView", "Motif", "TopEqtl", "file_name", "page_link"]
+from hapsight.files import file_name
+
+__all__ = ["PEOPLE", "GenePage", "Logo", "ModelView", "Motif", "TopEqtl", "page_link"]
 
 Float = NDArray[np.float64]
 
@@ -165,17 +167,6 @@ class GenePage:
         return self.gene_name or self.gene_id
 
 
-def file_name(gene_id: str, suffix: str = ".html") -> str:
-    """Name of a gene's file, whatever its identifier holds; different genes have different names.
-
-    Examples
-    --------
-    >>> file_name("ENSG00000100075.5"), file_name("a/b")
-    ('ENSG00000100075.5.html', 'a%2Fb.html')
-    """
-    return quote(gene_id, safe="") + suffix
-
-
 def page_link(gene_id: str) -> str:
     """Where the report finds a gene's page."""
-    return f"report/genes/{quote(file_name(gene_id))}"
+    return f"report/genes/{quote(file_name(gene_id, suffix='.html'))}"

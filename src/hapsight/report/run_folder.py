@@ -7,16 +7,26 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hapsight.cohort.parquet import BAD_PARQUET
 from hapsight.errors import StoreError
 from hapsight.report.disclosure import Disclosure
 from hapsight.tables import ACROSS_GENES, DROPPED, PER_GENE, PER_PERSON, SUMMARY
 
-__all__ = ["FORMAT", "TABLES", "Arm", "RunFolder", "read_run", "read_table", "require_record"]
+__all__ = [
+    "FORMAT",
+    "TABLES",
+    "Arm",
+    "RunFolder",
+    "read_run",
+    "read_table",
+    "require_record",
+    "require_run",
+]
 
 FORMAT: Final = 1
 
@@ -29,8 +39,71 @@ TABLES: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """The columns the report reads, by file; a file may have more."""
 
-_ENTRIES: Final = {"models": ("name", "read_out"), "baselines": ("name", "read_out"), "stages": ("name",)}
-"""Lists of ``run.json``, and the texts that each of their entries has."""
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Amount = Annotated[float, Field(ge=0, le=1e15)]
+
+
+class _Entry(BaseModel):
+    """A part of ``run.json`` or ``check.json``; it may hold more than is known here."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+
+class _Model(_Entry):
+    name: str
+    read_out: str
+    window: str | None = None
+    fingerprint: str | None = None
+    asked: _Count | None = None
+    distinct: _Count | None = None
+
+
+class _Baseline(_Entry):
+    name: str
+    read_out: str
+
+
+class _Stage(_Entry):
+    name: str
+    seconds: _Amount | None = None
+    peak_mb: _Amount | None = None
+    largest_worker_mb: _Amount | None = None
+    detail: str | None = None
+
+
+class _Input(_Entry):
+    role: str
+    path: str
+    bytes: _Count | None = None
+    sha256: str | None = None
+
+
+class _Cohort(_Entry):
+    people: _Count | None = None
+    genes: _Count | None = None
+    populations: dict[str, _Count] | None = None
+
+
+class _Record(_Entry):
+    name: str | None = None
+    hapsight: str | None = None
+    created: str | None = None
+    protocol: str | None = None
+    seed: int | None = None
+    versions: dict[str, str] | None = None
+    inputs: list[_Input] = []
+    cohort: _Cohort = _Cohort()
+    models: list[_Model] = []
+    baselines: list[_Baseline] = []
+    stages: list[_Stage] = []
+    notes: list[str] = []
+
+
+class _Check(_Entry):
+    name: str
+    status: str
+    message: str
+    details: Any = None
 
 
 _NEW: Final = frozenset({"sd_expression"})
@@ -139,6 +212,8 @@ def read_run(folder: Path) -> RunFolder:
     tables = {name: read_table(folder / name, columns) for name, columns in TABLES.items()}
     per_gene, per_person, across_genes, summary, dropped = tables.values()
     checks = _read_json(folder / "check.json") if (folder / "check.json").exists() else None
+    if checks is not None:
+        _require(TypeAdapter(list[_Check]), checks, folder / "check.json")
     config = folder / "config.toml"
     return RunFolder(
         folder=folder,
@@ -155,14 +230,25 @@ def read_run(folder: Path) -> RunFolder:
     )
 
 
-def _read_record(folder: Path) -> dict[str, Any]:
-    path = folder / "run.json"
-    if not path.exists():
+def require_run(folder: Path) -> None:
+    """Refuse a folder that is not a run, before anything is written there.
+
+    Raises
+    ------
+    StoreError
+        It has no ``run.json``.
+    """
+    if not (folder / "run.json").exists():
         raise StoreError(
             "This folder is not a run: it has no run.json.",
             where=folder,
             fix="give the folder that `hapsight run` wrote, or finish the run first",
         )
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    require_run(folder)
+    path = folder / "run.json"
     record: dict[str, Any] = _read_json(path)
     found = record.get("format") if isinstance(record, dict) else None
     if found != FORMAT:
@@ -178,36 +264,29 @@ def _read_record(folder: Path) -> dict[str, Any]:
 
 
 def require_record(record: Any, path: Path) -> None:
-    """Refuse what ``run.json`` cannot be: lists that are none, and entries without their names.
+    """Refuse what ``run.json`` cannot be: entries without their names, and values of other types.
 
     Raises
     ------
     StoreError
-        Which list it is.
+        The first of them, and what is there.
     """
-    if not isinstance(record, dict):
-        raise _no_record(path, "{...}", type(record).__name__)
-    for key, names in _ENTRIES.items():
-        entries = record.get(key, [])
-        whole = isinstance(entries, list) and all(
-            isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in names)
-            for entry in entries
-        )
-        if not whole:
-            raise _no_record(path, f'"{key}": a list of entries with {", ".join(names)}', f'"{key}" is not')
-    notes = record.get("notes", [])
-    if not (isinstance(notes, list) and all(isinstance(note, str) for note in notes)):
-        raise _no_record(path, '"notes": a list of sentences', '"notes" is not')
+    _require(TypeAdapter(_Record), record, path)
 
 
-def _no_record(path: Path, expected: str, got: str) -> StoreError:
-    return StoreError(
-        "The record of the run is damaged.",
-        where=path,
-        expected=expected,
-        got=got,
-        fix="delete the file and run again: finished units are kept",
-    )
+def _require(kind: TypeAdapter[Any], found: Any, path: Path) -> None:
+    try:
+        kind.validate_python(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ", ".join(json.dumps(part) for part in first["loc"]) or "all of it"
+        raise StoreError(
+            "The record of the run is damaged.",
+            where=f"{path}, {place}",
+            expected=first["msg"],
+            got=f"{type(first['input']).__name__} {str(first['input'])[:40]}",
+            fix="delete the file and run again: finished units are kept",
+        ) from None
 
 
 def _read_json(path: Path) -> Any:

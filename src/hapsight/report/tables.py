@@ -8,8 +8,9 @@ from typing import Any, Final
 import polars as pl
 
 from hapsight.evaluate.summary import SIGNIFICANT
+from hapsight.files import file_name
 from hapsight.report import words
-from hapsight.report.gene_view import file_name, page_link
+from hapsight.report.gene_view import page_link
 from hapsight.report.run_folder import Arm, RunFolder
 
 __all__ = ["gene_columns", "gene_rows", "outcome"]
@@ -74,7 +75,9 @@ def gene_columns(run: RunFolder) -> dict[str, Any]:
 def _pages(run: RunFolder, gene_ids: Iterable[str]) -> list[str | None]:
     """Link to each gene's page, where the run has one."""
     there = {path.name for path in (run.folder / "report" / "genes").glob("*.html")}
-    return [page_link(gene_id) if file_name(gene_id) in there else None for gene_id in gene_ids]
+    return [
+        page_link(gene_id) if file_name(gene_id, suffix=".html") in there else None for gene_id in gene_ids
+    ]
 
 
 def _arm_columns(run: RunFolder, arm: Arm, genes: pl.DataFrame, outcomes: list[str]) -> dict[str, Any]:

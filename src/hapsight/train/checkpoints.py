@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
+from hapsight.disk import temporary_name
 from hapsight.errors import StoreError
 
 __all__ = ["Progress", "RunFiles", "load_state", "write_tensors"]
@@ -180,7 +180,7 @@ def _whole_lines(path: Path, step: int) -> Iterator[str]:
 @contextmanager
 def _part_of(path: Path) -> Iterator[Path]:
     """A temporary name beside `path` that takes its place when all went well."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = temporary_name(path)
     try:
         yield part
         part.replace(path)

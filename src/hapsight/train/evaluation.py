@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from hapsight.errors import ConfigError
 from hapsight.models.mini import Mini
 from hapsight.models.mini import load as load_mini
 from hapsight.models.registry import load_model
+from hapsight.predict.store import write_atomically, write_table
 from hapsight.train.measure import (
     ACTIVE_READS,
     EXPRESSED,
@@ -60,14 +60,9 @@ class ReferenceEvaluation:
 
     def write(self, folder: Path) -> None:
         """Write ``evaluation.json``, ``tracks.parquet`` and ``tss.parquet``."""
-        folder.mkdir(parents=True, exist_ok=True)
         for name, table in (("tracks", self.tracks), ("tss", self.tss)):
-            part = folder / f".{name}.parquet.{os.getpid()}.part"
-            table.write_parquet(part)
-            part.replace(folder / f"{name}.parquet")
-        part = folder / f".evaluation.json.{os.getpid()}.part"
-        part.write_text(json.dumps(self._plain(), indent=1), encoding="utf-8")
-        part.replace(folder / "evaluation.json")
+            write_table(folder / f"{name}.parquet", table)
+        write_atomically(folder / "evaluation.json", json.dumps(self._plain(), indent=1).encode())
 
     def _plain(self) -> dict[str, Any]:
         definitions = {

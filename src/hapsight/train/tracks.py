@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.bigwig import BigWig
 from hapsight.cohort.contigs import resolve_contig
 from hapsight.cohort.digest import file_digest
+from hapsight.disk import temporary_name
 from hapsight.errors import InputError
 from hapsight.models.protocol import Track
 
@@ -97,7 +97,7 @@ def read_signal(files: Sequence[TrackFile], contig: str, length: int, cache: Pat
     path = cache / f"signal-{key[:16]}.npy"
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        part = temporary_name(path)
         try:
             _write(files, contig, length, part)
             part.replace(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval
+from hapsight.disk import temporary_name
 from hapsight.errors import MissingExtraError
 from hapsight.predict.store import write_atomically
 from hapsight.workflow.predict import ModelRun
@@ -22,7 +22,6 @@ __all__ = [
     "array_labels",
     "has_array",
     "open_array",
-    "plain_track",
     "save_array",
     "track_names",
     "track_path",
@@ -87,7 +86,7 @@ def save_array(path: Path, values: NDArray[Any], labels: dict[str, Any]) -> None
         zarr is not installed.
     """
     zarr = _zarr()
-    temporary = _temporary(path)
+    temporary = temporary_name(path)
     try:
         array = zarr.create_array(temporary, shape=values.shape, dtype=values.dtype, attributes=labels)
         array[:] = values
@@ -96,13 +95,9 @@ def save_array(path: Path, values: NDArray[Any], labels: dict[str, Any]) -> None
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-
-
 def _replace(temporary: Path, path: Path) -> None:
     """Rename a folder; one that is in its place is first moved away, as a whole."""
-    old = _temporary(path)
+    old = temporary_name(path)
     with suppress(FileNotFoundError):
         path.replace(old)
     try:
@@ -111,11 +106,6 @@ def _replace(temporary: Path, path: Path) -> None:
         if not path.is_dir():
             raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def plain_track(name: str) -> str:
-    """A track's name as part of a file's."""
-    return "".join(c if c.isalnum() else "-" for c in name)
 
 
 def track_path(stem: Path, kind: str) -> Path | None:
@@ -148,7 +138,7 @@ def _write_bigwig(path: Path, contig: str, length: int, starts: NDArray[np.int64
     except ImportError:
         raise _missing("pyBigWig", "bigWig files need pyBigWig.") from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
+    temporary = temporary_name(path)
     with pyBigWig.open(str(temporary), "w") as file:
         file.addHeader([(contig, length)])
         if len(starts):

@@ -10,7 +10,8 @@ import polars as pl
 from hapsight.cohort.nouns import Gene
 from hapsight.errors import IncompleteError
 from hapsight.explain_tables import DRIVERS
-from hapsight.workflow.arrays import plain_track, track_names
+from hapsight.files import file_name
+from hapsight.workflow.arrays import track_names
 from hapsight.workflow.comparisons import model_source
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import ModelRun
@@ -40,11 +41,11 @@ class Centre:
 
     def array_stem(self, gene: Gene) -> str:
         """What the array of a gene is called, without suffix: tracks share the TSS, each has its driver."""
-        return gene.gene_id if self.around == "tss" else self.track_stem(gene, self.tracks[0])
+        return file_name(gene.gene_id) if self.around == "tss" else self.track_stem(gene, self.tracks[0])
 
     def track_stem(self, gene: Gene, track: str) -> str:
         """What a track for browsers is called, without suffix."""
-        return f"{gene.gene_id}.{plain_track(track)}" + ("" if self.around == "tss" else ".driver")
+        return file_name(gene.gene_id, track, *(() if self.around == "tss" else ("driver",)))
 
     def labels(self) -> dict[str, Any]:
         """Attributes of the array."""

@@ -65,6 +65,7 @@ def crew_of(opened: Opened, models: bool = False, files: Sequence[Path] = ()) ->
         cluster.resources if models else {},
         cluster.retries,
         cluster.patience,
+        cluster.unencrypted,
     )
 
 

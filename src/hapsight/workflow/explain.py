@@ -16,6 +16,7 @@ from hapsight.cohort.reference import Reference
 from hapsight.errors import ConfigError, IncompleteError
 from hapsight.explain.additivity import additivity, depends_on_background, spread
 from hapsight.explain_tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
+from hapsight.files import file_name
 from hapsight.predict.cost import toggled_flop
 from hapsight.predict.store import StoredUnit, UnitStore, content_key
 from hapsight.predict.windows import window_of
@@ -133,7 +134,7 @@ def explain_units(opened: Opened, run: ModelRun, asked: Sequence[str] = ()) -> l
     """
     chosen = chosen_genes(opened, run, asked)
     if asked:
-        return [_unit(opened, run, f"gene-{gene.gene_id}", [gene]) for gene in chosen]
+        return [_unit(opened, run, f"gene-{file_name(gene.gene_id)}", [gene]) for gene in chosen]
     return [_unit(opened, run, name, block) for name, block in _blocks(opened, run, chosen)]
 
 

@@ -12,8 +12,9 @@ import polars as pl
 from hapsight.cohort.nouns import Gene
 from hapsight.errors import IncompleteError
 from hapsight.explain_tables import DRIVERS, EXPLAIN_EFFECTS, PAGES_WITHHELD, WITHHELD
+from hapsight.files import file_name
 from hapsight.report.extra import require_extra
-from hapsight.report.gene_view import GenePage, ModelView, Motif, file_name
+from hapsight.report.gene_view import GenePage, ModelView, Motif
 from hapsight.tables import CIS_NOMINAL, PER_GENE
 from hapsight.workflow.comparisons import Source, model_comparisons, model_source
 from hapsight.workflow.eqtl import eqtl_units
@@ -262,7 +263,7 @@ def _page(opened: Opened, gene: Gene, views: Sequence[ModelView]) -> GenePage:
 
 
 def _remove_others(folder: Path, kept: Collection[str]) -> None:
-    names = {file_name(gene_id, suffix) for gene_id in kept for suffix in (".html", ".csv")}
+    names = {file_name(gene_id, suffix=suffix) for gene_id in kept for suffix in (".html", ".csv")}
     for path in folder.glob("*"):
         if path.suffix in (".html", ".csv") and path.name not in names:
             path.unlink()

@@ -11,11 +11,11 @@ import numpy as np
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.reference import Reference
 from hapsight.dna import N_CODE, reverse_complement
+from hapsight.files import file_name
 from hapsight.predict.store import content_key
 from hapsight.workflow.arrays import (
     array_labels,
     has_array,
-    plain_track,
     save_array,
     track_names,
     track_path,
@@ -88,7 +88,7 @@ class GradientUnit:
         forward = found[..., ::-1, ::-1] if window.reverse else found
         worth = np.where(codes == N_CODE, np.nan, gradient_times_input(forward, codes)[0])  # (T, L)
         for name, values in zip(self.tracks, worth, strict=True):
-            stem = self.path.with_name(f"{gene.gene_id}.{plain_track(name)}")
+            stem = self.path.with_name(file_name(gene.gene_id, name))
             shown = track_path(stem, self.shown)
             if shown is not None:
                 write_track(shown, window.interval, values, self.reference.contigs[gene.contig])
@@ -113,7 +113,7 @@ def gradient_unit(opened: Opened, run: ModelRun, gene: Gene) -> GradientUnit:
 
 def _path(opened: Opened, run: ModelRun, gene: Gene) -> Path:
     folder = opened.folder.explain(run.label, run.read_out.name).folder
-    return folder / "gradients" / f"{gene.gene_id}.zarr"
+    return folder / "gradients" / file_name(gene.gene_id, suffix=".zarr")
 
 
 def _key(opened: Opened, run: ModelRun, gene: Gene) -> str:

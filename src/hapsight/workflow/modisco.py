@@ -15,8 +15,9 @@ from hapsight.dna import N_CODE, Codes, reverse_complement
 from hapsight.errors import IncompleteError
 from hapsight.explain.modisco import hypothetical, write_modisco
 from hapsight.explain.modisco_run import read_patterns, run_modisco
+from hapsight.files import file_name
 from hapsight.predict.store import write_atomically, write_table
-from hapsight.workflow.arrays import plain_track, track_names
+from hapsight.workflow.arrays import track_names
 from hapsight.workflow.centres import centres
 from hapsight.workflow.explain import explain_store
 from hapsight.workflow.opened import Opened
@@ -64,7 +65,7 @@ def export_modisco(opened: Opened, runs: Sequence[ModelRun], out: Path) -> list[
         zarr is not installed.
     """
     return [
-        _export(opened, run, track, out / explain_store(opened, run).folder.name / plain_track(track))
+        _export(opened, run, track, out / explain_store(opened, run).folder.name / file_name(track))
         for run in runs
         for track in track_names(run)
     ]

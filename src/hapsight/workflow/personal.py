@@ -6,7 +6,6 @@ on, so a grid that was stopped goes on with what is missing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from hapsight.config import ModelConfig
 from hapsight.errors import ConfigError
+from hapsight.files import file_name
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.train_config import TrainArmConfig
 from hapsight.train_tables import ARM, TRAIN_RUNS
@@ -73,7 +73,7 @@ class Arm:
         said += [f"people{self.most_people}"] if self.most_people is not None else []
         said += [f"maf{self.min_maf:g}"] if self.min_maf is not None else []
         said += [f"seed{self.seed}"] if self.seed is not None else []
-        return re.sub(r"[^A-Za-z0-9._=+-]+", "-", ".".join(word for word in said if word))
+        return file_name(*(word for word in said if word))
 
 
 def arms_of(opened: Opened, label: str, arms: Sequence[TrainArmConfig]) -> list[Arm]:

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
-import re
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 import hapsight
 from hapsight.config import Config, to_toml
+from hapsight.disk import locked, sweep
 from hapsight.errors import StoreError
+from hapsight.files import file_name
 from hapsight.predict.store import UnitStore, write_atomically, write_table
 from hapsight.report.run_folder import require_record
 from hapsight.workflow.memory import peak_mb, reset_peak
 
 __all__ = ["RunFolder"]
+
+_OWN: Final = frozenset(
+    {"run.json", "check.json", "config.toml", "report.html", "dropped.parquet"}
+    | {"baseline", "crew", "eqtl", "evaluation", "explain", "informed", "predictions", "priors", "report"}
+    | {"train", "validate"}
+)
+"""What hapsight writes in a run folder; whatever else lies there is another's, and is left alone."""
 
 _PACKAGES = ("numpy", "scipy", "polars", "numba", "cyvcf2", "pysam", "torch", "altair")
 
@@ -52,15 +58,15 @@ class RunFolder:
 
     def predictions(self, model: str, read_out: str) -> UnitStore:
         """The units of a model's predictions, as one read-out gives them."""
-        return UnitStore(self.path / "predictions" / _plain(f"{model}.{read_out}"))
+        return UnitStore(self.path / "predictions" / file_name(model, read_out))
 
     def baseline(self, method: str) -> UnitStore:
         """The units of a baseline."""
-        return UnitStore(self.path / "baseline" / _plain(method))
+        return UnitStore(self.path / "baseline" / file_name(method))
 
     def informed(self, arm: str) -> UnitStore:
         """The units of an arm of the informed elastic net."""
-        return UnitStore(self.path / "informed" / _plain(arm))
+        return UnitStore(self.path / "informed" / file_name(arm))
 
     def eqtl(self) -> UnitStore:
         """The units of the eQTL mapping."""
@@ -68,7 +74,7 @@ class RunFolder:
 
     def explain(self, model: str, read_out: str) -> UnitStore:
         """The units of a model's variant effects, as one read-out gives them."""
-        return UnitStore(self.path / "explain" / _plain(f"{model}.{read_out}"))
+        return UnitStore(self.path / "explain" / file_name(model, read_out))
 
     def write(self, name: str, table: pl.DataFrame) -> None:
         """Write a table, such as ``"evaluation/per_gene.parquet"``."""
@@ -89,31 +95,16 @@ class RunFolder:
         Raises
         ------
         StoreError
-            Another process works in this folder, or it cannot be written to.
+            Another process works in this folder, it cannot be locked or written to, or there are links in it.
         """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o777 if self.shared else 0o700, exist_ok=True)
-            lock = self._mark.open("ab", buffering=0)
-        except OSError as error:
-            raise self._not_writable(error) from None
-        with lock:
+        with ExitStack() as held:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise StoreError(
-                    "Another hapsight process works in this run folder.",
-                    where=self.path,
-                    fix="wait for it, or set another `output`",
-                ) from None
-            try:
-                for left in list(self.path.rglob(".*.tmp")):  # of processes that were killed
-                    if left.is_dir():
-                        shutil.rmtree(left)
-                    else:
-                        left.unlink(missing_ok=True)
-                lock.truncate(0)
-                lock.write(uuid.uuid4().hex.encode())
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.mkdir(mode=0o777 if self.shared else 0o700, exist_ok=True)
+                lock = held.enter_context(locked(self._mark))
+                sweep(self.path, _OWN)
+                os.truncate(lock, 0)
+                os.write(lock, uuid.uuid4().hex.encode())
             except OSError as error:
                 raise self._not_writable(error) from None
             yield
@@ -203,11 +194,6 @@ class RunFolder:
 
     def _write_record(self, record: dict[str, Any]) -> None:
         write_atomically(self.path / "run.json", json.dumps(record, indent=1).encode())
-
-
-def _plain(name: str) -> str:
-    """A name as a folder's: other characters than those of plain names become a dash."""
-    return re.sub(r"[^A-Za-z0-9._=+-]+", "-", name)
 
 
 def _versions() -> dict[str, str]:

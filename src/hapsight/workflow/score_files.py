@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ import polars as pl
 import pysam
 
 from hapsight.cohort.htslib import hush_htslib
+from hapsight.disk import temporary_name
 from hapsight.errors import ConfigError
 from hapsight.predict.store import require_writable
 from hapsight.spreadsheets import csv_text
@@ -65,7 +65,7 @@ def write_scores(
     """
     if path.exists() and not path.is_file():  # /dev/stdout, a pipe
         return _write(path, path, table, contigs)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = temporary_name(path)
     try:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666))
         _write(temporary, path, table, contigs)
