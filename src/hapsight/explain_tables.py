@@ -131,6 +131,8 @@ DRIVERS: Final = {
     "slope": pl.Float64,
     "slope_half2": pl.Float64,
     "given_beta": pl.Float64,
+    "n_given": pl.Int64,
+    "n_given_used": pl.Int64,
     "supported_cohort": pl.Boolean,
     "supported_half2": pl.Boolean,
     "supported_given": pl.Boolean,

@@ -20,6 +20,7 @@ INFORMED_GENES: Final = {
     "n": pl.Int64,
     "n_variants": pl.Int64,
     "n_nonzero": pl.Int64,
+    "share_used": pl.Float64,
     "pearson_r": pl.Float64,
     "mean_fold_r": pl.Float64,
     "pval_folds": pl.Float64,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
+    "MIN_SHARE",
     "BaselineConfig",
     "EqtlConfig",
     "EvidenceEffectsConfig",
@@ -17,6 +18,10 @@ __all__ = [
 ]
 
 
+MIN_SHARE: Final = 0.5
+"""Share of a gene's weights that must be usable, unless the configuration says otherwise."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,8 +29,14 @@ class _Section(BaseModel):
 class ImportedConfig(_Section):
     """Weights that were trained elsewhere, applied to this cohort."""
 
-    path: Path = Field(description="a PredictDB file (SQLite), as PrediXcan reads it")
+    path: Path = Field(
+        description="a PredictDB file (SQLite), as PrediXcan reads it, or a table with weights"
+    )
     label: str = Field(min_length=1, description="what tables call it")
+    min_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        MIN_SHARE,
+        description="genes of which less of the weights, or of their absolute sum, can be used have no R",
+    )
 
 
 class BaselineConfig(_Section):

@@ -71,6 +71,8 @@ PER_GENE: Final = {
     "n_variants": pl.Int64,
     "n_distinct": pl.Int64,
     "prediction_sd": pl.Float64,
+    "share_used": pl.Float64,
+    "share_weight_used": pl.Float64,
 }
 """``evaluation/per_gene.parquet``: one row per gene and model."""
 
@@ -112,6 +114,9 @@ BASELINES: Final = {
     "ci_low": pl.Float64,
     "ci_high": pl.Float64,
     "share_negative": pl.Float64,
+    "share_used": pl.Float64,
+    "share_weight_used": pl.Float64,
+    "genes_low_share": pl.Int64,
     "mean_fold_r": pl.Float64,
     "fold_genes": pl.Int64,
     "fold_ci_low": pl.Float64,

@@ -111,7 +111,7 @@ def test_what_is_not_used_is_counted():
     found = align_weights(rows, cohort())
     assert found.counts == {
         "same": 1, "swapped": 1, "flipped": 0, "flipped_swapped": 0,
-        "ambiguous": 1, "other_alleles": 1, "absent": 2
+        "ambiguous": 1, "other_alleles": 1, "other_build": 0, "absent": 2
     }  # fmt: skip
     assert found.n_used == 2
     assert found.used_weight == pytest.approx(2.0 / 8.0)

@@ -8,9 +8,18 @@ import sys
 import numpy as np
 import pytest
 
-from hapsight.dna import decode, encode, reverse_complement
+from hapsight.dna import N_CODE, decode, encode, reverse_complement
 from hapsight.errors import ConfigError, InputError, MissingExtraError
-from hapsight.explain.motifs import AlleleWindow, Motif, flank, load_jaspar, motif_changes, scores
+from hapsight.explain.motifs import (
+    AlleleWindow,
+    Motif,
+    MotifChange,
+    flank,
+    load_jaspar,
+    motif_changes,
+    motif_differences,
+    scores,
+)
 
 SITE = "TGACGTCATT"
 
@@ -46,7 +55,10 @@ def test_scores_are_the_slow_ones():
         for start in range(12 - 6, 15):
             piece = sequence[start : start + 7]
             piece = piece if strand == 1 else reverse_complement(piece)
-            row.append(sum(np.log2(motif.probability[c, i] + 1e-4) + 2 for i, c in enumerate(piece) if c < 4))
+            bits = [
+                np.log2(motif.probability[c, i] + 1e-4) + 2 if c < 4 else -np.inf for i, c in enumerate(piece)
+            ]
+            row.append(sum(bits))
         slow.append(row)
     np.testing.assert_allclose(found, slow, atol=1e-12)
 
@@ -81,6 +93,38 @@ def test_a_deletion_and_an_insertion_are_each_others_opposite():
     grown = AlleleWindow(cut.left, cut.alt, cut.ref, cut.right)
     kinds = [change.kind for change in motif_changes([cut, grown], MOTIFS)]
     assert kinds == ["loss", "gain"]
+
+
+@pytest.mark.parametrize("known", [0, 3, 9])
+@pytest.mark.parametrize("side", ["left", "right", "both"])
+def test_a_placement_over_an_n_is_not_scored(known, side):
+    """The slow twin asks of each motif for itself, with the flanks cut off where N begins."""
+    rng = np.random.default_rng(known)
+    narrow = Motif("MA9.1", "short", rng.dirichlet(np.ones(4) * 0.3, 4).T)
+    motifs, windows, cut = (*MOTIFS, narrow), [], []
+    for alt in "CGT" * 20:
+        left, right = (rng.integers(0, 4, 9).astype(np.uint8) for _ in range(2))
+        far, near = (9 if side == "right" else known), (9 if side == "left" else known)
+        left[: 9 - far], right[near:] = N_CODE, N_CODE
+        windows.append(AlleleWindow(left, encode("A"), encode(alt), right))
+        cut.append((left[9 - far :], right[:near]))
+    found = motif_differences(windows, motifs, threshold=0.05)
+    for one, (left, right), differences in zip(windows, cut, found, strict=True):
+        for index, motif in enumerate(motifs):
+            width = motif.probability.shape[1]
+            pieces = [np.concatenate([left, allele, right]) for allele in (one.ref, one.alt)]
+            if len(pieces[0]) < width:
+                assert index not in differences
+                continue
+            best = [scores(piece, motif, len(left), len(left) + 1).max() for piece in pieces]
+            assert differences.get(index, 0.0) in (0.0, pytest.approx(best[1] - best[0]))
+    assert (sum(map(len, found)) > 0) == (known > 0 or side != "both")
+
+
+def test_a_snv_between_n_changes_nothing():
+    unknown = "N" * 9
+    for one in (window(unknown, "A", "C", unknown), window(unknown, "TG", "T", "ACG" + unknown)):
+        assert motif_changes([one], MOTIFS)[0] == MotifChange("none")
 
 
 def test_equal_alleles_change_nothing_and_no_variant_is_fine():

@@ -76,7 +76,7 @@ def good_effects() -> bytes:
 def effects_parquet(path: Path) -> None:
     """The same table as evidence, and as measured effects."""
     measured = read_effects(path)
-    assert measured.table["beta"].is_finite().all()
+    assert measured.given.table["value"].is_finite().all()
     found = EffectEvidence.opened(EvidenceEffectsConfig(label="x", path=path), GENES)
     assert np.isfinite(found.typical)
 

@@ -161,5 +161,5 @@ def good_effects() -> bytes:
 
 def effects(path: Path) -> None:
     found = read_effects(path)
-    assert len(found.table) == len(rows_of(path)) - 1
-    assert found.table["beta"].is_finite().all()
+    assert len(found.given.table) == len(rows_of(path)) - 1
+    assert found.given.table["value"].is_finite().all()

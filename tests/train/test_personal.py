@@ -69,7 +69,7 @@ def person_by_person(made: PersonalTask, gene: str, people: np.ndarray) -> torch
     return torch.stack(values)
 
 
-@pytest.mark.parametrize("mode", ["full", "frozen"])
+@pytest.mark.parametrize("mode", ["full", "frozen", "lora"])
 def test_a_batch_is_what_it_would_be_person_by_person(mode):
     made = task(mode)
     gene, people = made.draw(step=3, number=5)
@@ -175,10 +175,11 @@ def test_differences_between_people_are_learnt(mode, rate, tmp_path):
     assert np.mean(r) > 0.6
 
 
-def test_a_training_that_was_stopped_ends_where_another_does(tmp_path):
+@pytest.mark.parametrize("mode", ["frozen", "lora"])
+def test_a_training_that_was_stopped_ends_where_another_does(tmp_path, mode):
     arguments = TrainArguments(12, 0.3, 0.0, 2, 5.0, 2, 4, 10, 1, 4)
-    whole = fit(task("frozen"), arguments, tmp_path / "whole")
-    stopped = task("frozen")
+    whole = fit(task(mode), arguments, tmp_path / "whole")
+    stopped = task(mode)
 
     def stop(_: str, step: int, steps: int) -> None:
         if step == 6:
@@ -186,7 +187,7 @@ def test_a_training_that_was_stopped_ends_where_another_does(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         fit(stopped, arguments, tmp_path / "stopped", progress=stop)
-    again = task("frozen")
+    again = task(mode)
     resumed = fit(again, arguments, tmp_path / "stopped")
     assert resumed.best.read_bytes() == whole.best.read_bytes()
     assert resumed.metrics.read_text().count('"loss"') == 12

@@ -305,3 +305,59 @@ def test_blocks_without_a_gene_of_the_file_are_read_beside_the_others(planted, d
     assert found.mean_r.n == 1
     assert found.folder.name == "imported.GTEx-v8-blood"
     assert dict(found.lines())["genes of the cohort in the file"] == "1 of 7"
+
+
+def altered(planted, exported, name: str, *changes: str):
+    """The exported weights after these changes."""
+    path = planted.folder / name
+    path.write_bytes(exported[0].read_bytes())
+    with closing(sqlite3.connect(path)) as database, database:
+        for change in changes:
+            database.execute(change)
+    return path
+
+
+def test_a_gene_with_too_few_usable_weights_has_no_r(planted, exported):
+    """Three of four weights of up1 are of variants that are not here; the floor may be lowered."""
+    far = "varID = 'chr9_' || rowid || '_A_C_b38', rsid = 'far' || rowid"
+    change = f"UPDATE weights SET {far} WHERE gene = 'up1' AND rowid % 4 > 0"
+    path = altered(planted, exported, "few.db", change)
+    config = '[[baseline.imported]]\npath = "few.db"\nlabel = "few"\n[evaluate]'
+    plain = (LINEAR, LINEAR.replace(', "population"', "").replace('"elastic_net", "lasso", ', ""))
+    opened = ran(configured(planted, "few", ("[evaluate]", config), plain))
+    table = pl.read_parquet(opened.folder.path / "evaluation/per_gene.parquet")
+    assert table.filter(pl.col("model") != "few")["share_used"].null_count() == len(table) - 7
+    mine = {row["gene_id"]: row for row in table.filter(pl.col("model") == "few").iter_rows(named=True)}
+    assert mine["up1"]["status"] == "low_share"
+    assert mine["up1"]["pearson_r"] is None
+    assert 0 < mine["up1"]["share_used"] < 0.5
+    assert (mine["up2"]["status"], mine["up2"]["share_used"], mine["up2"]["share_weight_used"]) == (
+        "ok",
+        1,
+        1,
+    )
+    row = pl.read_parquet(opened.folder.path / "evaluation/baselines.parquet").row(-1, named=True)
+    assert (row["genes_low_share"], row["share_used"]) == (1, 1.0)
+    page = build_report(opened.folder.path).read_text()
+    assert "1 gene below the floor" in page
+    assert "too few of its weights could be used" in page
+    lowered = apply_file(opened, path, "lowered", nothing, min_share=0.01)
+    assert lowered.genes.filter(pl.col("gene_id") == "up1")["status"].item() == "ok"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("INSERT INTO weights SELECT * FROM weights WHERE rowid = 1", r"variant twice[\s\S]*2 such rows"),
+        ("UPDATE weights SET ref_allele = 'TRUE' WHERE ref_allele = 'T'", r"not DNA[\s\S]*colClasses"),
+        (
+            "INSERT INTO weights SELECT gene, rsid, varID, eff_allele, ref_allele, weight FROM weights "
+            "WHERE rowid = 1",
+            r"Two weights fall on one variant[\s\S]*changed\.db, gene",
+        ),
+    ],
+)
+def test_weights_that_are_not_what_they_should_be(planted, done, exported, change, message):
+    path = altered(planted, exported, "changed.db", change)
+    with pytest.raises(InputError, match=message):
+        apply_file(done, path, "changed", nothing)

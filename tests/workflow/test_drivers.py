@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -120,6 +121,11 @@ def test_given_effects_are_aligned(planted):
     assert found["supported_given"].to_list() == [False, False]
     np.testing.assert_allclose(found["given_beta"], -found["effect"])
     assert table(planted, "drivers").filter(pl.col("gene_id") == "up1")["given_beta"].null_count() == 4
+    assert (found["n_given"] > 0).all()
+    assert found["n_given"].equals(found["n_given_used"], check_names=False)
+    (note,) = [n for n in planted[0].folder.record()["notes"] if n.startswith("Measured effects (given.tsv)")]
+    laid, near = re.findall(r"\d+", note)
+    assert int(laid) == int(near) > 0
 
 
 def test_controls_do_not_drive(planted):

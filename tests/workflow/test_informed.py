@@ -102,6 +102,15 @@ def test_every_arm_has_its_control_on_the_same_genes_and_people(done):
     assert len(found.per_gene) == len(arms) * len(GENES)
     for name in ("per_gene", "shapes", "summary"):
         assert (opened.folder.path / f"informed/{name}.parquet").exists()
+    share = (
+        found.per_gene.filter(pl.col("gene_id") != "bare")
+        .group_by("evidence")
+        .agg(pl.col("share_used").unique())
+    )
+    with_effects = {"toy", "distance+toy", "all"}
+    assert {name: one[0] for name, one in share.rows()} == {
+        name: 1.0 if name in with_effects else None for name, _, _ in arms
+    }
     bare = found.per_gene.filter(pl.col("gene_id") == "bare")
     assert set(bare["status"]) == {"no_variants"}
     assert bare["pearson_r"].null_count() == len(bare)
@@ -239,15 +248,43 @@ def test_effects_are_the_largest_size_over_tracks(tmp_path):
     np.testing.assert_allclose(effects.at(gene, near(5, 9, 20)), [np.log1p(2 / 3), 0.0, 0.0])
 
 
+def test_effects_are_aligned_as_weights_are(tmp_path):
+    """Exchanged alleles and the other strand are the same variant; a place that is not there is counted."""
+    rows = [("g", "t", 5, "C", "A", -2.0), ("g", "t", 9, "T", "G", 4.0), ("g", "t", 30, "A", "C", 1.0)]
+    path = write_effects(tmp_path / "effects.parquet", rows)
+    gene = Gene("g", CONTIG, 0)
+    effects = EffectEvidence.opened(EvidenceEffectsConfig(label="m", path=path), [gene])
+    np.testing.assert_allclose(effects.at(gene, near(5, 9, 20)), np.log1p([1.0, 2.0, 0.0]))
+    assert effects.laid(gene, near(5, 9, 20)).share_used == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("shift", "counted"), [(1, 1), (-1, 0)])
+def test_effects_at_other_places_are_refused(planted, tmp_path, shift, counted):
+    table = pl.read_parquet(planted.folder / "effects.parquet")
+    table.with_columns(pl.col("position") + shift).write_parquet(tmp_path / "shifted.parquet")
+    text = planted.config.read_text().replace(
+        'path = "effects.parquet"', f'path = "{tmp_path}/shifted.parquet"'
+    )
+    path = planted.folder / "shifted.toml"
+    path.write_text(text.replace('output = "run"', f'output = "{tmp_path}/run"'))
+    opened = Opened.from_config(load_config(path))
+    opened.begin()
+    with pytest.raises(InputError, match=rf"positions of the effects are counted from {counted}"):
+        informed(opened, nothing)
+
+
 def test_effects_that_cannot_serve_are_refused(tmp_path):
     config = EvidenceEffectsConfig(label="m", path=tmp_path / "effects.parquet")
-    with pytest.raises(InputError, match="effects cannot be read"):
+    with pytest.raises(InputError, match="effects file is not there"):
         EffectEvidence.opened(config, [Gene("g", CONTIG, 0)])
     pl.DataFrame({"gene_id": ["g"], "effect": [1.0]}).write_parquet(config.path)
-    with pytest.raises(InputError, match="lack columns: position, ref, alt"):
+    with pytest.raises(InputError, match=r"lacks columns[\s\S]*alleles ref, alt[\s\S]*position \(from 0\)"):
         EffectEvidence.opened(config, [Gene("g", CONTIG, 0)])
     write_effects(config.path, [("other", "a", 5, "A", "C", 1.0)])
-    with pytest.raises(InputError, match=r"no effect of a variant on any gene[\s\S]*such as g"):
+    with pytest.raises(InputError, match=r"No gene of the cohort[\s\S]*such as g[\s\S]*got: other"):
+        EffectEvidence.opened(config, [Gene("g", CONTIG, 0)])
+    write_effects(config.path, [("g", "a", 5, "A", "C", 0.0)])
+    with pytest.raises(InputError, match=r"no effect of a variant on any gene[\s\S]*1 rows"):
         EffectEvidence.opened(config, [Gene("g", CONTIG, 0)])
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from hapsight.cli.modisco import register as register_command
 from hapsight.cohort.nouns import Interval, Strand
 from hapsight.config import load_config
+from hapsight.dna import N_CODE
 from hapsight.errors import IncompleteError, MissingExtraError
 from hapsight.explain_tables import MODISCO_PATTERNS
 from hapsight.models.registry import register
@@ -152,6 +153,27 @@ def test_a_promoter_without_importance_gives_nothing(planted, monkeypatch):
     flat = Saturation(Interval(gene.contig, gene.tss - 150, gene.tss + 200), np.zeros((350, 4, 1)), ("t",))
     row = {"position": gene.tss, "ref": "A", "alt": "C"}
     assert neighbourhood_columns(row, gene, flat, "t", opened.cohort.reference) == {}
+
+
+@pytest.mark.parametrize(("unknown", "empty"), [(None, False), (80, True), (130, True), (5, False)])
+def test_an_n_near_the_driver_or_the_tss_gives_nothing(planted, monkeypatch, unknown, empty):
+    """The TSS lies at 150 of the stretch and its reach at 130 to 170, the driver's at 60 to 100."""
+    opened, _ = planted
+    monkeypatch.setattr(driver_neighbourhood, "TSS_REACH", 20)
+    gene = replace(opened.cohort.genes[0], strand=Strand.PLUS)
+    stretch = Interval(gene.contig, gene.tss - 150, gene.tss + 200)
+    codes = np.zeros(350, np.uint8)
+    if unknown is not None:
+        codes[unknown] = N_CODE
+
+    class Known:
+        def fetch(self, interval):
+            assert interval == stretch
+            return codes
+
+    own = Saturation(stretch, np.random.default_rng(1).standard_normal((350, 4, 1)), ("t",))
+    row = {"position": gene.tss - 70, "ref": "A", "alt": "C"}
+    assert (neighbourhood_columns(row, gene, own, "t", Known()) == {}) is empty
 
 
 def test_modisco_gets_every_gene_in_the_direction_of_transcription(planted, tmp_path):

@@ -42,6 +42,9 @@ def drivers(
     with opened.folder.locked(), progress() as show:
         opened.begin()
         stage(opened, runs, show, matrices, given)
+    for note in opened.folder.record()["notes"]:
+        if note.startswith("Measured effects"):
+            say(note)
     for line in _verdicts(opened.folder.path / "explain"):
         say(line)
     say(f"tables: {opened.folder.path / 'explain'}")

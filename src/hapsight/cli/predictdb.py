@@ -45,8 +45,13 @@ def export(
 @predictdb_app.command()
 def apply(
     config: ConfigPath,
-    weights: Annotated[Path, typer.Argument(metavar="IN.db", help="a PredictDB file")],
+    weights: Annotated[
+        Path, typer.Argument(metavar="IN.db", help="a PredictDB file, or a table with weights")
+    ],
     label: Annotated[str | None, typer.Option(help="what tables call it; else the file's name")] = None,
+    min_share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="genes of which less of the weights can be used have no R")
+    ] = 0.5,
 ) -> None:
     """Predict this cohort by weights trained elsewhere; say what of them could be used, and mean R."""
     from hapsight.cli.console import progress, say, table
@@ -57,6 +62,6 @@ def apply(
     opened = Opened.from_config(load_config(config))
     with opened.folder.locked(), progress() as report:
         opened.begin()
-        found = apply_file(opened, weights, label or weights.stem, report)
+        found = apply_file(opened, weights, label or weights.stem, report, min_share)
     table(["what", "value"], [[name, value] for name, value in found.lines()])
     say(f"per gene: {found.folder}; to evaluate it in `run`, name the file under [[baseline.imported]]")

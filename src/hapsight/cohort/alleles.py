@@ -11,14 +11,19 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.nouns import Variants
+from hapsight.errors import InputError
 
 __all__ = ["OUTCOMES", "Aligned", "Place", "WeightRow", "align_weights", "outcome_of", "place_of"]
 
-OUTCOMES: Final = ("same", "swapped", "flipped", "flipped_swapped", "ambiguous", "other_alleles", "absent")
+OUTCOMES: Final = (
+    *("same", "swapped", "flipped", "flipped_swapped"),
+    *("ambiguous", "other_alleles", "other_build", "absent"),
+)
 """What becomes of a weight; the first four are used. *Flipped*: the other strand. *Ambiguous*: known by its
 rsID only, with alleles that are each other's complement and exchanged, so that strand and exchange cannot be
-told apart."""
+told apart. *Other build*: its place is of another build, and its rsID was not found."""
 
 _USED: Final = OUTCOMES[:4]
 _SWAPPED: Final = ("swapped", "flipped_swapped")
@@ -36,13 +41,23 @@ class Place(NamedTuple):
 
 
 class WeightRow(NamedTuple):
-    """One weight, per copy of ``eff_allele``."""
+    """One weight, per copy of ``eff_allele``.
+
+    Attributes
+    ----------
+    place
+        Where the variant lies; else ``var_id`` may say it.
+    other_build
+        Its place is not known in this build.
+    """
 
     rsid: str
     var_id: str
     ref_allele: str
     eff_allele: str
     weight: float
+    place: Place | None = None
+    other_build: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,9 +85,32 @@ class Aligned:
     used: NDArray[np.bool_]
 
     @property
+    def share_used(self) -> float | None:
+        """Share of the weights that is used; None without any."""
+        return self.n_used / sum(self.counts.values()) if any(self.counts.values()) else None
+
+    @property
     def n_used(self) -> int:
         """Weights that are used."""
         return sum(self.counts[name] for name in _USED)
+
+    def require_one_each(self, what: str, where: object) -> None:
+        """Refuse two weights on one variant, such as one for either allele.
+
+        Raises
+        ------
+        InputError
+            There are such.
+        """
+        on = int(self.used.sum())
+        if self.n_used > on:
+            raise InputError(
+                f"Two {what} fall on one variant.",
+                where=where,
+                expected=f"{on} {what}, one for each variant",
+                got=f"{self.n_used} {what}",
+                fix="keep one row per variant (and gene)",
+            )
 
 
 def place_of(var_id: str) -> Place | None:
@@ -137,23 +175,28 @@ class _Finder:
 
     def __init__(self, variants: Variants) -> None:
         self._variants = variants
-        self._contig = variants.contig.removeprefix("chr")
+        self._contig = plain_contig(variants.contig)
         self._by_place = _index(variants.position.tolist())
         self._by_name = _index(variants.variant_id)
 
     def __call__(self, row: WeightRow) -> tuple[str, int]:
         """What becomes of the weight, and the index of its variant (-1 where it is absent)."""
-        place = place_of(row.var_id)
+        place = row.place or place_of(row.var_id)
         here = place is not None and place.contig == self._contig
         near = self._by_place.get(place.position, []) if place is not None and here else []
         found = self._best(row, near, placed=True)
         if found[0] in _USED:
             return found
         named = self._by_name.get(row.rsid, []) if row.rsid else []
-        return self._best(row, named, placed=False) if named else found
+        if named or not row.other_build:
+            return self._best(row, named, placed=False) if named else found
+        return "other_build", -1
 
     def _best(self, row: WeightRow, near: Sequence[int], placed: bool) -> tuple[str, int]:
         ref, alt = self._variants.ref, self._variants.alt
+        for v in near:  # what is nearly always so, and the best that there is
+            if ref[v] == row.ref_allele and alt[v] == row.eff_allele:
+                return "same", v
         found = [(outcome_of(ref[v], alt[v], row, placed), v) for v in near]
         return min(found, key=lambda one: OUTCOMES.index(one[0]), default=("absent", -1))
 

@@ -14,7 +14,7 @@ import polars as pl
 from hapsight.disk import temporary_name
 from hapsight.errors import InputError
 
-__all__ = ["EXTRA", "WEIGHTS", "PredictDb", "read_predictdb", "write_predictdb"]
+__all__ = ["EXTRA", "WEIGHTS", "PredictDb", "is_sqlite", "read_predictdb", "write_predictdb"]
 
 WEIGHTS: Final = {
     "gene": pl.String,
@@ -36,6 +36,10 @@ EXTRA: Final = {
 }
 """Columns of the table ``extra`` that readers of PredictDB ask for: one row per gene."""
 
+_LOGICAL: Final = (
+    "an allele is a number: R takes a column of T for TRUE, which is 1 in SQLite; read the alleles as text "
+    "(colClasses = 'character') and write the file again"
+)
 _SQL: Final = {pl.String: "TEXT", pl.Int64: "INTEGER", pl.Float64: "REAL"}
 
 
@@ -54,6 +58,12 @@ class PredictDb:
     path: Path
     weights: pl.DataFrame
     genes: tuple[str, ...]
+
+
+def is_sqlite(path: Path) -> bool:
+    """Whether a file begins as an SQLite database."""
+    with open(path, "rb") as file:
+        return file.read(16) == b"SQLite format 3\x00"
 
 
 def read_predictdb(path: Path | str) -> PredictDb:
@@ -121,6 +131,7 @@ def _typed(path: Path, rows: Sequence[tuple[object, ...]]) -> pl.DataFrame:
                 where=f"{path}, row {number} of the table weights",
                 expected="a gene, an rsid or varID, both alleles, and a finite weight",
                 got=f"{gene}, {rsid}, {var_id}, {ref}, {effect}, {weight}",
+                fix=_LOGICAL if isinstance(ref, int) or isinstance(effect, int) else None,
             )
     texts = [(*(str(text or "") for text in row[:5]), float(str(row[5]))) for row in rows]
     table = pl.DataFrame(texts, schema=WEIGHTS, orient="row")

@@ -9,7 +9,7 @@ those of the same windows that do not drive.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.dna import Codes
+from hapsight.dna import N_CODE, Codes
 from hapsight.errors import ConfigError, InputError, MissingExtraError
 
 __all__ = [
@@ -169,7 +169,7 @@ def motif_differences(
     hits = _hits([*((w, w.ref) for w in windows), *((w, w.alt) for w in windows)], motifs, threshold)
     ref, alt = hits[: len(windows)], hits[len(windows) :]
     return [
-        {index: after - before for index, before, after in _changed(w, motifs, sorted(r | a))}
+        {index: after - before for index, (before, after) in _changed(_best(w, motifs, r | a)).items()}
         for w, r, a in zip(windows, ref, alt, strict=True)
     ]
 
@@ -180,7 +180,8 @@ def motif_changes(
     """What each of V variants does to the motifs over it.
 
     A motif hits an allele where the p of its score in some placement over the allele, on either strand, is
-    below `threshold` (FIMO's statistic, by memelite).
+    below `threshold` (FIMO's statistic, by memelite). A placement over an N is not scored, and a motif that
+    has no other placement over an allele is not looked at.
 
     Raises
     ------
@@ -198,17 +199,18 @@ def motif_changes(
 
 
 def scores(sequence: Codes, motif: Motif, start: int, end: int) -> Float:
-    """Score of every placement that overlaps ``[start, end)``, both strands, in bits; an N scores 0.
+    """Score of every placement that overlaps ``[start, end)``, both strands, in bits.
 
     Returns
     -------
-    (2, P) forward and reverse.
+    (2, P) forward and reverse; -inf of a placement over an N, which is not scored.
     """
     width = motif.probability.shape[1]
     first, last = max(0, start - width + 1), min(end - 1, len(sequence) - width)
     windows = np.lib.stride_tricks.sliding_window_view(sequence, width)[first : last + 1]
-    table = np.vstack([motif.log_odds, np.zeros(width)])
-    reverse = np.vstack([motif.log_odds[::-1, ::-1], np.zeros(width)])
+    unknown = np.full(width, -np.inf)
+    table = np.vstack([motif.log_odds, unknown])
+    reverse = np.vstack([motif.log_odds[::-1, ::-1], unknown])
     columns = np.arange(width)
     return np.stack([strand[windows, columns].sum(axis=1) for strand in (table, reverse)])
 
@@ -252,34 +254,41 @@ def _hits(
         row[:, : len(sequence)] = sequence == np.arange(4)[:, None]
     named = {str(index): motif.probability for index, motif in enumerate(motifs)}
     found: list[set[int]] = [set() for _ in sequences]
+    unknown = [np.append(0, np.cumsum(sequence == N_CODE)) for sequence in sequences]
     for index, table in enumerate(fimo(named, one_hot, bin_size=_BIN, eps=_EPS, threshold=threshold)):
         for number, start, end in zip(table["sequence_name"], table["start"], table["end"], strict=True):
             window, allele = carried[int(number)]
-            left = len(window.left)
-            if start < left + len(allele) and end > left:
+            left, before = len(window.left), unknown[int(number)]
+            if start < left + len(allele) and end > left and before[start] == before[end]:
                 found[int(number)].add(index)
     return found
 
 
 def _change(window: AlleleWindow, motifs: Sequence[Motif], ref: set[int], alt: set[int]) -> MotifChange:
-    changed = list(_changed(window, motifs, sorted(ref | alt)))
+    best = _best(window, motifs, ref | alt)
+    gained, lost = (len(best.keys() & only) for only in (alt - ref, ref - alt))
+    changed = _changed(best)
     if not changed:
-        return MotifChange("none", n_gained=len(alt - ref), n_lost=len(ref - alt))
-    index, before, after = max(changed, key=lambda one: abs(one[2] - one[1]))
+        return MotifChange("none", n_gained=gained, n_lost=lost)
+    index = max(changed, key=lambda one: abs(changed[one][1] - changed[one][0]))
     kind: Kind = "change" if index in ref & alt else "gain" if index in alt else "loss"
     motif = motifs[index]
-    return MotifChange(kind, motif.matrix_id, motif.name, before, after, len(alt - ref), len(ref - alt))
+    return MotifChange(kind, motif.matrix_id, motif.name, *changed[index], gained, lost)
 
 
-def _changed(
-    window: AlleleWindow, motifs: Sequence[Motif], hits: Sequence[int]
-) -> Iterator[tuple[int, float, float]]:
-    """Motifs among `hits` whose best score over the variant differs between the alleles, with both scores."""
-    left = len(window.left)
-    for index in hits:
+def _best(window: AlleleWindow, motifs: Sequence[Motif], hits: set[int]) -> dict[int, tuple[float, float]]:
+    """Best scores of motifs over either allele, REF first, where both alleles have a placement without N."""
+    left, found = len(window.left), {}
+    for index in sorted(hits):
         before, after = (
             float(scores(window.sequence(allele), motifs[index], left, left + len(allele)).max())
             for allele in (window.ref, window.alt)
         )
-        if abs(after - before) > _SAME:
-            yield index, before, after
+        if np.isfinite([before, after]).all():
+            found[index] = before, after
+    return found
+
+
+def _changed(best: dict[int, tuple[float, float]]) -> dict[int, tuple[float, float]]:
+    """Those that differ between the alleles."""
+    return {index: pair for index, pair in best.items() if abs(pair[1] - pair[0]) > _SAME}

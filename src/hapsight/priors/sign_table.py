@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -9,19 +11,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.nouns import Variants
+from hapsight.cohort.effect_tables import effect_table
+from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError
-from hapsight.explain.support import GivenEffects, given_effects
+from hapsight.explain.support import GivenEffects
 from hapsight.priors_tables import SIGNS_LEARNED
 
 __all__ = ["SCORES", "SignPriors", "read_sign_priors"]
 
 SCORES: Final = ("score", "sign", "prior_odds")
 """Columns that may hold the score; the first that is there counts."""
-
-_OWN_PLACE: Final = ("contig", "position", "ref", "alt")
-"""As hapsight writes a variant, from 0."""
 
 
 class SignPriors:
@@ -40,16 +40,20 @@ class SignPriors:
     @property
     def typical(self) -> float:
         """Median size of the scores other than 0; 1 where there are none."""
-        size = np.abs(self._given.table["beta"].to_numpy())
+        size = np.abs(self._given.given.table["value"].to_numpy())
         return float(np.median(size[size > 0])) if (size > 0).any() else 1.0
 
     def shuffled(self, rng: np.random.Generator) -> SignPriors:
         """The control: the same variants with the same sizes, and the signs dealt anew among all of them."""
-        dealt = self._given.table["beta"].to_numpy().copy()
+        dealt = self._given.given.table["value"].to_numpy().copy()
         known = dealt != 0
         dealt[known] = np.abs(dealt[known]) * rng.permutation(np.sign(dealt[known]))
-        table = self._given.table.with_columns(beta=pl.Series(dealt))
-        return SignPriors(GivenEffects(self._given.path, table), self.names)
+        table = self._given.given.table.with_columns(value=pl.Series(dealt))
+        return SignPriors(GivenEffects(replace(self._given.given, table=table)), self.names)
+
+    def for_genes(self, genes: Sequence[Gene], contigs: Mapping[str, int]) -> SignPriors:
+        """Those of a cohort's genes; see `hapsight.cohort.effect_tables.EffectTable.for_genes`."""
+        return SignPriors(self._given.for_genes(genes, contigs), self.names)
 
     @property
     def path(self) -> Path:
@@ -94,8 +98,8 @@ def read_sign_priors(path: Path) -> SignPriors:
         )
     if "variants" in table.columns:
         table = table.filter(pl.col("variants") == "cis")
-    given = given_effects(path, _placed(path, table).with_columns(beta=pl.col(score)))
-    return SignPriors(given, _names(table, score))
+    given = effect_table(path, table, "sign priors", (score,))
+    return SignPriors(GivenEffects(given), _names(table, score))
 
 
 def _names(table: pl.DataFrame, score: str) -> tuple[str, ...]:
@@ -103,19 +107,3 @@ def _names(table: pl.DataFrame, score: str) -> tuple[str, ...]:
     if score == "prior_odds":
         return (SIGNS_LEARNED,)
     return tuple(table["prior"].cast(pl.String).unique().sort()) if "prior" in table.columns else ()
-
-
-def _placed(path: Path, table: pl.DataFrame) -> pl.DataFrame:
-    """The table with ``chrom, pos`` (from 1) in the place of hapsight's own columns."""
-    if not set(_OWN_PLACE) <= set(table.columns):
-        return table
-    place = table["position"].cast(pl.Int64, strict=False)
-    if place.null_count():
-        wrong = table["position"].filter(place.is_null())
-        raise InputError(
-            "A variant of the sign priors has no place.",
-            where=path,
-            expected="column position: whole numbers from 0",
-            got=f"{wrong[0]!r}, in {len(wrong)} of {len(table)} rows",
-        )
-    return table.with_columns(pl.col("contig").alias("chrom"), (place + 1).alias("pos"))

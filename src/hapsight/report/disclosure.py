@@ -88,6 +88,7 @@ def hidden_p(values: Float, n: Float) -> Float:
     z = np.minimum(-ndtri(np.clip(values, 1e-300, 1.0) / 2), _LARGEST_Z)
     width = np.maximum(FEWEST / np.sqrt(np.maximum(n, 1.0)), 0.05)
     low = _MARK + np.floor((z - _MARK) / width + 1e-9) * width
+    low = np.where(values < 0.05, np.maximum(low, _MARK), np.minimum(low, _MARK - width))
     middle = (np.maximum(low, 0.0) + low + width) / 2
     p: Float = np.where(np.isfinite(values), 2 * ndtr(-middle), np.nan)
     return p

@@ -22,7 +22,7 @@ class BaselineRow:
     Attributes
     ----------
     cells
-        Number and what it is based on: mean R, share negative, mean R of a fold, difference.
+        Number and what it is based on: mean R, share negative, mean R of a fold, difference, weights used.
     """
 
     method: str
@@ -67,7 +67,18 @@ def _row(row: dict[str, Any]) -> BaselineRow:
             (words.percent(row["share_negative"]), ""),
             _cell(row, "mean_fold_r", "fold_ci", words.plural(row["fold_genes"], "gene")),
             _cell(row, "difference", "difference_ci", paired),
+            _used(row),
         ),
+    )
+
+
+def _used(row: dict[str, Any]) -> tuple[str, str]:
+    """Shares of weights that were trained elsewhere, and genes that have too few."""
+    if row["share_used"] is None:
+        return words.ABSENT, ""
+    few = words.plural(row["genes_low_share"], "gene")
+    return words.percent(row["share_used"]), (
+        f"{words.percent(row['share_weight_used'])} of their absolute sum; {few} below the floor"
     )
 
 

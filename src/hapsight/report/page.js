@@ -48,11 +48,18 @@
       { title: "Variants", value: column("variants"), cell: (i) => text(grouped(column("variants")(i))), right: true },
       { title: "Haplotypes", value: column("distinct"), cell: (i) => text(grouped(column("distinct")(i))), right: true },
     ];
+    if (arms.some(({ columns: c }) => c.used.some((share) => share !== null))) {
+      columns.push({ title: "Weights used", value: column("used"), cell: (i) => text(usedShares(i)), right: true });
+    }
     if (beside) {
       const r = (i) => beside.columns.r[i];
       columns.splice(7, 0, { title: "R of " + beside.label, value: r, cell: (i) => text(decimal(r(i))), right: true });
     }
 
+    function usedShares(i) {
+      const shares = [column("used")(i), column("weight_used")(i)];
+      return shares[0] === null ? null : shares.map((share) => Math.round(100 * share) + " %").join(", ");
+    }
     function label(i) { return genes.name[i] || genes.id[i]; }
     function text(value) { return document.createTextNode(value === null || value === "" ? ABSENT : value); }
     function grouped(number) { return number === null ? ABSENT : number.toLocaleString("en"); }

@@ -94,6 +94,8 @@ def _arm_columns(run: RunFolder, arm: Arm, genes: pl.DataFrame, outcomes: list[s
         "n": pl.col("n"),
         "variants": pl.col("n_variants"),
         "distinct": pl.col("n_distinct"),
+        "used": pl.col("share_used").round(_R_DIGITS),
+        "weight_used": pl.col("share_weight_used").round(_R_DIGITS),
         "outcome": pl.col("outcome").replace_strict(place, default=None, return_dtype=pl.Int64),
     }
     columns = table.select(**rounded).to_dict(as_series=False)

@@ -29,6 +29,7 @@ STATUS: Final = {
     "no_variants": "no variant in the window",
     "constant_expression": "same expression in everybody",
     "no_model": "no model: every fold constant",
+    "low_share": "too few of its weights could be used",
     "not_predicted": "not predicted",
 }
 

@@ -43,7 +43,8 @@ class Adapter:
     network
         Its parameters; those with ``requires_grad`` are trained.
     mode
-        ``full``: all parameters; ``frozen``: those of the head; ``lora``: low-rank additions to all layers.
+        ``full``: all parameters; ``frozen``: those of the head; ``lora``: low-rank additions to all
+        linear layers and convolutions.
     """
 
     model: SequenceModel
@@ -95,10 +96,8 @@ def adapt(
     Raises
     ------
     ConfigError
-        An unknown mode, a read-out of several tracks, a model without parameters, or a frozen trunk asked
-        of a model that has none.
-    MissingExtraError
-        ``lora`` without peft.
+        An unknown mode, a read-out of several tracks, a model without parameters, a frozen trunk asked of a
+        model that has none, or low-rank additions asked of one without a linear layer or convolution.
     """
     if mode not in get_args(Mode):
         known = ", ".join(get_args(Mode))
@@ -117,7 +116,7 @@ def adapt(
     if mode == "frozen":
         _freeze_trunk(local, read_out, network, where)
     elif mode == "lora":
-        add_lora(network, lambda: _probe(local, read_out, where), LORA_RANK, seed)
+        add_lora(network, LORA_RANK, seed)
     return Adapter(local, read_out, network, mode, where)
 
 
@@ -177,14 +176,3 @@ def _freeze_trunk(model: SequenceModel, read_out: ReadOut, network: nn.Module, d
         found = torch.autograd.grad(model.read(embedding, read_out).sum(), parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, found, strict=True):
         parameter.requires_grad_(gradient is not None)
-
-
-def _probe(model: SequenceModel, read_out: ReadOut, device: torch.device) -> None:
-    """Run a model once, on nothing in particular."""
-    codes = torch.zeros((1, model.window.length), dtype=torch.uint8, device=device)
-    with with_gradients(), torch.no_grad():
-        if isinstance(model, SharedModel):
-            first, last = model.span(read_out)
-            model.read(model.embed(codes)[:, first:last], read_out)
-        else:
-            model.predict(codes, read_out)

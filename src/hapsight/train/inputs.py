@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils import parametrize
 
 from hapsight.dna import Codes
 from hapsight.models.onehot import with_gradients
@@ -104,9 +105,10 @@ class SharedView:
         """(B,) read-out; each distinct position that the haplotypes have is computed once."""
         index = self.distinct.index[rows]  # (B, P)
         needed, place = np.unique(index, return_inverse=True)
-        table = self.positions(needed)  # (K, C)
-        embedding = table[torch.from_numpy(place.reshape(index.shape)).to(self.device)]  # (B, P, C)
-        return self.model.read(embedding, self.read_out)[:, 0]
+        with parametrize.cached():  # low-rank additions are added once, not for every batch of stretches
+            table = self.positions(needed)  # (K, C)
+            embedding = table[torch.from_numpy(place.reshape(index.shape)).to(self.device)]  # (B, P, C)
+            return self.model.read(embedding, self.read_out)[:, 0]
 
     def positions(self, needed: Index) -> torch.Tensor:
         """(K, C) embedding of these distinct positions, on the device."""

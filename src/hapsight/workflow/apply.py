@@ -1,4 +1,4 @@
-"""One PredictDB file on this cohort, and what came of it in a few numbers."""
+"""One file of weights on this cohort, and what came of it in a few numbers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import polars as pl
 from hapsight.cohort.alleles import OUTCOMES
 from hapsight.evaluate.correlation import correlate
 from hapsight.evaluate.paired import Mean, mean_interval
+from hapsight.linear_config import MIN_SHARE
 from hapsight.workflow.baseline_runs import ImportedRun
 from hapsight.workflow.imported import apply_imported, imported_comparisons, imported_store, imported_units
 from hapsight.workflow.opened import Opened, Progress
@@ -34,6 +35,7 @@ class Applied:
     folder: Path
     genes: pl.DataFrame
     mean_r: Mean
+    min_share: float
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """What to print: names and values."""
@@ -45,14 +47,18 @@ class Applied:
         for name, words in (("share_used", "weights"), ("share_weight_used", "sum of absolute weights")):
             shares = there[name].to_numpy()
             yield f"share of {words} used, median gene", f"{np.median(shares):.3f}" if len(shares) else "-"
+        few = there.filter(pl.col("status") == "low_share").height
+        yield f"genes with too few of them (below {self.min_share:g}), without R", f"{few:,}"
         r, low, high = self.mean_r.value, self.mean_r.ci_low, self.mean_r.ci_high
         interval = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
         yield "mean R across people", f"{r:.3f}{interval} ({self.mean_r.n} genes)" if r is not None else "-"
 
 
-def apply_file(opened: Opened, path: Path, label: str, progress: Progress) -> Applied:
+def apply_file(
+    opened: Opened, path: Path, label: str, progress: Progress, min_share: float = MIN_SHARE
+) -> Applied:
     """Apply a file's weights, store the predictions, and correlate them with expression."""
-    run = ImportedRun(label, path)
+    run = ImportedRun(label, path, min_share)
     apply_imported(opened, run, progress)
     store = imported_store(opened, run)
     genes = store.read([(unit.name, unit.key) for unit in imported_units(opened, run)], "genes")
@@ -60,4 +66,4 @@ def apply_file(opened: Opened, path: Path, label: str, progress: Progress) -> Ap
         correlate(one.predicted, one.observed) for one in imported_comparisons(opened, run) if not one.status
     ]
     r = np.array([one.pearson_r for one in found if one.pearson_r is not None], dtype=np.float64)
-    return Applied(store.folder, genes, mean_interval(r))
+    return Applied(store.folder, genes, mean_interval(r), min_share)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hapsight.baseline.folds import make_folds, population_folds
 from hapsight.config import BaselineConfig
+from hapsight.linear_config import MIN_SHARE
 from hapsight.workflow.opened import Opened
 
 __all__ = ["BaselineRun", "ImportedRun", "baseline_runs", "baseline_words", "imported_runs"]
@@ -58,10 +59,13 @@ class ImportedRun:
     ----------
     method
         Its label in the configuration, which is also the ``model`` of its numbers.
+    min_share
+        A gene of which less of the weights, or of their absolute sum, can be used has no R.
     """
 
     method: str
     path: Path
+    min_share: float = MIN_SHARE
     read_out: str = "trained elsewhere"
     split: str = "trained elsewhere"
 
@@ -90,4 +94,4 @@ def baseline_words(config: BaselineConfig) -> dict[str, tuple[str, str]]:
 def imported_runs(opened: Opened) -> list[ImportedRun]:
     """The weights to import; empty where no baseline is to run."""
     config = opened.config.baseline
-    return [ImportedRun(given.label, given.path) for given in config.imported if config.run]
+    return [ImportedRun(given.label, given.path, given.min_share) for given in config.imported if config.run]

@@ -63,6 +63,9 @@ class Compared:
         Why there is nothing to compare; ``None`` where there may be.
     fold
         (N,) in which each person was held out; ``None`` where nobody was.
+    share_used, share_weight_used
+        Of what was trained elsewhere: share of the gene's weights, and of their absolute sum, that is laid on
+        variants; else None.
     """
 
     gene: Gene
@@ -73,6 +76,8 @@ class Compared:
     n_distinct: int | None
     status: str | None = None
     fold: NDArray[np.int64] | None = None
+    share_used: float | None = None
+    share_weight_used: float | None = None
 
     @cached_property
     def dosage(self) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.cohort.reference import Reference
+from hapsight.dna import N_CODE
 from hapsight.explain.driver_summary import RUNS
 from hapsight.explain.neighbourhood import importance, neighbourhood
 from hapsight.workflow.saturation import Saturation
@@ -27,8 +28,8 @@ def neighbourhood_columns(
     """Columns ``share_of_tss_max`` and `RUNS` of a row of `hapsight.workflow.driver_rows`.
 
     Empty where the row has no driver, where `saturation` does not hold the bases around the TSS and around
-    the driver, and where no base near the TSS matters at all. Of an indel, the place is the first base of
-    the reference that it does not share with its other allele.
+    the driver, where one of these is N, and where no base near the TSS matters at all. Of an indel, the
+    place is the first base of the reference that it does not share with its other allele.
     """
     from hapsight.explain.ism import saturation_stretch
 
@@ -40,11 +41,11 @@ def neighbourhood_columns(
     stretch = saturation.stretch
     if not (_holds(stretch, near_driver) and _holds(stretch, near_tss)):
         return {}
-    values = importance(saturation.of(track), reference.fetch(stretch))
-    around_tss = values[near_tss.start - stretch.start : near_tss.end - stretch.start]
-    if not around_tss.any():
+    codes, driver, tss = reference.fetch(stretch), _part(stretch, near_driver), _part(stretch, near_tss)
+    values = importance(saturation.of(track), codes)
+    if N_CODE in codes[driver] or N_CODE in codes[tss] or not values[tss].any():
         return {}
-    found = neighbourhood(values, place - stretch.start, around_tss, DRIVER_REACH)
+    found = neighbourhood(values, place - stretch.start, values[tss], DRIVER_REACH)
     return {"share_of_tss_max": found.share_of_max, **dict(zip(RUNS, found.runs, strict=True))}
 
 
@@ -55,3 +56,8 @@ def _shared(ref: str, alt: str) -> int:
 
 def _holds(outer: Interval, inner: Interval) -> bool:
     return outer.contig == inner.contig and outer.start <= inner.start and inner.end <= outer.end
+
+
+def _part(outer: Interval, inner: Interval) -> slice:
+    """Where `inner` lies among the bases of `outer`."""
+    return slice(inner.start - outer.start, inner.end - outer.start)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.cohort.alleles import Aligned
 from hapsight.cohort.nouns import Interval, Variants
 from hapsight.errors import StoreError
 from hapsight.evaluate.correlation import correlate
@@ -76,14 +77,16 @@ def driver_rows(
         A variant of the effects is not among the cohort's variants.
     """
     place = _places(gene)
+    laid = given and given.laid(gene.compared.gene.gene_id, gene.variants)
     own = gene.effects.with_columns(
         maf=gene.variants.maf[place],
-        given_beta=_given(gene, given)[place] if given else pl.lit(None),
+        given_beta=_given(laid)[place] if laid else pl.lit(None),
         prior_score=_scores(gene, priors)[place] if priors else pl.lit(None),
     )
     dosage, predicted = gene.variants.dosage[place], gene.compared.predicted
     for form, find in FORMS.items():
         row = _gene_row(source, gene) | {"form": form}
+        row |= {"n_given": sum(laid.counts.values()), "n_given_used": laid.n_used} if laid else {}
         if not gene.compared.status and len(own):
             found = find(own["effect"].to_numpy(), dosage, predicted)
             row |= {"status": found.status, "additivity": found.additivity, "n_drivers": len(found.index)}
@@ -109,9 +112,8 @@ def _places(gene: GeneEffects) -> NDArray[np.intp]:
     return np.array([index[key] for key in keys], np.intp)
 
 
-def _given(gene: GeneEffects, given: GivenEffects) -> pl.Series:
-    beta = given.on(gene.compared.gene.gene_id, gene.variants)
-    return pl.Series("given_beta", beta, dtype=pl.Float64).fill_nan(None)
+def _given(laid: Aligned) -> pl.Series:
+    return pl.Series("given_beta", np.where(laid.used, laid.weights, np.nan), dtype=pl.Float64).fill_nan(None)
 
 
 def _scores(gene: GeneEffects, priors: SignPriors) -> pl.Series:

@@ -10,6 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.cohort.alleles import WeightRow
+from hapsight.cohort.effect_fit import SAMPLE, require_fit
+from hapsight.cohort.nouns import Variants
 from hapsight.errors import IncompleteError, InputError
 from hapsight.evaluate.expression import residuals
 from hapsight.explain.driver_summary import driver_summary
@@ -89,9 +92,16 @@ def drivers(
         motifs = configured_motifs(opened.config.explain.motifs)
     path = opened.config.explain.sign_priors
     priors = None if path is None else read_sign_priors(path)
+    own = opened.cohort.genes, opened.cohort.reference.contigs
+    given, priors = given and given.for_genes(*own), priors and priors.for_genes(*own)
     with opened.folder.stage("drivers") as stage:
         rows: list[dict[str, Any]] = []
         arms, predicted = list(_arms(opened, runs)), []
+        if given is not None:
+            unplaced = given.given.elsewhere
+            require_fit(
+                given.path, "effects", _samples(opened, arms, given), opened.cohort.reference, unplaced
+            )
         half1 = _half1(opened)
         for number, arm in enumerate(arms):
             kept: list[NDArray[np.float32]] = []
@@ -103,19 +113,50 @@ def drivers(
             add_conservation(rows, opened.config.explain.conservation)
         if motifs:
             add_motifs(rows, opened.cohort.reference, motifs)
-        for note in _notes(opened, motifs):
-            opened.folder.note(note)
         plain = [{name: row.get(name) for name in DRIVERS} for row in rows]
         table = pl.DataFrame(plain, schema=DRIVERS)
+        for note in _notes(opened, motifs, given, table):
+            opened.folder.note(note)
         _write(opened, table, arms, predicted)
         stage["detail"] = f"{table['gene_id'].n_unique():,} genes, {len(arms)} models and tracks"
 
 
-def _notes(opened: Opened, motifs: Sequence[Motif]) -> Iterator[str]:
+def _samples(
+    opened: Opened, arms: Sequence[_Arm], given: GivenEffects
+) -> Iterator[tuple[tuple[WeightRow, ...], Variants]]:
+    """The first genes of the first arm that have given effects among their variants."""
+    cohort = opened.cohort
+    effects = arms[0].effects if arms else {}
+    reaches = {gene_id: reach_of(rows, rows["contig"][0]) for gene_id, rows in effects.items()}
+    reader, left = VariantReader(cohort.genotypes, cohort.reference, list(reaches.values())), SAMPLE
+    for gene_id, reach in reaches.items():
+        near = reader(reach)
+        if rows := given.near(gene_id, near):
+            yield rows, near
+            left -= 1
+        if not left:
+            return
+
+
+def _notes(
+    opened: Opened, motifs: Sequence[Motif], given: GivenEffects | None, table: pl.DataFrame
+) -> Iterator[str]:
+    if given is not None:
+        yield _given_in_words(given, table)
     if not opened.config.eqtl.run:
         yield _NO_EQTL
     if not motifs:
         yield why_no_motifs()
+
+
+def _given_in_words(given: GivenEffects, table: pl.DataFrame) -> str:
+    """How many of the given effects could be used."""
+    once = table.unique(["gene_id", "n_given", "n_given_used"], maintain_order=True)
+    near, used = (int(once[name].sum() or 0) for name in ("n_given", "n_given_used"))
+    return (
+        f"Measured effects ({given.path.name}): {used:,} of the {near:,} that lie among the variants of "
+        "explained genes are of one of these variants, and have its alleles."
+    )
 
 
 def _write(opened: Opened, table: pl.DataFrame, arms: Sequence[_Arm], predicted: Sequence[Predicted]) -> None:

@@ -1,22 +1,23 @@
-"""The stage that applies weights trained elsewhere: a PredictDB file on this cohort's genotypes."""
+"""The stage that applies weights trained elsewhere, of a PredictDB or a table, on this cohort's genotypes."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.alleles import OUTCOMES, Aligned, WeightRow, align_weights, place_of
+from hapsight.cohort.alleles import OUTCOMES, Aligned, WeightRow, align_weights
+from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.digest import file_digest
+from hapsight.cohort.effect_fit import SAMPLE, require_fit
+from hapsight.cohort.effect_tables import read_effect_table
 from hapsight.cohort.nouns import Gene, Interval, Variants
-from hapsight.cohort.predictdb import read_predictdb
-from hapsight.errors import InputError
 from hapsight.evaluate.expression import residuals
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.workflow.baseline_runs import ImportedRun
@@ -63,16 +64,19 @@ def apply_imported(opened: Opened, run: ImportedRun, progress: Progress) -> None
     Raises
     ------
     InputError
-        The file is no PredictDB, or has no gene of the cohort.
+        The file cannot be read, has no gene of the cohort, is of another build, or has two weights for a
+        variant.
     """
     label = f"baseline {run.method}"
     with opened.folder.stage(f"{label} (trained elsewhere)") as stage:
-        weights = weights_by_gene(run, opened.cohort.genes)
+        weights = _weights(opened, run)
         store, units = imported_store(opened, run), imported_units(opened, run)
         todo = [unit for unit in units if not store.done(unit.name, unit.key)]
+        if todo:
+            require_fit(run.path, "weights", _samples(opened, weights), opened.cohort.reference)
         for done, unit in enumerate(todo, start=len(units) - len(todo)):
             progress(label, done, len(units))
-            store.write(unit.name, unit.key, _apply_unit(opened, unit, weights))
+            store.write(unit.name, unit.key, _apply_unit(opened, run, unit, weights))
         progress(label, len(units), len(units))
         stage["computed"] = len(todo)
         stage["detail"] = f"{len(weights)} of {len(opened.cohort.genes)} genes are in the file"
@@ -90,6 +94,7 @@ def imported_units(opened: Opened, run: ImportedRun) -> list[ImportedUnit]:
     parts = {
         "stage": "imported weights",
         "weights": digest,
+        "min_share": run.min_share,
         "cis_window": config.baseline.cis_window,
         "policy": config.cohort.model_dump(mode="json", include=LINEAR_KEYS),
         **opened.key_parts("genotypes", "reference"),
@@ -100,46 +105,41 @@ def imported_units(opened: Opened, run: ImportedRun) -> list[ImportedUnit]:
     ]
 
 
-def weights_by_gene(run: ImportedRun, genes: Sequence[Gene]) -> Mapping[str, Rows]:
+def weights_by_gene(
+    run: ImportedRun, genes: Sequence[Gene], contigs: Mapping[str, int] = MappingProxyType({})
+) -> Mapping[str, Rows]:
     """The file's weights of each cohort gene that it has, by the cohort's ``gene_id``.
 
-    A gene is found by its identifier, or by the identifier without its version (``.12``) where that names
-    one gene on either side.
+    Parameters
+    ----------
+    contigs
+        Lengths of the FASTA's contigs, which tell its build.
 
     Raises
     ------
     InputError
-        No gene of the cohort is in the file.
+        The file cannot be read, or has no gene of the cohort; see `hapsight.cohort.effect_tables`.
     """
-    database = read_predictdb(run.path)
-    plain = _unique({name: name.split(".")[0] for name in database.genes})
-    ours = _unique({gene.gene_id: gene.gene_id.split(".")[0] for gene in genes})
-    known = set(database.genes)
-    alias = {gene_id: plain[stem] for stem, gene_id in ours.items() if stem in plain}
-    theirs = {g.gene_id: g.gene_id if g.gene_id in known else alias.get(g.gene_id) for g in genes}
-    parts = database.weights.partition_by("gene", as_dict=True, include_key=False)
-    found = {
-        gene_id: tuple(WeightRow(*row) for row in parts[(name,)].iter_rows()) if (name,) in parts else ()
-        for gene_id, name in theirs.items()
-        if name is not None
-    }
-    if not found:
-        raise InputError(
-            "No gene of the cohort is in the PredictDB.",
-            where=run.path,
-            expected=f"genes such as {', '.join(gene.gene_id for gene in genes[:3])}",
-            got=", ".join(database.genes[:3]) or "no gene",
-        )
-    return found
+    return read_effect_table(run.path, "weights").for_genes(genes, contigs).by_gene()
 
 
-def _unique(stem_of: Mapping[str, str]) -> dict[str, str]:
-    """Names by stem, where the stem belongs to one name."""
-    times = Counter(stem_of.values())
-    return {stem: name for name, stem in stem_of.items() if times[stem] == 1}
+def _weights(opened: Opened, run: ImportedRun) -> Mapping[str, Rows]:
+    return weights_by_gene(run, opened.cohort.genes, opened.cohort.reference.contigs)
 
 
-def _apply_unit(opened: Opened, unit: ImportedUnit, weights: Mapping[str, Rows]) -> dict[str, pl.DataFrame]:
+def _samples(opened: Opened, weights: Mapping[str, Rows]) -> Iterator[tuple[Rows, Variants]]:
+    """The genes with the most weights, and the variants that these may be of."""
+    cohort = opened.cohort
+    reader = VariantReader(cohort.genotypes, cohort.reference)
+    by_size = sorted(cohort.genes, key=lambda gene: -len(weights.get(gene.gene_id, ())))
+    for gene in by_size[:SAMPLE]:
+        rows = weights.get(gene.gene_id, ())
+        yield rows, reader(_reach(gene, rows, opened))
+
+
+def _apply_unit(
+    opened: Opened, run: ImportedRun, unit: ImportedUnit, weights: Mapping[str, Rows]
+) -> dict[str, pl.DataFrame]:
     cohort = opened.cohort
     reach = [_reach(gene, weights.get(gene.gene_id, ()), opened) for gene in unit.genes]
     reader = VariantReader(cohort.genotypes, cohort.reference, reach)
@@ -147,8 +147,9 @@ def _apply_unit(opened: Opened, unit: ImportedUnit, weights: Mapping[str, Rows])
     for gene, interval in zip(unit.genes, reach, strict=True):
         variants, rows = reader(interval), weights.get(gene.gene_id)
         aligned = align_weights(rows or (), variants)
+        aligned.require_one_each("weights", f"{run.path}, gene {gene.gene_id}")
         predicted = aligned.intercept + aligned.weights @ variants.linear_dosage
-        facts.append(_facts(gene, rows, aligned))
+        facts.append(_facts(gene, rows, aligned, run.min_share))
         predictions.append(
             pl.DataFrame(
                 {
@@ -168,19 +169,25 @@ def _apply_unit(opened: Opened, unit: ImportedUnit, weights: Mapping[str, Rows])
 def _reach(gene: Gene, rows: Rows, opened: Opened) -> Interval:
     """The cis window, widened to all places that the gene's weights name on its contig."""
     cis = gene.cis(opened.config.baseline.cis_window)
-    places = [place for row in rows if (place := place_of(row.var_id)) is not None]
-    inside = [p.position for p in places if p.contig == gene.contig.removeprefix("chr")]
+    contig = plain_contig(gene.contig)
+    inside = [row.place.position for row in rows if row.place is not None and row.place.contig == contig]
     return Interval(gene.contig, min([cis.start, *inside]), max([cis.end, *(p + 1 for p in inside)]))
 
 
-def _facts(gene: Gene, rows: Rows | None, aligned: Aligned) -> dict[str, object]:
-    status = "no_model" if not rows else "ok" if aligned.n_used else "no_variants"
+def _facts(gene: Gene, rows: Rows | None, aligned: Aligned, least: float) -> dict[str, object]:
+    share = aligned.share_used
+    if not rows or share is None:
+        status = "no_model"
+    elif not aligned.n_used:
+        status = "no_variants"
+    else:
+        status = "ok" if min(share, aligned.used_weight) >= least else "low_share"
     return {
         "gene_id": gene.gene_id,
         "status": status,
         "n_weights": len(rows or ()),
         "n_used": aligned.n_used,
-        "share_used": aligned.n_used / len(rows) if rows else None,
+        "share_used": share,
         "share_weight_used": aligned.used_weight if rows else None,
         **aligned.counts,
     }
@@ -197,15 +204,16 @@ def imported_comparisons(opened: Opened, run: ImportedRun) -> Iterator[Compared]
     covariates = None if cohort.covariates is None else cohort.covariates.values
     observed = residuals(expression(opened), covariates)
     row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
-    weights = weights_by_gene(run, cohort.genes)
+    weights = _weights(opened, run)
     for unit in imported_units(opened, run):
         done = [(unit.name, unit.key)]
         facts = store.read(done, "genes")
-        status = dict(zip(facts["gene_id"], facts["status"], strict=True))
+        fact_of = {fact["gene_id"]: fact for fact in facts.iter_rows(named=True)}
         tables = store.read(done, "predictions").partition_by("gene_id", as_dict=True)
         reach = [_reach(gene, weights.get(gene.gene_id, ()), opened) for gene in unit.genes]
         reader = VariantReader(cohort.genotypes, cohort.reference, reach)
         for gene, interval in zip(unit.genes, reach, strict=True):
+            fact = fact_of[gene.gene_id]
             yield Compared(
                 gene,
                 tables[(gene.gene_id,)]["predicted"].to_numpy(),
@@ -213,7 +221,9 @@ def imported_comparisons(opened: Opened, run: ImportedRun) -> Iterator[Compared]
                 None,
                 partial(_used_dosage, reader, interval, weights.get(gene.gene_id, ())),
                 None,
-                None if status[gene.gene_id] == "ok" else status[gene.gene_id],
+                None if fact["status"] == "ok" else fact["status"],
+                share_used=fact["share_used"],
+                share_weight_used=fact["share_weight_used"],
             )
 
 

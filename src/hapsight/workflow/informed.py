@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +10,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.cohort.alleles import WeightRow
+from hapsight.cohort.effect_fit import SAMPLE, require_fit
+from hapsight.cohort.nouns import Variants
 from hapsight.config import InformedConfig
 from hapsight.errors import ConfigError
 from hapsight.workflow.baseline import fit_baseline
 from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.baseline_units import baseline_units
 from hapsight.workflow.crew import SetAside, compute, crew_of
-from hapsight.workflow.informed_evidence import Feature, open_features
+from hapsight.workflow.informed_evidence import EffectEvidence, Feature, open_features
 from hapsight.workflow.informed_tables import gene_rows, summary_table
 from hapsight.workflow.informed_units import (
     Arm,
@@ -30,6 +33,7 @@ from hapsight.workflow.informed_units import (
 )
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predictdb import Exported, export_units
+from hapsight.workflow.variants import VariantReader
 
 __all__ = ["Informed", "export_informed", "informed", "require_arm"]
 
@@ -55,7 +59,10 @@ def informed(opened: Opened, progress: Progress) -> Informed:
     IncompleteError
         Some units were set aside, after all others were finished that do not need them.
     """
-    features = open_features(opened.config.informed, opened.cohort.genes)
+    features = _features(opened)
+    for feature in features.values():
+        if isinstance(feature, EffectEvidence):
+            require_fit(feature.path, "effects", _samples(opened, feature), opened.cohort.reference)
     wanted = arms(opened.config.informed)
     aside = SetAside()
     for split in opened.config.informed.splits:
@@ -70,6 +77,19 @@ def informed(opened: Opened, progress: Progress) -> Informed:
     for name in ("per_gene", "shapes", "summary"):
         opened.folder.write(f"informed/{name}.parquet", getattr(result, name))
     return result
+
+
+def _features(opened: Opened) -> dict[str, Feature]:
+    cohort = opened.cohort
+    return open_features(opened.config.informed, cohort.genes, cohort.reference.contigs)
+
+
+def _samples(opened: Opened, given: EffectEvidence) -> Iterator[tuple[Sequence[WeightRow], Variants]]:
+    """The genes with the most effects, and their variants."""
+    cohort, size = opened.cohort, given.read().sizes
+    reader = VariantReader(cohort.genotypes, cohort.reference)
+    for gene in sorted(cohort.genes, key=lambda gene: -size.get(gene.gene_id, 0))[:SAMPLE]:
+        yield given.rows(gene), reader(gene.cis(opened.config.baseline.cis_window))
 
 
 def _fit_arms(
@@ -97,7 +117,7 @@ def export_informed(
         It has not been fitted.
     """
     arm = require_arm(opened.config.informed, evidence, split)
-    features = open_features(opened.config.informed, opened.cohort.genes)
+    features = _features(opened)
     shapes = _read_shapes(learn_units(opened, arms(opened.config.informed), features))
     units = _fit_units(opened, arm, features, shapes)
     run = BaselineRun(

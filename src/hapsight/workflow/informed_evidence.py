@@ -7,20 +7,23 @@ typical value. What is typical comes from files and genes alone, never from peop
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.baseline.informed import distance_evidence
+from hapsight.cohort.alleles import Aligned, WeightRow, align_weights
 from hapsight.cohort.bigwig import BigWig
 from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.digest import file_digest
+from hapsight.cohort.effect_tables import ROWS, EffectTable, read_effect_table
 from hapsight.cohort.nouns import Gene, Variants
-from hapsight.cohort.parquet import BAD_PARQUET, require_readable
 from hapsight.config import EvidenceEffectsConfig, EvidenceTrackConfig, InformedConfig
 from hapsight.errors import InputError
 
@@ -28,7 +31,7 @@ __all__ = ["DistanceEvidence", "EffectEvidence", "Feature", "TrackEvidence", "op
 
 Floats = NDArray[np.float64]
 
-_COLUMNS = ("gene_id", "position", "ref", "alt", "effect")
+NO_CONTIGS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Feature(Protocol):
@@ -148,6 +151,8 @@ class EffectEvidence:
 
     Attributes
     ----------
+    genes, contigs
+        Of the cohort; the FASTA's contigs with their lengths.
     typical
         Median size over genes and variants with an effect. A variant without a row, such as one outside of
         the model's window, has no evidence.
@@ -155,73 +160,83 @@ class EffectEvidence:
 
     label: str
     path: Path
-    typical: float
+    genes: tuple[Gene, ...] = field(repr=False)
+    contigs: tuple[tuple[str, int], ...] = field(repr=False)
+    typical: float = 1.0
 
     @classmethod
-    def opened(cls, config: EvidenceEffectsConfig, genes: Sequence[Gene]) -> EffectEvidence:
+    def opened(
+        cls, config: EvidenceEffectsConfig, genes: Sequence[Gene], contigs: Mapping[str, int] = NO_CONTIGS
+    ) -> EffectEvidence:
         """Look up what is typical.
 
         Raises
         ------
         InputError
-            The file is not there, lacks a column, or has no effect on any of the genes.
+            The file is not there, cannot be read (see `hapsight.cohort.effect_tables`), or has no effect on
+            any of the genes.
         """
-        if config.path.is_file():
-            require_readable(config.path, "effects")
-        sizes = _sizes(config.path, [gene.gene_id for gene in genes])["size"].to_numpy()
+        bare = cls(config.label, config.path, tuple(genes), tuple(contigs.items()))
+        sizes = bare.read().table["value"].to_numpy()
         found = sizes[sizes > 0.0]
         if not len(found):
             raise InputError(
                 "The file has no effect of a variant on any gene of the cohort.",
                 where=config.path,
-                expected=f"gene_id such as {genes[0].gene_id}",
+                expected="effects other than 0",
                 got=f"{len(sizes)} rows of these genes",
                 fix="give `effects.parquet` of `hapsight explain` on this cohort",
             )
-        return cls(config.label, config.path, float(np.median(found)))
+        return replace(bare, typical=float(np.median(found)))
+
+    def read(self) -> EffectTable:
+        """The rows of the cohort's genes, one for each variant; read once by a process."""
+        stat = self.path.stat() if self.path.is_file() else None
+        stamp = stat and (stat.st_mtime_ns, stat.st_size)
+        return _largest_sizes(self.path, stamp, self.genes, self.contigs)
+
+    def rows(self, gene: Gene) -> tuple[WeightRow, ...]:
+        """Those of a gene."""
+        return self.read().rows_of(gene.gene_id)
 
     def at(self, gene: Gene, variants: Variants) -> Floats:
-        """(V,) ``log(1 + size / typical)``."""
-        sizes = _sizes(self.path, [gene.gene_id]).select("position", "ref", "alt", "size")
-        size_of = {tuple(place): size for *place, size in sizes.iter_rows()}
-        places = zip(variants.position.tolist(), variants.ref, variants.alt, strict=True)
-        found: Floats = np.log1p(np.array([size_of.get(place, 0.0) for place in places]) / self.typical)
+        """(V,) ``log(1 + size / typical)``; alleles are aligned as those of weights are."""
+        found: Floats = np.log1p(np.abs(self.laid(gene, variants).weights) / self.typical)
         return found
+
+    def laid(self, gene: Gene, variants: Variants) -> Aligned:
+        """What becomes of a gene's effects on its variants.
+
+        Raises
+        ------
+        InputError
+            Two effects fall on one variant.
+        """
+        aligned = align_weights(self.rows(gene), variants)
+        aligned.require_one_each("effects", f"{self.path}, gene {gene.gene_id}")
+        return aligned
 
     def facts(self) -> Mapping[str, object]:
         """The file by content."""
         return {"label": self.label, "file": file_digest(self.path), "typical": self.typical}
 
 
-def _sizes(path: Path, gene_ids: Sequence[str]) -> pl.DataFrame:
-    """``gene_id, position, ref, alt, size`` of these genes."""
-    try:
-        table = pl.scan_parquet(path)
-        columns = table.collect_schema().names()
-    except BAD_PARQUET as error:
-        raise InputError(
-            "The effects cannot be read.", where=path, expected="a Parquet file", got=error
-        ) from None
-    if lacking := [name for name in _COLUMNS if name not in columns]:
-        raise InputError(
-            f"The effects lack columns: {', '.join(lacking)}.",
-            where=path,
-            expected=", ".join(_COLUMNS),
-            got=", ".join(columns),
-        )
-    rows = table.filter(pl.col("gene_id").is_in(list(gene_ids)), pl.col("effect").is_finite())
-    size = pl.col("effect").abs().max().alias("size")
-    try:
-        return rows.group_by("gene_id", "position", "ref", "alt").agg(size).collect()
-    except BAD_PARQUET as error:
-        raise InputError(
-            "The effects cannot be read.", where=path, got=str(error).partition("\n")[0]
-        ) from None
+@lru_cache(maxsize=4)
+def _largest_sizes(
+    path: Path, stamp: object, genes: tuple[Gene, ...], contigs: tuple[tuple[str, int], ...]
+) -> EffectTable:
+    """The genes' rows of a file as it is (`stamp`), the value being the largest size over tracks."""
+    own = read_effect_table(path, "effects", ("effect", "beta", "weight")).for_genes(genes, dict(contigs))
+    keys = [name for name in ROWS if name != "value"]
+    largest = own.table.group_by(keys, maintain_order=True).agg(pl.col("value").abs().max())
+    return replace(own, table=largest)
 
 
-def open_features(config: InformedConfig, genes: Sequence[Gene]) -> dict[str, Feature]:
-    """All configured evidence by label, distance first."""
+def open_features(
+    config: InformedConfig, genes: Sequence[Gene], contigs: Mapping[str, int]
+) -> dict[str, Feature]:
+    """All configured evidence by label, distance first; `contigs` are the FASTA's, with lengths."""
     features: list[Feature] = [DistanceEvidence()]
     features += [TrackEvidence.opened(track, genes) for track in config.tracks]
-    features += [EffectEvidence.opened(given, genes) for given in config.effects]
+    features += [EffectEvidence.opened(given, genes, contigs) for given in config.effects]
     return {feature.label: feature for feature in features}

@@ -50,6 +50,7 @@ def gene_rows(
                 "shuffled": shuffled,
                 "split": split,
                 **{key: fact[key] for key in ("status", "n", "n_variants", "n_nonzero")},
+                "share_used": fact.get("share_used"),
                 **_held_out(by_gene[(gene_id,)], fact["status"]),
                 "mean_fold_r": float(finite.mean()) if len(finite) else None,
                 "qval_folds": None,

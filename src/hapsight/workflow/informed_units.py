@@ -27,7 +27,7 @@ from hapsight.predict.store import UnitStore, content_key
 from hapsight.workflow.baseline import unit_tables
 from hapsight.workflow.baseline_runs import BaselineRun, baseline_words
 from hapsight.workflow.baseline_units import BaselineUnit, baseline_units, gene_seed, net_options
-from hapsight.workflow.informed_evidence import Feature
+from hapsight.workflow.informed_evidence import EffectEvidence, Feature
 from hapsight.workflow.opened import Opened, dropped_table
 from hapsight.workflow.variants import VariantReader
 
@@ -232,6 +232,12 @@ def _near(unit: InformedUnit, reader: VariantReader, gene: Gene) -> tuple[Varian
     return near, {feature.label: feature.at(gene, near) for feature in unit.features}
 
 
+def _share_used(unit: InformedUnit, gene: Gene, near: Variants) -> float | None:
+    """Share of a gene's effects that are laid on variants: of several models, the smallest."""
+    given = [feature.laid(gene, near) for feature in unit.features if isinstance(feature, EffectEvidence)]
+    return min((one.share_used for one in given if one.share_used is not None), default=None)
+
+
 def _shape_table(arm: Arm, evidence: Sequence[Floats], priors: Sequence[LearnedPrior]) -> pl.DataFrame:
     """One row per fold (null: all people) and feature."""
     rows = [
@@ -256,9 +262,10 @@ def fit_unit(unit: InformedUnit) -> str:
     """Fit a block of genes with the prior of each fold and store it; returns the unit's name."""
     base, (arm,) = unit.base, unit.arms
     reader = _reader(base)
-    fits, variants = [], []
+    fits, variants, shares = [], [], []
     for gene, expression in zip(base.genes, base.expression, strict=True):
         near, columns = _near(unit, reader, gene)
+        shares.append(_share_used(unit, gene, near))
         seed = gene_seed(base.seed, gene.gene_id)
         evidence = arm.evidence(columns, near.position - gene.tss, seed)
         methods = [
@@ -268,6 +275,8 @@ def fit_unit(unit: InformedUnit) -> str:
         dosage, once = near.linear_dosage, near.one_copy
         fits.append(fit_by_fold(dosage, expression, base.covariates, base.outer_folds, seed, methods, once))
     tables = unit_tables(base, variants, fits) | {"dropped": dropped_table(reader.dropped)}
+    if any(isinstance(feature, EffectEvidence) for feature in unit.features):
+        tables["genes"] = tables["genes"].with_columns(pl.Series("share_used", shares, dtype=pl.Float64))
     base.store.write(base.name, base.key, tables)
     return base.name
 

@@ -84,6 +84,8 @@ def gene_row(source: Source, one: Compared, chance: Chance) -> dict[str, Any]:
         "n_variants": len(one.dosage),
         "n_distinct": one.n_distinct,
         "prediction_sd": float(np.std(one.predicted, ddof=1)),
+        "share_used": one.share_used,
+        "share_weight_used": one.share_weight_used,
     }
     if one.status is not None:
         return row | {"status": one.status}

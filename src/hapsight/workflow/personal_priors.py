@@ -65,6 +65,7 @@ def toggled_variants(data: PersonalData, prior: str) -> ReadToggled | None:
     if prior == "sign_shuffled":
         given = given.shuffled(np.random.default_rng((data.opened.config.seed, _STREAM)))
     reader, scale = data.reader(), given.typical
+    given = given.for_genes(data.opened.cohort.genes, data.opened.cohort.reference.contigs)
     return lambda gene_id: _toggled(data, gene_id, reader, given, scale)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.cohort.effect_tables import read_effect_table
 from hapsight.cohort.nouns import Dropped
 from hapsight.cohort.regulons import Regulons
-from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError
 from hapsight.priors.ablation import Ablation, over_genes
 from hapsight.priors.motif_columns import motif_signs, signed_bits
@@ -50,7 +50,9 @@ def sign_sets(opened: Opened, nominal: pl.DataFrame, dropped: Dropped) -> dict[s
     config = opened.config.priors
     found = {CIS: nominal.with_columns(effect=pl.lit(None, pl.Float64))}
     for given in config.effects:
-        found[given.label] = nominal.join(_effects(given), on=_KEY, how="inner", maintain_order="left")
+        found[given.label] = nominal.join(
+            _effects(opened, given), on=_KEY, how="inner", maintain_order="left"
+        )
     sets = {}
     for label, table in found.items():
         left_out = Dropped()
@@ -71,21 +73,11 @@ def sign_sets(opened: Opened, nominal: pl.DataFrame, dropped: Dropped) -> dict[s
     return sets
 
 
-def _effects(given: PriorEffectsConfig) -> pl.DataFrame:
+def _effects(opened: Opened, given: PriorEffectsConfig) -> pl.DataFrame:
     """A model's effect of each gene's variants on the reference; of several tracks, their mean."""
-    table = read_table(given.path, "effects")
-    missing = [name for name in (*_KEY, "effect") if name not in table.columns]
-    if missing:
-        raise InputError(
-            "The table of effects lacks columns.",
-            where=given.path,
-            expected=", ".join((*_KEY, "effect")),
-            got=f"without {', '.join(missing)}",
-            fix="give `effects.parquet` as `hapsight explain` writes it",
-        )
-    number = (pl.col("position").cast(pl.Int64), pl.col("effect").cast(pl.Float64))
-    typed = table.select("gene_id", "ref", "alt", *number)
-    return typed.group_by(_KEY, maintain_order=True).agg(pl.col("effect").mean())
+    table = read_effect_table(given.path, "effects", ("effect", "beta", "weight"))
+    own = table.for_genes(opened.cohort.genes, opened.cohort.reference.contigs).table
+    return own.group_by(_KEY, maintain_order=True).agg(effect=pl.col("value").mean())
 
 
 def sign_set(opened: Opened, table: pl.DataFrame, motifs: Floats, *, beside_effect: bool) -> SignSet:
