@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hapsight.evaluate.eqtl import CisDosage, Design, p_of_r2
+from hapsight.evaluate.eqtl import CisDosage, p_of_r2
 from hapsight.evaluate.eqtl_beta import beta_approximation
 from hapsight.evaluate.eqtl_permutations import draw_permutations, map_gene, permutation_maxima
+from hapsight.least_squares import Design
 from tests.evaluate.eqtl_naive import largest_r2, simulated
 
 

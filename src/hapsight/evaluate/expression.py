@@ -1,4 +1,4 @@
-"""Expression as it is compared: transformed, and with covariates regressed out."""
+"""Expression as it is compared: transformed, or as ranks on a normal scale."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy import stats
 
 from hapsight.errors import ConfigError, InputError
 
-__all__ = ["Transform", "normal_scores", "residuals", "transform"]
+__all__ = ["Transform", "normal_scores", "transform"]
 
 Float = NDArray[np.float64]
 Transform = Literal["log10", "none"]
@@ -36,25 +36,6 @@ def transform(values: Float, how: Transform, pseudocount: float = 0.1) -> Float:
             fix='if it is on a log or normal scale already, set `transform = "none"` under [expression]',
         )
     return np.asarray(np.log10(values + pseudocount), dtype=np.float64)
-
-
-def residuals(values: Float, covariates: Float | None) -> Float:
-    """Residuals of (G, N) or (N,) expression on (N, C) covariates and an intercept, least squares.
-
-    For evaluation only: where something is trained, covariates are fitted inside its training folds.
-    """
-    n = values.shape[-1]
-    if covariates is None:
-        return np.asarray(values - values.mean(axis=-1, keepdims=True), dtype=np.float64)
-    design = np.column_stack([np.ones(n), covariates])
-    if design.shape[1] >= n:
-        raise InputError(
-            "As many covariates as people leave no residual.",
-            expected=f"fewer than {n - 1} covariates",
-            got=covariates.shape[1],
-        )
-    basis, _ = np.linalg.qr(design)
-    return np.asarray(values - (values @ basis) @ basis.T, dtype=np.float64)
 
 
 def normal_scores(values: Float) -> Float:

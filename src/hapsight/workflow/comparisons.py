@@ -11,7 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.evaluate.expression import residuals, transform
+from hapsight.evaluate.expression import transform
+from hapsight.least_squares import residuals
 from hapsight.predict.windows import window_of
 from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.baseline_units import baseline_units
@@ -96,7 +97,10 @@ def observed_in_words(opened: Opened, where: str = "") -> str:
     """What expression the prediction is compared with; `where` says on whom covariates were fitted."""
     config, covariates = opened.config.expression, opened.cohort.covariates
     text = f"log10(x + {config.pseudocount:g})" if config.transform == "log10" else "expression as given"
-    text = text if covariates is None else f"{text}, residual on {len(covariates.names)} covariates{where}"
+    if covariates is not None:
+        all_, left_out = len(covariates.names), len(covariates.redundant)
+        some = f"{all_ - left_out} of {all_}" if left_out else all_
+        text = f"{text}, residual on {some} covariates{where}"
     if config.permuted is None:
         return text
     return f"{text}; NEGATIVE CONTROL: people exchanged at random (seed {config.permuted})"

@@ -11,11 +11,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.errors import IncompleteError, InputError
-from hapsight.evaluate.expression import residuals
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.motifs import Motif
 from hapsight.explain.support import GivenEffects
 from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
+from hapsight.least_squares import residuals
 from hapsight.priors.sign_table import SignPriors, read_sign_priors
 from hapsight.tables import HALVES, PER_GENE
 from hapsight.workflow.agreement import Predicted

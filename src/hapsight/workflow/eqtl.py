@@ -13,13 +13,14 @@ from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.reference import Reference
 from hapsight.config import EqtlConfig
-from hapsight.evaluate.eqtl import CisDosage, Design, nominal_scan
+from hapsight.evaluate.eqtl import CisDosage, nominal_scan
 from hapsight.evaluate.eqtl_independent import independent_signals
 from hapsight.evaluate.eqtl_permutations import draw_permutations, map_gene
 from hapsight.evaluate.expression import transform
 from hapsight.evaluate.halves import half_scan, random_halves
 from hapsight.evaluate.heritability import cis_heritability
 from hapsight.evaluate.nulls import benjamini_hochberg
+from hapsight.least_squares import Design
 from hapsight.predict.store import StoredUnit, UnitStore, content_key
 from hapsight.tables import CIS_INDEPENDENT, CIS_QTL, HALVES
 from hapsight.workflow.blocks import linear_blocks

@@ -17,7 +17,7 @@ from hapsight.cohort.digest import file_digest
 from hapsight.cohort.nouns import Gene, Interval, Variants
 from hapsight.cohort.predictdb import read_predictdb
 from hapsight.errors import InputError
-from hapsight.evaluate.expression import residuals
+from hapsight.least_squares import residuals
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.workflow.baseline_runs import ImportedRun
 from hapsight.workflow.blocks import linear_blocks
