@@ -16,7 +16,7 @@ from hapsight.cohort.nouns import Dropped, Interval
 from hapsight.cohort.reference import ref_fits
 from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError
-from hapsight.evaluate.eqtl import Design
+from hapsight.least_squares import Design
 from hapsight.workflow.eqtl import eqtl as map_eqtls
 from hapsight.workflow.eqtl import eqtl_units
 from hapsight.workflow.opened import Opened, Progress
@@ -95,8 +95,7 @@ def _half_freedom(opened: Opened) -> int:
     unit = eqtl_units(opened)[0]
     people = unit.halves == 1
     own = None if unit.covariates is None else unit.covariates[people]
-    n = int(people.sum())
-    return n - int(Design.of(n, own).basis.shape[1]) - 1
+    return Design.of(int(people.sum()), own).dof
 
 
 def read_eqtls(path: Path, opened: Opened, dropped: Dropped) -> pl.DataFrame:
