@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from hapsight.errors import ConfigError, InputError
+from hapsight.evaluate.correlation import with_ties
 
 __all__ = ["Transform", "normal_scores", "transform"]
 
@@ -40,5 +41,5 @@ def transform(values: Float, how: Transform, pseudocount: float = 0.1) -> Float:
 
 def normal_scores(values: Float) -> Float:
     """Ranks along the last axis as quantiles of a standard normal (van der Waerden); no outlier is left."""
-    ranks = stats.rankdata(values, axis=-1)
+    ranks = np.apply_along_axis(lambda row: stats.rankdata(with_ties(row)), -1, values)
     return np.asarray(stats.norm.ppf(ranks / (values.shape[-1] + 1)), dtype=np.float64)

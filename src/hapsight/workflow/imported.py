@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.baseline.linear import weighted_sum
 from hapsight.cohort.alleles import OUTCOMES, Aligned, WeightRow, align_weights, place_of
 from hapsight.cohort.digest import file_digest
 from hapsight.cohort.nouns import Gene, Interval, Variants
@@ -147,7 +148,7 @@ def _apply_unit(opened: Opened, unit: ImportedUnit, weights: Mapping[str, Rows])
     for gene, interval in zip(unit.genes, reach, strict=True):
         variants, rows = reader(interval), weights.get(gene.gene_id)
         aligned = align_weights(rows or (), variants)
-        predicted = aligned.intercept + aligned.weights @ variants.linear_dosage
+        predicted = aligned.intercept + weighted_sum(aligned.weights, variants.linear_dosage)
         facts.append(_facts(gene, rows, aligned))
         predictions.append(
             pl.DataFrame(

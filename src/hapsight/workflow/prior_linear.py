@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.baseline.informed import shuffled_evidence
+from hapsight.baseline.linear import weighted_sum
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.regulons import Regulons
 from hapsight.evaluate.expression import transform
@@ -244,7 +245,7 @@ def _sign_priors(unit: _Unit, gene: Gene, near: Variants, seed: int) -> dict[str
         score = np.array([scores[variants[i]] for i in index])
         rng = np.random.default_rng((seed, _STREAM))
         dealt = shuffled_evidence(score[:, None], near.position[index] - gene.tss, rng)[:, 0]
-        dosage = near.linear_dosage[index].astype(np.float64)
-        own, control = (np.tile(values @ dosage, (folds, 1)) for values in (score, dealt))
+        dosage = near.linear_dosage[index]
+        own, control = (np.tile(weighted_sum(values, dosage), (folds, 1)) for values in (score, dealt))
         found[prior] = (own, control)
     return found

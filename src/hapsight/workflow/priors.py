@@ -132,7 +132,8 @@ def _variant_priors(
     """Rows of the ablation, the table of signs, and scores of the variants near each TSS."""
     nominal = nominal_effects(opened, progress)
     sets = sign_sets(opened, nominal, dropped)
-    near = nominal.filter(pl.col("distance") <= opened.config.priors.reach)
+    reach = opened.config.priors.reach
+    near = pl.concat([block.filter(pl.col("distance") <= reach) for block in nominal])
     threshold = opened.config.priors.motif_threshold
     scanned = scan_motifs([*sets.values(), near], opened.cohort.reference, motifs, threshold, progress)
     rows: list[Row] = []
