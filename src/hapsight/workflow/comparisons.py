@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.evaluate.expression import transform
 from hapsight.least_squares import residuals
-from hapsight.predict.windows import window_of
+from hapsight.predict.windows import seen_interval
 from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.baseline_units import baseline_units
 from hapsight.workflow.opened import Opened
@@ -124,7 +124,7 @@ def model_comparisons(opened: Opened, run: ModelRun, track: str) -> Iterator[Com
         facts = store.read([(name, key)], "genes")
         distinct = dict(zip(facts["gene_id"], facts["n_distinct"], strict=True))
         by_gene = values.partition_by("gene_id", as_dict=True, include_key=False)
-        windows = [window_of(gene, run.model).interval for gene in genes]
+        windows = [seen_interval(gene, run.model, run.read_out) for gene in genes]
         reader = VariantReader(cohort.genotypes, cohort.reference, windows)
         for gene, window in zip(genes, windows, strict=True):
             reference, people = _split(by_gene[(gene.gene_id,)])

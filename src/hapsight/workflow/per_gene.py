@@ -92,6 +92,8 @@ def gene_row(source: Source, one: Compared, chance: Chance) -> dict[str, Any]:
     if found.pearson_r is None:
         bare = not len(one.dosage) and found.status == "constant_prediction"
         return row | {"status": "no_variants" if bare else found.status}
+    if not np.any(one.dosage != one.dosage[:, :1]):  # only phase, or what an indel brings in, differs
+        return row | dict.fromkeys(asdict(found)) | {"n": found.n, "status": "no_variable_variant"}
     return row | _judged(found.pearson_r, one, chance)
 
 
