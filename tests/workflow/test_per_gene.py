@@ -7,8 +7,8 @@ from scipy import stats
 
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.evaluate.nulls import TESTS, permutations, random_weights_null
+from hapsight.streams import stream
 from hapsight.tables import PER_GENE
-from hapsight.workflow.baseline import gene_seed
 from hapsight.workflow.comparisons import Compared, Source
 from hapsight.workflow.per_gene import Chance, gene_row, with_qvalues
 
@@ -51,7 +51,7 @@ def test_every_test_of_a_gene_the_slow_way(chance):
     row = gene_row(SOURCE, one, chance)
     assert set(row) == set(PER_GENE)
     r, nominal = stats.pearsonr(one.predicted, one.observed)
-    null = random_weights_null(one.dosage, one.observed, 150, np.random.default_rng(gene_seed(3, "gene")))
+    null = random_weights_null(one.dosage, one.observed, 150, stream(3, "random weights", "gene"))
     exchanged = [abs(stats.pearsonr(one.predicted[order], one.observed)[0]) for order in chance.orders]
     wanted = {
         "pearson_r": r,

@@ -22,6 +22,7 @@ from hapsight.evaluate.heritability import cis_heritability
 from hapsight.evaluate.nulls import benjamini_hochberg
 from hapsight.least_squares import Design
 from hapsight.predict.store import StoredUnit, UnitStore, content_key
+from hapsight.streams import stream
 from hapsight.tables import CIS_INDEPENDENT, CIS_QTL, HALVES
 from hapsight.workflow.blocks import linear_blocks
 from hapsight.workflow.crew import compute, crew_of
@@ -68,7 +69,7 @@ class EqtlUnit(StoredUnit):
 
     def permutations(self) -> NDArray[np.int64]:
         """(P, N) orders of people."""
-        rng = np.random.default_rng((self.seed, 0))
+        rng = stream(self.seed, "eqtl permutations")
         return draw_permutations(len(self.halves), self.options.permutations, rng)
 
     def reader(self) -> VariantReader:

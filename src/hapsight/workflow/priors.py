@@ -25,6 +25,7 @@ from hapsight.priors_tables import (
     SIGNS_LEARNED,
     SIGNS_OF_REGULONS,
 )
+from hapsight.streams import stream
 from hapsight.workflow.driver_motifs import configured_motifs
 from hapsight.workflow.eqtl_sets import nominal_effects
 from hapsight.workflow.opened import Opened, Progress, dropped_table
@@ -44,9 +45,6 @@ __all__ = ["Priors", "priors"]
 Row = dict[str, Any]
 
 _SCORE_FILES = {SIGNS_LEARNED: "learned", SIGNS_OF_REGULONS: "regulons"}
-
-_STREAM = 5
-"""Keeps the draws of this stage apart from those of others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +138,7 @@ def _variant_priors(
     tables = []
     for number, (label, table) in enumerate(sets.items()):
         progress("prior signs", number, len(sets))
-        rng = np.random.default_rng((opened.config.seed, _STREAM, number))
+        rng = stream(opened.config.seed, "prior signs", number)
         found, shown = sign_ablation(opened, label, table, scanned, regulons, rng)
         rows += found
         tables.append(shown)

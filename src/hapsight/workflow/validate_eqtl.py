@@ -14,6 +14,7 @@ from hapsight.cohort.nouns import Dropped, Gene, Variants
 from hapsight.errors import InputError
 from hapsight.evaluate.eqtl_signs import matched_controls, sign_benchmark
 from hapsight.evaluate.ranks import auroc
+from hapsight.streams import stream
 from hapsight.validate_tables import EQTL_EFFECTS
 from hapsight.workflow.eqtl_sets import (
     EQTL_SET,
@@ -67,7 +68,7 @@ def validate_eqtl(
     """
     dropped = Dropped()
     eqtls, nominal = _sets(opened, options, progress, dropped)
-    rng = np.random.default_rng((opened.config.seed, 4))
+    rng = stream(opened.config.seed, "controls of eqtls")
     effects: list[pl.DataFrame] = []
     rows: list[dict[str, Any]] = []
     for run in runs:
