@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapsight.baseline.nested import ElasticNetOptions, GeneStatus, fit_gene, make_folds, residualise
+from hapsight.baseline.nested import ElasticNetOptions, GeneStatus, fit_gene, make_folds
 from hapsight.errors import ConfigError, InputError
+from hapsight.least_squares import residualise
 from tests.baseline.cohort import simulated_dosage, simulated_gene
 
 SMALL = ElasticNetOptions(n_lambdas=20, inner=5, thresh=1e-6)
@@ -60,7 +61,7 @@ def test_without_covariates_only_the_training_mean_is_subtracted() -> None:
 
 def test_too_many_covariates_are_refused() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(ConfigError, match=r"explain everything[\s\S]*fewer than 10[\s\S]*got: 10"):
+    with pytest.raises(InputError, match=r"leave nothing[\s\S]*at most 7 covariates for 10[\s\S]*got: 9"):
         residualise(rng.normal(size=10), rng.normal(size=(10, 9)), np.zeros(1), np.zeros((1, 9)))
 
 

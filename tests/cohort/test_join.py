@@ -103,12 +103,13 @@ def test_person_without_covariates_is_an_error(files: CohortFiles, tmp_path: Pat
 
 
 def test_covariates_are_noted(files: CohortFiles, tmp_path: Path) -> None:
-    rows = [["id", *PEOPLE], ["PC1", 1, 2, 3, 4], ["batch", 2, 2, 2, 2]]
+    rows = [["id", *PEOPLE], ["PC1", 1, 2, 3, 4], ["batch", 2, 2, 2, 2], ["PC1 again", 7, 9, 11, 13]]
     turned = write_table(tmp_path / "c.tsv", list(zip(*rows, strict=True)))
     cohort, _ = open_files(files, covariates=turned)
     assert cohort.notes == (
         "the covariates file is people x covariates: turned round",
         "covariates with one value in all people: batch",
+        "covariates that follow from those before them, and are not used: PC1 again",
     )
 
 

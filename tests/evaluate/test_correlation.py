@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from hapsight.errors import InputError
-from hapsight.evaluate.correlation import correlate, fisher_interval, is_constant
+from hapsight.evaluate.correlation import correlate, fisher_interval, is_constant, spearman_r, with_ties
 
 
 def test_by_hand():
@@ -50,3 +50,22 @@ def test_bad_input():
         correlate(np.zeros(3), np.zeros(4))
     with pytest.raises(InputError, match="finite"):
         correlate(np.array([1.0, np.nan, 2, 3]), np.arange(4.0))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_values_that_rounding_tells_apart_are_ties(seed):
+    """scipy on exactly tied values, and ours on the same values with noise in the last digits."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, 3, (2, 200)) / 7 + 0.1
+    noisy = [v * (1 + rng.integers(-4, 5, 200) * np.finfo(float).eps) for v in (x, y)]
+    exact = stats.spearmanr(x, y).statistic
+    assert stats.spearmanr(*noisy).statistic != pytest.approx(exact, abs=1e-6)
+    assert spearman_r(*noisy) == correlate(*noisy).spearman_r == pytest.approx(exact, abs=1e-14)
+
+
+def test_with_ties_keeps_the_order_of_all_else():
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.standard_normal(50), 1e-6 * rng.standard_normal(50), [np.inf, -np.inf]])
+    assert stats.rankdata(with_ties(values)).tolist() == stats.rankdata(values).tolist()
+    assert with_ties(np.array([True, False, True])).tolist() == [1, 0, 1]
+    assert with_ties(np.empty(0)).tolist() == []

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hapsight.errors import InputError
-from hapsight.evaluate.eqtl import CisDosage, Design, allele_counts, nominal_scan, strongest
+from hapsight.evaluate.eqtl import CisDosage, allele_counts, nominal_scan, strongest
+from hapsight.least_squares import Design
 from tests.evaluate.eqtl_naive import regression, simulated
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from hapsight.evaluate.eqtl import CisDosage, Design
+from hapsight.evaluate.eqtl import CisDosage
 from hapsight.evaluate.eqtl_independent import independent_signals
 from hapsight.evaluate.eqtl_permutations import draw_permutations, map_gene
+from hapsight.least_squares import Design
 from tests.evaluate.eqtl_naive import regression, simulated
 
 N = 300

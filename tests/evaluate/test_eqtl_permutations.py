@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hapsight.evaluate.eqtl import CisDosage, Design, p_of_r2
+from hapsight.evaluate.eqtl import CisDosage, p_of_r2
 from hapsight.evaluate.eqtl_beta import beta_approximation
 from hapsight.evaluate.eqtl_permutations import draw_permutations, map_gene, permutation_maxima
+from hapsight.least_squares import Design
 from tests.evaluate.eqtl_naive import largest_r2, simulated
 
 
@@ -40,6 +41,32 @@ def test_single_precision_gives_the_p_values_of_double():
         twin = beta_approximation(observed, r2, design.dof)
         assert found.pval_perm == (1 + np.sum(r2 >= observed)) / 1000
         assert found.beta.pval_beta == pytest.approx(twin.pval_beta, rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ties_count_as_reached(seed):
+    """One variant with two carriers: r^2 depends on whose expression they get; every pair is listed."""
+    rng = np.random.default_rng(seed)
+    dosage = np.zeros((1, 24), np.uint8)
+    dosage[0, :2] = 1
+    counts = rng.poisson(3.0, 24).astype(float)
+    design = Design.of(24, None)
+    found = map_gene(CisDosage.of(dosage, design), design.residuals(counts), draw_permutations(24, 4000, rng))
+    size = [abs(counts[i] + counts[j] - 2 * counts.mean()) for i in range(24) for j in range(i)]
+    exact = np.mean(np.array(size) >= abs(counts[:2].sum() - 2 * counts.mean()) - 1e-9)
+    assert found.pval_perm == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 4000) + 1 / 4000)
+
+
+def test_ties_among_many_people_are_those_of_whole_numbers():
+    rng = np.random.default_rng(9)
+    dosage = np.zeros((1, 3000), np.uint8)
+    dosage[0, :3] = 1
+    measured = rng.integers(0, 2, 3000).astype(float)
+    design, permutations = Design.of(3000, None), draw_permutations(3000, 300, rng)
+    found = map_gene(CisDosage.of(dosage, design), design.residuals(measured), permutations)
+    away = np.abs(measured[permutations][:, :3].sum(axis=1) - 3 * measured.mean())
+    reached = np.sum(away >= abs(measured[:3].sum() - 3 * measured.mean()) - 1e-9)
+    assert found.pval_perm == (1 + reached) / 301
 
 
 def test_variants_that_do_not_vary_are_not_counted():

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from hapsight.errors import ConfigError, InputError
-from hapsight.evaluate.expression import normal_scores, residuals, transform
+from hapsight.evaluate.expression import normal_scores, transform
 
 
 def test_transform():
@@ -14,22 +14,6 @@ def test_transform():
         transform(np.array([-3.0]), "log10")
     with pytest.raises(ConfigError, match="Unknown transform"):
         transform(np.array([1.0]), "sqrt")
-
-
-def test_residuals_equal_least_squares_and_are_orthogonal():
-    rng = np.random.default_rng(0)
-    covariates, values = rng.standard_normal((30, 3)), rng.standard_normal((2, 30))
-    found = residuals(values, covariates)
-    design = np.column_stack([np.ones(30), covariates])
-    for row, expected in zip(found, values, strict=True):
-        coefficients = np.linalg.lstsq(design, expected, rcond=None)[0]
-        np.testing.assert_allclose(row, expected - design @ coefficients, atol=1e-12)
-    np.testing.assert_allclose(residuals(values, None).mean(axis=1), 0, atol=1e-15)
-
-
-def test_too_many_covariates():
-    with pytest.raises(InputError, match=r"As many covariates[\s\S]*fewer than 9"):
-        residuals(np.zeros(10), np.zeros((10, 9)))
 
 
 def test_normal_scores_keep_the_order_and_lose_the_outlier():

@@ -5,7 +5,7 @@ from scipy import stats
 from hapsight.baseline.folds import make_folds
 from hapsight.baseline.methods import method_named
 from hapsight.baseline.nested import ElasticNetOptions, fit_held_out
-from hapsight.evaluate.folds import cauchy_combination, fold_p
+from hapsight.evaluate.folds import fold_p, signed_combination
 from tests.baseline.cohort import simulated_gene
 
 
@@ -15,17 +15,51 @@ def test_each_fold_is_judged_apart():
     fold = np.arange(60) % 3
     observed[fold == 2] += 3 * predicted[fold == 2]
     predicted[fold == 0] = 1.0  # constant: left out
-    naive = [stats.pearsonr(predicted[fold == k], observed[fold == k]).pvalue for k in (1, 2)]
-    assert fold_p(predicted, observed, fold) == pytest.approx(cauchy_combination(np.array(naive)))
+    naive = [stats.pearsonr(predicted[fold == k], observed[fold == k]) for k in (1, 2)]
+    r, p = np.array(naive).T
+    expected = signed_combination(r, p, np.array([20, 20]), 60)
+    assert fold_p(predicted, observed, fold) == pytest.approx(expected)
     assert fold_p(np.ones(60), observed, fold) is None
 
 
-def test_cauchy_combination():
-    assert cauchy_combination(np.array([0.03])) == pytest.approx(0.03)
-    assert cauchy_combination(np.array([0.2, 0.2, 0.2])) == pytest.approx(0.2)
-    statistic = np.mean(stats.cauchy.isf([0.01, 0.5, 0.9]))
-    assert cauchy_combination(np.array([0.01, 0.5, 0.9])) == pytest.approx(stats.cauchy.sf(statistic))
-    assert cauchy_combination(np.array([0.0, 1.0])) == pytest.approx(0.5)
+def test_signed_combination():
+    ten = np.array([10, 10])
+    assert signed_combination(np.array([-0.3]), np.array([0.03]), np.array([10]), 50) == pytest.approx(0.03)
+    # two folds, each predicted by the other: one and the same evidence twice
+    assert signed_combination(np.array([0.3, 0.3]), np.array([0.03, 0.03]), ten, 20) == pytest.approx(0.03)
+    assert signed_combination(np.array([0.9, -0.9]), np.array([1e-15, 1e-15]), ten, 20) == pytest.approx(1.0)
+    assert 0 < signed_combination(np.array([1.0, 1.0]), np.zeros(2), ten, 20) < 1e-200
+    # five alike: their z, two by two, correlate by 1/4, so that the sum has twice the variance
+    z = stats.norm.isf(0.05)
+    expected = 2 * stats.norm.sf(5 * z / np.sqrt(5 + 20 / 4))
+    assert signed_combination(np.full(5, 0.2), np.full(5, 0.1), np.full(5, 40), 200) == pytest.approx(
+        expected
+    )
+
+
+def test_a_larger_fold_weighs_more():
+    r, p = np.array([0.2, -0.2]), np.array([0.01, 0.01])
+    one, other = (signed_combination(r, p, np.array(n), 400) for n in ([150, 50], [50, 150]))
+    assert one == pytest.approx(other)
+    assert one < signed_combination(r, p, np.array([100, 100]), 400) == pytest.approx(1.0)
+
+
+def test_folds_that_disagree_are_no_evidence():
+    rng = np.random.default_rng(3)
+    predicted, fold = rng.standard_normal(80), np.arange(80) % 2
+    observed = np.where(fold == 0, predicted, -predicted) + 0.1 * rng.standard_normal(80)
+    assert fold_p(predicted, observed, fold) > 0.3
+
+
+def test_z_of_folds_of_a_linear_learner_vary_as_they_are_taken_to():
+    """Weights ``X'y`` of the other folds, without effect: the sum of the folds' z has that variance."""
+    rng, fold, p = np.random.default_rng(4), np.arange(120) % 3, []
+    for _ in range(500):
+        x, y = rng.standard_normal((20, 120)), rng.standard_normal(120)
+        predicted = np.concatenate([x[:, fold != k] @ y[fold != k] @ x[:, fold == k] for k in range(3)])
+        p.append(fold_p(predicted, np.concatenate([y[fold == k] for k in range(3)]), np.repeat(range(3), 40)))
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.03)
 
 
 def test_without_effect_few_genes_are_significant_and_plain_p_of_all_folds_has_too_many():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hapsight.evaluate.eqtl import Design
 from hapsight.evaluate.heritability import cis_heritability, relationship
+from hapsight.least_squares import Design
 from tests.evaluate.eqtl_naive import haseman_elston, reml, restricted_log_likelihood, simulated
 
 

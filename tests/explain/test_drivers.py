@@ -112,6 +112,21 @@ def test_a_sum_against_the_prediction_is_not_additive():
     assert not len(found.index)
 
 
+def test_a_sum_that_hardly_rises_with_the_prediction_is_not_additive():
+    """In Sasse's form: a share of a small r makes drivers of nearly all variants."""
+    rng = np.random.default_rng(6)
+    dosage = rng.binomial(2, 0.4, (30, 1000)).astype(np.uint8)
+    effects = rng.uniform(0.9, 1.1, 30) * np.tile([1.0, -1.0], 15)
+    predicted = np.abs(effects) @ dosage + 0.05 * effects @ dosage
+    found = sasse2023_drivers(effects, dosage, predicted)
+    assert 0 < found.additivity <= 0.2
+    assert (found.status, len(found.index)) == ("not_additive", 0)
+    asked = sasse2023_drivers(effects, dosage, predicted, additive=0.0)
+    assert (asked.status, asked.additivity) == ("ok", found.additivity)
+    assert len(asked.index) > 5
+    assert rastogi_drivers(effects, dosage, predicted).status == "ok"
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match="do not fit") as error:
         sasse2023_drivers(np.ones(3), np.ones((2, 5)), np.ones(5))

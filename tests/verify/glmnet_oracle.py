@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hapsight.baseline.nested import make_folds, residualise
+from hapsight.baseline.nested import make_folds
+from hapsight.least_squares import residualise
 from tests.baseline.cohort import real_genes, simulated_gene
 
 SCRIPT = Path(__file__).with_name("glmnet_nested.R")

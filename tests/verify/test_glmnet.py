@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from hapsight.baseline.elastic_net import fit_cross_validated
-from hapsight.baseline.nested import ElasticNetOptions, fit_gene, make_folds, residualise
+from hapsight.baseline.nested import ElasticNetOptions, fit_gene, make_folds
+from hapsight.least_squares import residualise
 from tests.baseline.cohort import RealGene, real_genes, simulated_gene
 from tests.verify import glmnet_oracle
 

@@ -6,7 +6,7 @@ from scipy import stats
 
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import CohortFiles, open_cohort
-from hapsight.evaluate.expression import residuals, transform
+from hapsight.evaluate.expression import transform
 from hapsight.evaluate.nulls import (
     empirical_p,
     null_test,
@@ -14,6 +14,7 @@ from hapsight.evaluate.nulls import (
     permutations,
     random_weights_null,
 )
+from hapsight.least_squares import residuals
 
 pytestmark = pytest.mark.verify
 

@@ -17,11 +17,12 @@ from hapsight.cohort.covariates import read_covariates
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Interval
-from hapsight.evaluate.eqtl import CisDosage, Design, nominal_scan
+from hapsight.evaluate.eqtl import CisDosage, nominal_scan
 from hapsight.evaluate.eqtl_independent import Signal, independent_signals
 from hapsight.evaluate.eqtl_permutations import GeneTest, map_gene
 from hapsight.evaluate.expression import transform
 from hapsight.evaluate.nulls import benjamini_hochberg
+from hapsight.least_squares import Design
 
 pytestmark = pytest.mark.verify
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -5,8 +7,8 @@ from scipy import stats
 
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.evaluate.nulls import TESTS, permutations, random_weights_null
+from hapsight.streams import stream
 from hapsight.tables import PER_GENE
-from hapsight.workflow.baseline import gene_seed
 from hapsight.workflow.comparisons import Compared, Source
 from hapsight.workflow.per_gene import Chance, gene_row, with_qvalues
 
@@ -49,7 +51,7 @@ def test_every_test_of_a_gene_the_slow_way(chance):
     row = gene_row(SOURCE, one, chance)
     assert set(row) == set(PER_GENE)
     r, nominal = stats.pearsonr(one.predicted, one.observed)
-    null = random_weights_null(one.dosage, one.observed, 150, np.random.default_rng(gene_seed(3, "gene")))
+    null = random_weights_null(one.dosage, one.observed, 150, stream(3, "random weights", "gene"))
     exchanged = [abs(stats.pearsonr(one.predicted[order], one.observed)[0]) for order in chance.orders]
     wanted = {
         "pearson_r": r,
@@ -77,6 +79,16 @@ def test_a_gene_without_correlation_has_no_p(chance, one, status):
     assert (row["status"], row["n"]) == (status, 50)
     assert row["pearson_r"] is None
     assert all(row[f"pval_{test}"] is None for test in TESTS)
+
+
+def test_a_prediction_that_varies_without_a_variant_has_a_status(chance):
+    """Everybody is heterozygous at both sites and they differ in phase: the null has nothing to weigh."""
+    one = replace(compared("phase", 1.0), read_dosage=lambda: np.ones((2, 50), np.uint8))
+    row = gene_row(SOURCE, one, chance)
+    assert (row["status"], row["n"], row["n_variants"]) == ("no_variable_variant", 50, 2)
+    assert row["pearson_r"] is row["ci_low"] is row["pval_nominal"] is row["pval_empirical"] is None
+    nothing = gene_row(SOURCE, replace(one, read_dosage=lambda: np.empty((0, 50), np.uint8)), chance)
+    assert nothing["status"] == "no_variable_variant"
 
 
 @pytest.mark.parametrize("test", TESTS)

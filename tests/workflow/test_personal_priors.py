@@ -43,7 +43,7 @@ learning_rate = 0.02
 validate_every = 6
 baselines = []
 sign_priors = "signs.tsv"
-sign_weight = 0.3
+sign_weight = 1.0
 """
 
 
@@ -75,7 +75,7 @@ def write_signs(made) -> None:
 def planted(tmp_path_factory):
     made = write_planted(tmp_path_factory.mktemp("priors"), people=60, names=NAMES)
     arms = ", ".join(f'{{ mode = "frozen", loss = "pairwise_mse", prior = "{prior}" }}' for prior in PRIORS)
-    made.config.write_text(made.config.read_text() + SECTION + f"arms = [{arms}]\n")
+    made.config.write_text("seed = 5\n" + made.config.read_text() + SECTION + f"arms = [{arms}]\n")
     pairs = [(f"R{i % 2}", name.upper()) for i, name in enumerate(NAMES)]
     lines = [f"{regulator}\t{gene}\t{1 if gene.startswith('UP') else -1}" for regulator, gene in pairs]
     (made.folder / "regulons.tsv").write_text("\n".join(["source\ttarget\tweight", *lines]))

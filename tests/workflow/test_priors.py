@@ -87,7 +87,11 @@ def planted(tmp_path_factory):
     rows = [
         (gene, sample, float(value))
         for gene in ("up1", "null1")
-        for sample, value in zip(opened.cohort.samples, values[gene] + rng.standard_normal(60), strict=True)
+        for sample, value in zip(
+            opened.cohort.samples,
+            values[gene] + 0.5 * values[gene].std() * rng.standard_normal(60),
+            strict=True,
+        )
     ]
     names = ["gene_id", "sample_id", "value"]
     pl.DataFrame(rows, schema=names, orient="row").write_csv(made.folder / "persons.tsv", separator="\t")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hapsight.baseline.duplicates import DistinctRows, distinct_rows
 from hapsight.baseline.kernel import MAX_SWEEPS, lockstep_paths
-from hapsight.baseline.linear import Dosage
+from hapsight.baseline.linear import Dosage, weighted_sum
 from hapsight.baseline.penalty import SharedPenalty, rescaled_factors, shared_penalty
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
@@ -94,7 +94,7 @@ class CrossValidatedFit:
 
     def predict(self, dosage: Dosage) -> NDArray[np.float64]:
         """Outcome (n,) of people with these dosages (V, n)."""
-        predicted: NDArray[np.float64] = self.intercept + self.weights @ dosage
+        predicted: NDArray[np.float64] = self.intercept + weighted_sum(self.weights, dosage)
         return predicted
 
 

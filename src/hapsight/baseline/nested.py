@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.baseline.elastic_net import ElasticNetOptions, usable_variants
-from hapsight.baseline.folds import make_folds, residualise
+from hapsight.baseline.folds import make_folds
 from hapsight.baseline.linear import Dosage, LinearFit
 from hapsight.baseline.methods import ElasticNet, Method
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
+from hapsight.least_squares import residualise
 
 __all__ = [
     "ElasticNetOptions",
@@ -30,7 +31,6 @@ __all__ = [
     "fit_held_out",
     "make_folds",
     "require_people",
-    "residualise",
 ]
 
 Floats = NDArray[np.float64]
@@ -140,10 +140,10 @@ def fit_held_out(
     Raises
     ------
     InputError
-        If shapes do not fit each other, or a value is missing or out of range.
+        If shapes do not fit each other, a value is missing or out of range, or the covariates leave nothing
+        to explain.
     ConfigError
-        If a fold is empty, or leaves too few people to learn from; the covariates leave nothing to explain;
-        or the seed is negative.
+        If a fold is empty, or leaves too few people to learn from; or the seed is negative.
     """
     n_folds = int(np.max(outer_folds, initial=1)) + 1
     return fit_by_fold(

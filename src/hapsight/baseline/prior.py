@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy import optimize
 from scipy.special import logsumexp
 
-from hapsight.baseline.folds import residualise
 from hapsight.baseline.predictors import Predictors
 from hapsight.baseline.single_effect import VARIANCES, log_bayes_factors
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
+from hapsight.least_squares import residualise
 
 __all__ = ["LearnedPrior", "LearningGene", "Support", "gene_support", "learn_prior", "log_prior"]
 

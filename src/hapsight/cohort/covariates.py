@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.tables import numbers, read_lines, read_table, require_unique, table_of
 from hapsight.errors import InputError
+from hapsight.least_squares import independent
 
 __all__ = ["Covariates", "read_covariates"]
 
@@ -40,6 +41,12 @@ class Covariates:
             raise InputError(
                 "The parts of Covariates do not fit each other.", expected=shape, got=self.values.shape
             )
+
+    @property
+    def redundant(self) -> tuple[str, ...]:
+        """Covariates that follow from the intercept and those before them, constant ones included."""
+        used = independent(self.values)
+        return tuple(name for name, flag in zip(self.names, used, strict=True) if not flag)
 
     @property
     def constant(self) -> tuple[str, ...]:

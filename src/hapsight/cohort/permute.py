@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.join import Cohort
+from hapsight.streams import stream
 
 __all__ = ["exchange_within", "permute_people"]
 
@@ -28,7 +29,7 @@ def permute_people(cohort: Cohort, seed: int) -> Cohort:
     Expression and covariates move together: only their link to the genotypes is broken. Chance may leave a
     person in place, and does so with somebody who is alone in a population.
     """
-    order = exchange_within(cohort.populations, np.random.default_rng(seed))
+    order = exchange_within(cohort.populations, stream(seed, "people exchanged"))
     expression, covariates = cohort.expression, cohort.covariates
     return replace(
         cohort,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,15 @@ from scipy import stats
 
 from hapsight.errors import InputError
 
-__all__ = ["Correlation", "correlate", "fisher_interval", "is_constant"]
+__all__ = ["Correlation", "correlate", "fisher_interval", "is_constant", "spearman_r", "with_ties"]
 
 Float = NDArray[np.float64]
 
 _FEWEST = 4
 """Pairs below which Fisher's interval does not exist."""
+
+_ROUNDING = 1e-12
+"""Share of the largest value by which equal float64 values may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,27 @@ def correlate(predicted: Float, observed: Float, level: float = 0.95) -> Correla
         return Correlation(n, "constant_expression")
     pearson = stats.pearsonr(predicted, observed)
     low, high = fisher_interval(pearson.statistic, n, level)
-    rho = stats.spearmanr(predicted, observed).statistic
-    return Correlation(n, "ok", float(pearson.statistic), float(rho), low, high, float(pearson.pvalue))
+    rho = spearman_r(predicted, observed)
+    return Correlation(n, "ok", float(pearson.statistic), rho, low, high, float(pearson.pvalue))
+
+
+def spearman_r(first: Float, second: Float) -> float:
+    """Spearman's rho of two (n,) arrays that vary; values that rounding alone tells apart are ties."""
+    return float(stats.spearmanr(with_ties(first), with_ties(second)).statistic)
+
+
+def with_ties(values: NDArray[Any]) -> NDArray[np.int64]:
+    """(n,) whole numbers in the order of (n,) values, equal where these differ by rounding in float64 only.
+
+    Two people of one genotype have one prediction, though it may have been added up in two orders.
+    """
+    numbers = np.asarray(values, np.float64)
+    order = np.argsort(numbers, kind="stable")
+    largest = np.max(np.abs(numbers), initial=0.0, where=np.isfinite(numbers))
+    rises = np.diff(numbers[order]) > _ROUNDING * largest
+    found = np.empty(len(values), np.int64)
+    found[order] = np.concatenate([[0], np.cumsum(rises)])[: len(values)]
+    return found
 
 
 def is_constant(values: Float, resolution: float = 1e-6) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from hapsight.evaluate.correlation import correlate, is_constant
+from hapsight.evaluate.correlation import correlate, is_constant, with_ties
 
 __all__ = [
     "Agreement",
@@ -171,7 +171,13 @@ def _rank_agreement(quantity: str, model: Float, eqtl: Float) -> Agreement:
     rho = found.spearman_r
     low, high = _spearman_interval(rho, found.n)
     return Agreement(
-        quantity, "magnitude", rho, found.n, low, high, float(stats.spearmanr(model, eqtl).pvalue)
+        quantity,
+        "magnitude",
+        rho,
+        found.n,
+        low,
+        high,
+        float(stats.spearmanr(with_ties(model), with_ties(eqtl)).pvalue),
     )
 
 

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, special
+from scipy import special
 
 from hapsight.cohort.ploidy import OneCopy
-from hapsight.errors import InputError
+from hapsight.least_squares import Design
 
 __all__ = [
     "AlleleCounts",
     "CisDosage",
-    "Design",
     "NominalScan",
     "allele_counts",
     "nominal_scan",
@@ -25,65 +24,11 @@ __all__ = [
 
 Float = NDArray[np.float64]
 
-ROUNDING = 1e-10
-"""Share of an outcome's norm below which a residual is rounding."""
-
 LEAST_NORM = 1e-4
 """Share of a dosage's norm that covariates must leave; below it the variant is one of the covariates."""
 
 TIE = 1e-10
 """Squared correlations that differ by less, relative to the largest, count as equal."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Design:
-    """What is projected out of expression and dosages: the intercept and covariates of N people.
-
-    Attributes
-    ----------
-    basis
-        (N, K) orthonormal columns that span the intercept and the covariates.
-    """
-
-    basis: Float
-
-    @classmethod
-    def of(cls, n: int, covariates: Float | None) -> Design:
-        """Intercept and (N, C) covariates; a covariate that others explain adds no dimension.
-
-        Raises
-        ------
-        InputError
-            Nothing is left to test an effect with.
-        """
-        intercept = np.ones((n, 1))
-        columns = intercept if covariates is None else np.hstack([intercept, covariates])
-        scale = np.linalg.norm(columns, axis=0)
-        columns /= np.where(scale > 0, scale, 1.0)
-        basis, triangle, _ = linalg.qr(columns, mode="economic", pivoting=True)
-        pivots = np.abs(np.diagonal(triangle))
-        design = cls(basis[:, pivots > pivots[0] * max(columns.shape) * np.finfo(np.float64).eps])
-        if design.dof < 1:
-            raise InputError(
-                "The covariates leave nothing to test an effect with.",
-                where="covariates",
-                expected=f"at most {n - 3} covariates for {n} people",
-                got=design.basis.shape[1] - 1,
-                fix="use fewer covariates, or more people",
-            )
-        return design
-
-    @property
-    def dof(self) -> int:
-        """Degrees of freedom of a slope: ``N - 2 - C``, C the dimensions of the covariates."""
-        people, dimensions = self.basis.shape
-        return int(people - 1 - dimensions)
-
-    def residuals(self, values: Float) -> Float:
-        """(..., N) values less what the intercept and the covariates explain; exactly 0 where that is all."""
-        left = values - (values @ self.basis) @ self.basis.T
-        size, whole = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (left, values))
-        return np.asarray(np.where(size > ROUNDING * whole, left, 0.0), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

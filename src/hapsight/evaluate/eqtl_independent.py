@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.evaluate.eqtl import CisDosage, Design
+from hapsight.evaluate.eqtl import CisDosage
 from hapsight.evaluate.eqtl_permutations import GeneTest, map_gene
+from hapsight.least_squares import Design
 
 __all__ = ["Signal", "independent_signals"]
 
@@ -92,7 +93,7 @@ class _Scans:
 
     def given(self, variants: Sequence[int], threshold: float) -> GeneTest | None:
         """The strongest variant with `variants` among the covariates, where it is significant."""
-        if self._covariates.shape[1] + len(variants) > len(self._expression) - 3:
+        if len(variants) >= self._cis.design.dof:
             return None
         design = Design.of(
             len(self._expression), np.hstack([self._covariates, self._dosage[list(variants)].T])

@@ -1,4 +1,4 @@
-"""Expression as it is compared: transformed, and with covariates regressed out."""
+"""Expression as it is compared: transformed, or as ranks on a normal scale."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from hapsight.errors import ConfigError, InputError
+from hapsight.evaluate.correlation import with_ties
 
-__all__ = ["Transform", "normal_scores", "residuals", "transform"]
+__all__ = ["Transform", "normal_scores", "transform"]
 
 Float = NDArray[np.float64]
 Transform = Literal["log10", "none"]
@@ -38,26 +39,7 @@ def transform(values: Float, how: Transform, pseudocount: float = 0.1) -> Float:
     return np.asarray(np.log10(values + pseudocount), dtype=np.float64)
 
 
-def residuals(values: Float, covariates: Float | None) -> Float:
-    """Residuals of (G, N) or (N,) expression on (N, C) covariates and an intercept, least squares.
-
-    For evaluation only: where something is trained, covariates are fitted inside its training folds.
-    """
-    n = values.shape[-1]
-    if covariates is None:
-        return np.asarray(values - values.mean(axis=-1, keepdims=True), dtype=np.float64)
-    design = np.column_stack([np.ones(n), covariates])
-    if design.shape[1] >= n:
-        raise InputError(
-            "As many covariates as people leave no residual.",
-            expected=f"fewer than {n - 1} covariates",
-            got=covariates.shape[1],
-        )
-    basis, _ = np.linalg.qr(design)
-    return np.asarray(values - (values @ basis) @ basis.T, dtype=np.float64)
-
-
 def normal_scores(values: Float) -> Float:
     """Ranks along the last axis as quantiles of a standard normal (van der Waerden); no outlier is left."""
-    ranks = stats.rankdata(values, axis=-1)
+    ranks = np.apply_along_axis(lambda row: stats.rankdata(with_ties(row)), -1, values)
     return np.asarray(stats.norm.ppf(ranks / (values.shape[-1] + 1)), dtype=np.float64)

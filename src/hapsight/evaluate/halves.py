@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.errors import InputError
-from hapsight.evaluate.eqtl import CisDosage, Design, NominalScan, nominal_scan
+from hapsight.evaluate.eqtl import CisDosage, NominalScan, nominal_scan
+from hapsight.least_squares import Design
 
 __all__ = ["half_scan", "random_halves"]
 

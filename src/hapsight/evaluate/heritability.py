@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, optimize, stats
 
-from hapsight.evaluate.eqtl import Design
 from hapsight.evaluate.paired import Mean, mean_interval
+from hapsight.least_squares import Design
 
 __all__ = ["Heritability", "cis_heritability", "mean_ceiling", "relationship"]
 

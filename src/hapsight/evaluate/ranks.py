@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from hapsight.errors import InputError
-from hapsight.evaluate.correlation import is_constant
+from hapsight.evaluate.correlation import is_constant, spearman_r, with_ties
 
 __all__ = ["Estimate", "auroc", "spearman"]
 
@@ -46,7 +46,7 @@ def spearman(predicted: Float, observed: Float) -> Estimate:
     n = _paired(predicted, observed)
     if n < _FEWEST or is_constant(predicted) or is_constant(observed):
         return Estimate(n)
-    rho = float(stats.spearmanr(predicted, observed).statistic)
+    rho = spearman_r(predicted, observed)
     if abs(rho) >= 1.0:
         return Estimate(n, rho, rho, rho)
     half = _Z * np.sqrt((1 + rho**2 / 2) / (n - 3))
@@ -64,7 +64,7 @@ def auroc(score: Float, positive: NDArray[np.bool_]) -> Estimate:
     zeros = n - ones
     if not ones or not zeros:
         return Estimate(n, n_positive=ones)
-    ranks = stats.rankdata(score)
+    ranks = stats.rankdata(with_ties(score))
     area = float((ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
     two_ones, two_zeros = area / (2 - area), 2 * area**2 / (1 + area)
     spread = (area * (1 - area) + (ones - 1) * (two_ones - area**2) + (zeros - 1) * (two_zeros - area**2)) / (

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from hapsight.evaluate.correlation import correlate
+from hapsight.evaluate.correlation import correlate, with_ties
 from hapsight.evaluate.ranks import Estimate
 
 __all__ = ["grouped_correlation"]
@@ -37,7 +37,9 @@ def grouped_correlation(
     value = found.spearman_r if ranks else found.pearson_r
     if value is None:
         return Estimate(found.n)
-    x, y = (stats.rankdata(v) if ranks else np.asarray(v, np.float64) for v in (predicted, observed))
+    x, y = (
+        stats.rankdata(with_ties(v)) if ranks else np.asarray(v, np.float64) for v in (predicted, observed)
+    )
     x, y = x - x.mean(), y - y.mean()
     sums = _group_sums(np.column_stack([np.ones(len(x)), x, y, x * x, y * y, x * y]), group)
     times = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hapsight.baseline.linear import weighted_sum
 from hapsight.evaluate.correlation import Correlation, correlate
 
 __all__ = ["DEPENDENT", "additivity", "depends_on_background", "ism_sum", "spread"]
@@ -20,7 +21,7 @@ _ROUNDING = 1e-6
 
 def ism_sum(effect: Float, dosage: NDArray[np.uint8]) -> Float:
     """(N,) linear approximation ``P_i = sum_s a_s g_is`` of (V,) effects and (V, N) dosages (Sasse 2023)."""
-    return np.asarray(effect @ dosage.astype(np.float64))
+    return weighted_sum(effect, dosage)
 
 
 def additivity(effect: Float, dosage: NDArray[np.uint8], predicted: Float) -> Correlation:

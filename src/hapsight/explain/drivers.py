@@ -16,13 +16,17 @@ from scipy import stats
 from hapsight.errors import InputError
 from hapsight.evaluate.correlation import is_constant
 
-__all__ = ["FORMS", "RISE", "SIGNIFICANCE", "Drivers", "rastogi_drivers", "sasse2023_drivers"]
+__all__ = ["ADDITIVE", "FORMS", "RISE", "SIGNIFICANCE", "Drivers", "rastogi_drivers", "sasse2023_drivers"]
 
 Float = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 RISE: Final = 0.05
 """A driver raises the correlation of the running sum by more than this."""
+
+ADDITIVE: Final = 0.2
+"""The sum of all variants must correlate with the prediction by more than this in Sasse's form: the published
+scripts leave out genes where it does not, and a share of a smaller r is mostly noise."""
 
 SIGNIFICANCE: Final = 0.01
 """Largest p of a driver's own correlation with the prediction, times the number of variants."""
@@ -47,7 +51,7 @@ class Drivers:
         r of the sum of all variants with the prediction; None where either does not vary.
     status
         ``ok``; ``constant_prediction``; ``no_effect``: the sum of all variants is the same in everybody;
-        ``not_additive``: that sum does not rise with the prediction, so shares of its r mean nothing.
+        ``not_additive``: r of that sum with the prediction is too small for shares of it to mean anything.
     """
 
     index: Index
@@ -69,6 +73,7 @@ def sasse2023_drivers(
     predicted: Float,
     rise: float = RISE,
     significance: float = SIGNIFICANCE,
+    additive: float = ADDITIVE,
 ) -> Drivers:
     """Find the drivers by the forward selection of Sasse et al. 2023.
 
@@ -85,6 +90,8 @@ def sasse2023_drivers(
         (V, N) alternative alleles g.
     predicted
         (N,) full prediction P.
+    additive
+        A gene whose ``r(S_V, P)`` is not above this has no drivers: its status is ``not_additive``.
 
     Raises
     ------
@@ -93,7 +100,7 @@ def sasse2023_drivers(
     """
     found = _Contributions.of(effects, dosage, predicted)
     status = found.status
-    if status == "ok" and found.additivity is not None and found.additivity <= 0:
+    if status == "ok" and found.additivity is not None and found.additivity <= additive:
         status = "not_additive"
     if status != "ok" or found.additivity is None:
         return found.drivers(np.empty(0, np.intp), np.empty(0), status)

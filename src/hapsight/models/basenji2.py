@@ -135,14 +135,18 @@ class Basenji2(SharedModel):
         """Embedding positions ``[first, last)`` that the bins depend on; 295 to 729 for the centre ten."""
         return self._ranges(read_out)[0]
 
+    def sees(self, read_out: ReadOut) -> tuple[int, int]:
+        """Bases ``[first, last)`` of the window that one pass depends on, to the base."""
+        first, last = self.span(read_out)
+        return max(0, first * STRIDE - REACH), min(LENGTH, last * STRIDE + REACH)
+
     def bases(self, read_out: ReadOut) -> tuple[int, int]:
         """Bases ``[first, last)`` of the window on which a read-out depends, its shifts and strands included.
 
         A variant elsewhere has exactly zero effect. For one window and the ten centre bins these are
         the bases within 28,035 of the window's centre: 37,501 to 93,571.
         """
-        first, last = self.span(read_out)
-        start, end = first * STRIDE - REACH, last * STRIDE + REACH
+        start, end = self.sees(read_out)
         if read_out.reverse_complement:
             start, end = min(start, LENGTH - end), max(end, LENGTH - start)
         return max(0, start + min(read_out.shifts)), min(LENGTH, end + max(read_out.shifts))

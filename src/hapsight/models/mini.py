@@ -94,6 +94,11 @@ class Mini(SharedModel):
         """Embedding positions ``[first, last)`` that the bins depend on; 49 to 207 about the TSS."""
         return self._ranges(read_out)[0]
 
+    def sees(self, read_out: ReadOut) -> tuple[int, int]:
+        """Bases ``[first, last)`` of the window that one pass depends on, to the base."""
+        first, last = self.span(read_out)
+        return max(0, first * STRIDE - REACH), min(LENGTH, last * STRIDE + REACH)
+
     def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
         """Read-out of (B, 8192) codes, as (B, T), by the plain forward pass; see `SequenceModel.predict`.
 

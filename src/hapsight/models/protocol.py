@@ -156,6 +156,14 @@ class SequenceModel(ABC):
         """
         return read_out
 
+    def sees(self, read_out: ReadOut) -> tuple[int, int]:
+        """Bases ``[first, last)`` of the window that one pass of a read-out depends on.
+
+        A variant elsewhere has exactly no effect in that pass. Shifts and the other strand are passes of
+        their own: `hapsight.predict.windows.seen_interval` has them all.
+        """
+        return 0, self.window.length
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -190,6 +198,12 @@ class SharedModel(SequenceModel):
     @abstractmethod
     def span(self, read_out: ReadOut) -> tuple[int, int]:
         """Embedding positions ``[first, last)`` of the window that a read-out depends on."""
+
+    def sees(self, read_out: ReadOut) -> tuple[int, int]:
+        """Bases of the positions of `span`, and what the grid has around them."""
+        (first, last), grid = self.span(read_out), self.grid
+        start, end = first * grid.stride - grid.before, last * grid.stride + grid.after
+        return max(0, start), min(self.window.length, end)
 
     @abstractmethod
     def embed(self, codes: torch.Tensor) -> torch.Tensor:

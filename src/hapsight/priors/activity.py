@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.baseline.folds import residualise
 from hapsight.cohort.nouns import Gene
+from hapsight.least_squares import residualise
 
 __all__ = [
     "FEWEST_TARGETS",
@@ -42,10 +42,10 @@ def z_scores(expression: Floats, covariates: Floats | None, training: NDArray[np
     vary among them is 0 in everybody.
     """
     own = None if covariates is None else covariates[training]
-    left = residualise(expression[:, training].T, own, expression.T, covariates)
-    spread = left[0].std(axis=0)
+    left = residualise(expression[:, training], own, expression, covariates)
+    spread = left[0].std(axis=1)
     varies = spread > 1e-9 * np.maximum(np.abs(expression).max(axis=1), 1e-300)
-    scores: Floats = np.where(varies, left[1] / np.where(varies, spread, 1.0), 0.0).T
+    scores: Floats = np.where(varies[:, None], left[1] / np.where(varies, spread, 1.0)[:, None], 0.0)
     return scores
 
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.baseline.folds import residualise
 from hapsight.baseline.methods import Method
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import InputError
 from hapsight.evaluate.correlation import correlate
+from hapsight.least_squares import residualise
 
 __all__ = ["Combined", "combine", "held_out_r"]
 

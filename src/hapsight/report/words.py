@@ -27,6 +27,7 @@ STATUS: Final = {
     "ok": "tested",
     "constant_prediction": "same prediction for everybody",
     "no_variants": "no variant in the window",
+    "no_variable_variant": "no variant differs between people",
     "constant_expression": "same expression in everybody",
     "no_model": "no model: every fold constant",
     "low_share": "too few of its weights could be used",

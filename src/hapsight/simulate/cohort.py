@@ -23,9 +23,9 @@ from hapsight.simulate.files import CohortWriter, write_config, write_covariates
 from hapsight.simulate.genotypes import SimulatedGenotypes, spans_of
 from hapsight.simulate.mosaic import People, draw_mosaic, draw_people
 from hapsight.simulate.planting import Edit, Planter, patched
-from hapsight.simulate.streams import stream
 from hapsight.simulate.truth import score_people, score_variants
 from hapsight.simulate.truth_tables import TruthTables
+from hapsight.streams import stream
 
 __all__ = ["Simulated", "choose_genes", "simulate"]
 

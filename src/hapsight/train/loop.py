@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
 import torch
 
 from hapsight.errors import ConfigError, TrainingError
+from hapsight.streams import torch_seed
 from hapsight.train.checkpoints import Progress, RunFiles, write_tensors
 from hapsight.train.distributed import Processes, own_device, processes
 
@@ -248,7 +248,7 @@ class _Run:
         count, (rank, world) = self.arguments.accumulate, (self.group.rank, self.group.world)
         total = 0.0
         for micro in range(count):
-            torch.manual_seed(_seed(self.arguments.seed, step, micro * world + rank))
+            torch.manual_seed(torch_seed(self.arguments.seed, "a batch", step, micro * world + rank))
             loss = self.task.loss(step, micro, rank, world) / count
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
@@ -297,8 +297,3 @@ def _decay_groups(parameters: list[torch.nn.Parameter], decay: float) -> list[di
     vectors = [p for p in parameters if p.ndim <= 1]
     groups = ((matrices, decay), (vectors, 0.0))
     return [{"params": some, "weight_decay": value} for some, value in groups if some]
-
-
-def _seed(seed: int, step: int, micro: int) -> int:
-    """A seed of torch's generator for one micro-batch."""
-    return int(np.random.SeedSequence([seed, step, micro]).generate_state(1, np.uint64)[0])

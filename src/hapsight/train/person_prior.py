@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.baseline.folds import residualise
+from hapsight.least_squares import residualise
 from hapsight.train.targets import Targets
 
 __all__ = ["explained_by", "without"]
@@ -40,7 +40,7 @@ def explained_by(
         Rows of the genes that are.
     """
     own = None if covariates is None else covariates[train]
-    left = residualise(prior[:, train].T, own, prior.T, covariates)[1].T
+    left = residualise(prior[:, train], own, prior, covariates)[1]
     fitted, z = (values[np.ix_(seen, train)] for values in (left, targets.on_scale("z", seen)))
     square = float(np.sum(fitted**2))
     slope = float(np.sum(fitted * z)) / square if square > 0 else 0.0

@@ -14,6 +14,7 @@ from hapsight.dna import Codes
 from hapsight.errors import ConfigError, TrainingError
 from hapsight.evaluate.correlation import correlate
 from hapsight.models.onehot import with_gradients
+from hapsight.streams import stream
 from hapsight.train.adapters import Adapter
 from hapsight.train.inputs import GeneInput
 from hapsight.train.losses import Loss
@@ -169,18 +170,18 @@ class PersonalTask:
         """What the prior adds to the loss of a micro-batch."""
         if self.prior is None:
             return None
-        return self.prior(gene, view, np.random.default_rng([self.seed, step, number, 2]))
+        return self.prior(gene, view, stream(self.seed, "prior of a batch", step, number))
 
     def draw(self, step: int, number: int) -> tuple[str, Index]:
         """The gene and the training people of micro-batch `number` of a step."""
-        rng = np.random.default_rng([self.seed, step, number])
+        rng = stream(self.seed, "genes and people of a batch", step, number)
         gene = self.genes[int(rng.integers(len(self.genes)))]
         count = len(self.train.people)
         return gene, np.sort(rng.choice(count, min(count, self.people_per_batch), replace=False))
 
     def draw_view(self, count: int, step: int, number: int) -> int:
         """Which of the read-out's views a micro-batch takes: where there are several, any of them."""
-        return 0 if count == 1 else int(np.random.default_rng([self.seed, step, number, 1]).integers(count))
+        return 0 if count == 1 else int(stream(self.seed, "view of a batch", step, number).integers(count))
 
     def validate(self) -> dict[str, float]:
         """Mean over genes of Pearson's r over validation people; a gene without an r counts as 0.

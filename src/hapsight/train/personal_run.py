@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from hapsight.models.protocol import ReadOut, SequenceModel
+from hapsight.streams import torch_seed
 from hapsight.train.adapters import Adapter, Mode, adapt, network_of, randomise
 from hapsight.train.checkpoints import load_state
 from hapsight.train.loop import FitResult, Report, TrainArguments, fit
@@ -97,7 +98,7 @@ def train_people(
     """
     if init_seed is not None:
         randomise(network_of(model), init_seed)
-    adapter = adapt(model, read_out, mode, device=device, seed=arguments.seed)
+    adapter = adapt(model, read_out, mode, device=device, seed=torch_seed(arguments.seed, "adapter"))
     task = _task(adapter, cohort, loss, people_per_batch, arguments.seed)
     started = time.monotonic()
     found = fit(task, arguments, folder / "fit", device=device, progress=progress)

@@ -17,6 +17,7 @@ from hapsight.evaluate.correlation import correlate
 from hapsight.models.mini import mirrored_tracks
 from hapsight.models.mini_net import MiniNet
 from hapsight.models.onehot import one_hot
+from hapsight.streams import stream
 from hapsight.train.plan import ReferencePlan
 from hapsight.train.track_losses import TRACK_LOSSES
 from hapsight.train.tracks import Signal, read_signal
@@ -69,7 +70,7 @@ class ReferenceTask:
 
     def loss(self, step: int, micro: int, rank: int, world: int) -> torch.Tensor:
         """Mean loss over tracks of the windows that the seed and these numbers choose."""
-        rng = np.random.default_rng([self.plan.fit.seed, step, micro * world + rank])
+        rng = stream(self.plan.fit.seed, "windows of a batch", step, micro * world + rank)
         codes, observed = self.batch(rng, self.plan.fit.batch)
         device = self.model.head.weight.device
         self.model.train()

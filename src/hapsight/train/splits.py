@@ -17,6 +17,7 @@ import numpy as np
 
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.errors import ConfigError
+from hapsight.streams import stream
 
 __all__ = [
     "GeneRule",
@@ -135,7 +136,7 @@ def make_split(
     ConfigError
         No such population, too few people, or nothing left on a side.
     """
-    people_rng, gene_rng = (np.random.default_rng([seed, part]) for part in range(2))
+    people_rng, gene_rng = stream(seed, "split of people"), stream(seed, "split of genes")
     train, valid, test = _deal_people(samples, populations, people_rule, people_rng)
     unseen = _unseen_genes(genes, gene_rule, gene_rng)
     forbidden = _Unions([*gene_rule.held_out, *(windows[name] for name in unseen)])

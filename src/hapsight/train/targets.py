@@ -9,8 +9,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.baseline.folds import residualise
 from hapsight.errors import InputError
+from hapsight.least_squares import residualise
 from hapsight.train.losses import Scale
 
 __all__ = ["Targets", "rows_of"]
@@ -67,11 +67,11 @@ class Targets:
 
         Raises
         ------
-        ConfigError
-            Covariates and intercept explain as many training people as there are.
+        InputError
+            The covariates leave nothing of the training people.
         """
         c_train = None if covariates is None else covariates[train]
-        residual = residualise(transformed[:, train].T, c_train, transformed.T, covariates)[1].T
+        residual = residualise(transformed[:, train], c_train, transformed, covariates)[1]
         mean, spread = transformed[:, train].mean(axis=1), residual[:, train].std(axis=1, ddof=1)
         spread[spread <= _RESOLUTION * np.maximum(np.abs(mean), 1.0)] = 0.0
         return cls(tuple(gene_ids), measured, residual, mean, spread)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from hapsight.baseline.folds import residualise
 from hapsight.baseline.nested import require_people
 from hapsight.cohort.check import CheckResult
 from hapsight.cohort.join import Cohort
@@ -14,8 +13,8 @@ from hapsight.cohort.nouns import Dropped
 from hapsight.cohort.wholeness import require_file
 from hapsight.config import Config
 from hapsight.errors import HapsightError
-from hapsight.evaluate.eqtl import Design
-from hapsight.evaluate.expression import residuals, transform
+from hapsight.evaluate.expression import transform
+from hapsight.least_squares import Design, residualise, residuals
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.predict.store import require_writable
 from hapsight.predict.windows import require_fitting, window_of

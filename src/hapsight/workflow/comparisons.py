@@ -11,8 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.evaluate.expression import residuals, transform
-from hapsight.predict.windows import window_of
+from hapsight.evaluate.expression import transform
+from hapsight.least_squares import residuals
+from hapsight.predict.windows import seen_interval
 from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.baseline_units import baseline_units
 from hapsight.workflow.opened import Opened
@@ -101,7 +102,10 @@ def observed_in_words(opened: Opened, where: str = "") -> str:
     """What expression the prediction is compared with; `where` says on whom covariates were fitted."""
     config, covariates = opened.config.expression, opened.cohort.covariates
     text = f"log10(x + {config.pseudocount:g})" if config.transform == "log10" else "expression as given"
-    text = text if covariates is None else f"{text}, residual on {len(covariates.names)} covariates{where}"
+    if covariates is not None:
+        all_, left_out = len(covariates.names), len(covariates.redundant)
+        some = f"{all_ - left_out} of {all_}" if left_out else all_
+        text = f"{text}, residual on {some} covariates{where}"
     if config.permuted is None:
         return text
     return f"{text}; NEGATIVE CONTROL: people exchanged at random (seed {config.permuted})"
@@ -125,7 +129,7 @@ def model_comparisons(opened: Opened, run: ModelRun, track: str) -> Iterator[Com
         facts = store.read([(name, key)], "genes")
         distinct = dict(zip(facts["gene_id"], facts["n_distinct"], strict=True))
         by_gene = values.partition_by("gene_id", as_dict=True, include_key=False)
-        windows = [window_of(gene, run.model).interval for gene in genes]
+        windows = [seen_interval(gene, run.model, run.read_out) for gene in genes]
         reader = VariantReader(cohort.genotypes, cohort.reference, windows)
         for gene, window in zip(genes, windows, strict=True):
             reference, people = _split(by_gene[(gene.gene_id,)])

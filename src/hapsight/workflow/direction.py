@@ -16,7 +16,7 @@ from hapsight.evaluate.direction import Effects, direction_and_magnitude
 from hapsight.evaluate.direction_factors import explain
 from hapsight.evaluate.direction_strata import cut, strata
 from hapsight.evaluate.summary import SIGNIFICANT
-from hapsight.predict.windows import window_of
+from hapsight.predict.windows import seen_interval
 from hapsight.tables import DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA, PER_GENE
 from hapsight.workflow.agreement import Predicted, agreement_table
 from hapsight.workflow.baseline_runs import baseline_runs, imported_runs
@@ -92,7 +92,7 @@ def _arms(opened: Opened, runs: Sequence[ModelRun]) -> Iterator[_Arm]:
                 model_source(opened, run, track),
                 (run.model.name.split("/")[0], run.model.fingerprint),
                 lambda run=run, track=track: model_comparisons(opened, run, track),  # type: ignore[misc]
-                lambda gene, run=run: window_of(gene, run.model).interval,  # type: ignore[misc]
+                lambda gene, run=run: seen_interval(gene, run.model, run.read_out),  # type: ignore[misc]
             )
     for baseline in baseline_runs(opened):
         source = baseline_source(opened, baseline)

@@ -14,12 +14,13 @@ from hapsight.cohort.alleles import WeightRow
 from hapsight.cohort.effect_fit import SAMPLE, require_fit
 from hapsight.cohort.nouns import Variants
 from hapsight.errors import IncompleteError, InputError
-from hapsight.evaluate.expression import residuals
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.motifs import Motif
 from hapsight.explain.support import GivenEffects
 from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
+from hapsight.least_squares import residuals
 from hapsight.priors.sign_table import SignPriors, read_sign_priors
+from hapsight.streams import stream
 from hapsight.tables import HALVES, PER_GENE
 from hapsight.workflow.agreement import Predicted
 from hapsight.workflow.comparisons import Source, expression, model_comparisons, model_source
@@ -105,7 +106,7 @@ def drivers(
         half1 = _half1(opened)
         for number, arm in enumerate(arms):
             kept: list[NDArray[np.float32]] = []
-            rng = np.random.default_rng((opened.config.seed, 2, number))
+            rng = stream(opened.config.seed, "controls of drivers", number)
             rows += _arm_rows(opened, arm, half1, given, priors, kept, rng, progress)
             weights = arm.run.model.name.split("/")[0], arm.run.model.fingerprint
             predicted.append(Predicted(arm.source, weights, np.array(kept)))
@@ -171,7 +172,7 @@ def _write(opened: Opened, table: pl.DataFrame, arms: Sequence[_Arm], predicted:
         forward = own.filter(pl.col("form") == "sasse2023")
         others = [one for one in predicted if one is not predicted[number]]
         known = features(forward, arm.results, predicted[number], others)
-        rng = np.random.default_rng((opened.config.seed, 3, number))
+        rng = stream(opened.config.seed, "reliability", number)
         found = reliability(forward, arm.results, known, labels, rng)
         genes.append(found.genes)
         judged.append(found.summary)

@@ -13,14 +13,16 @@ from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.reference import Reference
 from hapsight.config import EqtlConfig
-from hapsight.evaluate.eqtl import CisDosage, Design, nominal_scan
+from hapsight.evaluate.eqtl import CisDosage, nominal_scan
 from hapsight.evaluate.eqtl_independent import independent_signals
 from hapsight.evaluate.eqtl_permutations import draw_permutations, map_gene
 from hapsight.evaluate.expression import transform
 from hapsight.evaluate.halves import half_scan, random_halves
 from hapsight.evaluate.heritability import cis_heritability
 from hapsight.evaluate.nulls import benjamini_hochberg
+from hapsight.least_squares import Design
 from hapsight.predict.store import StoredUnit, UnitStore, content_key
+from hapsight.streams import stream
 from hapsight.tables import CIS_INDEPENDENT, CIS_QTL, HALVES
 from hapsight.workflow.blocks import linear_blocks
 from hapsight.workflow.crew import compute, crew_of
@@ -67,7 +69,7 @@ class EqtlUnit(StoredUnit):
 
     def permutations(self) -> NDArray[np.int64]:
         """(P, N) orders of people."""
-        rng = np.random.default_rng((self.seed, 0))
+        rng = stream(self.seed, "eqtl permutations")
         return draw_permutations(len(self.halves), self.options.permutations, rng)
 
     def reader(self) -> VariantReader:

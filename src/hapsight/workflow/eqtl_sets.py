@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +18,20 @@ from hapsight.cohort.nouns import Dropped, Interval
 from hapsight.cohort.reference import ref_fits
 from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError
-from hapsight.evaluate.eqtl import Design
+from hapsight.least_squares import Design
 from hapsight.workflow.eqtl import eqtl as map_eqtls
 from hapsight.workflow.eqtl import eqtl_units
 from hapsight.workflow.opened import Opened, Progress
 
-__all__ = ["EQTL_SET", "candidate_controls", "nominal_effects", "own_eqtls", "read_eqtls", "with_frequencies"]
+__all__ = [
+    "EQTL_SET",
+    "NominalEffects",
+    "candidate_controls",
+    "nominal_effects",
+    "own_eqtls",
+    "read_eqtls",
+    "with_frequencies",
+]
 
 EQTL_SET: Final = {
     "gene_id": pl.String,
@@ -44,30 +54,38 @@ _NO_EQTL: Final = 0.05
 """Nominal p above which a variant counts as no eQTL of a gene."""
 
 
-def nominal_effects(opened: Opened, progress: Progress) -> pl.DataFrame:
-    """Every gene's cis variants with their effects in all people and in either half; mapped if need be."""
+@dataclass(frozen=True, slots=True, eq=False)
+class NominalEffects:
+    """Every gene's cis variants with their effects in all people and in either half, block by block of genes.
+
+    All of them together are hundreds of millions of rows in a cohort of whole genomes.
+    """
+
+    opened: Opened
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """Each block's variants with the columns of `EQTL_SET`, and those of the eQTL stage."""
+        store = self.opened.folder.eqtl()
+        contig = {gene.gene_id: gene.contig for gene in self.opened.cohort.genes}
+        for unit in eqtl_units(self.opened):
+            yield store.read([(unit.name, unit.key)], "nominal").with_columns(
+                pl.col("phenotype_id").alias("gene_id"),
+                pl.col("phenotype_id").replace_strict(contig, return_dtype=pl.String).alias("contig"),
+                pl.col("start_distance").abs().alias("distance"),
+                pl.min_horizontal("af", 1.0 - pl.col("af")).alias("maf"),
+                pl.lit(None, pl.Float64).alias("pip"),
+            )
+
+
+def nominal_effects(opened: Opened, progress: Progress) -> NominalEffects:
+    """The cohort's own effects; mapped if need be."""
     map_eqtls(opened, progress)
-    done = [(unit.name, unit.key) for unit in eqtl_units(opened)]
-    places = pl.DataFrame(
-        {
-            "phenotype_id": [gene.gene_id for gene in opened.cohort.genes],
-            "contig": [gene.contig for gene in opened.cohort.genes],
-        }
-    )
-    return (
-        opened.folder.eqtl()
-        .read(done, "nominal")
-        .join(places, on="phenotype_id", how="left", maintain_order="left")
-        .with_columns(
-            pl.col("phenotype_id").alias("gene_id"),
-            pl.col("start_distance").abs().alias("distance"),
-            pl.min_horizontal("af", 1.0 - pl.col("af")).alias("maf"),
-            pl.lit(None, pl.Float64).alias("pip"),
-        )
-    )
+    return NominalEffects(opened)
 
 
-def own_eqtls(opened: Opened, nominal: pl.DataFrame, max_p: float, dropped: Dropped) -> pl.DataFrame:
+def own_eqtls(
+    opened: Opened, nominal: Iterable[pl.DataFrame], max_p: float, dropped: Dropped
+) -> pl.DataFrame:
     """Each gene's strongest variant in one half of the people, with its slope in the other half.
 
     Parameters
@@ -76,11 +94,7 @@ def own_eqtls(opened: Opened, nominal: pl.DataFrame, max_p: float, dropped: Drop
         Largest p of the chosen variant in the half that it was chosen in; t distribution, not corrected for
         the number of variants.
     """
-    size = pl.col("slope_half1") / pl.col("slope_se_half1")
-    known = nominal.filter(size.is_finite() & pl.col("slope_half2").is_finite()).with_columns(
-        size.abs().alias("t")
-    )
-    top = known.sort("t", descending=True, maintain_order=True).unique("gene_id", maintain_order=True)
+    top = pl.concat([_strongest_in_half(block) for block in nominal])
     df = _half_freedom(opened)
     pvalues = 2 * stats.t.sf(top["t"].to_numpy(), df)
     top = top.with_columns(pl.Series("p", pvalues))
@@ -90,13 +104,20 @@ def own_eqtls(opened: Opened, nominal: pl.DataFrame, max_p: float, dropped: Drop
     return _in_order(chosen.sort("gene_id"))
 
 
+def _strongest_in_half(block: pl.DataFrame) -> pl.DataFrame:
+    """Each gene's variant with the largest ``t`` in the first half of the people."""
+    t = (pl.col("slope_half1") / pl.col("slope_se_half1")).abs()
+    known = block.filter(t.is_finite() & pl.col("slope_half2").is_finite()).with_columns(t.alias("t"))
+    ordered = known.sort("t", descending=True, maintain_order=True)
+    return ordered.unique("gene_id", keep="first", maintain_order=True)
+
+
 def _half_freedom(opened: Opened) -> int:
     """Degrees of freedom of an effect in the first half of the people."""
     unit = eqtl_units(opened)[0]
     people = unit.halves == 1
     own = None if unit.covariates is None else unit.covariates[people]
-    n = int(people.sum())
-    return n - int(Design.of(n, own).basis.shape[1]) - 1
+    return Design.of(int(people.sum()), own).dof
 
 
 def read_eqtls(path: Path, opened: Opened, dropped: Dropped) -> pl.DataFrame:
@@ -160,17 +181,35 @@ def _once(table: pl.DataFrame, dropped: Dropped) -> pl.DataFrame:
     return table.filter(~again)
 
 
-def with_frequencies(eqtls: pl.DataFrame, nominal: pl.DataFrame) -> pl.DataFrame:
+def with_frequencies(eqtls: pl.DataFrame, nominal: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Fill in the cohort's frequency of the variants of which the table gives none."""
-    own = nominal.select(*_KEY, pl.col("maf").alias("own_maf"))
+    listed = (block.join(eqtls, on=_KEY, how="semi") for block in nominal)
+    own = pl.concat([block.select(*_KEY, pl.col("maf").alias("own_maf")) for block in listed])
     joined = eqtls.join(own, on=_KEY, how="left", maintain_order="left")
     return _in_order(joined.with_columns(pl.coalesce("maf", "own_maf").alias("maf")))
 
 
-def candidate_controls(nominal: pl.DataFrame, eqtls: pl.DataFrame) -> pl.DataFrame:
-    """Variants of any gene that show no effect on it, without those that are listed as its eQTLs."""
-    pool = nominal.filter(pl.col("pval_nominal") > _NO_EQTL).join(eqtls.select(_KEY), on=_KEY, how="anti")
-    return _in_order(pool.with_columns(pl.lit(None, pl.Float64).alias("slope")))
+def candidate_controls(
+    nominal: Iterable[pl.DataFrame], eqtls: pl.DataFrame, wanted: Callable[[pl.DataFrame], pl.DataFrame]
+) -> pl.DataFrame:
+    """Variants of any gene that show no effect on it, without those that are listed as its eQTLs.
+
+    Parameters
+    ----------
+    wanted
+        What of a block's variants is kept at all, such as those in a model's window.
+    """
+    pools = [
+        wanted(
+            _in_order(
+                block.filter(pl.col("pval_nominal") > _NO_EQTL)
+                .join(eqtls, on=_KEY, how="anti")
+                .with_columns(pl.lit(None, pl.Float64).alias("slope"))
+            )
+        )
+        for block in nominal
+    ]
+    return pl.concat([pl.DataFrame(schema=EQTL_SET), *pools])
 
 
 def _in_order(table: pl.DataFrame) -> pl.DataFrame:

@@ -7,8 +7,9 @@ from scipy import stats
 
 from hapsight.cohort.check import CheckResult
 from hapsight.cohort.join import Cohort
-from hapsight.evaluate.expression import Transform, normal_scores, residuals, transform
+from hapsight.evaluate.expression import Transform, normal_scores, transform
 from hapsight.evaluate.identity import LEAST_R, find_mismatches, match_scores, strongest_variant
+from hapsight.least_squares import residuals
 from hapsight.workflow.variants import VariantReader
 
 __all__ = ["check_identity"]

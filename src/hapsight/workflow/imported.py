@@ -12,13 +12,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.baseline.linear import weighted_sum
 from hapsight.cohort.alleles import OUTCOMES, Aligned, WeightRow, align_weights
 from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.digest import file_digest
 from hapsight.cohort.effect_fit import SAMPLE, require_fit
 from hapsight.cohort.effect_tables import read_effect_table
 from hapsight.cohort.nouns import Gene, Interval, Variants
-from hapsight.evaluate.expression import residuals
+from hapsight.least_squares import residuals
 from hapsight.predict.store import UnitStore, content_key
 from hapsight.workflow.baseline_runs import ImportedRun
 from hapsight.workflow.blocks import linear_blocks
@@ -148,7 +149,7 @@ def _apply_unit(
         variants, rows = reader(interval), weights.get(gene.gene_id)
         aligned = align_weights(rows or (), variants)
         aligned.require_one_each("weights", f"{run.path}, gene {gene.gene_id}")
-        predicted = aligned.intercept + aligned.weights @ variants.linear_dosage
+        predicted = aligned.intercept + weighted_sum(aligned.weights, variants.linear_dosage)
         facts.append(_facts(gene, rows, aligned, run.min_share))
         predictions.append(
             pl.DataFrame(

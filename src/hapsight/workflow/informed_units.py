@@ -24,6 +24,7 @@ from hapsight.cohort.nouns import Gene, Variants
 from hapsight.config import InformedConfig
 from hapsight.informed_tables import INFORMED_SHAPES
 from hapsight.predict.store import UnitStore, content_key
+from hapsight.streams import stream
 from hapsight.workflow.baseline import unit_tables
 from hapsight.workflow.baseline_runs import BaselineRun, baseline_words
 from hapsight.workflow.baseline_units import BaselineUnit, baseline_units, gene_seed, net_options
@@ -34,9 +35,6 @@ from hapsight.workflow.variants import VariantReader
 __all__ = ["Arm", "InformedUnit", "arms", "fit_unit", "fit_units", "learn_unit", "learn_units", "plain_run"]
 
 Floats = NDArray[np.float64]
-
-_STREAM = 2
-"""Keeps the draws of the shuffled control apart from those of folds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ class Arm:
         dealt = [label != "distance" for label in self.features]
         if not any(dealt):
             distance, dealt = np.zeros_like(distance), [True]
-        rng = np.random.default_rng((seed, _STREAM))
+        rng = stream(seed, "evidence dealt anew")
         evidence[:, dealt] = shuffled_evidence(evidence[:, dealt], distance, rng)
         return evidence
 

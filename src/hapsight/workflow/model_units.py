@@ -133,8 +133,9 @@ def _note_phase_sets(unit: PredictUnit, reader: VariantReader, windows: Sequence
 def predict_with(model: SequenceModel, unit: PredictUnit) -> str:
     """Run a loaded model on a block of genes and store its values; returns the unit's name."""
     from hapsight.predict.engine import Sequences, predict_genes
+    from hapsight.predict.views import margin
 
-    windows = [window_of(gene, model).interval for gene in unit.genes]
+    windows = [window_of(gene, model, margin(unit.read_out)).interval for gene in unit.genes]
     reader = VariantReader(unit.genotypes, unit.reference, windows)
     found = predict_genes(
         Sequences(model, unit.read_out, reader, unit.reference.fetch),

@@ -21,8 +21,8 @@ from hapsight.evaluate.nulls import (
     permutations,
     random_weights_null,
 )
+from hapsight.streams import stream
 from hapsight.tables import PER_GENE
-from hapsight.workflow.baseline import gene_seed
 from hapsight.workflow.comparisons import Compared, Source
 from hapsight.workflow.opened import Opened
 
@@ -54,7 +54,7 @@ class Chance:
     def of(cls, opened: Opened) -> Self:
         """Draw the permutations of a run, from its seed."""
         config = opened.config
-        rng = np.random.default_rng(gene_seed(config.seed, "permutations of people"))
+        rng = stream(config.seed, "permutations of people")
         orders = permutations(opened.cohort.populations, config.evaluate.permutations, rng)
         return cls(config.evaluate.null_draws, config.seed, orders)
 
@@ -63,7 +63,7 @@ class Chance:
         digest = hashlib.sha256(one.gene.gene_id.encode() + one.observed.tobytes() + one.dosage.tobytes())
         key = digest.hexdigest()
         if key not in self.drawn:
-            rng = np.random.default_rng(gene_seed(self.seed, one.gene.gene_id))
+            rng = stream(self.seed, "random weights", one.gene.gene_id)
             self.drawn[key] = random_weights_null(one.dosage, one.observed, self.draws, rng)
         return self.drawn[key]
 
@@ -94,6 +94,8 @@ def gene_row(source: Source, one: Compared, chance: Chance) -> dict[str, Any]:
     if found.pearson_r is None:
         bare = not len(one.dosage) and found.status == "constant_prediction"
         return row | {"status": "no_variants" if bare else found.status}
+    if not np.any(one.dosage != one.dosage[:, :1]):  # only phase, or what an indel brings in, differs
+        return row | dict.fromkeys(asdict(found)) | {"n": found.n, "status": "no_variable_variant"}
     return row | _judged(found.pearson_r, one, chance)
 
 

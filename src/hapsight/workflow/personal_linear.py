@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from hapsight.baseline.elastic_net import ElasticNetOptions
 from hapsight.baseline.methods import method_named
 from hapsight.errors import ConfigError
-from hapsight.workflow.baseline_units import gene_seed
+from hapsight.streams import stream
 from hapsight.workflow.opened import Progress
 from hapsight.workflow.personal_data import PersonalData
 from hapsight.workflow.variants import VariantReader
@@ -57,7 +57,7 @@ def linear_predictions(data: PersonalData, name: str, progress: Progress) -> dic
             dosage = near.linear_dosage.astype(np.float64)
             once = None if near.one_copy is None else near.one_copy.compress(data.trained_on)
             outcome = targets.residual[row[gene.gene_id], train]
-            rng = np.random.default_rng(gene_seed(opened.config.seed, gene.gene_id))
+            rng = stream(opened.config.seed, "linear on a split", gene.gene_id)
             found[gene.gene_id] = method.fit(dosage[:, train], outcome, rng, once).predict(dosage)
     progress(f"train {name}", len(genes), len(genes))
     return found

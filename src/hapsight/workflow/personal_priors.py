@@ -13,6 +13,7 @@ from hapsight.errors import ConfigError
 from hapsight.priors.activity import dealt_regulators, regulator_score, z_scores
 from hapsight.priors.sign_table import SignPriors, read_sign_priors
 from hapsight.priors_tables import SIGNS_LEARNED
+from hapsight.streams import stream
 from hapsight.workflow.comparisons import expression
 from hapsight.workflow.personal_data import PersonalData
 from hapsight.workflow.variants import VariantReader
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["activity_explains", "prior_key", "toggled_variants"]
 
 Float = NDArray[np.float64]
-
-_STREAM = 7
-"""Keeps the draws of the controls apart from those of other stages."""
 
 
 def prior_key(data: PersonalData, prior: str) -> dict[str, Any] | None:
@@ -63,7 +61,7 @@ def toggled_variants(data: PersonalData, prior: str) -> ReadToggled | None:
             fix="give `sign_priors` under [train] the scores of regulons, or signs from another cohort",
         )
     if prior == "sign_shuffled":
-        given = given.shuffled(np.random.default_rng((data.opened.config.seed, _STREAM)))
+        given = given.shuffled(stream(data.opened.config.seed, "sign priors of training"))
     reader, scale = data.reader(), given.typical
     given = given.for_genes(data.opened.cohort.genes, data.opened.cohort.reference.contigs)
     return lambda gene_id: _toggled(data, gene_id, reader, given, scale)
@@ -128,4 +126,4 @@ def _regulators(data: PersonalData, *, shuffled: bool) -> tuple[Float, NDArray[n
     weight = read_regulons(path, genes)[0].weight
     if not shuffled:
         return weight, np.arange(len(genes))
-    return weight, dealt_regulators(weight, np.random.default_rng((data.opened.config.seed, _STREAM)))
+    return weight, dealt_regulators(weight, stream(data.opened.config.seed, "regulators of training"))

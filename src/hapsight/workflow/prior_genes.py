@@ -14,6 +14,7 @@ from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.regulons import read_gene_covariates
 from hapsight.errors import ConfigError, IncompleteError, InputError
 from hapsight.priors.across_genes import ablation_across_genes, gene_covariate_ablation
+from hapsight.streams import stream
 from hapsight.workflow.opened import Opened
 
 __all__ = ["gene_ablation"]
@@ -21,8 +22,6 @@ __all__ = ["gene_ablation"]
 Row = dict[str, Any]
 Values = Mapping[str, NDArray[np.float64]]
 
-_STREAM = 7
-"""Keeps the draws of these controls apart from those of others."""
 _HALF_LIFE_FEATURES = 6
 
 
@@ -54,7 +53,7 @@ def gene_ablation(opened: Opened, dropped: Dropped) -> Iterator[Row]:
     for given in config.gene_covariates:
         known = _known(opened, given.path, given.label, dropped)
         for number, own in enumerate(table.partition_by("model", "read_out", maintain_order=True)):
-            rng = np.random.default_rng((opened.config.seed, _STREAM, number))
+            rng = stream(opened.config.seed, "priors of genes", number)
             yield {"prior": given.label} | _beside(opened, own, known, rng)
     if config.half_life is not None:
         known = _known(opened, config.half_life, "half-life", dropped)
@@ -113,7 +112,7 @@ def _into_xpresso(opened: Opened, table: pl.DataFrame, known: Values, path: Path
         )
     for number, (label, model) in enumerate(models):
         own = table.filter(pl.col("gene_id").is_in(list(known)), pl.col("model") == label)
-        genes, rng = _genes(opened, own), np.random.default_rng((opened.config.seed, _STREAM, 1, number))
+        genes, rng = _genes(opened, own), stream(opened.config.seed, "half-lives", number)
         features = np.array([known[gene.gene_id] for gene in genes])
         dealt = [features[rng.permutation(len(features))] for _ in range(opened.config.priors.shuffles)]
         sets = np.stack([np.zeros_like(features), features, *dealt], axis=1)

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.baseline.informed import shuffled_evidence
+from hapsight.baseline.linear import weighted_sum
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.regulons import Regulons
 from hapsight.evaluate.expression import transform
@@ -19,6 +20,7 @@ from hapsight.predict.store import UnitStore, content_key
 from hapsight.priors.activity import dealt_regulators, regulator_score, z_scores
 from hapsight.priors.combine import Combined, combine, held_out_r
 from hapsight.priors_tables import PRIOR_GENES
+from hapsight.streams import stream
 from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.baseline_units import BaselineUnit, baseline_units, gene_seed
 from hapsight.workflow.crew import compute, crew_of
@@ -35,8 +37,6 @@ PersonValues = Mapping[str, Mapping[str, Floats]]
 ACTIVITY = "activity of regulators"
 
 _SCORED = ("gene_id", "position", "ref", "alt", "score")
-_STREAM = 6
-"""Keeps the draws of the controls apart from those of folds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +113,7 @@ def _units(
     config, cohort = opened.config, opened.cohort
     run = BaselineRun(config.priors.method, "random", "", "priors")
     values = transform(cohort.expression.values, config.expression.transform, config.expression.pseudocount)
-    rng = np.random.default_rng((config.seed, _STREAM))
+    rng = stream(config.seed, "regulators of genes")
     shared = _Unit(
         base=baseline_units(opened, run)[0],
         method=config.priors.method,
@@ -225,7 +225,7 @@ def _person_priors(unit: _Unit, gene: Gene, scores: list[Floats] | None) -> dict
 def _given_priors(unit: _Unit, gene: Gene, seed: int) -> dict[str, tuple[Floats, Floats]]:
     """The numbers of each person, alike in all folds (K, N), and dealt anew among people; else zeros."""
     found = {}
-    folds, rng = int(unit.base.outer_folds.max()) + 1, np.random.default_rng((seed, _STREAM, 1))
+    folds, rng = int(unit.base.outer_folds.max()) + 1, stream(seed, "priors of people")
     for prior, by_gene in unit.persons.items():
         values = by_gene.get(gene.gene_id, np.zeros(len(unit.base.outer_folds)))
         own, control = (np.tile(one, (folds, 1)) for one in (values, rng.permutation(values)))
@@ -242,9 +242,9 @@ def _sign_priors(unit: _Unit, gene: Gene, near: Variants, seed: int) -> dict[str
         scores = by_gene.get(gene.gene_id, {})
         index = np.array([i for i, variant in enumerate(variants) if variant in scores], dtype=np.intp)
         score = np.array([scores[variants[i]] for i in index])
-        rng = np.random.default_rng((seed, _STREAM))
+        rng = stream(seed, "priors of variants")
         dealt = shuffled_evidence(score[:, None], near.position[index] - gene.tss, rng)[:, 0]
-        dosage = near.linear_dosage[index].astype(np.float64)
-        own, control = (np.tile(values @ dosage, (folds, 1)) for values in (score, dealt))
+        dosage = near.linear_dosage[index]
+        own, control = (np.tile(weighted_sum(values, dosage), (folds, 1)) for values in (score, dealt))
         found[prior] = (own, control)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ CIS = "cis"
 _KEY = ["gene_id", "position", "ref", "alt"]
 
 
-def sign_sets(opened: Opened, nominal: pl.DataFrame, dropped: Dropped) -> dict[str, pl.DataFrame]:
+def sign_sets(opened: Opened, nominal: Iterable[pl.DataFrame], dropped: Dropped) -> dict[str, pl.DataFrame]:
     """Each gene's strongest variant in half of the people, with its slope in the other half.
 
     Returns
@@ -48,20 +48,19 @@ def sign_sets(opened: Opened, nominal: pl.DataFrame, dropped: Dropped) -> dict[s
     of the model. The sets of models hold the strongest of the variants that the model has an effect of.
     """
     config = opened.config.priors
-    found = {CIS: nominal.with_columns(effect=pl.lit(None, pl.Float64))}
-    for given in config.effects:
-        found[given.label] = nominal.join(
-            _effects(opened, given), on=_KEY, how="inner", maintain_order="left"
-        )
+    effects = {given.label: _effects(opened, given) for given in config.effects}
     sets = {}
-    for label, table in found.items():
+    for label in (CIS, *effects):
         left_out = Dropped()
-        chosen = own_eqtls(opened, table, config.max_p, left_out)
+        chosen = own_eqtls(opened, _with_effect(nominal, effects.get(label)), config.max_p, left_out)
         for (kind, reason), names in left_out.names.items():
             for name in names:
                 dropped.add(kind, f"{label}: {reason}", name)
-        effect = table.select(*_KEY, "effect")
-        sets[label] = chosen.join(effect, on=_KEY, how="left", maintain_order="left")
+        sets[label] = (
+            chosen.join(effects[label], on=_KEY, how="left", maintain_order="left")
+            if label in effects
+            else chosen.with_columns(effect=pl.lit(None, pl.Float64))
+        )
         if chosen.is_empty():
             raise InputError(
                 "No gene has an eQTL to learn or judge signs by.",
@@ -71,6 +70,12 @@ def sign_sets(opened: Opened, nominal: pl.DataFrame, dropped: Dropped) -> dict[s
                 fix="raise `max_p` under [priors]",
             )
     return sets
+
+
+def _with_effect(nominal: Iterable[pl.DataFrame], effects: pl.DataFrame | None) -> Iterator[pl.DataFrame]:
+    """The variants of each block that a model has an effect of; without a model, all."""
+    for block in nominal:
+        yield block if effects is None else block.join(effects, on=_KEY, how="semi", maintain_order="left")
 
 
 def _effects(opened: Opened, given: PriorEffectsConfig) -> pl.DataFrame:

@@ -25,6 +25,7 @@ from hapsight.priors_tables import (
     SIGNS_LEARNED,
     SIGNS_OF_REGULONS,
 )
+from hapsight.streams import stream
 from hapsight.workflow.driver_motifs import configured_motifs
 from hapsight.workflow.eqtl_sets import nominal_effects
 from hapsight.workflow.opened import Opened, Progress, dropped_table
@@ -44,9 +45,6 @@ __all__ = ["Priors", "priors"]
 Row = dict[str, Any]
 
 _SCORE_FILES = {SIGNS_LEARNED: "learned", SIGNS_OF_REGULONS: "regulons"}
-
-_STREAM = 5
-"""Keeps the draws of this stage apart from those of others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,14 +130,15 @@ def _variant_priors(
     """Rows of the ablation, the table of signs, and scores of the variants near each TSS."""
     nominal = nominal_effects(opened, progress)
     sets = sign_sets(opened, nominal, dropped)
-    near = nominal.filter(pl.col("distance") <= opened.config.priors.reach)
+    reach = opened.config.priors.reach
+    near = pl.concat([block.filter(pl.col("distance") <= reach) for block in nominal])
     threshold = opened.config.priors.motif_threshold
     scanned = scan_motifs([*sets.values(), near], opened.cohort.reference, motifs, threshold, progress)
     rows: list[Row] = []
     tables = []
     for number, (label, table) in enumerate(sets.items()):
         progress("prior signs", number, len(sets))
-        rng = np.random.default_rng((opened.config.seed, _STREAM, number))
+        rng = stream(opened.config.seed, "prior signs", number)
         found, shown = sign_ablation(opened, label, table, scanned, regulons, rng)
         rows += found
         tables.append(shown)

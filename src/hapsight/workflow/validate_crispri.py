@@ -14,6 +14,7 @@ from hapsight.cohort.crispri import CrispriPair, read_crispri
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.nouns import Dropped
 from hapsight.evaluate.ranks import Estimate
+from hapsight.streams import stream
 from hapsight.validate_tables import CRISPRI_EFFECTS
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predict import ModelRun
@@ -58,7 +59,7 @@ def validate_crispri(
     """
     genes = [*opened.cohort.genes, *(read_genes(options.genes) if options.genes else ())]
     pairs, dropped = read_crispri(options.table, opened.cohort.reference, genes)
-    rng = np.random.default_rng((opened.config.seed, 3))
+    rng = stream(opened.config.seed, "crispri")
     effects: list[pl.DataFrame] = []
     rows: list[dict[str, Any]] = []
     for run in runs:

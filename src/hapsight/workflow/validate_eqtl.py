@@ -14,9 +14,11 @@ from hapsight.cohort.nouns import Dropped, Gene, Variants
 from hapsight.errors import InputError
 from hapsight.evaluate.eqtl_signs import matched_controls, sign_benchmark
 from hapsight.evaluate.ranks import auroc
+from hapsight.streams import stream
 from hapsight.validate_tables import EQTL_EFFECTS
 from hapsight.workflow.eqtl_sets import (
     EQTL_SET,
+    NominalEffects,
     candidate_controls,
     nominal_effects,
     own_eqtls,
@@ -65,13 +67,14 @@ def validate_eqtl(
         The table cannot be read, or no eQTL lies in the window of a model.
     """
     dropped = Dropped()
-    eqtls, pool = _sets(opened, options, progress, dropped)
-    rng = np.random.default_rng((opened.config.seed, 4))
+    eqtls, nominal = _sets(opened, options, progress, dropped)
+    rng = stream(opened.config.seed, "controls of eqtls")
     effects: list[pl.DataFrame] = []
     rows: list[dict[str, Any]] = []
     for run in runs:
         cases = _inside(opened, run, eqtls, dropped)
-        controls = _controls(opened, run, cases, pool, options.controls, rng, dropped)
+        pool = _pool(opened, run, eqtls, nominal)
+        controls = _controls(run, cases, pool, options.controls, rng, dropped)
         table = _effects(opened, run, pl.concat([cases, controls]), progress)
         effects.append(table)
         for labels in track_labels(run):
@@ -88,8 +91,8 @@ def validate_eqtl(
 
 def _sets(
     opened: Opened, options: EqtlOptions, progress: Progress, dropped: Dropped
-) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-    """The eQTLs, and what controls are drawn from."""
+) -> tuple[pl.DataFrame, NominalEffects | None]:
+    """The eQTLs, and where controls are wanted, the variants that they are drawn from."""
     if options.table is None:
         nominal = nominal_effects(opened, progress)
         eqtls = own_eqtls(opened, nominal, options.max_p, dropped)
@@ -99,7 +102,16 @@ def _sets(
             return eqtls, None
         nominal = nominal_effects(opened, progress)
         eqtls = with_frequencies(eqtls, nominal)
-    return eqtls, candidate_controls(nominal, eqtls) if options.controls else None
+    return eqtls, nominal if options.controls else None
+
+
+def _pool(
+    opened: Opened, run: ModelRun, eqtls: pl.DataFrame, nominal: NominalEffects | None
+) -> pl.DataFrame | None:
+    """Variants without effect in the model's windows."""
+    if nominal is None:
+        return None
+    return candidate_controls(nominal, eqtls, lambda block: _inside(opened, run, block, None))
 
 
 def _inside(opened: Opened, run: ModelRun, table: pl.DataFrame, dropped: Dropped | None) -> pl.DataFrame:
@@ -127,7 +139,6 @@ def _by_id(opened: Opened) -> dict[str, Gene]:
 
 
 def _controls(
-    opened: Opened,
     run: ModelRun,
     cases: pl.DataFrame,
     pool: pl.DataFrame | None,
@@ -138,7 +149,6 @@ def _controls(
     """Variants of the model's windows that match the eQTLs; eQTLs without are counted."""
     if pool is None or cases.is_empty():
         return pl.DataFrame(schema=EQTL_SET)
-    pool = _inside(opened, run, pool, None)
     known = cases.filter(pl.col("maf").is_not_null())
     chosen = matched_controls(_features(known), _features(pool), n, rng)
     for gene_id in cases.filter(pl.col("maf").is_null())["gene_id"]:

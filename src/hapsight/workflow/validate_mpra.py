@@ -19,6 +19,7 @@ from hapsight.evaluate.direction import same_sign, share_true
 from hapsight.evaluate.mpra import Predictor, mpra_baselines, sign_by_decile
 from hapsight.evaluate.ranks import Estimate
 from hapsight.evaluate.resampled import grouped_correlation
+from hapsight.streams import stream
 from hapsight.validate_tables import MPRA_EFFECTS
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predict import ModelRun
@@ -72,7 +73,7 @@ def validate_mpra(
         options.table, cohort.reference, options.release, options.elements, options.min_barcodes
     )
     placed = list(_with_genes(opened, elements, options, dropped))
-    rng = np.random.default_rng((opened.config.seed, 2))
+    rng = stream(opened.config.seed, "mpra")
     effects: list[pl.DataFrame] = []
     rows: list[dict[str, Any]] = []
     for run in runs:
