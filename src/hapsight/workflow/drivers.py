@@ -89,6 +89,7 @@ def drivers(
         motifs = configured_motifs(opened.config.explain.motifs)
     path = opened.config.explain.sign_priors
     priors = None if path is None else read_sign_priors(path)
+    opened.require_current("evaluate")
     with opened.folder.stage("drivers") as stage:
         rows: list[dict[str, Any]] = []
         arms, predicted = list(_arms(opened, runs)), []
@@ -97,7 +98,7 @@ def drivers(
             kept: list[NDArray[np.float32]] = []
             rng = np.random.default_rng((opened.config.seed, 2, number))
             rows += _arm_rows(opened, arm, half1, given, priors, kept, rng, progress)
-            weights = arm.run.model.name.split("/")[0], arm.run.model.fingerprint
+            weights = arm.run.model.name.split("/")[0], arm.run.fingerprint
             predicted.append(Predicted(arm.source, weights, np.array(kept)))
         if opened.config.explain.conservation is not None:
             add_conservation(rows, opened.config.explain.conservation)
@@ -135,6 +136,7 @@ def _write(opened: Opened, table: pl.DataFrame, arms: Sequence[_Arm], predicted:
         genes.append(found.genes)
         judged.append(found.summary)
     opened.folder.write("explain/drivers.parquet", table)
+    opened.mark_current("drivers")
     opened.folder.write("explain/driver_summary.parquet", pl.DataFrame(summary, schema=DRIVER_SUMMARY))
     opened.folder.write("explain/reliability.parquet", pl.concat(genes))
     opened.folder.write("explain/reliability_summary.parquet", pl.concat(judged))

@@ -17,6 +17,7 @@ from hapsight.cohort.reference import ref_fits
 from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError
 from hapsight.evaluate.eqtl import Design
+from hapsight.workflow.blocks import in_gene_order
 from hapsight.workflow.eqtl import eqtl as map_eqtls
 from hapsight.workflow.eqtl import eqtl_units
 from hapsight.workflow.opened import Opened, Progress
@@ -54,9 +55,9 @@ def nominal_effects(opened: Opened, progress: Progress) -> pl.DataFrame:
             "contig": [gene.contig for gene in opened.cohort.genes],
         }
     )
+    nominal = opened.folder.eqtl().read(done, "nominal")
     return (
-        opened.folder.eqtl()
-        .read(done, "nominal")
+        in_gene_order(nominal, opened.cohort.genes, "phenotype_id")
         .join(places, on="phenotype_id", how="left", maintain_order="left")
         .with_columns(
             pl.col("phenotype_id").alias("gene_id"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -18,15 +17,14 @@ from hapsight.cohort.nouns import Gene, Interval, Variants
 from hapsight.cohort.predictdb import read_predictdb
 from hapsight.errors import InputError
 from hapsight.evaluate.expression import residuals
-from hapsight.predict.store import UnitStore, content_key
+from hapsight.predict.store import UnitStore
 from hapsight.workflow.baseline_runs import ImportedRun
-from hapsight.workflow.blocks import linear_blocks
+from hapsight.workflow.blocks import KeyedBlock, in_turn, keyed_blocks, linear_blocks
 from hapsight.workflow.comparisons import Compared, Source, expression, observed_in_words
-from hapsight.workflow.opened import LINEAR_KEYS, Opened, Progress, dropped_table, gene_facts
+from hapsight.workflow.opened import LINEAR_KEYS, Opened, Progress, dropped_table, gene_keys
 from hapsight.workflow.variants import VariantReader
 
 __all__ = [
-    "ImportedUnit",
     "apply_imported",
     "imported_comparisons",
     "imported_source",
@@ -46,15 +44,6 @@ _GENES: Final = {
     "share_weight_used": pl.Float64,
     **dict.fromkeys(OUTCOMES, pl.Int64),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedUnit:
-    """A block of genes."""
-
-    name: str
-    key: str
-    genes: tuple[Gene, ...]
 
 
 def apply_imported(opened: Opened, run: ImportedRun, progress: Progress) -> None:
@@ -83,21 +72,18 @@ def imported_store(opened: Opened, run: ImportedRun) -> UnitStore:
     return opened.folder.baseline(f"imported.{run.method}")
 
 
-def imported_units(opened: Opened, run: ImportedRun) -> list[ImportedUnit]:
+def imported_units(opened: Opened, run: ImportedRun) -> list[KeyedBlock]:
     """The units of one file's weights."""
     digest, config = file_digest(run.path), opened.config
     blocks = linear_blocks(opened, config.baseline.cis_window, config.baseline.genes_per_unit)
     parts = {
-        "stage": "imported weights",
         "weights": digest,
         "cis_window": config.baseline.cis_window,
         "policy": config.cohort.model_dump(mode="json", include=LINEAR_KEYS),
         **opened.key_parts("genotypes", "reference"),
     }
-    return [
-        ImportedUnit(name, content_key({**parts, "genes": gene_facts(genes)}), tuple(genes))
-        for name, genes in blocks
-    ]
+    keys = gene_keys("imported weights", opened.cohort.genes, parts)
+    return keyed_blocks(imported_store(opened, run), blocks, keys)
 
 
 def weights_by_gene(run: ImportedRun, genes: Sequence[Gene]) -> Mapping[str, Rows]:
@@ -139,7 +125,7 @@ def _unique(stem_of: Mapping[str, str]) -> dict[str, str]:
     return {stem: name for name, stem in stem_of.items() if times[stem] == 1}
 
 
-def _apply_unit(opened: Opened, unit: ImportedUnit, weights: Mapping[str, Rows]) -> dict[str, pl.DataFrame]:
+def _apply_unit(opened: Opened, unit: KeyedBlock, weights: Mapping[str, Rows]) -> dict[str, pl.DataFrame]:
     cohort = opened.cohort
     reach = [_reach(gene, weights.get(gene.gene_id, ()), opened) for gene in unit.genes]
     reader = VariantReader(cohort.genotypes, cohort.reference, reach)
@@ -198,14 +184,14 @@ def imported_comparisons(opened: Opened, run: ImportedRun) -> Iterator[Compared]
     observed = residuals(expression(opened), covariates)
     row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
     weights = weights_by_gene(run, cohort.genes)
-    for unit in imported_units(opened, run):
+    for unit, genes in in_turn(imported_units(opened, run), cohort.genes):
         done = [(unit.name, unit.key)]
         facts = store.read(done, "genes")
         status = dict(zip(facts["gene_id"], facts["status"], strict=True))
         tables = store.read(done, "predictions").partition_by("gene_id", as_dict=True)
-        reach = [_reach(gene, weights.get(gene.gene_id, ()), opened) for gene in unit.genes]
+        reach = [_reach(gene, weights.get(gene.gene_id, ()), opened) for gene in genes]
         reader = VariantReader(cohort.genotypes, cohort.reference, reach)
-        for gene, interval in zip(unit.genes, reach, strict=True):
+        for gene, interval in zip(genes, reach, strict=True):
             yield Compared(
                 gene,
                 tables[(gene.gene_id,)]["predicted"].to_numpy(),
