@@ -9,7 +9,9 @@ import torch
 from typer.testing import CliRunner
 
 from hapsight.cli.main import app
+from hapsight.cohort.nouns import Interval
 from hapsight.config import load_config
+from hapsight.dna import decode
 from hapsight.errors import ModelError, WeightsError
 from hapsight.models.fingerprint import fingerprint_of
 from hapsight.models.onehot import one_hot
@@ -119,16 +121,13 @@ class Trainer(Trainable):
 
 
 def eqtls(planted):
+    """A table of one eQTL, 20 bases behind a TSS."""
     tss = planted.genes[0].tss
     with register("toy", load_toy):
         fetch = Opened.from_config(load_config(planted.config)).cohort.reference.fetch
-    from hapsight.cohort.nouns import Interval
-    from hapsight.dna import decode
-
     ref = decode(fetch(Interval("chr1", tss + 20, tss + 21)))
-    header = ["phenotype_id", "variant_id", "slope"]
     row = ["up1", f"chr1_{tss + 21}_{ref}_{'A' if ref != 'A' else 'C'}", 1.0]
-    return write_table(planted.folder / "eqtls.tsv", [header, row])
+    return write_table(planted.folder / "eqtls.tsv", [["phenotype_id", "variant_id", "slope"], row])
 
 
 @pytest.mark.parametrize("fault", ["nan", "a track more", "no tracks"])
