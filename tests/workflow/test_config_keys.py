@@ -283,6 +283,11 @@ def test_the_lists_name_keys_that_there_are():
 def test_differences_are_named():
     one = {"seed": 1, "workers": 1, "cohort": {"min_maf": 0.0}, "models": [{"name": "a"}]}
     two = {"seed": 1, "workers": 2, "cohort": {"min_maf": 0.1}, "models": [{"name": "a"}, {"name": "b"}]}
-    assert differing(one, two) == ["cohort.min_maf"]
-    assert differing(two, one) == ["cohort.min_maf", "models"]
-    assert differing(one, one) == []
+    assert differing(one, two) == differing(two, one) == ["cohort.min_maf"]
+    assert differing(one, two | {"models": [{"name": "b"}], "seed": 2}) == [
+        "cohort.min_maf",
+        "models",
+        "seed",
+    ]
+    assert differing(one, one | {"cohort": {"min_maf": 0.0, "keep_genes": ["up1"]}}) == []
+    assert differing(one, one | {"protocol": "huang2023", "eqtl": {"fdr": 0.1}}) == []
