@@ -420,4 +420,10 @@ def _absolute_weights(weights: str | None, folder: Path) -> str | None:
 
 def to_toml(config: Config) -> str:
     """The whole configuration, defaults included, as TOML that `load_config` reads."""
-    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+    return tomli_w.dumps(as_toml(config))
+
+
+def as_toml(config: Config) -> dict[str, Any]:
+    """The same before it is text."""
+    found: dict[str, Any] = config.model_dump(mode="json", exclude_none=True)
+    return found

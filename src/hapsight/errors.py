@@ -12,6 +12,7 @@ __all__ = [
     "IncompleteError",
     "InputError",
     "MissingExtraError",
+    "ModelError",
     "StoreError",
     "TrainingError",
     "WeightsError",
@@ -106,6 +107,40 @@ class ConfigError(HapsightError):
 
 class WeightsError(HapsightError):
     """Model weights are missing, damaged, or of another model."""
+
+
+class ModelError(HapsightError):
+    """A model does not keep its contract: a number that is not finite, another shape, no fingerprint.
+
+    Attributes
+    ----------
+    row
+        Which of the sequences it was given, where that is known.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        expected: object = None,
+        got: object = None,
+        fix: str | None = None,
+        row: int | None = None,
+    ) -> None:
+        super().__init__(what, where=where, expected=expected, got=got, fix=fix)
+        self.row = row
+        self.place: str | None = None
+
+    def at(self, place: str) -> ModelError:
+        """The same with a place; itself where it has one, which was nearer."""
+        if self.place is not None:
+            return self
+        found = dict(self.details)
+        where, fix = found.pop("where", "a model"), found.pop("to mend", None)
+        named = ModelError(self.what, where=f"{where}, {place}", fix=fix, row=self.row, **found)
+        named.place = place
+        return named
 
 
 class StoreError(HapsightError):

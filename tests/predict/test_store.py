@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from hapsight.errors import IncompleteError, StoreError
-from hapsight.predict.store import UnitStore, content_key, write_atomically
+from hapsight.predict.store import STAGES, UnitStore, content_key, write_atomically
 
 TABLE = pl.DataFrame({"gene_id": ["a", "b"], "value": [1.0, 2.0]})
 
@@ -85,10 +85,31 @@ def test_the_seal_comes_last(tmp_path, monkeypatch):
 
 
 def test_keys_depend_on_every_part_and_not_on_order():
-    one = content_key({"a": 1, "b": [1, 2]})
-    assert one == content_key({"b": [1, 2], "a": 1})
-    assert one != content_key({"a": 1, "b": [2, 1]})
+    one = content_key("predict", {"a": 1, "b": [1, 2]})
+    assert one == content_key("predict", {"b": [1, 2], "a": 1})
+    assert one != content_key("predict", {"a": 1, "b": [2, 1]})
+    assert one != content_key("eqtl", {"a": 1, "b": [1, 2]})
     assert json.loads(json.dumps(one)) == one
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_another_version_of_a_stages_code_has_other_keys(stage, monkeypatch):
+    before = {name: content_key(name, {}) for name in STAGES}
+    monkeypatch.setitem(STAGES, stage, STAGES[stage] + 1)
+    assert [name for name in STAGES if content_key(name, {}) != before[name]] == [stage]
+
+
+def test_units_of_two_keys_lie_side_by_side(store):
+    name = store.name_for("block-0", "other")
+    assert name.startswith("block-0-")
+    assert store.name_for("block-0", "key") == "block-0"
+    store.write(name, "other", {"values": TABLE.reverse()})
+    assert store.read([("block-0", "key")], "values").equals(TABLE)
+    assert store.read([(name, "other")], "values").equals(TABLE.reverse())
+    assert store.sealed() == {"block-0": "key", name: "other"}
+    (store.folder / "block-0.json").write_text("{")
+    assert store.name_for("block-0", "other") == "block-0"
+    assert store.sealed() == {name: "other"}
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

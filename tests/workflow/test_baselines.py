@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from hapsight.cli.predictdb import register as register_predictdb
 from hapsight.config import load_config
 from hapsight.errors import ConfigError, HapsightError, InputError
+from hapsight.files import file_name
 from hapsight.report.build import build_report
 from hapsight.workflow.apply import apply_file
 from hapsight.workflow.baseline import baseline
@@ -303,7 +304,7 @@ def test_blocks_without_a_gene_of_the_file_are_read_beside_the_others(planted, d
     assert found.genes.height == 7
     assert found.genes["status"].to_list().count("no_model") == 6
     assert found.mean_r.n == 1
-    assert found.folder.name == "imported.GTEx-v8-blood"
+    assert found.folder.name == file_name("imported", "GTEx v8/blood")
     assert dict(found.lines())["genes of the cohort in the file"] == "1 of 7"
 
 

@@ -154,11 +154,11 @@ def test_a_models_units_have_the_size_asked_for_or_even_work(tmp_path, monkeypat
     with register("toy", load_toy):
         opened = Opened.from_config(load_config(planted.config))
         (run,) = load_models(opened)
-        assert [len(genes) for _, _, genes in run.units(opened)] == [2, 2, 2, 1]
+        assert [len(unit.genes) for unit in run.units(opened)] == [2, 2, 2, 1]
         planted.config.write_text(planted.config.read_text().replace("genes_per_unit = 2\n", ""))
         opened = Opened.from_config(load_config(planted.config))
-        assert [len(genes) for _, _, genes in run.units(opened)] == [7]
+        assert [len(unit.genes) for unit in run.units(opened)] == [7]
         monkeypatch.setattr(blocks, "_CPU", 1000 * 30.0)
-        sizes = [len(genes) for _, _, genes in run.units(opened)]
+        sizes = [len(unit.genes) for unit in run.units(opened)]
         assert sum(sizes) == 7
         assert len(sizes) > 2

@@ -18,6 +18,7 @@ from hapsight.dna import N_CODE, Codes, decode, reverse_complement
 from hapsight.errors import ConfigError
 from hapsight.explain.ism import Distinct, ism_window
 from hapsight.explain.mutations import Backgrounds, Pairs, pair_sequences
+from hapsight.predict.outputs import names_its_gene
 from hapsight.predict.values import Valuer
 from hapsight.sequence.haplotypes import FetchReference, coordinate_map
 from hapsight.sequence.window import Window
@@ -51,6 +52,7 @@ class AlleleLogo:
     last: int
 
 
+@names_its_gene
 def allele_logos(
     gene: Gene, valuer: Valuer, variant: Variants, fetch_reference: FetchReference, measure: Measure
 ) -> tuple[AlleleLogo, AlleleLogo]:

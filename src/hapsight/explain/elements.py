@@ -11,6 +11,7 @@ from hapsight.cohort.nouns import Gene, Interval, Strand, Variants
 from hapsight.dna import N_CODE, Codes, decode
 from hapsight.explain.ism import Distinct, ism_window, pair_effects
 from hapsight.explain.mutations import REFERENCE, Backgrounds, pair_sequences
+from hapsight.predict.outputs import names_its_gene
 from hapsight.predict.values import Valuer
 from hapsight.sequence.haplotypes import FetchReference
 from hapsight.sequence.shuffle import shuffled_dinucleotides
@@ -44,6 +45,7 @@ class ElementEffects:
     mask: Float
 
 
+@names_its_gene
 def reference_effects(
     gene: Gene, variants: Variants, valuer: Valuer, fetch_reference: FetchReference
 ) -> Float:
@@ -71,6 +73,7 @@ def misfit(gene: Gene, element: Interval, valuer: Valuer) -> str | None:
     return None
 
 
+@names_its_gene
 def element_effects(
     gene: Gene,
     element: Interval,

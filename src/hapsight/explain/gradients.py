@@ -14,6 +14,7 @@ from hapsight.dna import N_CODE, Codes
 from hapsight.errors import ConfigError
 from hapsight.models.onehot import with_gradients
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
+from hapsight.predict.outputs import finite, finite_values
 from hapsight.predict.values import Valuer
 from hapsight.predict.views import View, views
 
@@ -76,7 +77,8 @@ def _forward(view: View, gradient: Float) -> Float:
 def _of_view(model: SequenceModel, read_out: ReadOut, codes: Codes, device: str) -> Float:
     """(T, 4, L) of one sequence (1, L)."""
     with with_gradients() as inputs:
-        values = _values(model, read_out, torch.from_numpy(codes).to(device))  # (1, T)
+        values = _values(model, read_out, torch.from_numpy(codes).to(device))
+        finite_values(model, read_out, values.detach(), 1)
         shape = (1, 4, codes.shape[1])
         if [tuple(x.shape) for x in inputs] != [shape]:
             raise ConfigError(
@@ -86,7 +88,7 @@ def _of_view(model: SequenceModel, read_out: ReadOut, codes: Codes, device: str)
                 fix="encode the codes with hapsight.models.onehot.one_hot, once per sequence",
             )
         rows = [torch.autograd.grad(value, inputs[0], retain_graph=True)[0][0] for value in values[0]]
-    return torch.stack(rows).double().cpu().numpy()
+    return finite(model, torch.stack(rows).double().cpu().numpy(), "gradient")
 
 
 def _values(model: SequenceModel, read_out: ReadOut, codes: torch.Tensor) -> torch.Tensor:

@@ -23,6 +23,7 @@ from hapsight.explain.mutations import (
     read_near,
     substitutions,
 )
+from hapsight.predict.outputs import names_its_gene
 from hapsight.predict.values import Valuer
 from hapsight.predict.windows import window_of
 from hapsight.sequence.haplotypes import FetchReference, ReadVariants
@@ -123,6 +124,7 @@ class GeneIsm:
     flop: float
 
 
+@names_its_gene
 def gene_ism(
     gene: Gene,
     valuer: Valuer,
@@ -220,6 +222,7 @@ def saturation_stretch(gene: Gene, first: int, last: int, centre: int | None = N
     return Interval(gene.contig, place + first, place + last)
 
 
+@names_its_gene
 def saturation(gene: Gene, stretch: Interval, valuer: Valuer, fetch_reference: FetchReference) -> Float:
     """Effects (n, 4, T) of every base (A, C, G, T of the forward strand) at n positions of the reference.
 

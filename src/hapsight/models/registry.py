@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from hapsight.errors import ConfigError, MissingExtraError
 from hapsight.models.catalogue import WEIGHTS
+from hapsight.models.fingerprint import declared_fingerprint, fingerprint_of
 from hapsight.models.weights import find
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ def load_model(
         An unknown model, device or option, or a package whose model cannot be imported.
     MissingExtraError
         torch or a reader of weights is not installed.
+    ModelError
+        It has no fingerprint.
     WeightsError
         The weights are missing or damaged.
     """
@@ -140,7 +143,18 @@ def load_model(
     if weights is not None:
         options["weights"] = weights
     _check_options(name, loader, options)
-    return loader(device=resolve_device(device), **options)
+    model = loader(device=resolve_device(device), **options)
+    declared_fingerprint(model)
+    return model
+
+
+def fingerprint_as_loaded(name: str, model: SequenceModel) -> str:
+    """What tells a loaded model from others: of hapsight's own what they say, else `fingerprint_of`.
+
+    Hapsight's own loaders make it of the files of weights, whose bytes they have read anyway.
+    """
+    own = _loader(name).__module__.startswith("hapsight.models.")
+    return declared_fingerprint(model) if own else fingerprint_of(model)
 
 
 def resolve_device(device: str = "auto") -> torch.device:

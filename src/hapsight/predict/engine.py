@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.dna import Codes
-from hapsight.errors import ConfigError
+from hapsight.errors import ConfigError, ModelError
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
 from hapsight.predict.buffers import Buffer
+from hapsight.predict.outputs import at_gene, finite_values
 from hapsight.predict.shared import shared_values
 from hapsight.predict.views import View, margin, views
 from hapsight.predict.windows import window_of
@@ -195,9 +196,10 @@ def _shared(
         found = sequences.find(gene)
         made[gene.gene_id] = _People.of(found)
         seen = gathered(found, view, margin(sequences.read_out), room)
-        values, work = shared_values(
-            model, view.read_out, seen, device=device, batch_size=batch_size, budget=room
-        )
+        with at_gene(gene.gene_id):
+            values, work = shared_values(
+                model, view.read_out, seen, device=device, batch_size=batch_size, budget=room
+            )
         yield values, work.flop
 
 
@@ -219,7 +221,12 @@ def _whole(
             for block in _blocks(found, view, margin(sequences.read_out)):
                 yield from block
 
-    values = whole_values(model, view.read_out, rows(), batch_size, device)
+    try:
+        values = whole_values(model, view.read_out, rows(), batch_size, device)
+    except ModelError as error:
+        ends = np.cumsum([1 + found.n_distinct for found in made.values()])
+        gene_id = list(made)[int(np.searchsorted(ends, error.row or 0, side="right"))]
+        raise error.at(f"gene {gene_id}") from error
     ends = np.cumsum([1 + made[gene.gene_id].n_distinct for gene in genes])
     for part in np.split(values, ends)[: len(genes)]:
         yield part, len(part) * model.flop_per_pass
@@ -251,11 +258,23 @@ def whole_values(
     batch_size: int,
     device: torch.device | str,
 ) -> NDArray[np.float64]:
-    """(R, T) read-out of R sequences, in batches of one shape."""
-    source, parts = iter(rows), []
+    """(R, T) read-out of R sequences, in batches of one shape.
+
+    Raises
+    ------
+    ModelError
+        It is not finite, or no read-out; `row` says of which sequence.
+    """
+    source, parts, done = iter(rows), list[NDArray[np.float64]](), 0
     with torch.inference_mode():
         while batch := list(islice(source, batch_size)):
             filled = batch + [batch[-1]] * (batch_size - len(batch))
             codes = torch.from_numpy(np.stack(filled)).to(device, non_blocking=True)
-            parts.append(model.predict(codes, read_out)[: len(batch)].double().cpu().numpy())
+            try:
+                values = finite_values(model, read_out, model.predict(codes, read_out), len(filled))
+            except ModelError as error:
+                error.row = done + (error.row or 0)
+                raise
+            parts.append(values[: len(batch)])
+            done += len(batch)
     return np.concatenate(parts)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hapsight.dna import Codes
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel, WindowedModel
 from hapsight.predict.buffers import Buffer
+from hapsight.predict.outputs import finite_values, of_shape
 from hapsight.predict.sharing import (
     LONGEST,
     DistinctPositions,
@@ -128,7 +129,9 @@ def plain_values(model: SequenceModel, read_out: ReadOut, codes: Codes, device: 
     """(R, T) read-out of (R, L) codes, one forward pass for each: the plain way, to compare with."""
     with torch.inference_mode():
         rows = (torch.from_numpy(row[None]).to(device) for row in codes)
-        return np.concatenate([model.predict(row, read_out).double().cpu().numpy() for row in rows])
+        return np.concatenate(
+            [finite_values(model, read_out, model.predict(row, read_out), 1) for row in rows]
+        )
 
 
 def _in_buffer(codes: Codes | Buffer) -> Buffer:
@@ -158,7 +161,9 @@ def _embed(model: SharedModel, sequences: Buffer, plan: _Plan, device: torch.dev
             some = members[part]
             rows = [codes[stretches.row[s], stretches.start[s] : stretches.start[s] + length] for s in some]
             with torch.inference_mode():
-                found = model.embed(torch.from_numpy(np.stack(rows)).to(device)).cpu()
+                given = model.embed(torch.from_numpy(np.stack(rows)).to(device))
+                positions = int(length) // model.grid.stride
+                found = of_shape(model, given, len(rows), positions, model.grid.channels).cpu()
             if made is None:
                 made = Buffer.allocate((len(plan.distinct.row), found.shape[2]), found.dtype, budget)
             for s, one in zip(some, found, strict=True):
@@ -190,7 +195,7 @@ def _read(
         embedding.drop()
         plan.distinct.numbers.drop()
         values = _filled(gathered, size, device, lambda batch: model.read(batch, read_out))
-        parts.append(values[: len(part)].double().cpu().numpy())
+        parts.append(finite_values(model, read_out, values, size)[: len(part)])
     return np.concatenate(parts)
 
 
@@ -214,7 +219,8 @@ def _read_windows(
         row, begin = plan.rows[windows.row[some]], windows.place[some] * model.window_step
         positions = plan.distinct.index[row[:, None], begin[:, None] + inside]  # (B, window_length)
         gathered = table[torch.from_numpy(positions).long()]
-        made = _filled(gathered, batch_size, device, model.embed_window).cpu()
+        made = _filled(gathered, batch_size, device, model.embed_window)
+        made = of_shape(model, made, batch_size, model.window_features).cpu()
         features.tensor[torch.from_numpy(some)] = made[: len(some)]
         for buffer in (embedding, features, plan.distinct.numbers):
             buffer.drop()
@@ -224,7 +230,7 @@ def _read_windows(
         gathered = features.tensor[windows.of(part)]  # (B, windows, window_features)
         features.drop()
         values = _filled(gathered, size, device, lambda batch: model.read_windows(batch, read_out))
-        parts.append(values[: len(part)].double().cpu().numpy())
+        parts.append(finite_values(model, read_out, values, size)[: len(part)])
     return np.concatenate(parts)
 
 

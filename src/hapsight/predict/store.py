@@ -1,8 +1,10 @@
 """Finished units of work on disk: whole or absent, and only for the inputs that they were made from.
 
 A unit is a few tables and a *seal*, a small JSON file that is written last. The seal holds the unit's key
-(a digest of everything that its numbers depend on) and each table's digest. A unit without its seal, with
-another key, or with a table that is not as sealed counts as not done.
+and each table's digest. A unit without its seal, with another key, or with a table that is not as sealed
+counts as not done. The key is a digest of everything that its numbers depend on, the version of the code
+among it; that of a block of genes is one such digest for each gene, so any block that holds a gene as it is
+wanted will do. Units of several configurations lie side by side.
 """
 
 from __future__ import annotations
@@ -14,22 +16,58 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
 from hapsight.disk import temporary_name
 from hapsight.errors import ConfigError, IncompleteError, StoreError
 
-__all__ = ["StoredUnit", "UnitStore", "content_key", "require_writable", "write_atomically", "write_table"]
+__all__ = [
+    "STAGES",
+    "StoredUnit",
+    "UnitStore",
+    "block_key",
+    "content_key",
+    "require_writable",
+    "write_atomically",
+    "write_table",
+]
 
 FORMAT = 1
 """Version of the layout on disk; part of every key."""
 
+STAGES: Final = {
+    "predict": 1,
+    "explain": 1,
+    "saturation": 1,
+    "gradients": 1,
+    "baseline": 1,
+    "imported weights": 1,
+    "eqtl": 1,
+    "informed": 1,
+    "priors linear": 1,
+    "train on people": 1,
+}
+"""Version of each stage's code; part of its keys.
 
-def content_key(parts: Mapping[str, object]) -> str:
+Raise a stage's number in the same commit as any change after which it would write other numbers, rows or
+columns from the same input: its units are then computed anew. A stage that is made from another's key
+follows that one by itself: explain, saturation and gradients follow predict; informed and priors linear
+follow baseline.
+"""
+
+
+def content_key(stage: str, parts: Mapping[str, object]) -> str:
     """Digest of everything that a unit's numbers depend on; `parts` must be JSON."""
-    text = json.dumps({"format": FORMAT, **parts}, sort_keys=True, separators=(",", ":"))
+    whole = {"format": FORMAT, "stage": [stage, STAGES[stage]], **parts}
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def block_key(keys: Iterable[str]) -> str:
+    """Key of a unit that is made of parts, each with a key of its own."""
+    return ".".join(keys)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -105,9 +143,16 @@ def _parquet(table: pl.DataFrame) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class UnitStore:
-    """The units of one stage, each with the same tables, in one folder."""
+    """The units of one stage, each with the same tables, in one folder.
+
+    Attributes
+    ----------
+    made_by
+        The command that computes them; empty where whoever reads them does.
+    """
 
     folder: Path
+    made_by: str = ""
 
     def write(self, unit: str, key: str, tables: Mapping[str, pl.DataFrame]) -> None:
         """Write a unit's tables, then its seal."""
@@ -130,6 +175,17 @@ class UnitStore:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
 
+    def sealed(self) -> dict[str, str]:
+        """Name and key of every unit that has a seal, whatever it was made from."""
+        found = {path.stem: _sealed_key(path) for path in sorted(self.folder.glob("*.json"))}
+        return {name: key for name, key in found.items() if key is not None}
+
+    def name_for(self, unit: str, key: str) -> str:
+        """`unit`; where a unit of another key is called so, with a digest of the key behind it."""
+        if _sealed_key(self._seal(unit)) in (None, key):
+            return unit
+        return f"{unit}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
     def read(self, units: Iterable[tuple[str, str]], table: str) -> pl.DataFrame:
         """One table of all `units` (name and key), end to end.
 
@@ -141,11 +197,13 @@ class UnitStore:
         units = list(units)
         missing = [unit for unit, key in units if not self.done(unit, key)]
         if missing:
+            named = f"`hapsight {self.made_by}` with this configuration"
+            command = named if self.made_by else "the same command again"
             raise IncompleteError(
                 f"{len(missing)} of {len(units)} units of work are not done.",
                 where=self.folder,
                 got=", ".join(missing[:20]) + (" ..." if len(missing) > 20 else ""),
-                fix="run the same command again: finished units are kept, the rest is computed",
+                fix=f"run {command}: finished units are kept, the rest is computed",
             )
         return pl.concat([pl.read_parquet(self._table(unit, table)) for unit, _ in units])
 
@@ -154,6 +212,14 @@ class UnitStore:
 
     def _seal(self, unit: str) -> Path:
         return self.folder / f"{unit}.json"
+
+
+def _sealed_key(path: Path) -> str | None:
+    """The key in a seal; None without a seal that can be read."""
+    try:
+        return str(json.loads(path.read_bytes())["key"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 class StoredUnit:

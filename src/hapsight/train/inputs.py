@@ -20,6 +20,7 @@ from hapsight.dna import Codes
 from hapsight.models.onehot import with_gradients
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
 from hapsight.predict.buffers import allocate
+from hapsight.predict.outputs import of_shape
 from hapsight.predict.sharing import DistinctPositions, Stretches, cut_stretches, distinct_positions
 
 __all__ = ["CachedView", "GeneInput", "SharedView", "View", "WholeView", "cached"]
@@ -81,7 +82,8 @@ class WholeView:
     def values(self, rows: Index) -> torch.Tensor:
         """(B,) read-out, one whole pass each."""
         codes = torch.from_numpy(np.ascontiguousarray(self.codes[rows])).to(self.device)
-        return self.model.predict(codes, self.read_out)[:, 0]
+        given = self.model.predict(codes, self.read_out)
+        return of_shape(self.model, given, len(rows), len(self.read_out.tracks))[:, 0]
 
     @property
     def nbytes(self) -> int:
@@ -108,14 +110,17 @@ class SharedView:
         with parametrize.cached():  # low-rank additions are added once, not for every batch of stretches
             table = self.positions(needed)  # (K, C)
             embedding = table[torch.from_numpy(place.reshape(index.shape)).to(self.device)]  # (B, P, C)
-            return self.model.read(embedding, self.read_out)[:, 0]
+            given = self.model.read(embedding, self.read_out)
+        return of_shape(self.model, given, len(rows), len(self.read_out.tracks))[:, 0]
 
     def positions(self, needed: Index) -> torch.Tensor:
         """(K, C) embedding of these distinct positions, on the device."""
         stretches, of = self.stretches, self._stretch_of[needed]
         found, order = [], []
         for members in self._batches(np.unique(of)):
-            embedded = self.model.embed(self._codes_of(members))  # (S, n, C)
+            codes = self._codes_of(members)
+            positions, channels = codes.shape[1] // self.model.grid.stride, self.model.grid.channels
+            embedded = of_shape(self.model, self.model.embed(codes), len(codes), positions, channels)
             asked = np.flatnonzero(np.isin(of, members))
             row = np.searchsorted(members, of[asked])
             skip = stretches.skip[needed[asked]]
@@ -158,7 +163,8 @@ class CachedView:
     def values(self, rows: Index) -> torch.Tensor:
         """(B,) read-out; only the layers behind the embedding run."""
         embedding = self.table[torch.from_numpy(self.index[rows])].to(self.device)  # (B, P, C)
-        return self.model.read(embedding, self.read_out)[:, 0]
+        given = self.model.read(embedding, self.read_out)
+        return of_shape(self.model, given, len(rows), len(self.read_out.tracks))[:, 0]
 
     @property
     def nbytes(self) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.dna import Codes, reverse_complement
+from hapsight.errors import ModelError
 from hapsight.evaluate.ranks import Estimate, auroc, spearman
 from hapsight.evaluate.stretches import track_correlation
 from hapsight.models.mini import Mini, mirrored_tracks
@@ -168,7 +169,10 @@ def _at_tss(model: SequenceModel, read_out: ReadOut, codes: Codes, genes: Sequen
     if not genes:
         return np.zeros((0, len(read_out.tracks)))
     rows = (_oriented(codes, window_of(gene, model).interval, _flipped(model, gene)) for gene in genes)
-    return whole_values(model, read_out, rows, _BATCH, "cpu")
+    try:
+        return whole_values(model, read_out, rows, _BATCH, "cpu")
+    except ModelError as error:
+        raise error.at(f"gene {genes[error.row or 0].gene_id}") from error
 
 
 def _flipped(model: SequenceModel, gene: Gene) -> bool:

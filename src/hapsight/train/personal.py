@@ -14,6 +14,7 @@ from hapsight.dna import Codes
 from hapsight.errors import ConfigError, TrainingError
 from hapsight.evaluate.correlation import correlate
 from hapsight.models.onehot import with_gradients
+from hapsight.predict.outputs import at_gene, finite
 from hapsight.streams import stream
 from hapsight.train.adapters import Adapter
 from hapsight.train.inputs import GeneInput
@@ -147,6 +148,8 @@ class PersonalTask:
         ------
         TrainingError
             It is not a finite number.
+        ModelError
+            So it is before the first step, by the model's own prediction.
         """
         number = micro * world + rank
         gene, people = self.draw(step, number)
@@ -155,13 +158,17 @@ class PersonalTask:
         rows, place = np.unique(index[people], return_inverse=True)
         self.haplotypes += len(rows)
         with with_gradients():
-            values = made.views[view].values(rows)  # (H,)
+            with at_gene(gene):
+                values = made.views[view].values(rows)  # (H,)
             predicted = values[torch.from_numpy(place.reshape(-1, 2)).to(values.device)].mean(dim=1)
             target = torch.as_tensor(self.targets[gene][people], dtype=values.dtype, device=values.device)
             loss = self.loss_function(predicted, target)
             term = self._term(gene, view, step, number)
             loss = loss if term is None else loss + term
         if not math.isfinite(float(loss.detach())):
+            if step == 0:  # nothing has been learnt yet: where predictions are at fault, the model is
+                with at_gene(gene):
+                    finite(self.adapter.model, values.detach().double().cpu().numpy(), "value")
             where = f"step {step + 1}, gene {gene}, {len(people)} people, loss {self.loss_function.name}"
             raise _not_finite(where, loss, predicted, target)
         return loss
@@ -196,7 +203,8 @@ class PersonalTask:
 
     def _predict(self, gene: str) -> Float:
         made, index = self.valid(gene)
-        return predict_people(made, index)
+        with at_gene(gene):
+            return finite(self.adapter.model, predict_people(made, index), "value")
 
 
 def predict_people(made: GeneInput, index: Index) -> Float:

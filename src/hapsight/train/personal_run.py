@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from hapsight.models.protocol import ReadOut, SequenceModel
+from hapsight.predict.outputs import at_gene, finite
 from hapsight.streams import torch_seed
 from hapsight.train.adapters import Adapter, Mode, adapt, network_of, randomise
 from hapsight.train.checkpoints import load_state
@@ -118,7 +119,8 @@ def predict_genes(
     """Gene -> (P,) predictions of these people."""
     source, found = GeneSource(adapter, read, people, budget=_ONE_GENE), {}
     for done, gene in enumerate(genes, start=1):
-        found[gene] = predict_people(*source.make(gene))
+        with at_gene(gene):
+            found[gene] = finite(adapter.model, predict_people(*source.make(gene)), "value")
         if progress is not None:
             progress("predict", done, len(genes))
     return found

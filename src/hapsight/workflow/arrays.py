@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.disk import temporary_name
 from hapsight.errors import MissingExtraError
+from hapsight.files import file_name
 from hapsight.predict.store import write_atomically
 from hapsight.workflow.predict import ModelRun
 
 __all__ = [
     "array_labels",
     "has_array",
+    "name_beside",
     "open_array",
     "save_array",
     "track_names",
@@ -57,11 +60,22 @@ def array_labels(
 
 def has_array(path: Path, key: str) -> bool:
     """Whether an array is there, and was made from the inputs of this key."""
+    return _key_of(path) == key
+
+
+def name_beside(folder: Path, words: tuple[str, ...], key: str) -> tuple[str, ...]:
+    """What an array and its tracks are called by: `words`; with a digest of the key where these are taken."""
+    if _key_of(folder / file_name(*words, suffix=".zarr")) in (None, key):
+        return words
+    return (*words, hashlib.sha256(key.encode()).hexdigest()[:12])
+
+
+def _key_of(path: Path) -> str | None:
+    """The key of an array; None where there is none that can be read."""
     try:
-        found = json.loads((path / "zarr.json").read_bytes())
-        return bool(found["attributes"]["key"] == key)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return str(json.loads((path / "zarr.json").read_bytes())["attributes"]["key"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def open_array(path: Path) -> Any:

@@ -12,6 +12,7 @@ from hapsight.evaluate.paired import Mean, mean_fold_r, mean_interval
 from hapsight.tables import BASELINES
 from hapsight.workflow.baseline_runs import BaselineRun, ImportedRun, baseline_runs, imported_runs
 from hapsight.workflow.baseline_units import baseline_units
+from hapsight.workflow.blocks import in_gene_order
 from hapsight.workflow.opened import Opened
 
 __all__ = ["baseline_entries", "baseline_table"]
@@ -91,7 +92,7 @@ def _rows(per_gene: pl.DataFrame, run: BaselineRun | ImportedRun) -> pl.DataFram
 
 def _fold_means(opened: Opened, run: BaselineRun) -> Mean:
     units = [(unit.name, unit.key) for unit in baseline_units(opened, run)]
-    table = opened.folder.baseline(run.folder).read(units, "genes")
+    table = in_gene_order(opened.folder.baseline(run.folder).read(units, "genes"), opened.cohort.genes)
     return mean_fold_r([np.array(r, dtype=np.float64) for r in table["fold_r"].to_list()])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,12 @@ from hapsight.cohort.nouns import Gene
 from hapsight.cohort.reference import Reference
 from hapsight.config import BaselineConfig
 from hapsight.evaluate.expression import transform
-from hapsight.predict.store import StoredUnit, UnitStore, content_key
+from hapsight.predict.store import StoredUnit, UnitStore
 from hapsight.workflow.baseline_runs import BaselineRun
-from hapsight.workflow.blocks import linear_blocks
-from hapsight.workflow.opened import LINEAR_KEYS, Opened, gene_facts
+from hapsight.workflow.blocks import keyed_blocks, linear_blocks
+from hapsight.workflow.opened import LINEAR_KEYS, Opened, gene_keys, row_digests
 
-__all__ = ["BaselineUnit", "baseline_units", "gene_seed", "method_of", "net_options"]
+__all__ = ["BaselineUnit", "baseline_keys", "baseline_units", "gene_seed", "method_of", "net_options"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,9 +52,18 @@ class BaselineUnit(StoredUnit):
     method: Method
 
 
-def baseline_units(opened: Opened, run: BaselineRun) -> list[BaselineUnit]:
-    """The units of a baseline."""
+def baseline_units(
+    opened: Opened, run: BaselineRun, store: UnitStore | None = None, keys: Mapping[str, str] | None = None
+) -> list[BaselineUnit]:
+    """The units of a baseline.
+
+    Parameters
+    ----------
+    store, keys
+        Of another stage that has units of this kind; keys by ``gene_id``.
+    """
     config, cohort = opened.config.baseline, opened.cohort
+    store = store or opened.folder.baseline(run.folder)
     values = transform(
         cohort.expression.values, opened.config.expression.transform, opened.config.expression.pseudocount
     )
@@ -62,20 +71,24 @@ def baseline_units(opened: Opened, run: BaselineRun) -> list[BaselineUnit]:
     folds = run.folds(opened)
     return [
         BaselineUnit(
-            name=name,
-            key=_key(opened, run, genes, folds),
-            store=opened.folder.baseline(run.folder),
-            genes=tuple(genes),
+            name=block.name,
+            key=block.key,
+            store=store,
+            genes=block.genes,
             genotypes=cohort.genotypes,
             reference=cohort.reference,
             cis_window=config.cis_window,
-            expression=values[[row[gene.gene_id] for gene in genes]],
+            expression=values[[row[gene.gene_id] for gene in block.genes]],
             covariates=None if cohort.covariates is None else cohort.covariates.values,
             outer_folds=folds,
             seed=opened.config.seed,
             method=method_of(opened, run),
         )
-        for name, genes in linear_blocks(opened, config.cis_window, config.genes_per_unit)
+        for block in keyed_blocks(
+            store,
+            linear_blocks(opened, config.cis_window, config.genes_per_unit),
+            keys or baseline_keys(opened, run),
+        )
     ]
 
 
@@ -89,21 +102,24 @@ def net_options(config: BaselineConfig) -> ElasticNetOptions:
     return ElasticNetOptions(alpha=config.alpha, inner=config.inner_folds, min_maf=config.min_maf)
 
 
-def _key(opened: Opened, run: BaselineRun, genes: Sequence[Gene], folds: NDArray[np.int64]) -> str:
-    config = opened.config
+def baseline_keys(opened: Opened, run: BaselineRun) -> dict[str, str]:
+    """By ``gene_id``: digest of all that a gene's fit depends on."""
+    config, cohort = opened.config, opened.cohort
     control = () if config.expression.permuted is None else ("samples",)
-    return content_key(
+    return gene_keys(
+        "baseline",
+        cohort.genes,
         {
-            "stage": f"baseline {run.folder}",
+            "run": run.folder,
             "method": repr(method_of(opened, run)),
             "cis_window": config.baseline.cis_window,
-            "folds": folds.tolist(),
+            "folds": run.folds(opened).tolist(),
             "policy": config.cohort.model_dump(mode="json", include=LINEAR_KEYS),
             "expression": config.expression.model_dump(mode="json"),
             "seed": config.seed,
-            "genes": gene_facts(genes),
-            **opened.key_parts("genotypes", "reference", "expression", "covariates", *control),
-        }
+            **opened.key_parts("genotypes", "reference", "covariates", *control),
+        },
+        row_digests(cohort.genes, cohort.expression.values),
     )
 
 

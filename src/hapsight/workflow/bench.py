@@ -71,13 +71,15 @@ def bench_sharing(
     if not isinstance(run.model, SharedModel):
         raise ConfigError(f"{run.model.name} has no local layers to share.", fix="bench a model that has")
     codes, distinct = _haplotypes(opened, run, gene, haplotypes)
+    from hapsight.predict.outputs import at_gene
     from hapsight.predict.shared import plain_values
 
-    (shared, flop), shared_seconds, shared_peak = _timed(lambda: _shared(run, codes, opened))
     some = codes[:timed]
-    (plain, _), plain_seconds, plain_peak = _timed(
-        lambda: (plain_values(run.model, run.read_out, some, run.device), 0.0)
-    )
+    with at_gene(gene.gene_id):
+        (shared, flop), shared_seconds, shared_peak = _timed(lambda: _shared(run, codes, opened))
+        (plain, _), plain_seconds, plain_peak = _timed(
+            lambda: (plain_values(run.model, run.read_out, some, run.device), 0.0)
+        )
     return SharingBench(
         run.model.name,
         gene.gene_id,

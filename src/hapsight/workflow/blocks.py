@@ -1,24 +1,48 @@
 """Blocks of neighbouring genes, a unit of work each: of about equal predicted work, or of a size asked for.
 
 The blocks depend on the genes, the genotypes' index and the configuration, never on who does the work, so
-that a run goes on with other workers from where it was.
+that a run goes on with other workers from where it was. Genes that a finished unit holds stay in it: where
+others are added, only these are computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
+import polars as pl
 
 from hapsight.cohort.nouns import Gene
+from hapsight.predict.store import UnitStore, block_key
 from hapsight.workflow.opened import Opened
 
-__all__ = ["Block", "blocks_of_size", "even_blocks", "linear_blocks", "model_target"]
+__all__ = [
+    "Block",
+    "KeyedBlock",
+    "blocks_of_size",
+    "even_blocks",
+    "in_gene_order",
+    "in_turn",
+    "keyed_blocks",
+    "linear_blocks",
+    "model_target",
+]
 
 Block = tuple[str, Sequence[Gene]]
 """Its name and genes."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedBlock:
+    """A block of genes as a store has it, or is to have it."""
+
+    name: str
+    key: str
+    genes: tuple[Gene, ...]
+
 
 _MOST: Final = 32
 """Genes in a block, however little each takes: reading and writing take time too."""
@@ -68,6 +92,67 @@ def linear_blocks(opened: Opened, cis_window: int, size: int | None) -> list[Blo
         return cohort.genotypes.expected_records(gene.cis(cis_window)) * len(cohort.samples)
 
     return even_blocks(cohort.genes, cost, _LINEAR)
+
+
+def keyed_blocks(store: UnitStore, blocks: Sequence[Block], keys: Mapping[str, str]) -> list[KeyedBlock]:
+    """The units that hold all genes of `blocks` once: finished ones as they are, and what they leave.
+
+    Parameters
+    ----------
+    blocks
+        As they are wanted where nothing is finished.
+    keys
+        By ``gene_id``: a digest of all that the gene's numbers depend on.
+    """
+    gene_of = {keys[gene.gene_id]: gene for _, genes in blocks for gene in genes}
+    finished = {key: name for name, key in store.sealed().items() if gene_of.keys() >= set(key.split("."))}
+    wanted = [block_key(keys[gene.gene_id] for gene in genes) for _, genes in blocks]
+    found = [
+        KeyedBlock(finished[key], key, tuple(gene_of[part] for part in key.split(".")))
+        for key in _disjoint([key for key in wanted if key in finished], finished)
+    ]
+    held = {gene for block in found for gene in block.genes}
+    for name, genes in blocks:
+        left = tuple(gene for gene in genes if gene not in held)
+        if left:
+            key = block_key(keys[gene.gene_id] for gene in left)
+            found.append(KeyedBlock(store.name_for(name, key), key, left))
+    place = {key: index for index, key in enumerate(gene_of)}
+    return sorted(found, key=lambda block: place[block.key.partition(".")[0]])
+
+
+def _disjoint(first: Sequence[str], finished: Mapping[str, str]) -> Iterator[str]:
+    """Keys of units that have no gene in common: the `first`, then the others, the largest before."""
+    held: set[str] = set()
+    others = sorted(finished, key=lambda key: (-key.count("."), finished[key]))
+    for key in dict.fromkeys([*first, *others]):
+        parts = key.split(".")
+        if held.isdisjoint(parts):
+            held.update(parts)
+            yield key
+
+
+class _Unit(Protocol):
+    @property
+    def genes(self) -> Sequence[Gene]:
+        """Of the block."""
+
+
+Unit = TypeVar("Unit", bound=_Unit)
+
+
+def in_turn(units: Sequence[Unit], genes: Sequence[Gene]) -> Iterator[tuple[Unit, list[Gene]]]:
+    """All `genes` in their order, with the unit that holds them; a unit may come several times."""
+    unit_of = {gene.gene_id: index for index, unit in enumerate(units) for gene in unit.genes}
+    for index, part in groupby(genes, key=lambda gene: unit_of[gene.gene_id]):
+        yield units[index], list(part)
+
+
+def in_gene_order(table: pl.DataFrame, genes: Sequence[Gene], column: str = "gene_id") -> pl.DataFrame:
+    """Rows in the order of the genes, and of one gene in the order that they have."""
+    place = pl.DataFrame({column: [gene.gene_id for gene in genes], "place": range(len(genes))})
+    placed = table.join(place, on=column, how="left", maintain_order="left")
+    return placed.sort("place", maintain_order=True).drop("place")
 
 
 def model_target(device: str) -> float:

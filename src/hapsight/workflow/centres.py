@@ -39,13 +39,14 @@ class Centre:
     tracks: tuple[str, ...]
     variant: tuple[str, str, str] | None = None
 
-    def array_stem(self, gene: Gene) -> str:
-        """What the array of a gene is called, without suffix: tracks share the TSS, each has its driver."""
-        return file_name(gene.gene_id) if self.around == "tss" else self.track_stem(gene, self.tracks[0])
+    def words(self, gene: Gene) -> tuple[str, ...]:
+        """What the array of a gene is called by: tracks share the TSS, each has its driver."""
+        return (gene.gene_id,) if self.around == "tss" else (gene.gene_id, self.tracks[0], "driver")
 
-    def track_stem(self, gene: Gene, track: str) -> str:
-        """What a track for browsers is called, without suffix."""
-        return file_name(gene.gene_id, track, *(() if self.around == "tss" else ("driver",)))
+    def track_stem(self, words: tuple[str, ...], track: str) -> str:
+        """What a track for browsers is called, without suffix, beside an array that is called by `words`."""
+        gene_id, *others = words
+        return file_name(gene_id, *((track, *others) if self.around == "tss" else others))
 
     def labels(self) -> dict[str, Any]:
         """Attributes of the array."""
@@ -82,6 +83,7 @@ def main_drivers(opened: Opened, run: ModelRun, track: str) -> pl.DataFrame:
     IncompleteError
         Drivers were not looked for.
     """
+    opened.require_current("drivers")
     path = opened.folder.path / "explain" / "drivers.parquet"
     labels = model_source(opened, run, track).labels() | {"form": _FORM}
     if path.exists():

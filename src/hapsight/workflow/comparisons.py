@@ -16,6 +16,7 @@ from hapsight.least_squares import residuals
 from hapsight.predict.windows import seen_interval
 from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.baseline_units import baseline_units
+from hapsight.workflow.blocks import in_turn
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.variants import VariantReader
@@ -123,10 +124,11 @@ def model_comparisons(opened: Opened, run: ModelRun, track: str) -> Iterator[Com
     covariates = None if cohort.covariates is None else cohort.covariates.values
     observed = residuals(expression(opened), covariates)
     row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
-    store = opened.folder.predictions(run.label, run.read_out.name)
-    for name, key, genes in run.units(opened):
-        values = store.read([(name, key)], "values").filter(pl.col("track") == track)
-        facts = store.read([(name, key)], "genes")
+    store = run.store(opened)
+    for unit, genes in in_turn(run.units(opened), cohort.genes):
+        done = [(unit.name, unit.key)]
+        values = store.read(done, "values").filter(pl.col("track") == track)
+        facts = store.read(done, "genes")
         distinct = dict(zip(facts["gene_id"], facts["n_distinct"], strict=True))
         by_gene = values.partition_by("gene_id", as_dict=True, include_key=False)
         windows = [seen_interval(gene, run.model, run.read_out) for gene in genes]
@@ -155,14 +157,14 @@ def _split(values: pl.DataFrame) -> tuple[float, Float]:
 
 def baseline_comparisons(opened: Opened, run: BaselineRun) -> Iterator[Compared]:
     """Every gene of a baseline: held-out predictions beside held-out residuals."""
-    for unit in baseline_units(opened, run):
+    for unit, genes in in_turn(baseline_units(opened, run), opened.cohort.genes):
         done = [(unit.name, unit.key)]
         facts = unit.store.read(done, "genes")
         status = dict(zip(facts["gene_id"], facts["status"], strict=True))
         tables = unit.store.read(done, "predictions").partition_by("gene_id", as_dict=True)
-        windows = [gene.cis(unit.cis_window) for gene in unit.genes]
+        windows = [gene.cis(unit.cis_window) for gene in genes]
         reader = VariantReader(unit.genotypes, unit.reference, windows)
-        for gene, window in zip(unit.genes, windows, strict=True):
+        for gene, window in zip(genes, windows, strict=True):
             table, found = tables[(gene.gene_id,)], status[gene.gene_id]
             yield Compared(
                 gene,

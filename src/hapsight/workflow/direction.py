@@ -90,7 +90,7 @@ def _arms(opened: Opened, runs: Sequence[ModelRun]) -> Iterator[_Arm]:
             track = run.model.tracks[index].name
             yield _Arm(
                 model_source(opened, run, track),
-                (run.model.name.split("/")[0], run.model.fingerprint),
+                (run.model.name.split("/")[0], run.fingerprint),
                 lambda run=run, track=track: model_comparisons(opened, run, track),  # type: ignore[misc]
                 lambda gene, run=run: seen_interval(gene, run.model, run.read_out),  # type: ignore[misc]
             )
@@ -104,6 +104,7 @@ def _arms(opened: Opened, runs: Sequence[ModelRun]) -> Iterator[_Arm]:
 
 def _results(opened: Opened, arms: Sequence[_Arm]) -> dict[Source, pl.DataFrame]:
     """Each arm's rows of ``per_gene``, genes in the cohort's order."""
+    opened.require_current("evaluate")
     path = opened.folder.path / "evaluation" / "per_gene.parquet"
     table = pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=PER_GENE)
     wanted = [gene.gene_id for gene in opened.cohort.genes]

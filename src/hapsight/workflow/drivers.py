@@ -95,6 +95,7 @@ def drivers(
     priors = None if path is None else read_sign_priors(path)
     own = opened.cohort.genes, opened.cohort.reference.contigs
     given, priors = given and given.for_genes(*own), priors and priors.for_genes(*own)
+    opened.require_current("evaluate")
     with opened.folder.stage("drivers") as stage:
         rows: list[dict[str, Any]] = []
         arms, predicted = list(_arms(opened, runs)), []
@@ -108,7 +109,7 @@ def drivers(
             kept: list[NDArray[np.float32]] = []
             rng = stream(opened.config.seed, "controls of drivers", number)
             rows += _arm_rows(opened, arm, half1, given, priors, kept, rng, progress)
-            weights = arm.run.model.name.split("/")[0], arm.run.model.fingerprint
+            weights = arm.run.model.name.split("/")[0], arm.run.fingerprint
             predicted.append(Predicted(arm.source, weights, np.array(kept)))
         if opened.config.explain.conservation is not None:
             add_conservation(rows, opened.config.explain.conservation)
@@ -177,6 +178,7 @@ def _write(opened: Opened, table: pl.DataFrame, arms: Sequence[_Arm], predicted:
         genes.append(found.genes)
         judged.append(found.summary)
     opened.folder.write("explain/drivers.parquet", table)
+    opened.mark_current("drivers")
     opened.folder.write("explain/driver_summary.parquet", pl.DataFrame(summary, schema=DRIVER_SUMMARY))
     opened.folder.write("explain/reliability.parquet", pl.concat(genes))
     opened.folder.write("explain/reliability_summary.parquet", pl.concat(judged))

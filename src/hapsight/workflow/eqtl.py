@@ -21,14 +21,21 @@ from hapsight.evaluate.halves import half_scan, random_halves
 from hapsight.evaluate.heritability import cis_heritability
 from hapsight.evaluate.nulls import benjamini_hochberg
 from hapsight.least_squares import Design
-from hapsight.predict.store import StoredUnit, UnitStore, content_key
+from hapsight.predict.store import StoredUnit, UnitStore, block_key
 from hapsight.streams import stream
 from hapsight.tables import CIS_INDEPENDENT, CIS_QTL, HALVES
-from hapsight.workflow.blocks import linear_blocks
+from hapsight.workflow.blocks import in_gene_order, keyed_blocks, linear_blocks
 from hapsight.workflow.crew import compute, crew_of
 from hapsight.workflow.dropped import add_dropped
 from hapsight.workflow.eqtl_tables import CisWindow, heritability_row, nominal_table, signal_table, top_table
-from hapsight.workflow.opened import LINEAR_KEYS, Opened, Progress, dropped_table, gene_facts
+from hapsight.workflow.opened import (
+    LINEAR_KEYS,
+    Opened,
+    Progress,
+    dropped_table,
+    gene_keys,
+    row_digests,
+)
 from hapsight.workflow.variants import VariantReader
 
 __all__ = ["EqtlUnit", "eqtl", "eqtl_units"]
@@ -93,16 +100,16 @@ def eqtl(opened: Opened, progress: Progress) -> None:
         units, crew = eqtl_units(opened), crew_of(opened)
         computed = compute(crew, "eqtl", _map_unit, units, progress)
         done = [(unit.name, unit.key) for unit in units]
-        store = opened.folder.eqtl()
-        genes = _with_q(store.read(done, "top"))
+        store, order = opened.folder.eqtl(), opened.cohort.genes
+        genes = _with_q(in_gene_order(store.read(done, "top"), order, "phenotype_id"))
         searched = _independent_units(opened, units, genes)
         computed += compute(crew, "eqtl, independent signals", _independent_unit, searched, progress)
         signals = [store.read([(unit.name, unit.key) for unit in searched], "signals")] if searched else []
         opened.folder.write("eqtl/cis_qtl.parquet", genes)
-        opened.folder.write(
-            "eqtl/cis_independent.parquet", pl.concat([pl.DataFrame(schema=CIS_INDEPENDENT), *signals])
-        )
-        opened.folder.write("eqtl/heritability.parquet", store.read(done, "heritability"))
+        independent = pl.concat([pl.DataFrame(schema=CIS_INDEPENDENT), *signals])
+        heritability = store.read(done, "heritability")
+        for name, table in (("cis_independent", independent), ("heritability", heritability)):
+            opened.folder.write(f"eqtl/{name}.parquet", in_gene_order(table, order, "phenotype_id"))
         people = {"sample_id": opened.cohort.samples, "half": _halves(opened)}
         opened.folder.write("eqtl/halves.parquet", pl.DataFrame(people, schema=HALVES))
         add_dropped(opened, store.read(done, "dropped"))
@@ -118,19 +125,23 @@ def eqtl_units(opened: Opened) -> list[EqtlUnit]:
     halves = _halves(opened)
     return [
         EqtlUnit(
-            name=name,
-            key=_key(opened, genes),
+            name=block.name,
+            key=block.key,
             store=opened.folder.eqtl(),
-            genes=tuple(genes),
+            genes=block.genes,
             genotypes=cohort.genotypes,
             reference=cohort.reference,
-            expression=values[[row[gene.gene_id] for gene in genes]],
+            expression=values[[row[gene.gene_id] for gene in block.genes]],
             covariates=None if cohort.covariates is None else cohort.covariates.values,
             halves=halves,
             seed=config.seed,
             options=config.eqtl,
         )
-        for name, genes in linear_blocks(opened, config.eqtl.cis_window, config.eqtl.genes_per_unit)
+        for block in keyed_blocks(
+            opened.folder.eqtl(),
+            linear_blocks(opened, config.eqtl.cis_window, config.eqtl.genes_per_unit),
+            _keys(opened),
+        )
     ]
 
 
@@ -138,20 +149,22 @@ def _halves(opened: Opened) -> NDArray[np.int64]:
     return random_halves(opened.cohort.populations, np.random.default_rng((opened.config.seed, 1)))
 
 
-def _key(opened: Opened, genes: Sequence[Gene], threshold: float | None = None) -> str:
-    config = opened.config
-    return content_key(
+def _keys(opened: Opened, threshold: float | None = None) -> dict[str, str]:
+    """By ``gene_id``: digest of all that the mapping of a gene depends on."""
+    config, cohort = opened.config, opened.cohort
+    return gene_keys(
+        "eqtl",
+        cohort.genes,
         {
-            "stage": "eqtl",
             "options": config.eqtl.model_dump(mode="json", exclude={"run", "fdr", "genes_per_unit"}),
             "threshold": threshold,
             "policy": config.cohort.model_dump(mode="json", include=LINEAR_KEYS),
             "expression": config.expression.model_dump(mode="json"),
-            "populations": list(opened.cohort.populations),
+            "populations": list(cohort.populations),
             "seed": config.seed,
-            "genes": gene_facts(genes),
-            **opened.key_parts("genotypes", "reference", "expression", "covariates"),
-        }
+            **opened.key_parts("genotypes", "reference", "covariates"),
+        },
+        row_digests(cohort.genes, cohort.expression.values),
     )
 
 
@@ -170,14 +183,15 @@ def _independent_units(opened: Opened, units: Sequence[EqtlUnit], genes: pl.Data
     if significant.is_empty():
         return []
     threshold, chosen = float(significant["pval_beta"].to_numpy().max()), set(significant["phenotype_id"])
-    found = []
+    found, keys = [], _keys(opened, threshold)
     for unit in units:
         rows = [i for i, gene in enumerate(unit.genes) if gene.gene_id in chosen]
         if rows:
             kept = tuple(unit.genes[i] for i in rows)
             part = replace(unit, genes=kept, expression=unit.expression[rows], threshold=threshold)
-            name = unit.name.replace("block", "independent")
-            found.append(replace(part, name=name, key=_key(opened, kept, threshold)))
+            key = block_key(keys[gene.gene_id] for gene in kept)
+            name = unit.store.name_for(unit.name.replace("block", "independent"), key)
+            found.append(replace(part, name=name, key=key))
     return found
 
 

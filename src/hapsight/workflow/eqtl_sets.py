@@ -19,6 +19,7 @@ from hapsight.cohort.reference import ref_fits
 from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError
 from hapsight.least_squares import Design
+from hapsight.workflow.blocks import in_turn
 from hapsight.workflow.eqtl import eqtl as map_eqtls
 from hapsight.workflow.eqtl import eqtl_units
 from hapsight.workflow.opened import Opened, Progress
@@ -67,13 +68,18 @@ class NominalEffects:
         """Each block's variants with the columns of `EQTL_SET`, and those of the eQTL stage."""
         store = self.opened.folder.eqtl()
         contig = {gene.gene_id: gene.contig for gene in self.opened.cohort.genes}
-        for unit in eqtl_units(self.opened):
-            yield store.read([(unit.name, unit.key)], "nominal").with_columns(
-                pl.col("phenotype_id").alias("gene_id"),
-                pl.col("phenotype_id").replace_strict(contig, return_dtype=pl.String).alias("contig"),
-                pl.col("start_distance").abs().alias("distance"),
-                pl.min_horizontal("af", 1.0 - pl.col("af")).alias("maf"),
-                pl.lit(None, pl.Float64).alias("pip"),
+        for unit, genes in in_turn(eqtl_units(self.opened), self.opened.cohort.genes):
+            own = pl.col("phenotype_id").is_in([gene.gene_id for gene in genes])
+            yield (
+                store.read([(unit.name, unit.key)], "nominal")
+                .filter(own)
+                .with_columns(
+                    pl.col("phenotype_id").alias("gene_id"),
+                    pl.col("phenotype_id").replace_strict(contig, return_dtype=pl.String).alias("contig"),
+                    pl.col("start_distance").abs().alias("distance"),
+                    pl.min_horizontal("af", 1.0 - pl.col("af")).alias("maf"),
+                    pl.lit(None, pl.Float64).alias("pip"),
+                )
             )
 
 

@@ -94,6 +94,7 @@ def evaluate(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> No
         opened.folder.record_baselines(baseline_entries(opened))
         for name, table in tables.items():
             opened.folder.write(f"evaluation/{name}.parquet", table)
+        opened.mark_current("evaluate")
         opened.folder.write("dropped.parquet", _dropped(opened, runs))
 
 
@@ -173,8 +174,8 @@ def _dropped(opened: Opened, runs: Sequence[ModelRun]) -> pl.DataFrame:
     """Everything that was left out, by the join or by any unit: ``kind, reason, count, names``."""
     tables = [dropped_table(opened.dropped)]
     for run in runs:
-        units = [(name, key) for name, key, _ in run.units(opened)]
-        tables.append(opened.folder.predictions(run.label, run.read_out.name).read(units, "dropped"))
+        units = [(unit.name, unit.key) for unit in run.units(opened)]
+        tables.append(run.store(opened).read(units, "dropped"))
     for baseline in baseline_runs(opened):
         units = [(unit.name, unit.key) for unit in baseline_units(opened, baseline)]
         tables.append(opened.folder.baseline(baseline.folder).read(units, "dropped"))

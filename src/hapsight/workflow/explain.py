@@ -18,15 +18,23 @@ from hapsight.explain.additivity import additivity, depends_on_background, sprea
 from hapsight.explain_tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
 from hapsight.files import file_name
 from hapsight.predict.cost import toggled_flop
-from hapsight.predict.store import StoredUnit, UnitStore, content_key
+from hapsight.predict.store import StoredUnit, UnitStore
 from hapsight.predict.windows import window_of
 from hapsight.workflow.arrays import track_names
-from hapsight.workflow.blocks import Block, blocks_of_size, even_blocks, model_target
+from hapsight.workflow.blocks import (
+    Block,
+    KeyedBlock,
+    blocks_of_size,
+    even_blocks,
+    in_gene_order,
+    keyed_blocks,
+    model_target,
+)
 from hapsight.workflow.centres import tss_centre
 from hapsight.workflow.crew import SetAside
 from hapsight.workflow.dropped import add_dropped
 from hapsight.workflow.gradients import gradient_unit
-from hapsight.workflow.opened import Opened, Progress, dropped_table
+from hapsight.workflow.opened import Opened, Progress, dropped_table, gene_keys
 from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.saturation import saturation_unit
 from hapsight.workflow.valued_units import ValuedUnit, ValuerSource, compute_values
@@ -108,7 +116,7 @@ def _explain(opened: Opened, run: ModelRun, progress: Progress, genes: Sequence[
         store, units = explain_store(opened, run), explain_units(opened, run, genes)
         with aside.later():
             computed = compute_values(opened, run, label, units, progress)
-            tables = _whole_tables(store, units)
+            tables = _whole_tables(opened, store, units)
             if not genes:
                 _write_whole(opened, store, units, tables)
         with aside.later():
@@ -133,9 +141,10 @@ def explain_units(opened: Opened, run: ModelRun, asked: Sequence[str] = ()) -> l
         As `chosen_genes`.
     """
     chosen = chosen_genes(opened, run, asked)
-    if asked:
-        return [_unit(opened, run, f"gene-{file_name(gene.gene_id)}", [gene]) for gene in chosen]
-    return [_unit(opened, run, name, block) for name, block in _blocks(opened, run, chosen)]
+    blocks: list[Block] = [("gene-" + file_name(gene.gene_id), [gene]) for gene in chosen]
+    blocks = blocks if asked else _blocks(opened, run, chosen)
+    found = keyed_blocks(explain_store(opened, run), blocks, _keys(opened, run, chosen))
+    return [_unit(opened, run, block) for block in found]
 
 
 def _blocks(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> list[Block]:
@@ -151,12 +160,12 @@ def _blocks(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> list[Block]
     return even_blocks(genes, cost, model_target(run.source.device))
 
 
-def _unit(opened: Opened, run: ModelRun, name: str, genes: Sequence[Gene]) -> ExplainUnit:
+def _unit(opened: Opened, run: ModelRun, block: KeyedBlock) -> ExplainUnit:
     return ExplainUnit(
-        name=name,
-        key=_key(opened, run, genes),
+        name=block.name,
+        key=block.key,
         store=explain_store(opened, run),
-        genes=tuple(genes),
+        genes=block.genes,
         genotypes=opened.cohort.genotypes,
         reference=opened.cohort.reference,
         values=ValuerSource.of(opened, run),
@@ -204,6 +213,7 @@ def genes_of_cohort(genes: Sequence[Gene], names: Sequence[str], purpose: str) -
 
 def _strong(opened: Opened, run: ModelRun, least: float) -> set[str]:
     """Genes whose prediction by this model, of any track, has at least this abs(R)."""
+    opened.require_current("evaluate")
     path = opened.folder.path / "evaluation" / "per_gene.parquet"
     if not path.exists():
         raise IncompleteError(
@@ -220,10 +230,10 @@ def _strong(opened: Opened, run: ModelRun, least: float) -> set[str]:
     return set(table["gene_id"])
 
 
-def _key(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> str:
-    """Digest of all that the effects of these genes depend on."""
+def _keys(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> dict[str, str]:
+    """By ``gene_id``: digest of all that the effects on the gene depend on."""
     options = opened.config.explain.model_dump(mode="json", include={"backgrounds"})
-    return content_key({"stage": "explain", "predict": run.unit_key(opened, genes), "options": options})
+    return gene_keys("explain", genes, {"options": options}, run.gene_keys(opened, genes))
 
 
 def _unit_tables(unit: ExplainUnit, valuer: Valuer) -> dict[str, pl.DataFrame]:
@@ -318,12 +328,12 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _whole_tables(store: UnitStore, units: Sequence[ExplainUnit]) -> dict[str, pl.DataFrame]:
-    """The tables of all units, end to end."""
+def _whole_tables(opened: Opened, store: UnitStore, units: Sequence[ExplainUnit]) -> dict[str, pl.DataFrame]:
+    """The tables of all units, genes in the cohort's order."""
     schemas = dict(zip(_TABLES, (EXPLAIN_EFFECTS, BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY), strict=True))
-    done = [(unit.name, unit.key) for unit in units]
+    done, order = [(unit.name, unit.key) for unit in units], opened.cohort.genes
     return {
-        name: store.read(done, name) if done else pl.DataFrame(schema=schema)
+        name: in_gene_order(store.read(done, name) if done else pl.DataFrame(schema=schema), order)
         for name, schema in schemas.items()
     }
 

@@ -125,6 +125,7 @@ def _record_withheld(
 
 
 def _results(opened: Opened) -> pl.DataFrame:
+    opened.require_current("evaluate")
     path = opened.folder.path / "evaluation" / "per_gene.parquet"
     if not path.exists():
         raise IncompleteError(

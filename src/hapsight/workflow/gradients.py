@@ -16,6 +16,7 @@ from hapsight.predict.store import content_key
 from hapsight.workflow.arrays import (
     array_labels,
     has_array,
+    name_beside,
     save_array,
     track_names,
     track_path,
@@ -43,8 +44,8 @@ class GradientUnit:
         Of the read-out, in its order.
     shown
         What files for browsers are wanted: that of ``[explain] tracks``.
-    path
-        Of the array.
+    path, words
+        Of the array, and what it is called by.
     """
 
     gene: Gene
@@ -54,6 +55,7 @@ class GradientUnit:
     tracks: tuple[str, ...]
     shown: str
     path: Path
+    words: tuple[str, ...]
     key: str
 
     @property
@@ -81,14 +83,16 @@ class GradientUnit:
         """
         from hapsight.explain.gradients import gradient_times_input, input_gradient
         from hapsight.explain.ism import ism_window
+        from hapsight.predict.outputs import at_gene
 
         gene, window = self.gene, ism_window(self.gene, valuer)
         codes = self.reference.fetch(window.interval)[None]  # (1, L)
-        found = input_gradient(valuer, reverse_complement(codes) if window.reverse else codes)  # (1, T, 4, L)
+        with at_gene(gene.gene_id):
+            found = input_gradient(valuer, reverse_complement(codes) if window.reverse else codes)
         forward = found[..., ::-1, ::-1] if window.reverse else found
         worth = np.where(codes == N_CODE, np.nan, gradient_times_input(forward, codes)[0])  # (T, L)
         for name, values in zip(self.tracks, worth, strict=True):
-            stem = self.path.with_name(file_name(gene.gene_id, name))
+            stem = self.path.with_name(file_name(gene.gene_id, name, *self.words[1:]))
             shown = track_path(stem, self.shown)
             if shown is not None:
                 write_track(shown, window.interval, values, self.reference.contigs[gene.contig])
@@ -99,6 +103,9 @@ class GradientUnit:
 
 def gradient_unit(opened: Opened, run: ModelRun, gene: Gene) -> GradientUnit:
     """The work of a gene."""
+    folder = opened.folder.explain(run.label, run.read_out.name).folder / "gradients"
+    key = _key(opened, run, gene)
+    words = name_beside(folder, (gene.gene_id,), key)
     return GradientUnit(
         gene=gene,
         reference=opened.cohort.reference,
@@ -106,17 +113,13 @@ def gradient_unit(opened: Opened, run: ModelRun, gene: Gene) -> GradientUnit:
         model=run.label,
         tracks=track_names(run),
         shown=opened.config.explain.tracks,
-        path=_path(opened, run, gene),
-        key=_key(opened, run, gene),
+        path=folder / file_name(*words, suffix=".zarr"),
+        words=words,
+        key=key,
     )
-
-
-def _path(opened: Opened, run: ModelRun, gene: Gene) -> Path:
-    folder = opened.folder.explain(run.label, run.read_out.name).folder
-    return folder / "gradients" / file_name(gene.gene_id, suffix=".zarr")
 
 
 def _key(opened: Opened, run: ModelRun, gene: Gene) -> str:
     """Digest of all that an array and its tracks depend on."""
-    own = {"predict": run.unit_key(opened, [gene]), "tracks": opened.config.explain.tracks}
-    return content_key({"stage": "gradients", **own})
+    own = {"predict": run.gene_keys(opened, [gene])[gene.gene_id], "tracks": opened.config.explain.tracks}
+    return content_key("gradients", own)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -20,15 +19,14 @@ from hapsight.cohort.effect_fit import SAMPLE, require_fit
 from hapsight.cohort.effect_tables import read_effect_table
 from hapsight.cohort.nouns import Gene, Interval, Variants
 from hapsight.least_squares import residuals
-from hapsight.predict.store import UnitStore, content_key
+from hapsight.predict.store import UnitStore
 from hapsight.workflow.baseline_runs import ImportedRun
-from hapsight.workflow.blocks import linear_blocks
+from hapsight.workflow.blocks import KeyedBlock, in_turn, keyed_blocks, linear_blocks
 from hapsight.workflow.comparisons import Compared, Source, expression, observed_in_words
-from hapsight.workflow.opened import LINEAR_KEYS, Opened, Progress, dropped_table, gene_facts
+from hapsight.workflow.opened import LINEAR_KEYS, Opened, Progress, dropped_table, gene_keys
 from hapsight.workflow.variants import VariantReader
 
 __all__ = [
-    "ImportedUnit",
     "apply_imported",
     "imported_comparisons",
     "imported_source",
@@ -48,15 +46,6 @@ _GENES: Final = {
     "share_weight_used": pl.Float64,
     **dict.fromkeys(OUTCOMES, pl.Int64),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedUnit:
-    """A block of genes."""
-
-    name: str
-    key: str
-    genes: tuple[Gene, ...]
 
 
 def apply_imported(opened: Opened, run: ImportedRun, progress: Progress) -> None:
@@ -88,22 +77,19 @@ def imported_store(opened: Opened, run: ImportedRun) -> UnitStore:
     return opened.folder.baseline(f"imported.{run.method}")
 
 
-def imported_units(opened: Opened, run: ImportedRun) -> list[ImportedUnit]:
+def imported_units(opened: Opened, run: ImportedRun) -> list[KeyedBlock]:
     """The units of one file's weights."""
     digest, config = file_digest(run.path), opened.config
     blocks = linear_blocks(opened, config.baseline.cis_window, config.baseline.genes_per_unit)
     parts = {
-        "stage": "imported weights",
         "weights": digest,
         "min_share": run.min_share,
         "cis_window": config.baseline.cis_window,
         "policy": config.cohort.model_dump(mode="json", include=LINEAR_KEYS),
         **opened.key_parts("genotypes", "reference"),
     }
-    return [
-        ImportedUnit(name, content_key({**parts, "genes": gene_facts(genes)}), tuple(genes))
-        for name, genes in blocks
-    ]
+    keys = gene_keys("imported weights", opened.cohort.genes, parts)
+    return keyed_blocks(imported_store(opened, run), blocks, keys)
 
 
 def weights_by_gene(
@@ -139,7 +125,7 @@ def _samples(opened: Opened, weights: Mapping[str, Rows]) -> Iterator[tuple[Rows
 
 
 def _apply_unit(
-    opened: Opened, run: ImportedRun, unit: ImportedUnit, weights: Mapping[str, Rows]
+    opened: Opened, run: ImportedRun, unit: KeyedBlock, weights: Mapping[str, Rows]
 ) -> dict[str, pl.DataFrame]:
     cohort = opened.cohort
     reach = [_reach(gene, weights.get(gene.gene_id, ()), opened) for gene in unit.genes]
@@ -206,14 +192,14 @@ def imported_comparisons(opened: Opened, run: ImportedRun) -> Iterator[Compared]
     observed = residuals(expression(opened), covariates)
     row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
     weights = _weights(opened, run)
-    for unit in imported_units(opened, run):
+    for unit, genes in in_turn(imported_units(opened, run), cohort.genes):
         done = [(unit.name, unit.key)]
         facts = store.read(done, "genes")
         fact_of = {fact["gene_id"]: fact for fact in facts.iter_rows(named=True)}
         tables = store.read(done, "predictions").partition_by("gene_id", as_dict=True)
-        reach = [_reach(gene, weights.get(gene.gene_id, ()), opened) for gene in unit.genes]
+        reach = [_reach(gene, weights.get(gene.gene_id, ()), opened) for gene in genes]
         reader = VariantReader(cohort.genotypes, cohort.reference, reach)
-        for gene, interval in zip(unit.genes, reach, strict=True):
+        for gene, interval in zip(genes, reach, strict=True):
             fact = fact_of[gene.gene_id]
             yield Compared(
                 gene,

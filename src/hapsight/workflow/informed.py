@@ -126,7 +126,7 @@ def export_informed(
         plain_run(opened, split).read_out,
         "",
     )
-    return export_units(opened, opened.folder.informed(arm.folder), _done(units), run, path, build)
+    return export_units(opened, opened.folder.informed(*arm.words), _done(units), run, path, build)
 
 
 def require_arm(config: InformedConfig, evidence: str, split: str) -> Arm:
@@ -194,5 +194,5 @@ def _plain_rows(opened: Opened, split: str) -> _Rows:
 
 def _arm_rows(opened: Opened, arm: Arm, features: dict[str, Feature], shapes: pl.DataFrame) -> _Rows:
     units = _done(_fit_units(opened, arm, features, shapes))
-    store = opened.folder.informed(arm.folder)
+    store = opened.folder.informed(*arm.words)
     return gene_rows(opened.cohort.genes, store, units, arm.name, arm.shuffled, arm.split)

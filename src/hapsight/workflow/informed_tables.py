@@ -17,6 +17,7 @@ from hapsight.evaluate.nulls import benjamini_hochberg
 from hapsight.evaluate.paired import Mean, mean_fold_r, mean_interval
 from hapsight.informed_tables import INFORMED_GENES, INFORMED_SUMMARY
 from hapsight.predict.store import UnitStore
+from hapsight.workflow.blocks import in_gene_order
 
 __all__ = ["gene_rows", "summary_table"]
 
@@ -35,7 +36,7 @@ def gene_rows(
     split: str,
 ) -> tuple[pl.DataFrame, list[NDArray[np.float64]]]:
     """One row per gene of a set of evidence, and each gene's R in each held-out fold."""
-    facts = store.read(units, "genes")
+    facts = in_gene_order(store.read(units, "genes"), genes)
     by_gene = store.read(units, "predictions").partition_by("gene_id", as_dict=True)
     name = {gene.gene_id: gene.gene_name for gene in genes}
     rows = []

@@ -23,13 +23,19 @@ from hapsight.baseline.prior import (
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.config import InformedConfig
 from hapsight.informed_tables import INFORMED_SHAPES
-from hapsight.predict.store import UnitStore, content_key
+from hapsight.predict.store import content_key
 from hapsight.streams import stream
 from hapsight.workflow.baseline import unit_tables
 from hapsight.workflow.baseline_runs import BaselineRun, baseline_words
-from hapsight.workflow.baseline_units import BaselineUnit, baseline_units, gene_seed, net_options
+from hapsight.workflow.baseline_units import (
+    BaselineUnit,
+    baseline_keys,
+    baseline_units,
+    gene_seed,
+    net_options,
+)
 from hapsight.workflow.informed_evidence import EffectEvidence, Feature
-from hapsight.workflow.opened import Opened, dropped_table
+from hapsight.workflow.opened import Opened, dropped_table, gene_keys
 from hapsight.workflow.variants import VariantReader
 
 __all__ = ["Arm", "InformedUnit", "arms", "fit_unit", "fit_units", "learn_unit", "learn_units", "plain_run"]
@@ -58,9 +64,9 @@ class Arm:
     shuffled: bool = False
 
     @property
-    def folder(self) -> str:
-        """Its folder of units in ``informed/``."""
-        return ".".join([self.name, *(["shuffled"] if self.shuffled else []), self.split])
+    def words(self) -> tuple[str, ...]:
+        """What its folder of units in ``informed/`` is called by."""
+        return (self.name, *(("shuffled",) if self.shuffled else ()), self.split)
 
     def evidence(self, columns: Mapping[str, Floats], distance: NDArray[np.int64], seed: int) -> Floats:
         """(V, F) of a gene's variants; the gene's `seed` decides the shuffle, the same in all arms.
@@ -138,7 +144,7 @@ class InformedUnit:
     @property
     def name(self) -> str:
         """What errors call it: the arm and the block, or that arms of a split are learned."""
-        return self.base.name if len(self.arms) > 1 else f"{self.arms[0].folder} {self.base.name}"
+        return self.base.name if len(self.arms) > 1 else f"{'.'.join(self.arms[0].words)} {self.base.name}"
 
     def done(self) -> bool:
         """Whether its tables are there, whole and of its key."""
@@ -149,13 +155,20 @@ def learn_units(opened: Opened, arms: Sequence[Arm], features: Mapping[str, Feat
     """One unit for each split: the priors of its arms, from genes evenly spread over all of the cohort's."""
     units = []
     for split in opened.config.informed.splits:
-        whole = _joined(baseline_units(opened, plain_run(opened, split)))
+        run = plain_run(opened, split)
+        whole = _joined(opened, baseline_units(opened, run))
         count = min(opened.config.informed.learning_genes, len(whole.genes))
         chosen = np.linspace(0, len(whole.genes) - 1, count).round().astype(int)
         genes = tuple(whole.genes[i] for i in chosen)
-        base = replace(whole, genes=genes, expression=whole.expression[chosen])
         mine = tuple(arm for arm in arms if arm.split == split and arm.features)
-        units.append(_unit(opened, base, mine, features, np.empty((0, 0)), f"shapes.{split}"))
+        facts = _facts(opened, mine, features, np.empty((0, 0)))
+        own = {"plain": baseline_keys(opened, run), "genes": [gene.gene_id for gene in genes]}
+        key, store = content_key("informed", facts | own), opened.folder.informed("shapes")
+        name = store.name_for(f"shapes.{split}", key)
+        base = replace(
+            whole, name=name, key=key, store=store, genes=genes, expression=whole.expression[chosen]
+        )
+        units.append(_unit(opened, base, mine, features, np.empty((0, 0))))
     return units
 
 
@@ -163,17 +176,39 @@ def fit_units(
     opened: Opened, arm: Arm, features: Mapping[str, Feature], shapes: pl.DataFrame
 ) -> list[InformedUnit]:
     """The arm's blocks of genes, given its table of shapes."""
-    plain = baseline_units(opened, plain_run(opened, arm.split))
+    run, store = plain_run(opened, arm.split), opened.folder.informed(*arm.words)
     by_fold = [fold["theta"].to_list() for fold in shapes.partition_by("fold", maintain_order=True)]
-    thetas = np.array(by_fold) if arm.features else np.empty((int(plain[0].outer_folds.max()) + 2, 0))
-    return [_unit(opened, base, (arm,), features, thetas, base.name) for base in plain]
+    thetas = np.array(by_fold) if arm.features else np.empty((int(run.folds(opened).max()) + 2, 0))
+    facts, plain = _facts(opened, (arm,), features, thetas), baseline_keys(opened, run)
+    keys = gene_keys("informed", opened.cohort.genes, facts, plain)
+    return [
+        _unit(opened, base, (arm,), features, thetas) for base in baseline_units(opened, run, store, keys)
+    ]
 
 
-def _joined(units: Sequence[BaselineUnit]) -> BaselineUnit:
-    """All blocks as one; its key is of all their keys."""
-    genes = tuple(gene for unit in units for gene in unit.genes)
-    key = content_key({"units": [unit.key for unit in units]})
-    return replace(units[0], genes=genes, expression=np.vstack([u.expression for u in units]), key=key)
+def _joined(opened: Opened, units: Sequence[BaselineUnit]) -> BaselineUnit:
+    """All blocks as one, genes in the cohort's order."""
+    row_of = {
+        gene.gene_id: row for unit in units for gene, row in zip(unit.genes, unit.expression, strict=True)
+    }
+    genes = tuple(opened.cohort.genes)
+    return replace(units[0], genes=genes, expression=np.array([row_of[gene.gene_id] for gene in genes]))
+
+
+def _facts(
+    opened: Opened, arms: tuple[Arm, ...], features: Mapping[str, Feature], thetas: Floats
+) -> dict[str, object]:
+    """What the numbers of all genes depend on."""
+    return {
+        "method": opened.config.informed.method if len(thetas) else "none",
+        "features": [dict(feature.facts()) for feature in _used(arms, features)],
+        "arms": [[arm.name, arm.split, arm.shuffled, *arm.features] for arm in arms],
+        "thetas": thetas.tolist(),
+    }
+
+
+def _used(arms: tuple[Arm, ...], features: Mapping[str, Feature]) -> tuple[Feature, ...]:
+    return tuple(features[label] for label in features if any(label in arm.features for arm in arms))
 
 
 def _unit(
@@ -182,24 +217,10 @@ def _unit(
     arms: tuple[Arm, ...],
     features: Mapping[str, Feature],
     thetas: Floats,
-    name: str,
 ) -> InformedUnit:
-    mine = tuple(features[label] for label in features if any(label in arm.features for arm in arms))
     method = opened.config.informed.method if len(thetas) else "none"
-    key = content_key(
-        {
-            "stage": f"informed {name}",
-            "method": method,
-            "plain": base.key,
-            "genes": [gene.gene_id for gene in base.genes],
-            "features": [dict(feature.facts()) for feature in mine],
-            "arms": [[arm.name, arm.shuffled, *arm.features] for arm in arms],
-            "thetas": thetas.tolist(),
-        }
-    )
-    store: UnitStore = opened.folder.informed(arms[0].folder if len(thetas) else "shapes")
-    unit = replace(base, name=name, key=key, store=store)
-    return InformedUnit(unit, arms, mine, thetas, method, net_options(opened.config.baseline))
+    options = net_options(opened.config.baseline)
+    return InformedUnit(base, arms, _used(arms, features), thetas, method, options)
 
 
 def learn_unit(unit: InformedUnit) -> str:

@@ -46,16 +46,17 @@ class ModelSource:
     precision: Precision
     compiled: bool
 
-    def load(self) -> SequenceModel:
-        """Load the model onto the device."""
-        from hapsight.models.registry import load_model
+    def load(self) -> tuple[SequenceModel, str]:
+        """Load the model onto the device; with its fingerprint, which is of the weights as they were read."""
+        from hapsight.models.registry import fingerprint_as_loaded, load_model
 
         model = load_model(self.name, self.weights, self.device, **json.loads(self.options))
+        fingerprint = fingerprint_as_loaded(self.name, model)
         if self.precision != "float32" or self.compiled:
             from hapsight.predict.accelerate import accelerate
 
             accelerate(model, self.device, self.precision, self.compiled)
-        return model
+        return model, fingerprint
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,20 +103,20 @@ def model_here(source: ModelSource, fingerprint: str) -> SequenceModel:
     WeightsError
         What is loaded here is another model than that of the `fingerprint`.
     """
-    model = _kept(source)
-    if model.fingerprint != fingerprint:
+    model, found = _kept(source)
+    if found != fingerprint:
         raise WeightsError(
             "A worker has other weights, or another version, of the model.",
             where=source.name,
             expected=fingerprint,
-            got=model.fingerprint,
+            got=found,
             fix="install the same weights and packages on all hosts",
         )
     return model
 
 
 @lru_cache(maxsize=1)
-def _kept(source: ModelSource) -> SequenceModel:
+def _kept(source: ModelSource) -> tuple[SequenceModel, str]:
     """The model that this process used last, or the one that it needs now."""
     return source.load()
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 import hapsight
 from hapsight.cohort.digest import file_digest
@@ -18,7 +21,10 @@ from hapsight.cohort.join import Cohort, CohortFiles, open_cohort
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.permute import permute_people
 from hapsight.cohort.ploidy import Ploidy
-from hapsight.config import CohortConfig, Config
+from hapsight.config import CohortConfig, Config, as_toml
+from hapsight.errors import IncompleteError
+from hapsight.predict.store import content_key
+from hapsight.workflow.config_keys import differing, table_key
 from hapsight.workflow.run_folder import RunFolder
 
 __all__ = [
@@ -29,7 +35,9 @@ __all__ = [
     "cohort_files",
     "dropped_table",
     "gene_facts",
+    "gene_keys",
     "policy_of",
+    "row_digests",
 ]
 
 POLICY_KEYS = {
@@ -46,6 +54,11 @@ POLICY_KEYS = {
 
 LINEAR_KEYS = POLICY_KEYS | {"chrx_dosage"}
 """Keys of the cohort section that decide the dosages of linear methods."""
+
+_OTHERS: Final = (
+    "The run folder was last used with a configuration that differs in {}. The units of both are kept; "
+    "tables and report become those of the present one."
+)
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, how many units are done, and how many there are."""
@@ -87,9 +100,37 @@ class Opened:
             "genes": len(self.cohort.genes),
             "populations": dict(sorted(populations.items())),
         }
+        before = self.folder.configuration()
+        others = differing(before, as_toml(self.config)) if before else []
         self.folder.begin(self.config, list(self.inputs), facts)
-        for note in self.cohort.notes:
+        notes = list(self.cohort.notes)
+        if others:
+            notes.append(_OTHERS.format(", ".join(others)))
+            logging.getLogger("hapsight").warning("%s: %s", self.folder.path, notes[-1])
+        for note in notes:
             self.folder.note(note)
+
+    def mark_current(self, stage: str) -> None:
+        """Record that the tables of a stage are this configuration's."""
+        self.folder.record_tables(stage, table_key(self.config, stage))
+
+    def require_current(self, stage: str) -> None:
+        """Refuse the tables of a stage that another configuration wrote into this folder.
+
+        Raises
+        ------
+        IncompleteError
+            They are another's: the stage has to be run again.
+        """
+        wanted = table_key(self.config, stage)
+        if self.folder.record().get("tables", {}).get(stage, wanted) != wanted:
+            raise IncompleteError(
+                f"The tables of `hapsight {stage}` are those of another configuration.",
+                where=self.folder.path,
+                expected="tables of this configuration, whose units may all be there",
+                got=f"{stage} run with other values; config.toml there says what was run last",
+                fix=f"run `hapsight {stage}` with this configuration first",
+            )
 
     def key_parts(self, *roles: str) -> dict[str, object]:
         """What numbers made from these inputs depend on, whatever the stage; JSON."""
@@ -118,6 +159,33 @@ class Opened:
 def gene_facts(genes: Sequence[Gene]) -> list[list[object]]:
     """What of genes enters a key."""
     return [[g.gene_id, g.contig, g.tss, g.strand.value if g.strand else None] for g in genes]
+
+
+def gene_keys(
+    stage: str, genes: Sequence[Gene], common: Mapping[str, object], own: Mapping[str, object] | None = None
+) -> dict[str, str]:
+    """By ``gene_id``: digest of what the numbers of each gene depend on.
+
+    Parameters
+    ----------
+    common
+        What all genes have in common; JSON.
+    own
+        By ``gene_id``: what beside its place is a gene's own; JSON.
+    """
+    shared = content_key(stage, common)
+    facts = zip(genes, gene_facts(genes), strict=True)
+    own = own or {}
+    return {
+        gene.gene_id: content_key(stage, {"common": shared, "gene": fact, "own": own.get(gene.gene_id)})
+        for gene, fact in facts
+    }
+
+
+def row_digests(genes: Sequence[Gene], values: NDArray[np.float64]) -> dict[str, str]:
+    """By ``gene_id``: digest of a gene's row of (G, N) values."""
+    rows = zip(genes, np.ascontiguousarray(values), strict=True)
+    return {gene.gene_id: hashlib.sha256(row.tobytes()).hexdigest() for gene, row in rows}
 
 
 def cohort_files(config: CohortConfig) -> CohortFiles:

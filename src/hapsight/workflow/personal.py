@@ -42,6 +42,9 @@ _NOT_IN_KEY: Final = {
 }
 """Of ``[train]``: what says which arms there are, and nothing about one of them."""
 
+_NO_FIT: Final = {"run", "methods", "splits", "imported", "genes_per_unit"}
+"""Of ``[baseline]``: what says which fits there are, and nothing about one of them."""
+
 _LINEAR: Final = "linear"
 
 
@@ -119,11 +122,12 @@ def train_personal(
             if place not in data:
                 data[place] = personal_data(opened, run, source, *place)
             key = _key(data[place], arm)
-            if not store.done(arm.unit, key):
+            unit = store.name_for(arm.unit, key)
+            if not store.done(unit, key):
                 mine = folder / f"{arm.unit}.{key[:12]}"
-                store.write(arm.unit, key, _compute(data[place], arm, mine, progress))
+                store.write(unit, key, _compute(data[place], arm, mine, progress))
                 computed += 1
-            done.append((arm.unit, key))
+            done.append((unit, key))
         progress(f"train {name}", len(done), len(every))
         per_gene = store.read(done, "per_gene")
         opened.folder.write(f"train/{name}_per_gene.parquet", per_gene)
@@ -138,23 +142,25 @@ def _key(data: PersonalData, arm: Arm) -> str:
     opened = data.opened
     config, model = opened.config, data.run.model
     return content_key(
+        "train on people",
         {
-            "stage": "train on people",
             "arm": asdict(arm),
             "prior": prior_key(data, arm.prior),
-            "fingerprint": model.fingerprint,
+            "fingerprint": data.run.fingerprint,
             "read_out": asdict(data.run.read_out),
             "window": asdict(model.window),
             "device": data.run.device,
             "train": config.train.model_dump(mode="json", exclude=_NOT_IN_KEY) if arm.seed else None,
-            "baseline": config.baseline.model_dump(mode="json") if arm.mode == _LINEAR else None,
+            "baseline": (
+                config.baseline.model_dump(mode="json", exclude=_NO_FIT) if arm.mode == _LINEAR else None
+            ),
             "split": asdict(data.split),
             "policy": config.cohort.model_dump(mode="json", include=LINEAR_KEYS),
             "expression": config.expression.model_dump(mode="json"),
             "seed": config.seed,
             "genes": gene_facts(opened.cohort.genes),
             **opened.key_parts("genotypes", "reference", "expression", "covariates", "samples"),
-        }
+        },
     )
 
 

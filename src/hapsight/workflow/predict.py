@@ -15,12 +15,19 @@ from hapsight.errors import ConfigError
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.predict.cost import predicted_flop
 from hapsight.predict.pool import Here
-from hapsight.predict.store import content_key
+from hapsight.predict.store import UnitStore
 from hapsight.predict.windows import require_fitting, window_of
-from hapsight.workflow.blocks import Block, blocks_of_size, even_blocks, model_target
+from hapsight.workflow.blocks import (
+    Block,
+    KeyedBlock,
+    blocks_of_size,
+    even_blocks,
+    keyed_blocks,
+    model_target,
+)
 from hapsight.workflow.crew import SetAside, compute, crew_of
 from hapsight.workflow.model_units import ModelSource, PredictUnit, predict_elsewhere, predict_with
-from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, gene_facts
+from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, gene_keys
 
 __all__ = ["ModelRun", "load_models", "model_entry", "predict", "require_apart"]
 
@@ -37,6 +44,8 @@ class ModelRun:
         Where this process has it.
     source
         How other processes load it, and where these have it.
+    fingerprint
+        Of its weights as they were loaded, whatever the model says.
     """
 
     label: str
@@ -44,28 +53,34 @@ class ModelRun:
     read_out: ReadOut
     device: str
     source: ModelSource
+    fingerprint: str
 
-    def unit_key(self, opened: Opened, genes: Sequence[Gene]) -> str:
-        """Digest of all that the predictions of these genes depend on."""
-        return content_key(
+    def gene_keys(self, opened: Opened, genes: Sequence[Gene]) -> dict[str, str]:
+        """By ``gene_id``: digest of all that the predictions of the gene depend on."""
+        return gene_keys(
+            "predict",
+            genes,
             {
-                "stage": "predict",
-                "fingerprint": self.model.fingerprint,
+                "fingerprint": self.fingerprint,
                 "read_out": asdict(self.read_out),
                 "window": asdict(self.model.window),
                 "device": self.source.device,
                 "arithmetic": opened.config.predict.model_dump(
-                    mode="json", include={"batch_size", "precision", "compiled"}
+                    mode="json", include={"batch_size", "budget_gb", "precision", "compiled"}
                 ),
                 "policy": opened.config.cohort.model_dump(mode="json", include=POLICY_KEYS),
-                "genes": gene_facts(genes),
                 **opened.key_parts("genotypes", "reference"),
-            }
+            },
         )
 
-    def units(self, opened: Opened) -> list[tuple[str, str, Sequence[Gene]]]:
+    def units(self, opened: Opened) -> list[KeyedBlock]:
         """Name, key and genes of every unit."""
-        return [(name, self.unit_key(opened, genes), genes) for name, genes in self._blocks(opened)]
+        keys = self.gene_keys(opened, opened.cohort.genes)
+        return keyed_blocks(self.store(opened), self._blocks(opened), keys)
+
+    def store(self, opened: Opened) -> UnitStore:
+        """Where the units are."""
+        return opened.folder.predictions(self.label, self.read_out.name)
 
     def _blocks(self, opened: Opened) -> list[Block]:
         """As many genes as are asked for, else of about equal predicted work."""
@@ -84,11 +99,11 @@ class ModelRun:
         config = opened.config.predict
         return [
             PredictUnit(
-                name=name,
-                key=key,
-                fingerprint=self.model.fingerprint,
-                store=opened.folder.predictions(self.label, self.read_out.name),
-                genes=tuple(genes),
+                name=unit.name,
+                key=unit.key,
+                fingerprint=self.fingerprint,
+                store=self.store(opened),
+                genes=unit.genes,
                 genotypes=opened.cohort.genotypes,
                 reference=opened.cohort.reference,
                 source=self.source,
@@ -96,7 +111,7 @@ class ModelRun:
                 batch_size=config.batch_size,
                 budget=int(config.budget_gb * 2**30),
             )
-            for name, key, genes in self.units(opened)
+            for unit in self.units(opened)
         ]
 
 
@@ -113,10 +128,10 @@ def load_models(opened: Opened) -> list[ModelRun]:
     for wanted in opened.config.models:
         options = json.dumps(wanted.options, sort_keys=True)
         source = ModelSource(wanted.name, wanted.weights, options, there, config.precision, config.compiled)
-        model = replace(source, device=here).load()
+        model, fingerprint = replace(source, device=here).load()
         require_fitting(model, opened.cohort.genes, opened.cohort.reference.contigs)
         read_out = model.read_out(wanted.read_out)
-        runs.append(ModelRun(wanted.label or model.name, model, read_out, here, source))
+        runs.append(ModelRun(wanted.label or model.name, model, read_out, here, source, fingerprint))
     require_apart([(run.label, run.read_out.name) for run in runs])
     return runs
 
@@ -193,14 +208,14 @@ def model_entry(opened: Opened, run: ModelRun) -> dict[str, Any]:
     IncompleteError
         Some are not.
     """
-    names = [(name, key) for name, key, _ in run.units(opened)]
-    genes = opened.folder.predictions(run.label, run.read_out.name).read(names, "genes")
+    names = [(unit.name, unit.key) for unit in run.units(opened)]
+    genes = run.store(opened).read(names, "genes")
     window = run.model.window
     return {
         "name": run.label,
         "model": run.model.name,
         "read_out": run.read_out.name,
-        "fingerprint": run.model.fingerprint,
+        "fingerprint": run.fingerprint,
         "window": f"{window.upstream:,} bp before and {window.downstream:,} bp from the TSS on",
         "device": run.device,
         "asked": 2 * len(opened.cohort.samples) * len(genes),

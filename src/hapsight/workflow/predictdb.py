@@ -17,6 +17,7 @@ from hapsight.evaluate.nulls import benjamini_hochberg
 from hapsight.predict.store import UnitStore
 from hapsight.workflow.baseline_runs import BaselineRun, baseline_runs
 from hapsight.workflow.baseline_units import baseline_units
+from hapsight.workflow.blocks import in_gene_order
 from hapsight.workflow.opened import Opened
 
 __all__ = ["Exported", "chosen_run", "export_predictdb", "export_units"]
@@ -81,7 +82,8 @@ def export_units(
     """`export_predictdb` of finished units (name and key) of any store with a baseline's tables."""
     status = store.read(units, "genes").select("gene_id", "status")
     ok = status.filter(pl.col("status") == "ok")["gene_id"].to_list()
-    weights = store.read(units, "weights").filter(pl.col("gene_id").is_in(ok))
+    weights = in_gene_order(store.read(units, "weights"), opened.cohort.genes)
+    weights = weights.filter(pl.col("gene_id").is_in(ok))
     extra = _performance(opened, store.read(units, "predictions"), weights)
     write_predictdb(path, _weights(weights, build), extra, len(opened.cohort.samples), _facts(opened, run))
     left_out = dict(status.filter(pl.col("status") != "ok")["status"].value_counts().iter_rows())

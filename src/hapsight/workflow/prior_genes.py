@@ -42,6 +42,7 @@ def gene_ablation(opened: Opened, dropped: Dropped) -> Iterator[Row]:
     config = opened.config.priors
     if not (config.gene_covariates or config.half_life):
         return
+    opened.require_current("evaluate")
     path = opened.folder.path / "evaluation" / "across_genes.parquet"
     if not path.exists():
         raise IncompleteError(

@@ -16,15 +16,16 @@ from hapsight.baseline.linear import weighted_sum
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.regulons import Regulons
 from hapsight.evaluate.expression import transform
-from hapsight.predict.store import UnitStore, content_key
+from hapsight.predict.store import UnitStore
 from hapsight.priors.activity import dealt_regulators, regulator_score, z_scores
 from hapsight.priors.combine import Combined, combine, held_out_r
 from hapsight.priors_tables import PRIOR_GENES
 from hapsight.streams import stream
 from hapsight.workflow.baseline_runs import BaselineRun
-from hapsight.workflow.baseline_units import BaselineUnit, baseline_units, gene_seed
+from hapsight.workflow.baseline_units import BaselineUnit, baseline_keys, baseline_units, gene_seed
+from hapsight.workflow.blocks import in_gene_order
 from hapsight.workflow.crew import compute, crew_of
-from hapsight.workflow.opened import Opened, Progress, gene_facts
+from hapsight.workflow.opened import Opened, Progress, gene_keys
 from hapsight.workflow.variants import VariantReader
 
 __all__ = ["ACTIVITY", "linear_ablation"]
@@ -104,7 +105,8 @@ def linear_ablation(
     units = _units(opened, signs, persons, regulons)
     compute(crew_of(opened), "priors linear", _fit_unit, units, progress)
     store = units[0].base.store
-    return store.read([(unit.base.name, unit.base.key) for unit in units], "per_gene")
+    done = [(unit.base.name, unit.base.key) for unit in units]
+    return in_gene_order(store.read(done, "per_gene"), opened.cohort.genes)
 
 
 def _units(
@@ -114,8 +116,10 @@ def _units(
     run = BaselineRun(config.priors.method, "random", "", "priors")
     values = transform(cohort.expression.values, config.expression.transform, config.expression.pseudocount)
     rng = stream(config.seed, "regulators of genes")
+    store = UnitStore(opened.folder.path / "priors" / "linear")
+    bases = baseline_units(opened, run, store, _keys(opened, run, signs, persons, regulons))
     shared = _Unit(
-        base=baseline_units(opened, run)[0],
+        base=bases[0],
         method=config.priors.method,
         signs={},
         persons=persons,
@@ -125,31 +129,48 @@ def _units(
         dealt=np.empty(0, np.intp) if regulons is None else dealt_regulators(regulons.weight, rng),
         leave_out=config.priors.leave_out,
     )
-    return [_of_block(opened, shared, base, signs) for base in baseline_units(opened, run)]
+    return [_of_block(shared, base, signs) for base in bases]
 
 
-def _of_block(opened: Opened, shared: _Unit, base: BaselineUnit, signs: Mapping[str, pl.DataFrame]) -> _Unit:
+def _keys(
+    opened: Opened,
+    run: BaselineRun,
+    signs: Mapping[str, pl.DataFrame],
+    persons: PersonValues,
+    regulons: Regulons | None,
+) -> dict[str, str]:
+    """By ``gene_id``: digest of all that a gene's row depends on; of all genes, where regulators speak."""
+    genes, plain = opened.cohort.genes, baseline_keys(opened, run)
+    scored = {
+        prior: table.select(_SCORED).rows_by_key("gene_id", named=False) for prior, table in signs.items()
+    }
+    weight = b"" if regulons is None else regulons.weight.tobytes()
+    own = {
+        gene.gene_id: {
+            "plain": plain[gene.gene_id],
+            "signs": {prior: rows.get(gene.gene_id, []) for prior, rows in scored.items()},
+            "persons": {p: of[gene.gene_id].tolist() for p, of in persons.items() if gene.gene_id in of},
+        }
+        for gene in genes
+    }
+    common = {
+        "priors": [list(signs), list(persons)],
+        "regulons": hashlib.sha256(weight).hexdigest(),
+        "speaking": plain if weight else {},
+        "leave_out": opened.config.priors.leave_out,
+    }
+    return gene_keys("priors linear", genes, common, own)
+
+
+def _of_block(shared: _Unit, base: BaselineUnit, signs: Mapping[str, pl.DataFrame]) -> _Unit:
     own = [gene.gene_id for gene in base.genes]
     mine = {prior: table.filter(pl.col("gene_id").is_in(own)) for prior, table in signs.items()}
     persons = {
         prior: {name: values[name] for name in own if name in values}
         for prior, values in shared.persons.items()
     }
-    weight = b"" if shared.regulons is None else shared.regulons.weight.tobytes()
-    key = content_key(
-        {
-            "stage": "priors linear",
-            "plain": base.key,
-            "signs": {prior: table.select(_SCORED).rows() for prior, table in mine.items()},
-            "persons": {p: {g: v.tolist() for g, v in of.items()} for p, of in persons.items()},
-            "regulons": hashlib.sha256(weight).hexdigest(),
-            "speaking": gene_facts(shared.cohort_genes) if weight else [],
-            "leave_out": shared.leave_out,
-        }
-    )
-    store = UnitStore(opened.folder.path / "priors" / "linear")
     by_gene = {prior: _by_gene(table) for prior, table in mine.items()}
-    return replace(shared, base=replace(base, store=store, key=key), signs=by_gene, persons=persons)
+    return replace(shared, base=base, signs=by_gene, persons=persons)
 
 
 def _by_gene(table: pl.DataFrame) -> dict[str, dict[tuple[int, str, str], float]]:

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+import tomllib
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -58,23 +59,23 @@ class RunFolder:
 
     def predictions(self, model: str, read_out: str) -> UnitStore:
         """The units of a model's predictions, as one read-out gives them."""
-        return UnitStore(self.path / "predictions" / file_name(model, read_out))
+        return UnitStore(self.path / "predictions" / file_name(model, read_out), "predict")
 
-    def baseline(self, method: str) -> UnitStore:
-        """The units of a baseline."""
-        return UnitStore(self.path / "baseline" / file_name(method))
+    def baseline(self, run: str) -> UnitStore:
+        """The units of a baseline, by its method and split, such as ``"blup.population"``."""
+        return UnitStore(self.path / "baseline" / file_name(*run.split(".")), "baseline")
 
-    def informed(self, arm: str) -> UnitStore:
-        """The units of an arm of the informed elastic net."""
-        return UnitStore(self.path / "informed" / file_name(arm))
+    def informed(self, *arm: str) -> UnitStore:
+        """The units of an arm of the informed elastic net, by the words that name it."""
+        return UnitStore(self.path / "informed" / file_name(*arm), "informed")
 
     def eqtl(self) -> UnitStore:
         """The units of the eQTL mapping."""
-        return UnitStore(self.path / "eqtl")
+        return UnitStore(self.path / "eqtl", "eqtl")
 
     def explain(self, model: str, read_out: str) -> UnitStore:
         """The units of a model's variant effects, as one read-out gives them."""
-        return UnitStore(self.path / "explain" / file_name(model, read_out))
+        return UnitStore(self.path / "explain" / file_name(model, read_out), "explain")
 
     def write(self, name: str, table: pl.DataFrame) -> None:
         """Write a table, such as ``"evaluation/per_gene.parquet"``."""
@@ -116,6 +117,13 @@ class RunFolder:
             got=error,
             fix="make room or mend the folder, or set another `output`",
         )
+
+    def configuration(self) -> dict[str, Any]:
+        """The configuration that the folder was last used with; empty where there is none."""
+        try:
+            return tomllib.loads((self.path / "config.toml").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
 
     def begin(self, config: Config, inputs: list[dict[str, Any]], cohort: dict[str, Any]) -> None:
         """Save the resolved configuration and start the record; finished stages of a former run stay."""
@@ -172,6 +180,11 @@ class RunFolder:
     def record_baselines(self, entries: list[dict[str, Any]]) -> None:
         """Record the linear baselines that were evaluated, in the order in which they are shown."""
         self._write_record(self.record() | {"baselines": entries})
+
+    def record_tables(self, stage: str, key: str) -> None:
+        """Record by which configuration the tables of a stage were made."""
+        record = self.record()
+        self._write_record(record | {"tables": record.get("tables", {}) | {stage: key}})
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.cohort.reference import Reference
+from hapsight.files import file_name
 from hapsight.predict.store import content_key
 from hapsight.workflow.arrays import (
     array_labels,
     has_array,
+    name_beside,
     open_array,
     save_array,
     track_names,
@@ -107,6 +109,7 @@ class _Array:
 
     centre: Centre
     path: Path
+    words: tuple[str, ...]
     labels: dict[str, Any]
 
     def done(self) -> bool:
@@ -163,7 +166,7 @@ class SaturationUnit:
     def _save(self, array: _Array, found: Saturation) -> None:
         """The tracks for browsers, then the array."""
         for name in found.tracks:
-            stem = array.path.with_name(array.centre.track_stem(self.gene, name))
+            stem = array.path.with_name(array.centre.track_stem(array.words, name))
             shown = track_path(stem, self.shown)
             if shown is not None:
                 length = self.reference.contigs[found.stretch.contig]
@@ -194,7 +197,8 @@ def saturation_unit(opened: Opened, run: ModelRun, gene: Gene, centres: Sequence
 def _array(opened: Opened, run: ModelRun, gene: Gene, stretch: Interval, centre: Centre) -> _Array:
     key = _key(opened, run, gene, centre)
     labels = array_labels(gene, stretch, run.label, run.read_out.name, centre.tracks, key)
-    return _Array(centre, _path(opened, run, gene, centre), labels | centre.labels())
+    words = _words(opened, run, gene, centre)
+    return _Array(centre, _path(opened, run, gene, centre), words, labels | centre.labels())
 
 
 def strongest(effect: Float) -> Float:
@@ -205,12 +209,24 @@ def strongest(effect: Float) -> Float:
 
 def _path(opened: Opened, run: ModelRun, gene: Gene, centre: Centre) -> Path:
     """An array (n, 4, T), in Zarr format 3."""
-    folder = opened.folder.explain(run.label, run.read_out.name).folder
-    return folder / "saturation" / f"{centre.array_stem(gene)}.zarr"
+    return _folder(opened, run) / file_name(*_words(opened, run, gene, centre), suffix=".zarr")
+
+
+def _folder(opened: Opened, run: ModelRun) -> Path:
+    return opened.folder.explain(run.label, run.read_out.name).folder / "saturation"
+
+
+def _words(opened: Opened, run: ModelRun, gene: Gene, centre: Centre) -> tuple[str, ...]:
+    key = _key(opened, run, gene, centre)
+    return name_beside(_folder(opened, run), centre.words(gene), key)
 
 
 def _key(opened: Opened, run: ModelRun, gene: Gene, centre: Centre) -> str:
     """Digest of all that an array and its tracks depend on."""
     options = opened.config.explain.model_dump(mode="json", include={"saturation", "tracks"})
-    own = {"predict": run.unit_key(opened, [gene]), "options": options, "centre": asdict(centre)}
-    return content_key({"stage": "saturation", **own})
+    own = {
+        "predict": run.gene_keys(opened, [gene])[gene.gene_id],
+        "options": options,
+        "centre": asdict(centre),
+    }
+    return content_key("saturation", own)

@@ -103,6 +103,7 @@ def _gene_rows(
 ) -> Iterator[dict[str, Any]]:
     """One row per background, variant of the gene's window, and track."""
     from hapsight.explain.ism import ism_window, pair_effects
+    from hapsight.predict.outputs import at_gene
 
     valuer = valuer_of(opened, run)
     window = ism_window(gene, valuer)
@@ -116,7 +117,8 @@ def _gene_rows(
     labels |= {"read_out": run.read_out.name, "sample_id": sample or ""}
     for haplotype, background in haplotypes.items():
         pairs = backgrounds.pairs(chosen, np.array([background]))
-        without, effect = pair_effects(backgrounds, pairs, valuer, opened.cohort.reference.fetch)
+        with at_gene(gene.gene_id):
+            without, effect = pair_effects(backgrounds, pairs, valuer, opened.cohort.reference.fetch)
         place = {v: p for p, v in enumerate(pairs.variant.tolist())}
         for key, v, row in zip(keys, chosen.tolist(), variant_rows(gene, scored), strict=True):
             if v not in place:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hapsight.errors import IncompleteError
 from hapsight.evaluate.ld import ld_with
 from hapsight.tables import CIS_INDEPENDENT, CIS_QTL, HERITABILITY
+from hapsight.workflow.blocks import in_gene_order
 from hapsight.workflow.eqtl import EqtlUnit, eqtl_units
 from hapsight.workflow.eqtl_tables import CisWindow
 from hapsight.workflow.opened import Opened, Progress
@@ -71,6 +72,7 @@ def top_eqtls(opened: Opened, progress: Progress) -> dict[str, TopEqtl]:
 def _current(opened: Opened, units: list[EqtlUnit]) -> pl.DataFrame:
     """``cis_qtl``, if it was made of the units as they are now."""
     top = opened.folder.eqtl().read([(unit.name, unit.key) for unit in units], "top")
+    top = in_gene_order(top, opened.cohort.genes, "phenotype_id")
     genes = _table(opened, "cis_qtl", CIS_QTL)
     if not genes.drop("qval").equals(top):
         raise IncompleteError(

@@ -44,7 +44,7 @@ class ValuerSource:
         config = opened.config.predict
         return cls(
             run.source,
-            run.model.fingerprint,
+            run.fingerprint,
             run.read_out,
             config.batch_size,
             int(config.budget_gb * 2**30),
