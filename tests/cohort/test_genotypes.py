@@ -493,6 +493,42 @@ def test_record_that_cannot_be_parsed_is_an_error(tmp_path: Path, line: str) -> 
         GenotypeFile(path).read(ALL)
 
 
+def rewritten(path: Path, lines: list[bytes]) -> Path:
+    """A VCF of these lines, indexed."""
+    (path.parent / "plain").write_bytes(b"\n".join(lines) + b"\n")
+    pysam.tabix_compress(str(path.parent / "plain"), str(path), force=True)
+    pysam.tabix_index(str(path), preset="vcf", force=True)
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_notes_in_any_encoding(tmp_path: Path, encoding: str) -> None:
+    path = write_vcf(
+        tmp_path / "g.vcf.gz", [Record(10, "C", "T", OK, "Größe", info="NOTE=Größe")], index=False
+    )
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    lines.insert(1, "##source=Größe")
+    if encoding == "utf-8":  # cyvcf2 reads no other names
+        lines = [line.replace("ann", "Jürgen") for line in lines]
+    file = GenotypeFile(rewritten(path, [line.encode(encoding) for line in lines]))
+    variants = file.read(ALL)[0]
+    assert variants.dosage.tolist() == [[0, 1, 1, 2]]
+    some = (file.samples[3], file.samples[0], file.samples[1])
+    assert file.keeping(some, file.policy).read(ALL)[0].dosage.tolist() == [[2, 0, 1]]
+    assert variants.variant_id == ("Gr" + "?" * len("öß".encode(encoding)) + "e",)
+
+
+def test_a_record_without_a_contig(tmp_path: Path) -> None:
+    """To pysam, no name is every contig."""
+    path = write_vcf(tmp_path / "g.vcf.gz", [Record(10, "C", "T", OK), Record(30, "C", "T", OK)], index=False)
+    lines = gzip.decompress(path.read_bytes()).splitlines()
+    lines[-1] = lines[-1].replace(CONTIG.encode(), b"")
+    file = GenotypeFile(rewritten(path, lines))
+    assert file.read(ALL)[0].position.tolist() == [9]
+    with pytest.raises(InputError, match="damaged"):
+        file.read(Interval("", 0, 200))
+
+
 @pytest.mark.parametrize("form", ["bcf", "csi"])
 def test_bcf_and_csi_read_the_same(large: Path, tmp_path: Path, form: str) -> None:
     if form == "bcf":

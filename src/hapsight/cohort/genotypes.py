@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cyvcf2
 import numpy as np
@@ -34,6 +34,9 @@ from hapsight.cohort.wholeness import is_bgzip, require_end, require_file
 from hapsight.errors import InputError
 
 __all__ = ["GenotypeFile", "GenotypePolicy", "require_samples", "variants_of"]
+
+_BYTES: Final = "latin-1"
+"""Encoding of the text that pysam gives: a character for each byte, so that none is refused."""
 
 
 class GenotypeFile:
@@ -212,6 +215,8 @@ class GenotypeFile:
         cyvcf2's own query ends at a damaged block as if it were complete, and does not know leading phase.
         """
         _, parser, index = self._handles()
+        if not interval.contig:  # to pysam, any
+            raise self._damaged(interval, "records with a contig", "records without")
         for line in index.fetch(interval.contig, interval.start, interval.end):
             try:
                 yield _parsed(line, parser)
@@ -255,20 +260,34 @@ class GenotypeFile:
         """Open files of the running process: handles that came through a fork share their position."""
         if self._open is None or self._open[0] != os.getpid():
             hush_htslib()
-            vcf = cyvcf2.VCF(str(self.path))
-            reader = vcf if self._is_bcf else cyvcf2.Writer(os.devnull, vcf)  # only a Writer parses lines
+            index = _indexed(self.path, self._is_bcf)
+            reader = cyvcf2.VCF(str(self.path)) if self._is_bcf else _line_parser(index)
             everybody = len(self.samples) == len(self.samples_in_file)
             reader.set_samples(None if everybody else list(self.samples))
-            self._open = (os.getpid(), reader, _indexed(self.path, self._is_bcf))
+            self._open = (os.getpid(), reader, index)
         return self._open
+
+
+def _line_parser(index: pysam.TabixFile) -> cyvcf2.Writer:
+    """What parses lines of this VCF, which only a Writer does.
+
+    Made from the header's text: one made from a `cyvcf2.VCF` ends the process where a contig's name is bad.
+    """
+    header = "".join(f"{line}\n" for line in index.header)
+    return cyvcf2.Writer.from_string(os.devnull, header.encode(_BYTES).decode("utf-8", "replace"))
+
+
+def _ascii(line: str) -> str:
+    """A line with ``?`` for other bytes (in names and notes): cyvcf2 cuts a line with them short."""
+    return line if line.isascii() else line.encode("ascii", "replace").decode()
 
 
 def _parsed(line: str, parser: Any) -> Any:
     """The record of a VCF's line; looking for leading phase first would slow down every other file."""
     try:
-        return parser.variant_from_string(line)
+        return parser.variant_from_string(_ascii(line))
     except Exception:  # cyvcf2 raises no narrower one
-        return parser.variant_from_string(without_leading_phase(line))
+        return parser.variant_from_string(_ascii(without_leading_phase(line)))
 
 
 def variants_of(contig: str, parts: list[Rows], samples: tuple[str, ...], ploidy: Ploidy) -> Variants:
@@ -290,7 +309,7 @@ def _indexed(path: Path, is_bcf: bool) -> Any:
     if is_bcf:
         return pysam.VariantFile(str(path))
     suffix = ".tbi" if Path(f"{path}.tbi").is_file() else ".csi"
-    return pysam.TabixFile(str(path), index=f"{path}{suffix}")
+    return pysam.TabixFile(str(path), index=f"{path}{suffix}", encoding=_BYTES)
 
 
 def _is_bcf(path: Path) -> bool:
