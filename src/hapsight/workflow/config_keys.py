@@ -14,6 +14,7 @@ __all__ = ["CHANGE_NOTHING", "TABLES_ONLY", "differing", "table_key"]
 CHANGE_NOTHING: Final[Mapping[str, str]] = {
     "name": "title of the report",
     "output": "where, not what",
+    "share_output": "who may read the folder",
     "workers": "who does the work",
     "predict.genes_per_unit": "how units are cut",
     "predict.workers": "who does the work",
@@ -22,6 +23,7 @@ CHANGE_NOTHING: Final[Mapping[str, str]] = {
     "explain.genes_per_unit": "how units are cut",
     "cluster.scheduler": "who does the work",
     "cluster.resources": "who does the work",
+    "cluster.unencrypted": "how work travels",
     "cluster.retries": "who does the work",
     "cluster.patience": "who does the work",
     "report.include_individuals": "what the report shows, which every run writes anew",
