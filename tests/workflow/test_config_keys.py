@@ -173,7 +173,7 @@ def of_linear(opened, runs):
 
 def of_informed(opened, runs):
     every = arms(opened.config.informed)
-    features = open_features(opened.config.informed, opened.cohort.genes)
+    features = open_features(opened.config.informed, opened.cohort.genes, opened.cohort.reference.contigs)
     yield from (unit.base.key for unit in learn_units(opened, every, features))
     full = next(arm for arm in every if arm.name == "all")
     shapes = pl.DataFrame({"fold": [0] * len(full.features), "theta": [1.0] * len(full.features)})
