@@ -21,7 +21,8 @@ from sklearn.model_selection import PredefinedSplit
 from tests.baseline.cohort import RealGene, real_genes, simulated_gene
 from threadpoolctl import threadpool_limits
 
-from hapsight.baseline.nested import ElasticNetOptions, fit_gene, make_folds, residualise
+from hapsight.baseline.nested import ElasticNetOptions, fit_gene, make_folds
+from hapsight.least_squares import residualise
 
 DEMO = Path(str(files("hapsight") / "demo"))
 FITS = 6  # outer folds and the fit on all people

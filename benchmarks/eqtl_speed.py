@@ -19,10 +19,11 @@ import numpy as np
 from tests.baseline.cohort import real_genes
 from threadpoolctl import threadpool_limits
 
-from hapsight.evaluate.eqtl import CisDosage, Design, nominal_scan
+from hapsight.evaluate.eqtl import CisDosage, nominal_scan
 from hapsight.evaluate.eqtl_independent import independent_signals
 from hapsight.evaluate.eqtl_permutations import draw_permutations, map_gene
 from hapsight.evaluate.heritability import cis_heritability
+from hapsight.least_squares import Design
 
 DEMO = Path(str(files("hapsight") / "demo"))
 SIGNIFICANT = 0.01

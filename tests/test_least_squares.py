@@ -143,4 +143,5 @@ def test_more_covariates_than_people_are_fine_if_they_are_few_in_truth():
 def test_what_covariates_explain_leaves_exactly_nothing():
     c = np.random.default_rng(1).standard_normal((20, 3))
     assert not residuals(np.array([np.full(20, 3.3), c @ [1.0, 2.0, -1.0] + 5]), c).any()
-    assert not residuals(np.full(20, 0.1), None).any()
+    assert not np.ptp(residuals(np.full(20, 0.1), None))
+    assert residuals(np.array([1.0, 3.0]), None).tolist() == [-1.0, 1.0]  # of two people too

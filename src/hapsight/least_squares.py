@@ -97,6 +97,8 @@ def residuals(values: Floats, covariates: Floats | None) -> Floats:
     InputError
         The covariates leave nothing.
     """
+    if covariates is None:
+        return np.asarray(values - values.mean(axis=-1, keepdims=True), dtype=np.float64)
     return Design.of(values.shape[-1], covariates).residuals(values)
 
 
@@ -119,6 +121,9 @@ def residualise(
     InputError
         The covariates leave nothing of the training people.
     """
+    if c_train is None:
+        mean = y_train.mean(axis=-1, keepdims=True)
+        return y_train - mean, y_test - mean
     design = Design.of(y_train.shape[-1], c_train)
     return design.residuals(y_train), y_test - design.explained(y_train, c_test, y_test.shape[-1])
 

@@ -116,7 +116,7 @@ def test_without_effect_the_held_out_r_is_null(name: str) -> None:
     """
     rng, method = np.random.default_rng(5), method_named(name, SMALL)
     folds, r, p = make_folds(100, 5, rng), [], []
-    for seed in range(120):
+    for seed in range(150):
         dosage = simulated_dosage(30, 100, rng)
         covariates = rng.normal(size=(100, 3))
         fit = fit_held_out(dosage, rng.normal(size=100), covariates, folds, seed, method)

@@ -150,7 +150,8 @@ def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariat
     notes = ["the covariates file is people x covariates: turned round"] if transposed else []
     if covariates.constant:
         notes.append(f"covariates with one value in all people: {', '.join(covariates.constant)}")
-    if follow := [name for name in covariates.redundant if name not in covariates.constant]:
+    follow = [name for name in covariates.redundant if name not in covariates.constant]
+    if follow and len(covariates.names) - len(covariates.redundant) < len(samples) - 1:  # else all people do
         notes.append(f"covariates that follow from those before them, and are not used: {', '.join(follow)}")
     return covariates, tuple(notes)
 

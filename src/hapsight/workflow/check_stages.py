@@ -14,7 +14,7 @@ from hapsight.cohort.wholeness import require_file
 from hapsight.config import Config
 from hapsight.errors import HapsightError
 from hapsight.evaluate.expression import transform
-from hapsight.least_squares import Design, residualise, residuals
+from hapsight.least_squares import Design, residuals
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.predict.store import require_writable
 from hapsight.predict.windows import require_fitting, window_of
@@ -92,10 +92,9 @@ def _fit(opened: Opened, run: BaselineRun) -> None:
     cohort = opened.cohort
     if cohort.covariates is None:
         return
-    covariates, outcome = cohort.covariates.values, cohort.expression.values[0]
     for fold in range(int(folds.max()) + 1):
         train = folds != fold
-        residualise(outcome[train], covariates[train], outcome[~train], covariates[~train])
+        Design.of(int(train.sum()), cohort.covariates.values[train])
 
 
 def _explain(opened: Opened, models: Sequence[LoadedModel]) -> None:
