@@ -67,7 +67,8 @@ class HapsightError(Exception):
     where
         The file, record, gene or option concerned.
     expected, got
-        What was wanted and what was found; of long texts and rows, the first letters only (`quoted`).
+        What was wanted and what was found; of long texts and rows, the first letters only (`quoted`). Of a
+        list, each is a line of its own.
     fix
         How to mend it: a command or an option.
     """
@@ -93,6 +94,8 @@ class HapsightError(Exception):
 
 
 def _detail(name: str, value: object) -> str:
+    if isinstance(value, list):
+        return "\n    ".join(_detail(name, one) for one in value)
     most = _MOST_OF_OTHERS if isinstance(value, BaseException) else _MOST[name]
     return quoted(value, most)
 

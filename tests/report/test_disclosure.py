@@ -10,9 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from hapsight.explain_tables import DRIVERS
 from hapsight.report.build import build_report, check_disclosure
 from hapsight.report.disclosure import FEWEST, Disclosure, hidden_p, nearest_five, rounded, step
+from hapsight.report.disclosure_rules import KINDS
 from hapsight.report.gene_disclosure import HIDDEN, disclosed
+from hapsight.tables import (
+    ACROSS_GENES,
+    BASELINES,
+    DIRECTION_FACTORS,
+    DIRECTION_STRATA,
+    PER_GENE,
+    SUMMARY,
+)
 
 SPREAD = pl.DataFrame({"gene_id": ["g"], "sd_expression": [0.5]})
 
@@ -154,3 +164,17 @@ def test_a_marked_variant_of_few_is_not_named():
     assert shown.people["genotype"].is_null().all()
     assert shown.variants["r2"].is_null().all()
     assert shown.logos is None
+
+
+def test_every_column_that_a_run_writes_has_a_rule_or_is_withheld_on_purpose():
+    tables = {
+        "genes": PER_GENE,
+        "across_genes": ACROSS_GENES,
+        "baselines": BASELINES,
+        "direction_strata": DIRECTION_STRATA,
+        "direction_factors": DIRECTION_FACTORS,
+        "drivers": DRIVERS,
+        "summary": SUMMARY,
+    }
+    without = {name: set(columns) - set(KINDS[name]) for name, columns in tables.items()}
+    assert {name: left for name, left in without.items() if left} == {"drivers": {"control_id"}}

@@ -215,6 +215,6 @@ def _set_aside(aside: dict[str, str], total: int) -> IncompleteError:
     more = [f"and {len(aside) - _SHOWN} more"] if len(aside) > _SHOWN else []
     return IncompleteError(
         f"{len(aside)} of {total} units of work failed on every try and were set aside; the rest is done.",
-        got="\n    ".join([*shown, *more]),
+        got=[*shown, *more],
         fix="mend what they name and run the same command again: finished units are kept",
     )

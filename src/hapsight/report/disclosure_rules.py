@@ -42,6 +42,7 @@ _GENES: Final = {
     "z": "z",
     **_all("count", "n_variants n_distinct"),
     "outcome": "plain",
+    **_all("over genes", "share_used share_weight_used"),
 }
 
 _DRIVERS: Final = {
@@ -58,6 +59,7 @@ _DRIVERS: Final = {
     **_all("plain", "supported_cohort supported_half2 supported_given prior_score prior_sign prior_agrees"),
     **_all("plain", "share_of_tss_max run_5 run_10 run_20 run_50 conservation"),
     **_all("plain", "motif motif_id motif_name motif_ref_score motif_alt_score control_motif"),
+    **_all("plain", "n_given n_given_used"),
     "qval": "p",
     "sign_right": "plain",
     "r_half1": "half",
@@ -89,6 +91,8 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         **_all("plain", "split genes genes_ok fold_genes against paired_genes"),
         **_all("over genes", "mean_r ci_low ci_high share_negative mean_fold_r fold_ci_low fold_ci_high"),
         **_all("over genes", "difference difference_ci_low difference_ci_high"),
+        **_all("over genes", "share_used share_weight_used"),
+        "genes_low_share": "plain",
     },
     "direction": {
         **_ARM,
