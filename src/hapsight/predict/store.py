@@ -42,12 +42,12 @@ STAGES: Final = {
     "explain": 1,
     "saturation": 1,
     "gradients": 1,
-    "baseline": 1,
-    "imported weights": 1,
-    "eqtl": 1,
+    "baseline": 2,
+    "imported weights": 2,
+    "eqtl": 2,
     "informed": 1,
     "priors linear": 1,
-    "train on people": 1,
+    "train on people": 2,
 }
 """Version of each stage's code; part of its keys.
 
