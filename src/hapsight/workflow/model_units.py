@@ -23,7 +23,7 @@ from hapsight.workflow.opened import dropped_table
 from hapsight.workflow.variants import VariantReader
 
 if TYPE_CHECKING:
-    from hapsight.predict.accelerate import Precision
+    from hapsight.predict.arithmetic import Precision
     from hapsight.predict.engine import GenePrediction
 
 __all__ = ["ModelSource", "PredictUnit", "model_here", "predict_elsewhere", "predict_with"]
@@ -52,9 +52,9 @@ class ModelSource:
 
         model = load_model(self.name, self.weights, self.device, **json.loads(self.options))
         if self.precision != "float32" or self.compiled:
-            from hapsight.predict.accelerate import accelerate
+            from hapsight.predict.arithmetic import in_arithmetic
 
-            accelerate(model, self.device, self.precision, self.compiled)
+            in_arithmetic(model, self.device, self.precision, compiled=self.compiled)
         return model
 
 

@@ -1,0 +1,277 @@
+"""The arithmetic in which a model's products and convolutions are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Literal, get_args
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - as everybody writes it
+from torch.overrides import TorchFunctionMode
+
+from hapsight.models.protocol import SequenceModel, SharedModel, WindowedModel
+from hapsight.predict.split import split_product, tf32_product, unfolded
+
+__all__ = ["PRECISIONS", "Precision", "in_arithmetic"]
+
+Precision = Literal["float32", "float16x3", "tf32", "bfloat16"]
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+"""From the most exact to the least; `hapsight.predict.precision` measures what each loses."""
+
+Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+_FEWEST_TERMS = 16
+"""Products of fewer terms than this stay in float32: they cost nothing, and tensor cores take 16 at a time."""
+
+
+def in_arithmetic(
+    model: SequenceModel, device: torch.device | str, precision: Precision, *, compiled: bool = False
+) -> SequenceModel:
+    """Let a model's layers compute in `precision`; changes and returns the model.
+
+    Parameters
+    ----------
+    precision
+        ``"float32"``: as the model is. ``"float16x3"``: products of operands in two float16 parts each, summed in
+        float32, on a GPU's tensor cores: float32's accuracy. ``"tf32"``: operands with 10 bits of mantissa.
+        ``"bfloat16"``: torch's autocast, 7 bits; weights stay in float32. A CPU computes all of them, slowly, with
+        the same rounding of operands.
+    compiled
+        ``torch.compile`` each step, with fixed shapes.
+    """
+    steps = ["predict"]
+    if isinstance(model, SharedModel):
+        steps += ["embed", "read"]
+    if isinstance(model, WindowedModel):
+        steps += ["embed_window", "read_windows"]
+    mode = _mode(precision, torch.device(device))
+    for step in steps:
+        function = getattr(model, step)
+        if compiled:
+            function = torch.compile(function, dynamic=False)
+        if precision != "float32":
+            function = _within(function, mode)
+        setattr(model, step, function)
+    return model
+
+
+def _mode(precision: Precision, device: torch.device) -> Callable[[], AbstractContextManager[object]]:
+    if precision == "bfloat16":
+        return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
+    if precision == "tf32":
+        return lambda: _Tf32()
+    kept = _SplitWeights()
+    return lambda: _Split(kept)
+
+
+def _within(
+    function: Callable[..., torch.Tensor], mode: Callable[[], AbstractContextManager[object]]
+) -> Callable[..., torch.Tensor]:
+    def call(*arguments: object) -> torch.Tensor:
+        with mode():
+            return function(*arguments).float()
+
+    return call
+
+
+class _Products(TorchFunctionMode):
+    """Sends float32 products and one-dimensional convolutions inside of it to `product` and `convolve`."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - whatever torch gives
+        kwargs = kwargs or {}
+        done = _HANDLED.get(func)
+        made = done(self, *args, **kwargs) if done is not None else None
+        return func(*args, **kwargs) if made is None else made
+
+    def product(self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        """``x @ w.mT + bias``: (..., M, K) and (..., N, K) to (..., M, N)."""
+        raise NotImplementedError
+
+    def convolve(
+        self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, padding: int, dilation: int
+    ) -> torch.Tensor:
+        """(B, C, L) and (O, C, taps) to (B, O, made)."""
+        made = self.product(unfolded(x, w.shape[2], padding, dilation), w.flatten(1), bias)
+        return made.mT
+
+
+class _Tf32(_Products):
+    """Operands with 10 bits of mantissa: a GPU's own, or rounded so."""
+
+    def product(self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        if not x.is_cuda:
+            made = tf32_product(x, w)
+            return made if bias is None else made + bias
+        with _tf32_of_cublas():
+            return torch.matmul(x, w.mT) if bias is None else F.linear(x, w, bias)
+
+    def convolve(
+        self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, padding: int, dilation: int
+    ) -> torch.Tensor:
+        if not x.is_cuda:
+            return super().convolve(x, w, bias, padding, dilation)
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=True):
+            return F.conv1d(x, w, bias, padding=padding, dilation=dilation)
+
+
+class _tf32_of_cublas:  # noqa: N801 - used as a context manager
+    """Lets cuBLAS use TF32 inside."""
+
+    def __enter__(self) -> None:
+        self.before = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = True
+
+    def __exit__(self, *error: object) -> None:
+        torch.backends.cuda.matmul.allow_tf32 = self.before
+
+
+class _Split(_Products):
+    """Operands in two float16 parts: by Triton kernels on a GPU, in plain torch elsewhere."""
+
+    def __init__(self, weights: _SplitWeights) -> None:
+        super().__init__()
+        self.weights = weights
+
+    def product(self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        if not x.is_cuda:
+            made = split_product(x, w)
+            return made if bias is None else made + bias
+        from hapsight.predict.split_kernels import product
+
+        shape = (*torch.broadcast_shapes(x.shape[:-2], w.shape[:-2]), x.shape[-2], w.shape[-2])
+        if w.ndim == 2:
+            x = x.reshape(1, -1, x.shape[-1])
+        else:
+            x = x.expand(*shape[:-1], x.shape[-1]).flatten(0, -3)
+            w = _repeated(w, shape[:-2])
+        out = torch.empty((*x.shape[:2], w.shape[-2]), dtype=torch.float32, device=x.device)
+        return product(x, self.weights.of_rows(w), bias, out).reshape(shape)
+
+    def convolve(
+        self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, padding: int, dilation: int
+    ) -> torch.Tensor:
+        if not x.is_cuda:
+            return super().convolve(x, w, bias, padding, dilation)
+        from hapsight.predict.split_kernels import product
+
+        taps = w.shape[2]
+        made = x.shape[2] + 2 * padding - dilation * (taps - 1)
+        out = torch.empty((len(x), w.shape[0], made), dtype=torch.float32, device=x.device)
+        parts = self.weights.of_kernel(w)
+        product(x.mT, parts, bias, out.mT, taps=taps, dilation=dilation, padding=padding)
+        return out
+
+
+def _repeated(w: torch.Tensor, lead: torch.Size | tuple[int, ...]) -> torch.Tensor:
+    """(W, N, K) weights of which flat batch b of `lead` has the b-th, modulo W."""
+    own = list(w.shape[:-2])
+    while own and own[0] == 1:
+        own.pop(0)
+    if tuple(own) != tuple(lead)[len(lead) - len(own) :]:
+        own = list(lead)
+    return w.expand(*own, *w.shape[-2:]).reshape(-1, *w.shape[-2:])
+
+
+class _SplitWeights:
+    """Both parts of a model's parameters, made once; a parameter that changed is split anew."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[torch.Tensor, int, Parts]] = {}
+
+    def of_rows(self, w: torch.Tensor) -> Parts:
+        """Of (N, K) or (W, N, K) rows: (W, 1, N, K), (W, 1, N, K), (W, N)."""
+        return self._kept(w, lambda: _one_tap(w if w.ndim == 3 else w[None]))
+
+    def of_kernel(self, w: torch.Tensor) -> Parts:
+        """Of a convolution's (O, C, taps): (1, taps, O, C), (1, taps, O, C), (1, O)."""
+        return self._kept(w, lambda: _by_tap(w))
+
+    def _kept(self, w: torch.Tensor, make: Callable[[], Parts]) -> Parts:
+        if not isinstance(w, torch.nn.Parameter):
+            return make()
+        known = self._made.get(id(w))
+        if known is None or known[0] is not w or known[1] != w._version:
+            known = self._made[id(w)] = (w, w._version, make())
+        return known[2]
+
+
+def _one_tap(w: torch.Tensor) -> Parts:
+    from hapsight.predict.split_kernels import halves
+
+    high, low, scale = halves(w)
+    return high[:, None], low[:, None], scale
+
+
+def _by_tap(w: torch.Tensor) -> Parts:
+    from hapsight.predict.split_kernels import halves
+
+    high, low, scale = halves(w.reshape(1, len(w), -1))
+    high, low = (part.view(w.shape).permute(2, 0, 1).contiguous()[None] for part in (high, low))
+    return high, low, scale
+
+
+def _fits(x: torch.Tensor, w: torch.Tensor) -> bool:
+    """Whether a product is of float32 matrices and long enough to be worth it."""
+    float32 = x.dtype == w.dtype == torch.float32
+    return float32 and x.ndim >= 2 and w.ndim >= 2 and w.shape[-1] >= _FEWEST_TERMS
+
+
+def _linear(
+    mode: _Products, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor | None:
+    return mode.product(x, w, bias) if _fits(x, w) else None
+
+
+def _matmul(mode: _Products, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor | None:
+    return mode.product(a, b.mT) if b.ndim >= 2 and _fits(a, b.mT) else None
+
+
+def _baddbmm(mode: _Products, bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor | None:
+    return mode.product(a, b.mT).add_(bias) if _fits(a, b.mT) else None
+
+
+def _conv1d(
+    mode: _Products,
+    x: torch.Tensor,
+    w: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    stride: int | tuple[int] = 1,
+    padding: int | tuple[int] | str = 0,
+    dilation: int | tuple[int] = 1,
+    groups: int = 1,
+) -> torch.Tensor | None:
+    step, apart = _single(stride), _single(dilation)
+    reach = apart * (w.shape[2] - 1)
+    if isinstance(padding, str):
+        padding = {"valid": 0, "same": reach / 2}[padding]
+    zeros = _single(padding)
+    plain = step == 1 and groups == 1 and zeros == int(zeros) and x.ndim == 3 and x.shape[2] + 2 * zeros > reach
+    if not plain or not _fits(x, w.flatten(1)):
+        return None
+    return mode.convolve(x, w, bias, int(zeros), apart)
+
+
+def _single(value: Any) -> Any:  # noqa: ANN401 - a number, or a tuple of one
+    return value[0] if isinstance(value, tuple) else value
+
+
+_HANDLED: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
+    F.linear: _linear,
+    F.conv1d: _conv1d,
+    torch.matmul: _matmul,
+    torch.Tensor.matmul: _matmul,
+    torch.Tensor.__matmul__: _matmul,
+    torch.bmm: _matmul,
+    torch.Tensor.bmm: _matmul,
+    torch.mm: _matmul,
+    torch.baddbmm: _baddbmm,
+}
+"""What a mode takes over, as ``handler(mode, *arguments)``; a handler that gives None leaves it to torch."""
