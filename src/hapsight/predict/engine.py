@@ -15,7 +15,7 @@ from hapsight.dna import Codes
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
 from hapsight.predict.buffers import Buffer
-from hapsight.predict.shared import shared_values
+from hapsight.predict.shared import Started, start_shared
 from hapsight.predict.views import View, margin, views
 from hapsight.predict.windows import window_of
 from hapsight.sequence.haplotypes import (
@@ -191,14 +191,19 @@ def _shared(
     room: int,
 ) -> Iterator[tuple[NDArray[np.float64], float]]:
     """(1 + D, T) values and FLOP of each gene, local work shared between its haplotypes."""
+    ahead: Started | None = None  # a GPU computes one gene while the CPU finds the next one's distinct work
     for gene in genes:
         found = sequences.find(gene)
         made[gene.gene_id] = _People.of(found)
         seen = gathered(found, view, margin(sequences.read_out), room)
-        values, work = shared_values(
+        started = start_shared(
             model, view.read_out, seen, device=device, batch_size=batch_size, budget=room
         )
-        yield values, work.flop
+        if ahead is not None:
+            yield ahead.values(), ahead.work.flop
+        ahead = started
+    if ahead is not None:
+        yield ahead.values(), ahead.work.flop
 
 
 def _whole(
@@ -257,5 +262,5 @@ def whole_values(
         while batch := list(islice(source, batch_size)):
             filled = batch + [batch[-1]] * (batch_size - len(batch))
             codes = torch.from_numpy(np.stack(filled)).to(device, non_blocking=True)
-            parts.append(model.predict(codes, read_out)[: len(batch)].double().cpu().numpy())
-    return np.concatenate(parts)
+            parts.append(model.predict(codes, read_out)[: len(batch)].double())
+        return torch.cat(parts).cpu().numpy()  # type: ignore[no-any-return]
