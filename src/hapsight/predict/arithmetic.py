@@ -97,10 +97,20 @@ class _Products(TorchFunctionMode):
 
     def convolve(
         self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, padding: int, dilation: int
-    ) -> torch.Tensor:
-        """(B, C, L) and (O, C, taps) to (B, O, made)."""
+    ) -> torch.Tensor | None:
+        """(B, C, L) and (O, C, taps) to (B, O, made); None leaves it to torch."""
         made = self.product(unfolded(x, w.shape[2], padding, dilation), w.flatten(1), bias)
         return made.mT
+
+
+    def attend(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor | None:
+        """``softmax(q @ k.mT + bias) @ v`` of (B, H, Q, K), (B, H, N, K), (B, H, N, V); None leaves it to torch."""
+        if q.is_cuda:
+            return None
+        logits = self.product(q, k) if bias is None else self.product(q, k) + bias
+        return self.product(logits.softmax(-1), v.mT)
 
 
 class _Tf32(_Products):
@@ -115,7 +125,7 @@ class _Tf32(_Products):
 
     def convolve(
         self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, padding: int, dilation: int
-    ) -> torch.Tensor:
+    ) -> torch.Tensor | None:
         if not x.is_cuda:
             return super().convolve(x, w, bias, padding, dilation)
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=True):
@@ -157,9 +167,11 @@ class _Split(_Products):
 
     def convolve(
         self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, padding: int, dilation: int
-    ) -> torch.Tensor:
+    ) -> torch.Tensor | None:
         if not x.is_cuda:
             return super().convolve(x, w, bias, padding, dilation)
+        if w.shape[1] < _FEWEST_TERMS:
+            return None
         from hapsight.predict.split_kernels import product
 
         taps = w.shape[2]
@@ -169,15 +181,27 @@ class _Split(_Products):
         product(x.mT, parts, bias, out.mT, taps=taps, dilation=dilation, padding=padding)
         return out
 
+    def attend(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor | None:
+        if not q.is_cuda:
+            return super().attend(q, k, v, bias)
+        from hapsight.predict.split_kernels import WIDEST_VALUE, attention
+
+        if v.shape[-1] > WIDEST_VALUE or q.shape[-1] > WIDEST_VALUE:
+            return None
+        keys, values = self.weights.of_attended(k, v)
+        return attention(q, keys, values, bias)
+
 
 def _repeated(w: torch.Tensor, lead: torch.Size | tuple[int, ...]) -> torch.Tensor:
     """(W, N, K) weights of which flat batch b of `lead` has the b-th, modulo W."""
     own = list(w.shape[:-2])
     while own and own[0] == 1:
         own.pop(0)
-    if tuple(own) != tuple(lead)[len(lead) - len(own) :]:
-        own = list(lead)
-    return w.expand(*own, *w.shape[-2:]).reshape(-1, *w.shape[-2:])
+    if own == list(lead)[len(lead) - len(own) :]:
+        return w.reshape(-1, *w.shape[-2:])
+    return w.expand(*lead, *w.shape[-2:]).reshape(-1, *w.shape[-2:])
 
 
 class _SplitWeights:
@@ -185,6 +209,16 @@ class _SplitWeights:
 
     def __init__(self) -> None:
         self._made: dict[int, tuple[torch.Tensor, int, Parts]] = {}
+        self._attended: tuple[torch.Tensor, torch.Tensor, Parts, Parts] | None = None
+
+    def of_attended(self, k: torch.Tensor, v: torch.Tensor) -> tuple[Parts, Parts]:
+        """Of keys (B, H, N, K) and values (B, H, N, V); kept for the next block of queries."""
+        from hapsight.predict.split_kernels import halves
+
+        known = self._attended
+        if known is None or known[0] is not k or known[1] is not v:
+            known = self._attended = (k, v, halves(k.flatten(0, 1)), halves(v.mT.flatten(0, 1)))
+        return known[2], known[3]
 
     def of_rows(self, w: torch.Tensor) -> Parts:
         """Of (N, K) or (W, N, K) rows: (W, 1, N, K), (W, 1, N, K), (W, N)."""
@@ -259,6 +293,21 @@ def _conv1d(
     return mode.convolve(x, w, bias, int(zeros), apart)
 
 
+def _attention(
+    mode: _Products,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    *,
+    scale: float | None = None,
+    **other: object,
+) -> torch.Tensor | None:
+    if other or q.dtype != torch.float32 or q.ndim != 4 or k.shape[:2] != q.shape[:2]:
+        return None
+    return mode.attend(q * (q.shape[-1] ** -0.5 if scale is None else scale), k, v, attn_mask)
+
+
 def _single(value: Any) -> Any:  # noqa: ANN401 - a number, or a tuple of one
     return value[0] if isinstance(value, tuple) else value
 
@@ -273,5 +322,6 @@ _HANDLED: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
     torch.Tensor.bmm: _matmul,
     torch.mm: _matmul,
     torch.baddbmm: _baddbmm,
+    F.scaled_dot_product_attention: _attention,
 }
 """What a mode takes over, as ``handler(mode, *arguments)``; a handler that gives None leaves it to torch."""

@@ -11,7 +11,7 @@ import torch
 import triton
 import triton.language as tl
 
-__all__ = ["halves", "product"]
+__all__ = ["WIDEST_VALUE", "attention", "halves", "product", "row_scales"]
 
 BLOCK_M, BLOCK_N, BLOCK_K = 128, 128, 64
 """Rows, columns and terms of what one program of the product computes at a time."""
@@ -19,6 +19,12 @@ BLOCK_M, BLOCK_N, BLOCK_K = 128, 128, 64
 _WARPS, _STAGES = 8, 3
 _TOP = 14
 """The largest number of a row is brought to 2 to the power of this, near the end of float16's range."""
+
+_QUERIES, _KEYS, _ATTENTION_WARPS, _ATTENTION_STAGES = 64, 64, 4, 2
+"""Queries of a program of the attention, and keys that it takes at a time."""
+
+WIDEST_VALUE = 192
+"""Numbers of a value that the attention has room for: 128, and 64 more."""
 
 
 @triton.jit
@@ -104,12 +110,78 @@ def _halves(X, S, HIGH, LOW, rows, terms, batch_stride, row_stride, term_stride,
         tl.store(LOW + to, (x - high.to(tl.float32)).to(tl.float16), mask=inside)
 
 
+@triton.jit
+def _three(low, high, w_low, w_high):  # type: ignore[no-untyped-def]
+    """The three products that matter, the small ones first."""
+    return tl.dot(high, w_high, tl.dot(high, w_low, tl.dot(low, w_high)))
+
+
+@triton.jit
+def _attention(Q, QS, KH, KL, KS, VH, VL, VS, B, OUT, queries, keys, heads, width, value,
+               q_batch, q_head, q_row, b_batch, b_head, b_row, o_batch, o_head, o_row,
+               HAS_BIAS: tl.constexpr, TWO: tl.constexpr, M: tl.constexpr, N: tl.constexpr, D: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Softmax of ``Q K.T + B`` times V for M queries of one head, keys taken N at a time."""
+    both = tl.program_id(1).to(tl.int64)
+    batch, head = both // heads, both % heads
+    row, d = tl.program_id(0) * M + tl.arange(0, M), tl.arange(0, D)
+    one, two = tl.arange(0, 128), 128 + tl.arange(0, 64)
+    here = row < queries
+    at = Q + batch * q_batch + head * q_head + row[:, None].to(tl.int64) * q_row + d[None, :]
+    scale = tl.load(QS + both * queries + row, mask=here, other=1.0)
+    q = tl.load(at, mask=here[:, None] & (d[None, :] < width), other=0.0) * scale[:, None]
+    high = q.to(tl.float16)
+    low = (q - high.to(tl.float32)).to(tl.float16)
+    back = 1.0 / scale
+    most = tl.full((M,), float("-inf"), tl.float32)
+    total = tl.zeros((M,), tl.float32)
+    first_part = tl.zeros((M, 128), tl.float32)
+    second_part = tl.zeros((M, 64), tl.float32)
+    for start in range(0, keys, N):
+        key = start + tl.arange(0, N)
+        there = key < keys
+        k_at = (both * keys + key[None, :]) * width + d[:, None]
+        k_in = there[None, :] & (d[:, None] < width)
+        k_high = tl.load(KH + k_at, mask=k_in, other=0.0)
+        k_low = tl.load(KL + k_at, mask=k_in, other=0.0)
+        k_back = 1.0 / tl.load(KS + both * keys + key, mask=there, other=1.0)
+        s = _three(low, high, k_low, k_high) * back[:, None] * k_back[None, :]
+        if HAS_BIAS:
+            b_at = B + batch * b_batch + head * b_head + row[:, None].to(tl.int64) * b_row + key[None, :]
+            s += tl.load(b_at, mask=here[:, None] & there[None, :], other=0.0)
+        s = tl.where(there[None, :], s, float("-inf"))
+        higher = tl.maximum(most, tl.max(s, axis=1))
+        fade = tl.exp(most - higher)
+        p = tl.exp(s - higher[:, None]) * 16384.0
+        most = higher
+        total = total * fade + tl.sum(p, axis=1)
+        p_high = p.to(tl.float16)
+        p_low = (p - p_high.to(tl.float32)).to(tl.float16)
+        v_at = (both * value + one[None, :]) * keys + key[:, None]
+        v_in = there[:, None] & (one[None, :] < value)
+        v_high, v_low = tl.load(VH + v_at, mask=v_in, other=0.0), tl.load(VL + v_at, mask=v_in, other=0.0)
+        first_part = first_part * fade[:, None] + _three(p_low, p_high, v_low, v_high)
+        if TWO:
+            v_at = (both * value + two[None, :]) * keys + key[:, None]
+            v_in = there[:, None] & (two[None, :] < value)
+            v_high, v_low = tl.load(VH + v_at, mask=v_in, other=0.0), tl.load(VL + v_at, mask=v_in, other=0.0)
+            second_part = second_part * fade[:, None] + _three(p_low, p_high, v_low, v_high)
+    to = OUT + batch * o_batch + head * o_head + row[:, None].to(tl.int64) * o_row
+    v_scale = tl.load(VS + both * value + one, mask=one < value, other=1.0)
+    made = first_part / total[:, None] / v_scale[None, :]
+    tl.store(to + one[None, :], made, mask=here[:, None] & (one[None, :] < value))
+    if TWO:
+        v_scale = tl.load(VS + both * value + two, mask=two < value, other=1.0)
+        made = second_part / total[:, None] / v_scale[None, :]
+        tl.store(to + two[None, :], made, mask=here[:, None] & (two[None, :] < value))
+
+
 def row_scales(x: torch.Tensor) -> torch.Tensor:
     """(B, R) powers of two that bring each row of (B, R, K) near the end of float16's range."""
     batch, rows, terms = x.shape
     scales = torch.empty((batch, rows), dtype=torch.float32, device=x.device)
-    _scales[(triton.cdiv(rows, 32), batch)](
-        x, scales, rows, terms, *x.stride(), ROWS=32, TERMS=128, TOP=_TOP
+    along, across = (4, 512) if x.stride(2) == 1 else (64, 32)
+    _scales[(triton.cdiv(rows, along), batch)](
+        x, scales, rows, terms, *x.stride(), ROWS=along, TERMS=across, TOP=_TOP
     )
     return scales
 
@@ -119,8 +191,8 @@ def halves(w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     scales = row_scales(w)
     high, low = (torch.empty(w.shape, dtype=torch.float16, device=w.device) for _ in range(2))
     batch, rows, terms = w.shape
-    _halves[(triton.cdiv(rows, 32), batch)](
-        w, scales, high, low, rows, terms, *w.stride(), ROWS=32, TERMS=128
+    _halves[(triton.cdiv(rows, 16), batch)](
+        w, scales, high, low, rows, terms, *w.stride(), ROWS=16, TERMS=128
     )
     return high, low, scales
 
@@ -154,5 +226,42 @@ def product(
         x, row_scales(x), high, low, scales, bias if bias is not None else x, out,
         rows, columns, terms, len(high), *x.stride(), *out.stride(), taps, dilation, padding, made,
         HAS_BIAS=bias is not None, M=BLOCK_M, N=BLOCK_N, K=BLOCK_K, num_warps=_WARPS, num_stages=_STAGES,
+    )  # fmt: skip
+    return out
+
+
+def attention(
+    q: torch.Tensor,
+    keys: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    values: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    bias: torch.Tensor | None,
+) -> torch.Tensor:
+    """``softmax(q @ k.T + bias) @ v``, without writing the softmax down.
+
+    Parameters
+    ----------
+    q
+        (B, H, Q, K) scaled queries, float32, the last axis dense.
+    keys
+        `halves` of (B H, N, K) keys.
+    values
+        `halves` of (B H, V, N) values, V at most `WIDEST_VALUE`.
+    bias
+        (B, H, Q, N), the last axis dense.
+
+    Returns
+    -------
+    (B, H, Q, V), the heads of a query beside each other in memory.
+    """
+    batch, heads, queries, width = q.shape
+    count, value = keys[0].shape[1], values[0].shape[1]
+    out = torch.empty((batch, queries, heads, value), dtype=torch.float32, device=q.device).transpose(1, 2)
+    scales = row_scales(q.flatten(0, 1))
+    b = bias if bias is not None else q
+    _attention[(triton.cdiv(queries, _QUERIES), batch * heads)](
+        q, scales, *keys, *values, b, out, queries, count, heads, width, value,
+        *q.stride()[:3], *b.stride()[:3], *out.stride()[:3],
+        HAS_BIAS=bias is not None, TWO=value > 128, M=_QUERIES, N=_KEYS, D=max(16, triton.next_power_of_2(width)),
+        num_warps=_ATTENTION_WARPS, num_stages=_ATTENTION_STAGES,
     )  # fmt: skip
     return out
