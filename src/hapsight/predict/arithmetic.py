@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, get_args
 
 import torch
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
+from hapsight.errors import ConfigError
+from hapsight.models.onehot import with_layers
 from hapsight.models.protocol import SequenceModel, SharedModel, WindowedModel
 from hapsight.predict.split import split_product, tf32_product, unfolded
 
-__all__ = ["PRECISIONS", "Precision", "in_arithmetic"]
+__all__ = ["PRECISIONS", "Precision", "in_arithmetic", "precisions_named"]
 
 Precision = Literal["float32", "float16x3", "tf32", "bfloat16"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-"""From the most exact to the least; `hapsight.predict.precision` measures what each loses."""
+"""From the most exact to the least; `hapsight bench precision` measures what each loses."""
+
+
+def precisions_named(names: Sequence[str] | None) -> tuple[Precision, ...]:
+    """The arithmetics of these names, or all.
+
+    Raises
+    ------
+    ConfigError
+        One is unknown.
+    """
+    for name in names or ():
+        if name not in PRECISIONS:
+            raise ConfigError("Unknown arithmetic.", expected=", ".join(PRECISIONS), got=repr(name))
+    return tuple(p for p in PRECISIONS if not names or p in names)
+
 
 Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -27,41 +45,71 @@ _FEWEST_TERMS = 16
 
 
 def in_arithmetic(
-    model: SequenceModel, device: torch.device | str, precision: Precision, *, compiled: bool = False
+    model: SequenceModel,
+    device: torch.device | str,
+    precision: Precision | Literal["float64"],
+    *,
+    compiled: bool = False,
 ) -> SequenceModel:
-    """Let a model's layers compute in `precision`; changes and returns the model.
+    """Let a model's layers compute in `precision`, whatever they did before; changes and returns the model.
 
     Parameters
     ----------
     precision
         ``"float32"``: as the model is. ``"float16x3"``: products of operands in two float16 parts each, summed in
         float32, on a GPU's tensor cores: float32's accuracy. ``"tf32"``: operands with 10 bits of mantissa.
-        ``"bfloat16"``: torch's autocast, 7 bits; weights stay in float32. A CPU computes all of them, slowly, with
-        the same rounding of operands.
+        ``"bfloat16"``: torch's autocast, 7 bits; weights stay in float32. ``"float64"``: to judge the others by.
+        A CPU computes all of them, slowly, with the same rounding of operands.
     compiled
-        ``torch.compile`` each step, with fixed shapes.
+        ``torch.compile`` what reads an embedding, which has one shape; stretches have many.
+
+    Raises
+    ------
+    ConfigError
+        float16x3 is to be compiled: its kernels are.
     """
+    if compiled and precision in ("float16x3", "float64"):
+        raise ConfigError(
+            f"{precision} has its own kernels, which torch.compile cannot take apart.",
+            where="compiled of [predict]",
+            fix="set compiled = false, or another precision",
+        )
+    mode = _mode(precision, torch.device(device))
+    for step in _steps(model):
+        model.__dict__.pop(step, None)  # the class's own
+        function = getattr(model, step)
+        if compiled and step in _COMPILED:
+            function = torch.compile(function, dynamic=False)
+        if mode is not None:
+            function = _within(function, mode)
+        if compiled or mode is not None:
+            setattr(model, step, function)
+    return model
+
+
+_COMPILED = ("read", "embed_window", "read_windows")
+
+
+def _steps(model: SequenceModel) -> list[str]:
     steps = ["predict"]
     if isinstance(model, SharedModel):
         steps += ["embed", "read"]
     if isinstance(model, WindowedModel):
         steps += ["embed_window", "read_windows"]
-    mode = _mode(precision, torch.device(device))
-    for step in steps:
-        function = getattr(model, step)
-        if compiled:
-            function = torch.compile(function, dynamic=False)
-        if precision != "float32":
-            function = _within(function, mode)
-        setattr(model, step, function)
-    return model
+    return steps
 
 
-def _mode(precision: Precision, device: torch.device) -> Callable[[], AbstractContextManager[object]]:
+def _mode(
+    precision: Precision | Literal["float64"], device: torch.device
+) -> Callable[[], AbstractContextManager[object]] | None:
+    if precision == "float32":
+        return None
     if precision == "bfloat16":
         return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
     if precision == "tf32":
-        return lambda: _Tf32()
+        return _Tf32
+    if precision == "float64":
+        return _Float64
     kept = _SplitWeights()
     return lambda: _Split(kept)
 
@@ -70,10 +118,31 @@ def _within(
     function: Callable[..., torch.Tensor], mode: Callable[[], AbstractContextManager[object]]
 ) -> Callable[..., torch.Tensor]:
     def call(*arguments: object) -> torch.Tensor:
-        with mode():
-            return function(*arguments).float()
+        with with_layers(), mode():
+            made = function(*arguments)
+        return made if made.dtype == torch.float64 else made.float()
 
     return call
+
+
+class _Float64(TorchFunctionMode):
+    """Every float32 tensor that a function of torch is given, as float64."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if getattr(func, "__name__", "") in ("__get__", "__set__", "requires_grad_"):
+            return func(*args, **(kwargs or {}))
+        args, kwargs = tree_map_only(torch.Tensor, _doubled, (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+
+def _doubled(x: torch.Tensor) -> torch.Tensor:
+    return x.double() if x.dtype == torch.float32 else x
 
 
 class _Products(TorchFunctionMode):
@@ -85,7 +154,7 @@ class _Products(TorchFunctionMode):
         types: object,
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401 - whatever torch gives
+    ) -> Any:
         kwargs = kwargs or {}
         done = _HANDLED.get(func)
         made = done(self, *args, **kwargs) if done is not None else None
@@ -101,7 +170,6 @@ class _Products(TorchFunctionMode):
         """(B, C, L) and (O, C, taps) to (B, O, made); None leaves it to torch."""
         made = self.product(unfolded(x, w.shape[2], padding, dilation), w.flatten(1), bias)
         return made.mT
-
 
     def attend(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None
@@ -287,7 +355,9 @@ def _conv1d(
     if isinstance(padding, str):
         padding = {"valid": 0, "same": reach / 2}[padding]
     zeros = _single(padding)
-    plain = step == 1 and groups == 1 and zeros == int(zeros) and x.ndim == 3 and x.shape[2] + 2 * zeros > reach
+    plain = (
+        step == 1 and groups == 1 and zeros == int(zeros) and x.ndim == 3 and x.shape[2] + 2 * zeros > reach
+    )
     if not plain or not _fits(x, w.flatten(1)):
         return None
     return mode.convolve(x, w, bias, int(zeros), apart)
@@ -308,7 +378,7 @@ def _attention(
     return mode.attend(q * (q.shape[-1] ** -0.5 if scale is None else scale), k, v, attn_mask)
 
 
-def _single(value: Any) -> Any:  # noqa: ANN401 - a number, or a tuple of one
+def _single(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) else value
 
 

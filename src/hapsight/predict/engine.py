@@ -27,7 +27,15 @@ from hapsight.sequence.haplotypes import (
     personal_sequences,
 )
 
-__all__ = ["GenePrediction", "Sequences", "gathered", "least_budget", "predict_genes", "whole_values"]
+__all__ = [
+    "GenePrediction",
+    "Sequences",
+    "gathered",
+    "least_budget",
+    "predict_genes",
+    "usual_budget",
+    "whole_values",
+]
 
 _BLOCK_BYTES = 16 * 2**20
 """Bytes of haplotypes that are built at once."""
@@ -41,7 +49,7 @@ _BYTES_PER_BASE = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GenePrediction:
-    """One gene's raw values: T tracks, D distinct haplotypes, N people.
+    """One gene's raw values, as the device gave them: T tracks, D distinct haplotypes, N people.
 
     Attributes
     ----------
@@ -57,15 +65,15 @@ class GenePrediction:
 
     gene_id: str
     samples: tuple[str, ...]
-    reference: NDArray[np.float32]
-    distinct: NDArray[np.float32]
+    reference: NDArray[np.float64]
+    distinct: NDArray[np.float64]
     index: NDArray[np.intp]
     n_variants: int
     dropped: Dropped
     flop: float
 
     @property
-    def values(self) -> NDArray[np.float32]:
+    def values(self) -> NDArray[np.float64]:
         """(N, 2, T) raw value of every person's two haplotypes."""
         return self.distinct[self.index]
 
@@ -106,6 +114,18 @@ class _People:
         return cls(found.samples, found.index, len(found), found.n_variants, found.dropped)
 
 
+def usual_budget(device: torch.device | str) -> int:
+    """Bytes that the engine takes unless told: 2 GiB; of a GPU the power of two below half its free memory.
+
+    A power of two, so that what else is on the GPU does not change the size of a batch.
+    """
+    device = torch.device(device)
+    if device.type != "cuda":
+        return 2 * 2**30
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(2**30, 1 << ((free // 2).bit_length() - 1))
+
+
 def least_budget(model: SequenceModel) -> int:
     """Bytes without which not even one sequence of a model can be run."""
     return _SHARES * _BYTES_PER_BASE * model.window.length
@@ -117,7 +137,7 @@ def predict_genes(
     *,
     batch_size: int,
     device: torch.device | str,
-    budget: int = 2 * 2**30,
+    budget: int | None = None,
 ) -> list[GenePrediction]:
     """Predict the reference and all distinct haplotypes of some genes.
 
@@ -131,7 +151,7 @@ def predict_genes(
     budget
         Bytes for sequences, embeddings and a batch, a third for each; a gene's sequences or embeddings that
         do not fit lie in a temporary file. The model, its inner layers, and what is known of a gene's people
-        (which of its sequences each has) come on top.
+        (which of its sequences each has) come on top. None: see `usual_budget`.
 
     Raises
     ------
@@ -141,6 +161,7 @@ def predict_genes(
     model, read_out, device = sequences.model, sequences.read_out, torch.device(device)
     if not genes:
         return []
+    budget = usual_budget(device) if budget is None else budget
     _require_room(model, budget)
     room = budget // _SHARES
     batch_size = min(batch_size, room // (_BYTES_PER_BASE * model.window.length))
@@ -158,7 +179,7 @@ def predict_genes(
             means[g] = means.get(g, np.zeros(1)) + values / len(all_views)
             flop[g] += took
     return [
-        _prediction(gene, made[gene.gene_id], np.asarray(mean, np.float32), float(took))
+        _prediction(gene, made[gene.gene_id], mean, float(took))
         for gene, mean, took in zip(genes, means.values(), flop, strict=True)
     ]
 
@@ -174,7 +195,7 @@ def _require_room(model: SequenceModel, budget: int) -> None:
         )
 
 
-def _prediction(gene: Gene, found: _People, values: NDArray[np.float32], flop: float) -> GenePrediction:
+def _prediction(gene: Gene, found: _People, values: NDArray[np.float64], flop: float) -> GenePrediction:
     return GenePrediction(
         gene.gene_id, found.samples, values[0], values[1:], found.index, found.n_variants, found.dropped, flop
     )
@@ -196,9 +217,7 @@ def _shared(
         found = sequences.find(gene)
         made[gene.gene_id] = _People.of(found)
         seen = gathered(found, view, margin(sequences.read_out), room)
-        started = start_shared(
-            model, view.read_out, seen, device=device, batch_size=batch_size, budget=room
-        )
+        started = start_shared(model, view.read_out, seen, device=device, batch_size=batch_size, budget=room)
         if ahead is not None:
             yield ahead.values(), ahead.work.flop
         ahead = started

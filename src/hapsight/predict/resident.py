@@ -62,7 +62,9 @@ def resident_values(
         rows = torch.from_numpy(plan.rows).to(device)
         numbers = plan.distinct.numbers.tensor.to(device)[rows]  # (H, P)
         if not isinstance(model, WindowedModel):
-            return _in_batches(lambda some: model.read(table[numbers[some].long()], read_out), len(rows), batch, device)
+            return _in_batches(
+                lambda some: model.read(table[numbers[some].long()], read_out), len(rows), batch, device
+            )
         windows = _windows(model, table, numbers, plan, batch, device)  # (H, windows) -> features
         return _in_batches(lambda some: model.read_windows(windows(some), read_out), len(rows), batch, device)
 
@@ -75,7 +77,9 @@ def _embedded(
     table: torch.Tensor | None = None
     most = max(1, min(EMBED_BASES, room // BYTES_PER_BASE))
     for some, length in _groups(stretches.length, most):
-        place = torch.from_numpy(stretches.start[some]).to(device)[:, None] + torch.arange(length, device=device)
+        place = torch.from_numpy(stretches.start[some]).to(device)[:, None] + torch.arange(
+            length, device=device
+        )
         row = torch.from_numpy(stretches.row[some]).to(device)[:, None]
         made = model.embed(there[row, place])  # (B, length / stride, channels)
         wanted = np.concatenate([np.arange(stretches.first[s], stretches.first[s + 1]) for s in some])
@@ -98,7 +102,12 @@ def _groups(lengths: NDArray[np.intp], most: int) -> Iterator[tuple[NDArray[np.i
 
 
 def _windows(
-    model: WindowedModel, table: torch.Tensor, numbers: torch.Tensor, plan: Plan, batch: int, device: torch.device
+    model: WindowedModel,
+    table: torch.Tensor,
+    numbers: torch.Tensor,
+    plan: Plan,
+    batch: int,
+    device: torch.device,
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """Compute every distinct window once; gives (B, windows, window_features) of some distinct rows."""
     assert plan.windows is not None

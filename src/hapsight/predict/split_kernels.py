@@ -7,6 +7,8 @@ Every result is summed in the same order, wherever in a batch it lies and howeve
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import triton
 import triton.language as tl
@@ -16,12 +18,15 @@ __all__ = ["WIDEST_VALUE", "attention", "halves", "product", "row_scales"]
 BLOCK_M, BLOCK_N, BLOCK_K = 128, 128, 64
 """Rows, columns and terms of what one program of the product computes at a time."""
 
-_WARPS, _STAGES = 8, 3
+_WARPS = 8
 _TOP = 14
 """The largest number of a row is brought to 2 to the power of this, near the end of float16's range."""
 
-_QUERIES, _KEYS, _ATTENTION_WARPS, _ATTENTION_STAGES = 64, 64, 4, 2
+_QUERIES, _KEYS = 64, 64
 """Queries of a program of the attention, and keys that it takes at a time."""
+
+_MOST_STAGES = {"product": 3, "attention": 2}
+"""How many blocks are loaded ahead; fewer where the card's shared memory is smaller. No number depends on it."""
 
 WIDEST_VALUE = 192
 """Numbers of a value that the attention has room for: 128, and 64 more."""
@@ -222,12 +227,26 @@ def product(
     batch, rows, terms = x.shape
     made, columns = out.shape[1:]
     blocks = triton.cdiv(made, BLOCK_M) * triton.cdiv(columns, BLOCK_N)
-    _product[(blocks, batch)](
-        x, row_scales(x), high, low, scales, bias if bias is not None else x, out,
+    x_scales = row_scales(x)
+    _launch("product", lambda stages: _product[(blocks, batch)](
+        x, x_scales, high, low, scales, bias if bias is not None else x, out,
         rows, columns, terms, len(high), *x.stride(), *out.stride(), taps, dilation, padding, made,
-        HAS_BIAS=bias is not None, M=BLOCK_M, N=BLOCK_N, K=BLOCK_K, num_warps=_WARPS, num_stages=_STAGES,
-    )  # fmt: skip
+        HAS_BIAS=bias is not None, M=BLOCK_M, N=BLOCK_N, K=BLOCK_K, num_warps=_WARPS, num_stages=stages,
+    ))  # fmt: skip
     return out
+
+
+def _launch(name: str, kernel: Callable[[int], object]) -> None:
+    """Run a kernel with as many stages as the card has shared memory for."""
+    while True:
+        try:
+            kernel(_MOST_STAGES[name])
+        except triton.runtime.errors.OutOfResources:
+            if _MOST_STAGES[name] == 1:
+                raise
+            _MOST_STAGES[name] -= 1
+        else:
+            return
 
 
 def attention(
@@ -258,10 +277,10 @@ def attention(
     out = torch.empty((batch, queries, heads, value), dtype=torch.float32, device=q.device).transpose(1, 2)
     scales = row_scales(q.flatten(0, 1))
     b = bias if bias is not None else q
-    _attention[(triton.cdiv(queries, _QUERIES), batch * heads)](
+    _launch("attention", lambda stages: _attention[(triton.cdiv(queries, _QUERIES), batch * heads)](
         q, scales, *keys, *values, b, out, queries, count, heads, width, value,
         *q.stride()[:3], *b.stride()[:3], *out.stride()[:3],
         HAS_BIAS=bias is not None, TWO=value > 128, M=_QUERIES, N=_KEYS, D=max(16, triton.next_power_of_2(width)),
-        num_warps=_ATTENTION_WARPS, num_stages=_ATTENTION_STAGES,
-    )  # fmt: skip
+        num_warps=_WARPS, num_stages=stages,
+    ))  # fmt: skip
     return out

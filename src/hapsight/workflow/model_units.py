@@ -67,7 +67,7 @@ class PredictUnit(StoredUnit):
     fingerprint
         Of the model whose values these are to be.
     budget
-        Bytes for embeddings and batches.
+        Bytes for embeddings and batches; None: as much as the device usually has.
     """
 
     name: str
@@ -80,7 +80,7 @@ class PredictUnit(StoredUnit):
     source: ModelSource
     read_out: ReadOut
     batch_size: int
-    budget: int
+    budget: int | None
 
 
 def predict_elsewhere(unit: PredictUnit) -> str:
@@ -168,6 +168,7 @@ def _values(found: GenePrediction, tracks: Sequence[str]) -> pl.DataFrame:
     n = len(found.samples)
     distinct = np.concatenate([[-1], found.index.ravel()]).astype(np.int32)
     values = np.concatenate([found.reference[None], found.distinct[found.index.ravel()]])  # (1 + 2N, T)
+    values = values.astype(np.float32)
     return pl.concat(
         [
             pl.DataFrame(

@@ -21,6 +21,7 @@ from hapsight.workflow.blocks import Block, blocks_of_size, even_blocks, model_t
 from hapsight.workflow.crew import SetAside, compute, crew_of
 from hapsight.workflow.model_units import ModelSource, PredictUnit, predict_elsewhere, predict_with
 from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, gene_facts
+from hapsight.workflow.precision import guard_precision
 
 __all__ = ["ModelRun", "load_models", "model_entry", "predict", "require_apart"]
 
@@ -94,7 +95,7 @@ class ModelRun:
                 source=self.source,
                 read_out=self.read_out,
                 batch_size=config.batch_size,
-                budget=int(config.budget_gb * 2**30),
+                budget=config.budget,
             )
             for name, key, genes in self.units(opened)
         ]
@@ -173,9 +174,12 @@ def _predict(opened: Opened, run: ModelRun, progress: Progress) -> None:
     label = f"predict {run.label}"
     with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
         units, crew = run.work(opened), crew_of(opened, models=True)
+        loss = None if all(unit.done() for unit in units) else guard_precision(opened, run)
         work = partial(predict_with, run.model) if isinstance(crew, Here) else predict_elsewhere
         computed = compute(crew, label, work, units, progress)
         entry = model_entry(opened, run)
+        if loss is not None:
+            stage["precision"] = asdict(loss)
         opened.folder.add_model(entry)
         stage["computed"] = computed
         stage["detail"] = (

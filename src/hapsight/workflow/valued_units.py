@@ -36,7 +36,7 @@ class ValuerSource:
     fingerprint: str
     read_out: ReadOut
     batch_size: int
-    budget: int
+    budget: int | None
 
     @classmethod
     def of(cls, opened: Opened, run: ModelRun) -> ValuerSource:
@@ -47,7 +47,7 @@ class ValuerSource:
             run.model.fingerprint,
             run.read_out,
             config.batch_size,
-            int(config.budget_gb * 2**30),
+            config.budget,
         )
 
     def valuer(self, model: SequenceModel, device: str) -> Valuer:
