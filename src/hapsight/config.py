@@ -141,8 +141,9 @@ class PredictConfig(_Section):
     )
     precision: Literal["float32", "float16x3", "tf32", "bfloat16"] = Field(
         "float32",
-        description="arithmetic of products; float16x3 is as exact as float32 and the fastest such on a GPU; tf32 and "
-        "bfloat16 lose small differences between people and are tried on some genes first",
+        description="arithmetic of products; float16x3 is as exact as float32 and the fastest such on a GPU; "
+        "tf32 and bfloat16 lose small differences between people. All but float32 are tried on some genes "
+        "first",
     )
     allow_imprecise: bool = Field(
         False,
@@ -151,8 +152,8 @@ class PredictConfig(_Section):
     compiled: bool = Field(False, description="torch.compile what reads an embedding; for GPUs")
     budget_gb: Annotated[float, Field(gt=0)] | None = Field(
         None,
-        description="memory for sequences, embeddings and a batch, in GiB, of the GPU where there is one; what does "
-        "not fit lies in a file; else 2, or up to half of what a GPU has free",
+        description="memory for sequences, embeddings and a batch, in GiB, of the GPU where there is one; "
+        "what does not fit lies in a file; where not given 2, or up to half of what a GPU has free",
     )
     workers: Annotated[int, Field(ge=1)] = Field(
         1, description="processes that run models, each with a copy of the model; 1: no other than this one"

@@ -5,7 +5,7 @@ What writes a table and what reads it both look here.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -39,7 +39,7 @@ __all__ = [
 LABELS: Final = {"model": pl.String, "read_out": pl.String, "protocol": pl.String}
 GENE: Final = {"gene_id": pl.String, "gene_name": pl.String}
 
-PRECISION: Final = {
+PRECISION: Final[dict[str, Any]] = {
     **LABELS,
     "device": pl.String,
     "precision": pl.String,

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from hapsight.predict.accelerate import accelerate
 from torch.nn import functional
 
 from hapsight.models.onehot import one_hot
-from hapsight.predict.accelerate import accelerate
 from hapsight.predict.shared import plain_values, shared_values
 from tests.predict.test_shared import haplotypes
 from tests.predict.toy_shared import ToyShared, ToyWindowed

@@ -124,7 +124,8 @@ def precision(
         first = own.row(0, named=True)
         say(
             f"{label}, read-out {first['read_out']}, on {first['device']}: {first['genes_tried']:,} genes, "
-            f"{first['people']:,} people, {first['differences']:,} differences from the reference; float64 is the truth"
+            f"{first['people']:,} people, {first['differences']:,} differences from the reference; "
+            "float64 is the truth"
         )
         table(
             ["arithmetic", "largest error", "sign lost", "made equal", "by size, smallest tenth first",

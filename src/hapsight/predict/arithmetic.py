@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 from torch.overrides import TorchFunctionMode
@@ -41,7 +42,7 @@ def precisions_named(names: Sequence[str] | None) -> tuple[Precision, ...]:
 Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 _FEWEST_TERMS = 16
-"""Products of fewer terms than this stay in float32: they cost nothing, and tensor cores take 16 at a time."""
+"""Products of fewer terms than this stay in float32: they cost little; tensor cores take 16 at a time."""
 
 
 def in_arithmetic(
@@ -56,10 +57,10 @@ def in_arithmetic(
     Parameters
     ----------
     precision
-        ``"float32"``: as the model is. ``"float16x3"``: products of operands in two float16 parts each, summed in
-        float32, on a GPU's tensor cores: float32's accuracy. ``"tf32"``: operands with 10 bits of mantissa.
-        ``"bfloat16"``: torch's autocast, 7 bits; weights stay in float32. ``"float64"``: to judge the others by.
-        A CPU computes all of them, slowly, with the same rounding of operands.
+        ``"float32"``: as the model is. ``"float16x3"``: products of operands in two float16 parts each,
+        summed in float32, on a GPU's tensor cores: float32's accuracy. ``"tf32"``: operands with 10 bits of
+        mantissa. ``"bfloat16"``: torch's autocast, 7 bits; weights stay in float32. ``"float64"``: to judge
+        the others by. A CPU computes all of them, slowly, with the same rounding of operands.
     compiled
         ``torch.compile`` what reads an embedding, which has one shape; stretches have many.
 
@@ -174,7 +175,7 @@ class _Products(TorchFunctionMode):
     def attend(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor | None:
-        """``softmax(q @ k.mT + bias) @ v`` of (B, H, Q, K), (B, H, N, K), (B, H, N, V); None leaves it to torch."""
+        """``softmax(q @ k.mT + bias) @ v``: (B, H, Q, K), (B, H, N, K), (B, H, N, V); None: as torch does."""
         if q.is_cuda:
             return None
         logits = self.product(q, k) if bias is None else self.product(q, k) + bias
@@ -224,12 +225,13 @@ class _Split(_Products):
             return made if bias is None else made + bias
         from hapsight.predict.split_kernels import product
 
-        shape = (*torch.broadcast_shapes(x.shape[:-2], w.shape[:-2]), x.shape[-2], w.shape[-2])
+        lead = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
+        shape = (*lead, x.shape[-2], w.shape[-2])
         if w.ndim == 2:
             x = x.reshape(1, -1, x.shape[-1])
         else:
             x = x.expand(*shape[:-1], x.shape[-1]).flatten(0, -3)
-            w = _repeated(w, shape[:-2])
+            w = _repeated(w, lead)
         out = torch.empty((*x.shape[:2], w.shape[-2]), dtype=torch.float32, device=x.device)
         return product(x, self.weights.of_rows(w), bias, out).reshape(shape)
 

@@ -282,4 +282,4 @@ def whole_values(
             filled = batch + [batch[-1]] * (batch_size - len(batch))
             codes = torch.from_numpy(np.stack(filled)).to(device, non_blocking=True)
             parts.append(model.predict(codes, read_out)[: len(batch)].double())
-        return torch.cat(parts).cpu().numpy()  # type: ignore[no-any-return]
+        return torch.cat(parts).cpu().numpy()

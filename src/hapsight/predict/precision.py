@@ -1,4 +1,4 @@
-"""What an arithmetic does to the differences between people: signs that are lost, people that become equal."""
+"""What an arithmetic does to the differences between people: signs lost, people that become equal."""
 
 from __future__ import annotations
 
@@ -20,11 +20,8 @@ TENTHS = 10
 """Groups of differences by size, the smallest tenth first."""
 
 LEAST_R, MOST_LOST = 0.999, 0.01
-"""An arithmetic is refused where personal predictions of a gene correlate less than this with the exact ones, or where
-more than this share of signs is lost."""
-
-_CLEAR = 0.999
-"""Genes below this r are counted."""
+"""An arithmetic is refused where personal predictions of a gene correlate less than this with the exact ones,
+or where more than this share of signs is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +45,9 @@ class PrecisionLoss:
     constant
         Of these, genes where all people became equal.
     lowest_r, median_r
-        Over the other genes: correlation of people's predictions with the exact ones; NaN without any.
+        Over the other genes: correlation of people's predictions with the exact ones; None without any.
     below
-        Genes with r below .999, the constant ones included.
+        Genes with r below `LEAST_R`, the constant ones included.
     """
 
     differences: int
@@ -60,14 +57,14 @@ class PrecisionLoss:
     lost_by_tenth: tuple[float, ...]
     genes: int
     constant: int
-    lowest_r: float
-    median_r: float
+    lowest_r: float | None
+    median_r: float | None
     below: int
 
     @property
     def acceptable(self) -> bool:
         """Whether a result in this arithmetic can be told from an exact one by nobody."""
-        kept = self.genes == 0 or (self.constant == 0 and self.lowest_r >= LEAST_R)
+        kept = self.constant == 0 and (self.lowest_r is None or self.lowest_r >= LEAST_R)
         return kept and self.signs_lost <= MOST_LOST
 
 
@@ -80,13 +77,14 @@ def predicted_in(
     device: torch.device | str,
     budget: int | None = None,
     back_to: Precision = "float32",
+    compiled: bool = False,
 ) -> list[GenePrediction]:
-    """`predict_genes` in this arithmetic; afterwards the model computes in `back_to` again."""
+    """`predict_genes` in this arithmetic; afterwards the model is `in_arithmetic` `back_to` again."""
     in_arithmetic(sequences.model, device, precision)
     try:
         return predict_genes(sequences, genes, batch_size=batch_size, device=device, budget=budget)
     finally:
-        in_arithmetic(sequences.model, device, back_to)
+        in_arithmetic(sequences.model, device, back_to, compiled=compiled)
 
 
 def compare(exact: Sequence[GenePrediction], other: Sequence[GenePrediction]) -> PrecisionLoss:
@@ -108,9 +106,9 @@ def compare(exact: Sequence[GenePrediction], other: Sequence[GenePrediction]) ->
         lost_by_tenth=_by_tenth(np.abs(wanted[real]), lost),
         genes=len(r),
         constant=int(np.isnan(r).sum()),
-        lowest_r=float(known.min()) if len(known) else float("nan"),
-        median_r=float(np.median(known)) if len(known) else float("nan"),
-        below=int((~(r >= _CLEAR)).sum()),
+        lowest_r=float(known.min()) if len(known) else None,
+        median_r=float(np.median(known)) if len(known) else None,
+        below=int((~(r >= LEAST_R)).sum()),
     )
 
 
@@ -129,7 +127,7 @@ def _by_tenth(size: NDArray[np.float64], lost: NDArray[np.bool_]) -> tuple[float
 
 
 def _person_r(exact: GenePrediction, other: GenePrediction) -> list[float]:
-    """Correlation over people for each track on which the exact predictions differ; NaN where the others do not."""
+    """Correlation over people, for each track whose exact predictions differ; NaN where the others do not."""
     wanted, found = exact.values.mean(axis=1), other.values.mean(axis=1)  # (N, T)
     return [_r(wanted[:, t], found[:, t]) for t in range(wanted.shape[1]) if np.ptp(wanted[:, t]) > 0]
 

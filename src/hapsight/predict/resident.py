@@ -24,7 +24,7 @@ EMBED_BASES = 2**20
 """Bases that are embedded in one batch, as far as the memory for it reaches."""
 
 BYTES_PER_BASE = 8 * 2**10
-"""What a base takes while it is embedded: some 1,000 channels at half resolution, twice, and their products."""
+"""What a base takes while it is embedded: some 1,000 channels at half resolution, twice, with products."""
 
 
 def bytes_on_device(model: SharedModel, plan: Plan, codes: torch.Tensor) -> int:
@@ -132,7 +132,7 @@ def _in_batches(
     *,
     keep: bool = False,
 ) -> torch.Tensor:
-    """`function` of 0 to count - 1, `size` at a time, the last batch filled up; float64 unless kept as made."""
+    """`function` of 0 to count - 1, `size` at a time, the last batch filled up; float64 unless kept."""
     parts = []
     for first in range(0, count, size):
         some = torch.arange(first, first + size, device=device).clamp(max=count - 1)

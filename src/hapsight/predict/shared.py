@@ -78,6 +78,7 @@ class Plan:
     row_of: NDArray[np.intp]  # (R,)
 
     def work(self, model: SharedModel, read_out: ReadOut) -> Work:
+        """What it takes a model to compute all of it once."""
         lengths, counts = np.unique(self.stretches.length, return_counts=True)
         flop = sum(count * model.embed_flop(int(bases)) for bases, count in zip(lengths, counts, strict=True))
         flop += len(self.rows) * model.read_flop(read_out)
@@ -112,7 +113,7 @@ class Started:
 
     def values(self) -> Values:
         """(R, T) values of all haplotypes, copied from the device once they are there."""
-        return self.made.cpu().numpy()[self.row_of]  # type: ignore[no-any-return]
+        return self.made.cpu().numpy()[self.row_of]
 
 
 def shared_values(
@@ -176,7 +177,7 @@ def start_shared(
 
 def _bytes_of_read(model: SharedModel, plan: Plan) -> int:
     """Bytes that reading one haplotype takes, about."""
-    return _ACTIVATIONS * plan.distinct.index.shape[1] * model.grid.channels * 4
+    return _ACTIVATIONS * int(plan.distinct.index.shape[1]) * model.grid.channels * 4
 
 
 def plain_values(model: SequenceModel, read_out: ReadOut, codes: Codes, device: torch.device | str) -> Values:

@@ -1,7 +1,7 @@
-"""Matrix products and convolutions in another arithmetic than plain float32: the slow, obvious form on any device.
+"""Matrix products in another arithmetic than plain float32: the slow, obvious form on any device.
 
 ``float16x3``: each operand is scaled by row, split into two float16 numbers, and three of the four products
-are summed in float32. ``tf32``: each operand is rounded to 10 bits of mantissa, as a GPU's tensor cores read it.
+are summed in float32. ``tf32``: each operand is rounded to 10 bits of mantissa, as tensor cores read it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def rounded_to_tf32(x: torch.Tensor) -> torch.Tensor:
 
 
 def tf32_product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-    """``x @ w.mT`` of operands rounded to TF32, summed in float32: (..., M, K), (..., N, K) to (..., M, N)."""
+    """``x @ w.mT`` of operands rounded to TF32, summed in float32: (..., M, K), (..., N, K)."""
     return rounded_to_tf32(x) @ rounded_to_tf32(w).mT
 
 

@@ -26,14 +26,14 @@ _QUERIES, _KEYS = 64, 64
 """Queries of a program of the attention, and keys that it takes at a time."""
 
 _MOST_STAGES = {"product": 3, "attention": 2}
-"""How many blocks are loaded ahead; fewer where the card's shared memory is smaller. No number depends on it."""
+"""Blocks that are loaded ahead; fewer where the card's shared memory is smaller. No number depends on it."""
 
 WIDEST_VALUE = 192
 """Numbers of a value that the attention has room for: 128, and 64 more."""
 
 
 @triton.jit
-def _power_of_two(largest, TOP: tl.constexpr):  # type: ignore[no-untyped-def]
+def _power_of_two(largest, TOP: tl.constexpr):
     """The power of two that brings a number to [2^TOP, 2^(TOP + 1)); 1 for 0."""
     bits = largest.to(tl.int32, bitcast=True)
     exponent = (bits >> 23) & 255
@@ -43,7 +43,8 @@ def _power_of_two(largest, TOP: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _scales(X, S, rows, terms, batch_stride, row_stride, term_stride, ROWS: tl.constexpr, TERMS: tl.constexpr, TOP: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+def _scales(X, S, rows, terms, batch_stride, row_stride, term_stride,
+            ROWS: tl.constexpr, TERMS: tl.constexpr, TOP: tl.constexpr):  # fmt: skip
     """(batch, rows) scale of every row of `terms` numbers."""
     batch = tl.program_id(1).to(tl.int64)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -60,7 +61,7 @@ def _scales(X, S, rows, terms, batch_stride, row_stride, term_stride, ROWS: tl.c
 def _product(X, S, HIGH, LOW, T, BIAS, Y, rows, columns, terms, weights,
              x_batch, x_row, x_term, y_batch, y_row, y_column,
              taps, dilation, padding, made,
-             HAS_BIAS: tl.constexpr, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+             HAS_BIAS: tl.constexpr, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr):  # fmt: skip
     """One (M, N) block of ``sum over taps of X[row + tap] @ (HIGH + LOW)[tap].T / T + BIAS``."""
     batch = tl.program_id(1).to(tl.int64)
     across = tl.cdiv(columns, N)
@@ -99,7 +100,8 @@ def _product(X, S, HIGH, LOW, T, BIAS, Y, rows, columns, terms, weights,
 
 
 @triton.jit
-def _halves(X, S, HIGH, LOW, rows, terms, batch_stride, row_stride, term_stride, ROWS: tl.constexpr, TERMS: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+def _halves(X, S, HIGH, LOW, rows, terms, batch_stride, row_stride, term_stride,
+            ROWS: tl.constexpr, TERMS: tl.constexpr):  # fmt: skip
     """Scaled rows as two float16 numbers each."""
     batch = tl.program_id(1).to(tl.int64)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
@@ -116,7 +118,7 @@ def _halves(X, S, HIGH, LOW, rows, terms, batch_stride, row_stride, term_stride,
 
 
 @triton.jit
-def _three(low, high, w_low, w_high):  # type: ignore[no-untyped-def]
+def _three(low, high, w_low, w_high):
     """The three products that matter, the small ones first."""
     return tl.dot(high, w_high, tl.dot(high, w_low, tl.dot(low, w_high)))
 
@@ -124,7 +126,8 @@ def _three(low, high, w_low, w_high):  # type: ignore[no-untyped-def]
 @triton.jit
 def _attention(Q, QS, KH, KL, KS, VH, VL, VS, B, OUT, queries, keys, heads, width, value,
                q_batch, q_head, q_row, b_batch, b_head, b_row, o_batch, o_head, o_row,
-               HAS_BIAS: tl.constexpr, TWO: tl.constexpr, M: tl.constexpr, N: tl.constexpr, D: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+               HAS_BIAS: tl.constexpr, TWO: tl.constexpr,
+               M: tl.constexpr, N: tl.constexpr, D: tl.constexpr):  # fmt: skip
     """Softmax of ``Q K.T + B`` times V for M queries of one head, keys taken N at a time."""
     both = tl.program_id(1).to(tl.int64)
     batch, head = both // heads, both % heads
@@ -280,7 +283,7 @@ def attention(
     _launch("attention", lambda stages: _attention[(triton.cdiv(queries, _QUERIES), batch * heads)](
         q, scales, *keys, *values, b, out, queries, count, heads, width, value,
         *q.stride()[:3], *b.stride()[:3], *out.stride()[:3],
-        HAS_BIAS=bias is not None, TWO=value > 128, M=_QUERIES, N=_KEYS, D=max(16, triton.next_power_of_2(width)),
-        num_warps=_WARPS, num_stages=stages,
+        HAS_BIAS=bias is not None, TWO=value > 128, M=_QUERIES, N=_KEYS,
+        D=max(16, triton.next_power_of_2(width)), num_warps=_WARPS, num_stages=stages,
     ))  # fmt: skip
     return out

@@ -16,7 +16,7 @@ from hapsight.evaluate.correlation import correlate
 from hapsight.models.onehot import with_gradients
 from hapsight.train.adapters import Adapter
 from hapsight.train.inputs import GeneInput
-from hapsight.train.losses import Loss
+from hapsight.train.losses import Loss, at_least_float32
 from hapsight.train.sign_prior import SignTerm
 
 __all__ = ["GeneSource", "Haplotypes", "PersonalTask", "predict_people"]
@@ -154,7 +154,7 @@ class PersonalTask:
         rows, place = np.unique(index[people], return_inverse=True)
         self.haplotypes += len(rows)
         with with_gradients():
-            values = made.views[view].values(rows)  # (H,)
+            values = at_least_float32(made.views[view].values(rows))  # (H,)
             predicted = values[torch.from_numpy(place.reshape(-1, 2)).to(values.device)].mean(dim=1)
             target = torch.as_tensor(self.targets[gene][people], dtype=values.dtype, device=values.device)
             loss = self.loss_function(predicted, target)

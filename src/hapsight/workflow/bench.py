@@ -155,11 +155,11 @@ def bench_precision(
     """
     from hapsight.predict.precision import compare
 
-    exact = predicted(opened, run, genes, "float64", "float32")
+    exact = predicted(opened, run, genes, "float64")
     r_exact = _r(opened, genes, exact)
     rows = []
     for precision in precisions:
-        other = predicted(opened, run, genes, precision, "float32")
+        other = predicted(opened, run, genes, precision)
         loss = asdict(compare(exact, other))
         rows.append(
             {
@@ -212,10 +212,11 @@ def precision_of_models(opened: Opened, precisions: Sequence[Precision], genes: 
 
 
 def keep_precision(opened: Opened, found: pl.DataFrame) -> Path:
-    """Keep the table in the run folder, where the report finds it, rows of other models and arithmetics beside it."""
+    """Keep the table in the run folder, for the report, beside rows of other models and arithmetics."""
     path = opened.folder.path / "predictions" / "precision.parquet"
     labels = ["model", "read_out", "device", "precision"]
     if path.exists():
         found = pl.concat([pl.read_parquet(path).join(found, on=labels, how="anti"), found])
-    write_table(path, found)
+    with opened.folder.locked():
+        write_table(path, found)
     return path

@@ -174,12 +174,10 @@ def _predict(opened: Opened, run: ModelRun, progress: Progress) -> None:
     label = f"predict {run.label}"
     with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
         units, crew = run.work(opened), crew_of(opened, models=True)
-        loss = None if all(unit.done() for unit in units) else guard_precision(opened, run)
+        guard_precision(opened, run)
         work = partial(predict_with, run.model) if isinstance(crew, Here) else predict_elsewhere
         computed = compute(crew, label, work, units, progress)
         entry = model_entry(opened, run)
-        if loss is not None:
-            stage["precision"] = asdict(loss)
         opened.folder.add_model(entry)
         stage["computed"] = computed
         stage["detail"] = (
