@@ -67,9 +67,9 @@ def arithmetic_figure(run: RunFolder) -> Figure | None:
             "arithmetic, against the same difference in float64. From left to right the tenths of all "
             "differences by size, the smallest first; up, the share that came out with another sign, or as "
             "exactly 0.",
-            "A line at 0 everywhere is an arithmetic whose result can be trusted. One that is high on the left "
-            "alone loses differences that hardly count; one that stays high makes people equal whom the model "
-            "tells apart.",
+            "A line at 0 everywhere is an arithmetic whose result can be trusted. One that is high on the "
+            "left alone loses differences that hardly count; one that stays high makes people equal whom the "
+            "model tells apart.",
         ),
         panels=tuple(_panel(own) for own in tenths.partition_by(_MEASURED, maintain_order=True)),
         numbers=tenths,

@@ -67,8 +67,8 @@ def _tried(opened: Opened, run: ModelRun) -> dict[str, Any]:
     loss = compare(predicted(opened, run, genes, "float32"), predicted(opened, run, genes, precision))
     said = (
         f"{run.label} ({run.read_out.name}) was run in {precision}, which loses differences between people: "
-        f"of {len(genes)} genes tried against float32, {loss.below} have predictions over people with r below "
-        f"{LEAST_R}, {loss.constant} of them one prediction for everybody; {loss.signs_lost:.1%} of the "
+        f"of {len(genes)} genes tried against float32, {loss.below} have predictions over people with "
+        f"r < {LEAST_R}, {loss.constant} of them one prediction for everybody; {loss.signs_lost:.1%} of the "
         "differences between haplotypes and the reference lost their sign."
     )
     return {
