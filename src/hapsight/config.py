@@ -127,6 +127,10 @@ class ModelConfig(_Section):
     options: dict[str, Any] = Field(default_factory=dict, description="options of this model")
 
 
+USUAL_BUDGET = 2 * 2**30
+"""Bytes of memory that is used for sequences and embeddings unless the configuration says more."""
+
+
 class PredictConfig(_Section):
     """How models are run."""
 
@@ -135,17 +139,30 @@ class PredictConfig(_Section):
     genes_per_unit: Annotated[int, Field(ge=1)] | None = Field(
         None, description="genes that are saved together; else as many as make units of about equal work"
     )
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="arithmetic; bfloat16 is for GPUs"
+    precision: Literal["float32", "float16x3", "tf32", "bfloat16"] = Field(
+        "float32",
+        description="arithmetic of products; float16x3 is as exact as float32 and the fastest such on a GPU; "
+        "tf32 and bfloat16 lose small differences between people. All but float32 are tried on some genes "
+        "first",
     )
-    compiled: bool = Field(False, description="torch.compile the layers; for GPUs")
-    budget_gb: Annotated[float, Field(gt=0)] = Field(
-        2.0,
-        description="memory for sequences, embeddings and a batch, in GiB; what does not fit lies in a file",
+    allow_imprecise: bool = Field(
+        False,
+        description="run in an arithmetic that loses differences between people; the report then says so",
+    )
+    compiled: bool = Field(False, description="torch.compile what reads an embedding; for GPUs")
+    budget_gb: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="memory for sequences, embeddings and a batch, in GiB, of the GPU where there is one; "
+        "what does not fit lies in a file; where not given 2, or up to half of what a GPU has free",
     )
     workers: Annotated[int, Field(ge=1)] = Field(
         1, description="processes that run models, each with a copy of the model; 1: no other than this one"
     )
+
+    @property
+    def budget(self) -> int | None:
+        """`budget_gb` in bytes."""
+        return None if self.budget_gb is None else int(self.budget_gb * 2**30)
 
 
 class EvaluateConfig(_Section):

@@ -5,7 +5,7 @@ What writes a table and what reads it both look here.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -28,6 +28,7 @@ __all__ = [
     "LABELS",
     "PER_GENE",
     "PER_PERSON",
+    "PRECISION",
     "SIMULATED_GENES",
     "SIMULATED_VARIANTS",
     "SUMMARY",
@@ -37,6 +38,29 @@ __all__ = [
 
 LABELS: Final = {"model": pl.String, "read_out": pl.String, "protocol": pl.String}
 GENE: Final = {"gene_id": pl.String, "gene_name": pl.String}
+
+PRECISION: Final[dict[str, Any]] = {
+    **LABELS,
+    "device": pl.String,
+    "precision": pl.String,
+    "people": pl.Int64,
+    "genes_tried": pl.Int64,
+    "differences": pl.Int64,
+    "largest_error": pl.Float64,
+    "signs_lost": pl.Float64,
+    "equal": pl.Float64,
+    "lost_by_tenth": pl.List(pl.Float64),
+    "genes": pl.Int64,
+    "constant": pl.Int64,
+    "lowest_r": pl.Float64,
+    "median_r": pl.Float64,
+    "below": pl.Int64,
+    "mean_r_exact": pl.Float64,
+    "mean_r": pl.Float64,
+    "negative_exact": pl.Float64,
+    "negative": pl.Float64,
+    "sign_of_r_changed": pl.Int64,
+}
 
 PER_GENE: Final = {
     **GENE,

@@ -87,7 +87,7 @@ def test_xpresso_takes_its_plain_path_and_is_left_as_it_was():
 def test_gradients_are_off_again_after_an_error():
     with pytest.raises(RuntimeError, match="stop"), onehot.with_gradients():
         raise RuntimeError("stop")
-    assert not onehot.gradients_wanted()
+    assert not onehot.layers_wanted()
     assert not onehot.one_hot(torch.zeros((1, 3), dtype=torch.uint8)).requires_grad
 
 

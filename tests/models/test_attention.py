@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hapsight.errors import ConfigError
 from hapsight.models import attention
-from hapsight.models.attention import RelativeAttention, distance_features
+from hapsight.models.attention import RelativeAttention, attend_by_distance, distance_features
 
 
 def random_attention(
@@ -55,6 +55,27 @@ class TestRelativeAttention:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(attention, "QUERY_BLOCK", block)
             fast = module(x, distances, first, last)
+        np.testing.assert_allclose(fast.numpy(), slow.numpy(), rtol=1e-10, atol=1e-10)
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.integers(1, 29), st.integers(1, 11), st.data(), st.integers(0, 2**32 - 1))
+    @torch.no_grad()
+    def test_the_fused_form_equals_the_loops(
+        self, length: int, block: int, data: st.DataObject, seed: int
+    ) -> None:
+        first = data.draw(st.integers(0, length - 1))
+        last = data.draw(st.integers(first + 1, length))
+        module = random_attention(seed)
+        x = torch.from_numpy(np.random.default_rng(seed).standard_normal((2, length, 10)))
+        distances = torch.from_numpy(distance_features(length, 6))
+        q, k, v = (module._split(part(x)) for part in (module.to_q, module.to_k, module.to_v))
+        q = q[:, :, first:last] * 3**-0.5
+        r = module._split(module.to_rel_k(distances[length - last : 2 * length - 1 - first])[None])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(attention, "QUERY_BLOCK", block)
+            made = attend_by_distance(q + module.rel_content_bias, q + module.rel_pos_bias, k, v, r)
+        fast = module.to_out(made.transpose(1, 2).flatten(2))
+        slow = torch.stack([attend_slowly(module, one, distances) for one in x])[:, first:last]
         np.testing.assert_allclose(fast.numpy(), slow.numpy(), rtol=1e-10, atol=1e-10)
 
     def test_gradients_flow_through_the_blocks(self) -> None:

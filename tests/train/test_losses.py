@@ -70,3 +70,20 @@ def test_errors_of_losses():
         loss_named("pairwise_mse")(torch.zeros(1), torch.zeros(1))
     with pytest.raises(ConfigError, match=r"observations \(2,\)"):
         loss_named("mse")(torch.zeros(3), torch.zeros(2))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_people_are_compared_in_float32_whatever_autocast_does(name, kind):
+    rng = np.random.default_rng(3)
+    given = torch.tensor(5 + rng.random(8), dtype=torch.float32).to(kind).requires_grad_()
+    observed = torch.tensor(5 + rng.random(8), dtype=torch.float32)
+    wanted = LOSSES[name](given.detach().float(), observed)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = LOSSES[name](given, observed)
+    assert found.dtype == torch.float32
+    assert found == wanted
+    found.backward()
+    assert given.grad is not None
+    double = LOSSES[name](given.detach().double(), observed.double())
+    assert double.dtype == torch.float64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Measure this machine on real windows.", no_args_is_help=True)
     group.callback()(_group)
     group.command()(sharing)
+    group.command()(precision)
     app.add_typer(group, name="bench")
 
 
@@ -76,3 +77,82 @@ def sharing(
     table(["gene", "distinct", "plain", "shared", "time", "operations", "difference"], rows)
     if json_to is not None:
         json_to.write_text(json.dumps(found, indent=1))
+
+
+def precision(
+    config: Annotated[
+        Path | None, typer.Option(help="a configuration; the cohort that comes with hapsight where not given")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="a model; else those of the configuration, or mini where none is given")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="its weights; random:SEED needs no file")] = None,
+    read_out: Annotated[str | None, typer.Option(help="a read-out; else the model's default")] = None,
+    width: Annotated[int | None, typer.Option(help="a narrow version of the same geometry")] = None,
+    arithmetic: Annotated[
+        list[str] | None,
+        typer.Option(help="float32, float16x3, tf32 or bfloat16; several times for several; else all"),
+    ] = None,
+    genes: Annotated[int | None, typer.Option(help="genes, evenly spread over the list; else all")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
+    table_to: Annotated[
+        Path | None, typer.Option("--table", help="also write the table: .parquet or .json")
+    ] = None,
+) -> None:
+    """Compare arithmetics with float64 on your own people: signs lost, people made equal, what R becomes.
+
+    With --config the table is kept in the run folder, and `hapsight report` shows it.
+    """
+    from hapsight.cli.console import say, table
+    from hapsight.config import ModelConfig, load_config
+    from hapsight.predict.arithmetic import precisions_named
+    from hapsight.workflow.bench import keep_precision, precision_of_models
+    from hapsight.workflow.demo import demo_cohort
+    from hapsight.workflow.opened import Opened
+
+    named = precisions_named(arithmetic)
+    loaded = load_config(config) if config else demo_cohort()
+    if model is not None or config is None:
+        options = {} if width is None else {"width": width}
+        wanted = ModelConfig(name=model or "mini", weights=weights, read_out=read_out, options=options)
+        loaded = loaded.model_copy(update={"models": (wanted,)})
+    plain = loaded.predict.model_copy(update={"device": device, "precision": "float32", "compiled": False})
+    opened = Opened.from_config(loaded.model_copy(update={"predict": plain}))
+    found = precision_of_models(opened, named, genes)
+    for label in found["model"].unique(maintain_order=True):
+        own = found.filter(found["model"] == label)
+        first = own.row(0, named=True)
+        say(
+            f"{label}, read-out {first['read_out']}, on {first['device']}: {first['genes_tried']:,} genes, "
+            f"{first['people']:,} people, {first['differences']:,} differences from the reference; "
+            "float64 is the truth"
+        )
+        table(
+            ["arithmetic", "largest error", "sign lost", "made equal", "by size, smallest tenth first",
+             "genes r < .999", "constant", "lowest r", "median r", "mean R", "R < 0", "R turned"],
+            [_precision_row(row) for row in own.iter_rows(named=True)],
+        )  # fmt: skip
+    if config is not None:
+        say(f"kept in {keep_precision(opened, found)}")
+    if table_to is not None:
+        found.write_json(table_to) if table_to.suffix == ".json" else found.write_parquet(table_to)
+
+
+def _precision_row(row: dict[str, Any]) -> list[str]:
+    def number(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    return [
+        row["precision"],
+        f"{row['largest_error']:.0e}",
+        f"{row['signs_lost']:.1%}",
+        f"{row['equal']:.1%}",
+        " ".join(f"{share:.2f}".lstrip("0") if share else "0" for share in row["lost_by_tenth"]),
+        f"{row['below']} of {row['genes']}",
+        f"{row['constant']}",
+        number(row["lowest_r"], ".5f"),
+        number(row["median_r"], ".5f"),
+        f"{number(row['mean_r_exact'], '.4f')} -> {number(row['mean_r'], '.4f')}",
+        f"{number(row['negative_exact'], '.1%')} -> {number(row['negative'], '.1%')}",
+        f"{row['sign_of_r_changed']}",
+    ]

@@ -8,10 +8,13 @@ from contextvars import ContextVar
 
 import torch
 
-__all__ = ["gradients_wanted", "one_hot", "with_gradients", "without_gradients"]
+__all__ = ["layers_wanted", "one_hot", "with_gradients", "with_layers", "without_gradients"]
 
 _inputs: ContextVar[list[torch.Tensor] | None] = ContextVar("inputs", default=None)
 """Where `one_hot` leaves what it made; ``None`` outside of `with_gradients`."""
+
+_layers: ContextVar[bool] = ContextVar("layers", default=False)
+"""Whether this runs inside of `with_layers`."""
 
 
 def one_hot(codes: torch.Tensor) -> torch.Tensor:
@@ -46,15 +49,28 @@ def with_gradients() -> Iterator[list[torch.Tensor]]:
         _inputs.reset(token)
 
 
-def gradients_wanted() -> bool:
-    """Whether this runs inside of `with_gradients`."""
-    return _inputs.get() is not None
+@contextmanager
+def with_layers() -> Iterator[None]:
+    """Let models compute with their layers as they are, in this thread: no tables instead of products.
+
+    Gradients and other arithmetics see the products of layers only, and of the thread that asks for them.
+    """
+    token = _layers.set(True)
+    try:
+        yield
+    finally:
+        _layers.reset(token)
+
+
+def layers_wanted() -> bool:
+    """Whether this runs inside of `with_layers` or `with_gradients`."""
+    return _layers.get() or _inputs.get() is not None
 
 
 @contextmanager
 def without_gradients() -> Iterator[None]:
     """``torch.no_grad``, but inside of `with_gradients` nothing."""
-    if gradients_wanted():
+    if _inputs.get() is not None:
         yield
     else:
         with torch.no_grad():

@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.models import checkpoint
 from hapsight.models.catalogue import WEIGHTS
-from hapsight.models.onehot import gradients_wanted, one_hot, without_gradients
+from hapsight.models.onehot import layers_wanted, one_hot, without_gradients
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
 from hapsight.models.shapes import require_window
 from hapsight.models.threads import map_on_threads
@@ -148,7 +148,7 @@ class Xpresso(SequenceModel):
         """
         require_window(self, "Xpresso", codes, LENGTH)
         with without_gradients():
-            if codes.device.type != "cpu" or gradients_wanted():
+            if codes.device.type != "cpu" or layers_wanted():
                 return self._predict_together(codes)
             return self._predict_one_by_one(codes)
 

@@ -15,8 +15,8 @@ from hapsight.dna import Codes
 from hapsight.errors import ConfigError, ModelError
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
 from hapsight.predict.buffers import Buffer
-from hapsight.predict.outputs import at_gene, finite_values
-from hapsight.predict.shared import shared_values
+from hapsight.predict.outputs import at_gene, finite, of_shape
+from hapsight.predict.shared import Started, start_shared
 from hapsight.predict.views import View, margin, views
 from hapsight.predict.windows import window_of
 from hapsight.sequence.haplotypes import (
@@ -28,7 +28,15 @@ from hapsight.sequence.haplotypes import (
     personal_sequences,
 )
 
-__all__ = ["GenePrediction", "Sequences", "gathered", "least_budget", "predict_genes", "whole_values"]
+__all__ = [
+    "GenePrediction",
+    "Sequences",
+    "gathered",
+    "least_budget",
+    "predict_genes",
+    "usual_budget",
+    "whole_values",
+]
 
 _BLOCK_BYTES = 16 * 2**20
 """Bytes of haplotypes that are built at once."""
@@ -42,7 +50,7 @@ _BYTES_PER_BASE = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GenePrediction:
-    """One gene's raw values: T tracks, D distinct haplotypes, N people.
+    """One gene's raw values, as the device gave them: T tracks, D distinct haplotypes, N people.
 
     Attributes
     ----------
@@ -58,15 +66,15 @@ class GenePrediction:
 
     gene_id: str
     samples: tuple[str, ...]
-    reference: NDArray[np.float32]
-    distinct: NDArray[np.float32]
+    reference: NDArray[np.float64]
+    distinct: NDArray[np.float64]
     index: NDArray[np.intp]
     n_variants: int
     dropped: Dropped
     flop: float
 
     @property
-    def values(self) -> NDArray[np.float32]:
+    def values(self) -> NDArray[np.float64]:
         """(N, 2, T) raw value of every person's two haplotypes."""
         return self.distinct[self.index]
 
@@ -107,6 +115,18 @@ class _People:
         return cls(found.samples, found.index, len(found), found.n_variants, found.dropped)
 
 
+def usual_budget(device: torch.device | str) -> int:
+    """Bytes that the engine takes unless told: 2 GiB; of a GPU the power of two below half its free memory.
+
+    A power of two, so that what else is on the GPU does not change the size of a batch.
+    """
+    device = torch.device(device)
+    if device.type != "cuda":
+        return 2 * 2**30
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(2**30, 1 << ((free // 2).bit_length() - 1))
+
+
 def least_budget(model: SequenceModel) -> int:
     """Bytes without which not even one sequence of a model can be run."""
     return _SHARES * _BYTES_PER_BASE * model.window.length
@@ -118,7 +138,7 @@ def predict_genes(
     *,
     batch_size: int,
     device: torch.device | str,
-    budget: int = 2 * 2**30,
+    budget: int | None = None,
 ) -> list[GenePrediction]:
     """Predict the reference and all distinct haplotypes of some genes.
 
@@ -132,7 +152,7 @@ def predict_genes(
     budget
         Bytes for sequences, embeddings and a batch, a third for each; a gene's sequences or embeddings that
         do not fit lie in a temporary file. The model, its inner layers, and what is known of a gene's people
-        (which of its sequences each has) come on top.
+        (which of its sequences each has) come on top. None: see `usual_budget`.
 
     Raises
     ------
@@ -142,6 +162,7 @@ def predict_genes(
     model, read_out, device = sequences.model, sequences.read_out, torch.device(device)
     if not genes:
         return []
+    budget = usual_budget(device) if budget is None else budget
     _require_room(model, budget)
     room = budget // _SHARES
     batch_size = min(batch_size, room // (_BYTES_PER_BASE * model.window.length))
@@ -159,7 +180,7 @@ def predict_genes(
             means[g] = means.get(g, np.zeros(1)) + values / len(all_views)
             flop[g] += took
     return [
-        _prediction(gene, made[gene.gene_id], np.asarray(mean, np.float32), float(took))
+        _prediction(gene, made[gene.gene_id], mean, float(took))
         for gene, mean, took in zip(genes, means.values(), flop, strict=True)
     ]
 
@@ -175,7 +196,7 @@ def _require_room(model: SequenceModel, budget: int) -> None:
         )
 
 
-def _prediction(gene: Gene, found: _People, values: NDArray[np.float32], flop: float) -> GenePrediction:
+def _prediction(gene: Gene, found: _People, values: NDArray[np.float64], flop: float) -> GenePrediction:
     return GenePrediction(
         gene.gene_id, found.samples, values[0], values[1:], found.index, found.n_variants, found.dropped, flop
     )
@@ -192,15 +213,27 @@ def _shared(
     room: int,
 ) -> Iterator[tuple[NDArray[np.float64], float]]:
     """(1 + D, T) values and FLOP of each gene, local work shared between its haplotypes."""
+    ahead: tuple[Gene, Started] | None = (
+        None  # a GPU computes one gene while the CPU finds the next one's distinct work
+    )
     for gene in genes:
         found = sequences.find(gene)
         made[gene.gene_id] = _People.of(found)
         seen = gathered(found, view, margin(sequences.read_out), room)
         with at_gene(gene.gene_id):
-            values, work = shared_values(
+            started = start_shared(
                 model, view.read_out, seen, device=device, batch_size=batch_size, budget=room
             )
-        yield values, work.flop
+        if ahead is not None:
+            yield _finished(*ahead)
+        ahead = gene, started
+    if ahead is not None:
+        yield _finished(*ahead)
+
+
+def _finished(gene: Gene, started: Started) -> tuple[NDArray[np.float64], float]:
+    with at_gene(gene.gene_id):
+        return started.values(), started.work.flop
 
 
 def _whole(
@@ -265,16 +298,16 @@ def whole_values(
     ModelError
         It is not finite, or no read-out; `row` says of which sequence.
     """
-    source, parts, done = iter(rows), list[NDArray[np.float64]](), 0
+    source, parts, done = iter(rows), list[torch.Tensor](), 0
     with torch.inference_mode():
         while batch := list(islice(source, batch_size)):
             filled = batch + [batch[-1]] * (batch_size - len(batch))
             codes = torch.from_numpy(np.stack(filled)).to(device, non_blocking=True)
             try:
-                values = finite_values(model, read_out, model.predict(codes, read_out), len(filled))
+                made = of_shape(model, model.predict(codes, read_out), len(filled), len(read_out.tracks))
             except ModelError as error:
-                error.row = done + (error.row or 0)
+                error.row = done
                 raise
-            parts.append(values[: len(batch)])
+            parts.append(made[: len(batch)].double())
             done += len(batch)
-    return np.concatenate(parts)
+        return finite(model, torch.cat(parts).cpu().numpy(), "value")

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from hapsight.dna import Codes
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel, WindowedModel
 from hapsight.predict.buffers import Buffer
-from hapsight.predict.outputs import finite_values, of_shape
+from hapsight.predict.outputs import finite, finite_values, of_shape
+from hapsight.predict.resident import bytes_on_device, resident_values
 from hapsight.predict.sharing import (
     LONGEST,
     DistinctPositions,
@@ -27,7 +28,7 @@ from hapsight.predict.sharing import (
     distinct_stretches,
 )
 
-__all__ = ["Work", "count_work", "plain_values", "shared_values"]
+__all__ = ["Plan", "Started", "Work", "count_work", "plain_values", "shared_values", "start_shared"]
 
 Values = NDArray[np.float64]
 
@@ -68,7 +69,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Plan:
+class Plan:
     """R haplotypes in terms of distinct things: D positions, W distinct windows, H distinct rows."""
 
     distinct: DistinctPositions
@@ -78,6 +79,7 @@ class _Plan:
     row_of: NDArray[np.intp]  # (R,)
 
     def work(self, model: SharedModel, read_out: ReadOut) -> Work:
+        """What it takes a model to compute all of it once."""
         lengths, counts = np.unique(self.stretches.length, return_counts=True)
         flop = sum(count * model.embed_flop(int(bases)) for bases, count in zip(lengths, counts, strict=True))
         flop += len(self.rows) * model.read_flop(read_out)
@@ -94,6 +96,34 @@ def count_work(model: SharedModel, read_out: ReadOut, codes: Codes | Buffer, bud
     return _plan(model, read_out, _in_buffer(codes), LONGEST, budget).work(model, read_out)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Started:
+    """Work that a device may still be at.
+
+    Attributes
+    ----------
+    made
+        (H, T) values of the distinct rows.
+    row_of
+        (R,) which of them each haplotype has.
+    """
+
+    model: SharedModel
+    made: torch.Tensor
+    row_of: NDArray[np.intp]
+    work: Work
+
+    def values(self) -> Values:
+        """(R, T) values of all haplotypes, copied from the device once they are there.
+
+        Raises
+        ------
+        ModelError
+            One is not finite.
+        """
+        return finite(self.model, self.made.cpu().numpy(), "value")[self.row_of]
+
+
 def shared_values(
     model: SharedModel,
     read_out: ReadOut,
@@ -104,25 +134,58 @@ def shared_values(
     budget: int = 2 * 2**30,
     longest: int = LONGEST,
 ) -> tuple[Values, Work]:
-    """(R, T) read-out of (R, L) codes in the model's orientation, and what it took.
+    """(R, T) read-out of (R, L) codes in the model's orientation, and what it took; see `start_shared`."""
+    started = start_shared(
+        model, read_out, codes, device=device, batch_size=batch_size, budget=budget, longest=longest
+    )
+    return started.values(), started.work
+
+
+def start_shared(
+    model: SharedModel,
+    read_out: ReadOut,
+    codes: Codes | Buffer,
+    *,
+    device: torch.device | str,
+    batch_size: int = 64,
+    budget: int = 2 * 2**30,
+    longest: int = LONGEST,
+    resident: bool | None = None,
+) -> Started:
+    """Begin to read (R, L) codes in the model's orientation; a GPU works on while the CPU goes on.
 
     Parameters
     ----------
     budget
         Bytes that embeddings may take in memory, again what a batch of reads may, and again the codes and
         which distinct position they have in each place; embeddings and numbers beyond that go to temporary
-        files.
+        files. On a GPU: what stays there, and again what a batch may take; a window that needs more goes
+        through the CPU's memory batch by batch.
     longest
         Bases of the longest stretch that is computed at once.
+    resident
+        Whether everything stays on the device; None: on a GPU, where it fits.
     """
     sequences, device = _in_buffer(codes), torch.device(device)
     plan = _plan(model, read_out, sequences, longest, budget)
+    work = plan.work(model, read_out)
+    if resident is None:
+        resident = device.type != "cpu" and bytes_on_device(model, plan, sequences.tensor) <= budget
+    if resident:
+        size = max(1, min(batch_size, budget // _bytes_of_read(model, plan)))
+        made = resident_values(model, read_out, sequences.tensor, plan, device, size, budget)
+        return Started(model, made, plan.row_of, work)
     embedding = _embed(model, sequences, plan, device, budget)
     if isinstance(model, WindowedModel):
         values = _read_windows(model, read_out, plan, embedding, device, batch_size, budget)
     else:
         values = _read(model, read_out, plan, embedding, device, batch_size, budget)
-    return values[plan.row_of], plan.work(model, read_out)
+    return Started(model, torch.from_numpy(values), plan.row_of, work)
+
+
+def _bytes_of_read(model: SharedModel, plan: Plan) -> int:
+    """Bytes that reading one haplotype takes, about."""
+    return _ACTIVATIONS * int(plan.distinct.index.shape[1]) * model.grid.channels * 4
 
 
 def plain_values(model: SequenceModel, read_out: ReadOut, codes: Codes, device: torch.device | str) -> Values:
@@ -138,7 +201,7 @@ def _in_buffer(codes: Codes | Buffer) -> Buffer:
     return codes if isinstance(codes, Buffer) else Buffer.of(np.ascontiguousarray(codes))
 
 
-def _plan(model: SharedModel, read_out: ReadOut, codes: Buffer, longest: int, budget: int) -> _Plan:
+def _plan(model: SharedModel, read_out: ReadOut, codes: Buffer, longest: int, budget: int) -> Plan:
     span, grid = model.span(read_out), model.grid
     left = max(0, budget - codes.resident)
     distinct = distinct_positions(codes, grid, span, left)
@@ -148,10 +211,10 @@ def _plan(model: SharedModel, read_out: ReadOut, codes: Buffer, longest: int, bu
     if isinstance(model, WindowedModel):
         start = np.arange(span[0], span[1] - model.window_length + 1, model.window_step) * grid.stride
         windows = distinct_stretches(codes, start - grid.before, model.window_bases, rows)
-    return _Plan(distinct, stretches, windows, rows, row_of)
+    return Plan(distinct, stretches, windows, rows, row_of)
 
 
-def _embed(model: SharedModel, sequences: Buffer, plan: _Plan, device: torch.device, budget: int) -> Buffer:
+def _embed(model: SharedModel, sequences: Buffer, plan: Plan, device: torch.device, budget: int) -> Buffer:
     """(D, channels) every distinct position, on the CPU; stretches of one length in one batch."""
     stretches, codes = plan.stretches, sequences.tensor.numpy()
     made: Buffer | None = None
@@ -178,7 +241,7 @@ def _embed(model: SharedModel, sequences: Buffer, plan: _Plan, device: torch.dev
 def _read(
     model: SharedModel,
     read_out: ReadOut,
-    plan: _Plan,
+    plan: Plan,
     embedding: Buffer,
     device: torch.device,
     batch_size: int,
@@ -186,9 +249,8 @@ def _read(
 ) -> Values:
     """(H, T) values of the distinct rows."""
     table = embedding.tensor
-    one = _ACTIVATIONS * plan.distinct.index.shape[1] * table.shape[1] * table.element_size()
     room = min(budget, _CPU_BATCH) if device.type == "cpu" else budget
-    size = max(1, min(batch_size, room // one, len(plan.rows)))
+    size = max(1, min(batch_size, room // _bytes_of_read(model, plan), len(plan.rows)))
     parts = []
     for part in _batches(len(plan.rows), size):
         gathered = table[plan.distinct.of(plan.rows[part])]  # (B, P, channels)
@@ -202,7 +264,7 @@ def _read(
 def _read_windows(
     model: WindowedModel,
     read_out: ReadOut,
-    plan: _Plan,
+    plan: Plan,
     embedding: Buffer,
     device: torch.device,
     batch_size: int,

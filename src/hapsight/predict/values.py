@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hapsight.dna import Codes
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
-from hapsight.predict.engine import whole_values
+from hapsight.predict.engine import usual_budget, whole_values
 from hapsight.predict.shared import shared_values
 from hapsight.predict.views import margin, views
 
@@ -23,14 +23,14 @@ class Valuer:
     Attributes
     ----------
     budget
-        Bytes that embeddings may take in memory.
+        Bytes that embeddings may take in memory; None: as the device usually has.
     """
 
     model: SequenceModel
     read_out: ReadOut
     device: str
     batch_size: int = 64
-    budget: int = 2 * 2**30
+    budget: int | None = None
 
     @property
     def beyond(self) -> int:
@@ -62,6 +62,6 @@ class Valuer:
             seen,
             device=self.device,
             batch_size=self.batch_size,
-            budget=self.budget,
+            budget=self.budget or usual_budget(self.device),
         )
         return values, work.flop

@@ -122,6 +122,7 @@ def build_report(run: Path, individuals: bool | None = None) -> Path:
 
 
 def _report(found: RunFolder, individuals: bool | None) -> _Report:
+    from hapsight.report.arithmetic import arithmetic_table
     from hapsight.report.direction_tables import agreement_table, factor_table
     from hapsight.report.drivers import driver_summary_table, driver_table
     from hapsight.report.linear_baselines import baseline_table
@@ -130,12 +131,14 @@ def _report(found: RunFolder, individuals: bool | None) -> _Report:
     if not (asked_for(found) if individuals is None else individuals):
         found = without_individuals(found)
     figures, pairs, reliability = _figures(found), _pair_figures(found), _reliability_figures(found)
-    training = _training_figures(found)
-    tables = {figure.name: figure.numbers for figure in (*figures, *pairs, *reliability, *training)}
+    training, arithmetic = _training_figures(found), _arithmetic_figures(found)
+    beside = *pairs, *reliability, *training, *arithmetic
+    tables = {figure.name: figure.numbers for figure in (*figures, *beside)}
     context = _context(found, figures) | {
         "pair_figures": pairs,
         "reliability_figures": reliability,
         "training_figures": training,
+        "arithmetic_figures": arithmetic,
     }
     tables |= {"genes": context.pop("gene_rows"), "summary": found.summary}
     others = {
@@ -144,6 +147,7 @@ def _report(found: RunFolder, individuals: bool | None) -> _Report:
         "direction_factors": factor_table(found),
         "drivers": driver_table(found),
         "driver_summary": driver_summary_table(found),
+        "precision": arithmetic_table(found),
     }
     tables |= {name: table for name, table in others.items() if not table.is_empty()}
     return _Report(lambda: render(context | {"withheld": _withheld(found)}), tables, found)
@@ -188,7 +192,15 @@ def _training_figures(run: RunFolder) -> tuple[Figure, ...]:
     return () if figure is None else (figure,)
 
 
+def _arithmetic_figures(run: RunFolder) -> tuple[Figure, ...]:
+    from hapsight.report.arithmetic import arithmetic_figure
+
+    figure = arithmetic_figure(run)
+    return () if figure is None else (figure,)
+
+
 def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
+    from hapsight.report.arithmetic import arithmetic_rows
     from hapsight.report.between_models import pair_rows
     from hapsight.report.cards import cards, summary_rows
     from hapsight.report.direction_tables import agreement_rows, factor_rows
@@ -233,6 +245,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "training_splits": split_sentences(run.folder),
         "training_how": TRAINING_HOW,
         "training_cells": CELLS,
+        "arithmetic_rows": arithmetic_rows(run),
         "genes": gene_columns(run),
         "gene_rows": gene_rows(run),
         "observed": run.per_gene.get_column("observed").drop_nulls().unique().sort().to_list(),

@@ -144,6 +144,15 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         "n": "plain",
         **_all("over genes", "kept share_right ci_low ci_high base_rate"),
     },
+    "precision": {
+        **_ARM,
+        **_all("plain", "device precision people genes_tried genes constant below sign_of_r_changed"),
+        "differences": "count",
+        "largest_error": "two digits",
+        **_all("over genes", "signs_lost equal median_r mean_r_exact mean_r negative_exact negative"),
+        "lowest_r": "share",
+    },
+    "arithmetic": {**_ARM, **_all("plain", "device precision tenth"), "lost": "over genes"},
     "training": {
         **_ARM,
         **_all("plain", "label kind mode loss init prior people min_maf seeds cell genes genes_ok"),

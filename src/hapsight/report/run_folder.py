@@ -97,6 +97,14 @@ class _Record(_Entry):
     baselines: list[_Baseline] = []
     stages: list[_Stage] = []
     notes: list[str] = []
+    trials: list[_Trial] = []
+
+
+class _Trial(_Entry):
+    model: str
+    read_out: str
+    acceptable: bool
+    said: str
 
 
 class _Check(_Entry):
@@ -188,6 +196,12 @@ class RunFolder:
         """Models that ``run.json`` names but that have no row in any table of results."""
         seen = {arm.model for arm in self.arms}
         return tuple(str(m["name"]) for m in self.record.get("models", []) if m["name"] not in seen)
+
+    @property
+    def imprecise(self) -> tuple[str, ...]:
+        """What is to be said of models that were run in an arithmetic that loses differences."""
+        trials = self.record.get("trials") or []
+        return tuple(trial["said"] for trial in trials if not trial["acceptable"])
 
     @property
     def baseline(self) -> Arm | None:

@@ -20,6 +20,7 @@ __all__ = [
     "LOSSES",
     "Loss",
     "Scale",
+    "at_least_float32",
     "loss_named",
     "mean_plus_difference",
     "mse",
@@ -51,6 +52,8 @@ class Loss:
     def __call__(self, predicted: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
         """Loss, a scalar, of (P,) predictions and (P,) observations of one gene.
 
+        People are compared in float32 at least, whatever autocast and the predictions are.
+
         Raises
         ------
         ConfigError
@@ -62,7 +65,13 @@ class Loss:
                 expected="one prediction and one observation of each of at least 2 people",
                 got=f"predictions {tuple(predicted.shape)}, observations {tuple(observed.shape)}",
             )
-        return self.function(predicted, observed)
+        with torch.autocast(predicted.device.type, enabled=False):
+            return self.function(at_least_float32(predicted), at_least_float32(observed))
+
+
+def at_least_float32(x: torch.Tensor) -> torch.Tensor:
+    """The tensor, in float32 where it has fewer digits."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def mse(predicted: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ from hapsight.predict.outputs import at_gene, finite
 from hapsight.streams import stream
 from hapsight.train.adapters import Adapter
 from hapsight.train.inputs import GeneInput
-from hapsight.train.losses import Loss
+from hapsight.train.losses import Loss, at_least_float32
 from hapsight.train.sign_prior import SignTerm
 
 __all__ = ["GeneSource", "Haplotypes", "PersonalTask", "predict_people"]
@@ -159,7 +159,7 @@ class PersonalTask:
         self.haplotypes += len(rows)
         with with_gradients():
             with at_gene(gene):
-                values = made.views[view].values(rows)  # (H,)
+                values = at_least_float32(made.views[view].values(rows))  # (H,)
             predicted = values[torch.from_numpy(place.reshape(-1, 2)).to(values.device)].mean(dim=1)
             target = torch.as_tensor(self.targets[gene][people], dtype=values.dtype, device=values.device)
             loss = self.loss_function(predicted, target)

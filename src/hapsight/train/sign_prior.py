@@ -17,6 +17,7 @@ from hapsight.sequence.haplotypes import FetchReference, personal_sequences
 from hapsight.sequence.window import Window
 from hapsight.train.adapters import Adapter
 from hapsight.train.inputs import GeneInput
+from hapsight.train.losses import at_least_float32
 
 __all__ = ["SCALE", "ReadToggled", "SignTerm", "Toggled", "sign_loss", "toggle"]
 
@@ -121,7 +122,8 @@ class SignTerm:
         count = len(toggled.rows)
         drawn = np.sort(rng.choice(count, min(count, DRAWN), replace=False))
         rows, place = np.unique([toggled.reference, *toggled.rows[drawn]], return_inverse=True)
-        values = made.views[view].values(rows)[torch.from_numpy(place).to(self.adapter.device)]
+        given = at_least_float32(made.views[view].values(rows))
+        values = given[torch.from_numpy(place).to(self.adapter.device)]
         score = torch.as_tensor(toggled.score[drawn], dtype=values.dtype, device=values.device)
         return self.weight * sign_loss(values[1:] - values[0], score)
 

@@ -1,24 +1,36 @@
-"""Plain passes against shared work, on real windows: time, operations, memory, and whether they agree."""
+"""Measured on real windows: plain passes against shared work, and one arithmetic against another."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene
 from hapsight.dna import Codes
 from hapsight.errors import ConfigError
+from hapsight.evaluate.correlation import correlate
 from hapsight.models.protocol import SharedModel
+from hapsight.predict.store import write_table
+from hapsight.tables import PRECISION
+from hapsight.workflow.comparisons import observed_of
 from hapsight.workflow.memory import peak_mb, reset_peak
 from hapsight.workflow.opened import Opened
-from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.precision import predicted, spread_genes
+from hapsight.workflow.predict import ModelRun, load_models
 from hapsight.workflow.variants import VariantReader
 
-__all__ = ["SharingBench", "bench_sharing"]
+if TYPE_CHECKING:
+    from hapsight.predict.arithmetic import Precision
+    from hapsight.predict.engine import GenePrediction
+
+__all__ = ["SharingBench", "bench_precision", "bench_sharing", "keep_precision", "precision_of_models"]
 
 Values = NDArray[np.float64]
 
@@ -108,6 +120,7 @@ def _haplotypes(opened: Opened, run: ModelRun, gene: Gene, count: int) -> tuple[
 
 
 def _shared(run: ModelRun, codes: Codes, opened: Opened) -> tuple[Values, float]:
+    from hapsight.predict.engine import usual_budget
     from hapsight.predict.shared import shared_values
 
     assert isinstance(run.model, SharedModel)
@@ -118,7 +131,7 @@ def _shared(run: ModelRun, codes: Codes, opened: Opened) -> tuple[Values, float]
         codes,
         device=run.device,
         batch_size=config.batch_size,
-        budget=int(config.budget_gb * 2**30),
+        budget=config.budget or usual_budget(run.device),
     )
     return values, work.flop
 
@@ -131,3 +144,81 @@ def _timed(
     start = time.perf_counter()
     result = action()
     return result, time.perf_counter() - start, peak_mb()[0]
+
+
+def bench_precision(
+    opened: Opened, run: ModelRun, precisions: Sequence[Precision], genes: Sequence[Gene]
+) -> pl.DataFrame:
+    """Compare arithmetics with float64 on some genes of a cohort, all of its people.
+
+    Returns
+    -------
+    A row of ``PRECISION`` for each arithmetic.
+    """
+    from hapsight.predict.precision import compare
+
+    exact = predicted(opened, run, genes, "float64")
+    r_exact = _r(opened, genes, exact)
+    rows = []
+    for precision in precisions:
+        other = predicted(opened, run, genes, precision)
+        loss = asdict(compare(exact, other))
+        rows.append(
+            {
+                "model": run.label,
+                "read_out": run.read_out.name,
+                "protocol": opened.config.protocol,
+                "device": run.device,
+                "precision": precision,
+                "people": len(opened.cohort.samples),
+                "genes_tried": len(genes),
+                **loss,
+                "lost_by_tenth": list(loss["lost_by_tenth"]),
+                **_result(r_exact, _r(opened, genes, other)),
+            }
+        )
+    return pl.DataFrame(rows, schema=PRECISION)
+
+
+def _r(opened: Opened, genes: Sequence[Gene], found: Sequence[GenePrediction]) -> Values:
+    """(G,) R across people of the first track with expression; NaN where predictions are constant."""
+    observed = observed_of(opened, genes)
+    pairs = zip(found, observed, strict=True)
+    return np.array(
+        [correlate(one.values.mean(axis=1)[:, 0], values).pearson_r for one, values in pairs], float
+    )
+
+
+def _result(exact: Values, other: Values) -> dict[str, float | int | None]:
+    """What a result of R across people becomes, over the genes that have one in both."""
+    both = ~np.isnan(exact) & ~np.isnan(other)
+    a, b = exact[both], other[both]
+    if not len(a):
+        return dict.fromkeys(("mean_r_exact", "mean_r", "negative_exact", "negative")) | {
+            "sign_of_r_changed": 0
+        }
+    return {
+        "mean_r_exact": float(a.mean()),
+        "mean_r": float(b.mean()),
+        "negative_exact": float((a < 0).mean()),
+        "negative": float((b < 0).mean()),
+        "sign_of_r_changed": int((np.sign(a) != np.sign(b)).sum()),
+    }
+
+
+def precision_of_models(opened: Opened, precisions: Sequence[Precision], genes: int | None) -> pl.DataFrame:
+    """`bench_precision` of all configured models, on so many genes evenly spread over the list, or all."""
+    every = opened.cohort.genes
+    some = spread_genes(every, len(every) if genes is None else genes)
+    return pl.concat([bench_precision(opened, run, precisions, some) for run in load_models(opened)])
+
+
+def keep_precision(opened: Opened, found: pl.DataFrame) -> Path:
+    """Keep the table in the run folder, for the report, beside rows of other models and arithmetics."""
+    path = opened.folder.path / "predictions" / "precision.parquet"
+    labels = ["model", "read_out", "device", "precision"]
+    if path.exists():
+        found = pl.concat([pl.read_parquet(path).join(found, on=labels, how="anti"), found])
+    with opened.folder.locked():
+        write_table(path, found)
+    return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -116,6 +116,13 @@ def expression(opened: Opened) -> Float:
     """(G, N) transformed expression, rows as ``cohort.genes``."""
     config = opened.config.expression
     return transform(opened.cohort.expression.values, config.transform, config.pseudocount)
+
+
+def observed_of(opened: Opened, genes: Sequence[Gene]) -> Float:
+    """(G, N) transformed expression of some genes, residual on the covariates of all people."""
+    covariates = None if opened.cohort.covariates is None else opened.cohort.covariates.values
+    row = {gene.gene_id: index for index, gene in enumerate(opened.cohort.genes)}
+    return residuals(expression(opened)[[row[gene.gene_id] for gene in genes]], covariates)
 
 
 def model_comparisons(opened: Opened, run: ModelRun, track: str) -> Iterator[Compared]:

@@ -16,6 +16,7 @@ CHANGE_NOTHING: Final[Mapping[str, str]] = {
     "output": "where, not what",
     "share_output": "who may read the folder",
     "workers": "who does the work",
+    "predict.allow_imprecise": "whether a run begins",
     "predict.genes_per_unit": "how units are cut",
     "predict.workers": "who does the work",
     "baseline.genes_per_unit": "how units are cut",

@@ -23,7 +23,7 @@ from hapsight.workflow.opened import dropped_table
 from hapsight.workflow.variants import VariantReader
 
 if TYPE_CHECKING:
-    from hapsight.predict.accelerate import Precision
+    from hapsight.predict.arithmetic import Precision
     from hapsight.predict.engine import GenePrediction
 
 __all__ = ["ModelSource", "PredictUnit", "model_here", "predict_elsewhere", "predict_with"]
@@ -53,9 +53,9 @@ class ModelSource:
         model = load_model(self.name, self.weights, self.device, **json.loads(self.options))
         fingerprint = fingerprint_as_loaded(self.name, model)
         if self.precision != "float32" or self.compiled:
-            from hapsight.predict.accelerate import accelerate
+            from hapsight.predict.arithmetic import in_arithmetic
 
-            accelerate(model, self.device, self.precision, self.compiled)
+            in_arithmetic(model, self.device, self.precision, compiled=self.compiled)
         return model, fingerprint
 
 
@@ -68,7 +68,7 @@ class PredictUnit(StoredUnit):
     fingerprint
         Of the model whose values these are to be.
     budget
-        Bytes for embeddings and batches.
+        Bytes for embeddings and batches; None: as much as the device usually has.
     """
 
     name: str
@@ -81,7 +81,7 @@ class PredictUnit(StoredUnit):
     source: ModelSource
     read_out: ReadOut
     batch_size: int
-    budget: int
+    budget: int | None
 
 
 def predict_elsewhere(unit: PredictUnit) -> str:
@@ -170,6 +170,7 @@ def _values(found: GenePrediction, tracks: Sequence[str]) -> pl.DataFrame:
     n = len(found.samples)
     distinct = np.concatenate([[-1], found.index.ravel()]).astype(np.int32)
     values = np.concatenate([found.reference[None], found.distinct[found.index.ravel()]])  # (1 + 2N, T)
+    values = values.astype(np.float32)
     return pl.concat(
         [
             pl.DataFrame(

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.config import ModelConfig
+from hapsight.config import USUAL_BUDGET, ModelConfig
 from hapsight.errors import ConfigError
 from hapsight.files import file_name
 from hapsight.predict.store import UnitStore, content_key
@@ -257,7 +257,7 @@ def _cohort(data: PersonalData, prior: str, explained: NDArray[np.float64] | Non
         split.seen_genes,
         data.people(split.train_people),
         data.people(split.valid_people),
-        int(data.opened.config.predict.budget_gb * 2**30),
+        data.opened.config.predict.budget or USUAL_BUDGET,
         toggled_variants(data, prior),
         data.opened.config.train.sign_weight,
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.contigs import resolve_contig
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.config import ModelConfig
+from hapsight.config import USUAL_BUDGET, ModelConfig
 from hapsight.models.protocol import SequenceModel
 from hapsight.predict.windows import require_fitting, window_of
 from hapsight.workflow.comparisons import expression
@@ -115,7 +115,7 @@ class PersonalData:
         sequences = Sequences(self.run.model, self.run.read_out, self.reader(), cohort.reference.fetch)
         found, codes = sequences.of(self.gene(gene_id))
         made = Haplotypes(codes[1:], found.index)  # without the reference
-        if self._bytes + codes.nbytes <= self.opened.config.predict.budget_gb * 2**30:
+        if self._bytes + codes.nbytes <= (self.opened.config.predict.budget or USUAL_BUDGET):
             self._kept[gene_id] = made
             self._bytes += codes.nbytes
         return made

@@ -28,6 +28,7 @@ from hapsight.workflow.blocks import (
 from hapsight.workflow.crew import SetAside, compute, crew_of
 from hapsight.workflow.model_units import ModelSource, PredictUnit, predict_elsewhere, predict_with
 from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, gene_keys
+from hapsight.workflow.precision import guard_precision
 
 __all__ = ["ModelRun", "load_models", "model_entry", "predict", "require_apart"]
 
@@ -109,7 +110,7 @@ class ModelRun:
                 source=self.source,
                 read_out=self.read_out,
                 batch_size=config.batch_size,
-                budget=int(config.budget_gb * 2**30),
+                budget=config.budget,
             )
             for unit in self.units(opened)
         ]
@@ -188,6 +189,7 @@ def _predict(opened: Opened, run: ModelRun, progress: Progress) -> None:
     label = f"predict {run.label}"
     with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
         units, crew = run.work(opened), crew_of(opened, models=True)
+        guard_precision(opened, run)
         work = partial(predict_with, run.model) if isinstance(crew, Here) else predict_elsewhere
         computed = compute(crew, label, work, units, progress)
         entry = model_entry(opened, run)

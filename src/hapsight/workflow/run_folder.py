@@ -173,6 +173,21 @@ class RunFolder:
         kept = [m for m in record["models"] if (m["name"], m["read_out"]) != same]
         self._write_record(record | {"models": [*kept, entry]})
 
+    def trial(self, model: str, read_out: str) -> dict[str, Any] | None:
+        """What the record says of the arithmetic that a model was run in; None: float32."""
+        found = self.record().get("trials", [])
+        return next((t for t in found if (t["model"], t["read_out"]) == (model, read_out)), None)
+
+    def record_trial(self, model: str, read_out: str, trial: dict[str, Any] | None) -> None:
+        """Record what a model's arithmetic was found to lose; None: it is float32."""
+        if trial == (before := self.trial(model, read_out)):
+            return
+        record = self.record()
+        kept = [t for t in record.get("trials", []) if t != before]
+        if trial is not None:
+            kept.append({"model": model, "read_out": read_out} | trial)
+        self._write_record(record | {"trials": kept})
+
     def record_models(self, entries: list[dict[str, Any]]) -> None:
         """Record the models that were evaluated, and no others, in the order in which they are shown."""
         self._write_record(self.record() | {"models": entries})

@@ -12,6 +12,7 @@ from hapsight.predict.pool import Here
 from hapsight.workflow.crew import UnitOfWork, compute, crew_of
 from hapsight.workflow.model_units import ModelSource, model_here
 from hapsight.workflow.opened import Opened, Progress
+from hapsight.workflow.precision import guard_precision
 from hapsight.workflow.predict import ModelRun
 
 if TYPE_CHECKING:
@@ -36,18 +37,19 @@ class ValuerSource:
     fingerprint: str
     read_out: ReadOut
     batch_size: int
-    budget: int
+    budget: int | None
 
     @classmethod
     def of(cls, opened: Opened, run: ModelRun) -> ValuerSource:
-        """As the configuration wants a model run."""
+        """As the configuration wants a model run, if that keeps differences between people."""
+        guard_precision(opened, run)
         config = opened.config.predict
         return cls(
             run.source,
             run.fingerprint,
             run.read_out,
             config.batch_size,
-            int(config.budget_gb * 2**30),
+            config.budget,
         )
 
     def valuer(self, model: SequenceModel, device: str) -> Valuer:
