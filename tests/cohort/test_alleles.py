@@ -1,5 +1,7 @@
 """Weights made elsewhere meet this cohort's variants."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from hapsight.cohort.alleles import Place, WeightRow, align_weights, outcome_of, place_of
 from hapsight.cohort.nouns import Variants
+from hapsight.cohort.ploidy import OneCopy
 
 SITES = (("A", "G"), ("A", "T"), ("C", "G"), ("C", "A"), ("AT", "A"), ("A", "C"), ("A", "T"))
 
@@ -97,6 +100,28 @@ def test_predictions_equal_counting_effect_alleles(chosen):
     )
     assert found.n_used == len(rows)
     assert found.used_weight == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("dosage", [1, 2])
+def test_exchanged_alleles_of_men_on_chrx(dosage):
+    """Counted copy by copy: a man's one copy counts once, or as two."""
+    whole, men = cohort(), np.array([True, False] * 3)
+    alleles, one = whole.alleles.copy(), np.arange(len(whole)) != 2  # the third variant lies in a PAR
+    alleles[np.ix_(one, men, [1])] = alleles[np.ix_(one, men, [0])]
+    variants = replace(whole, alleles=alleles, one_copy=OneCopy(one, men, dosage))
+    on = (0, 3, 2)
+    rows = [
+        WeightRow("", "", variants.alt[v], variants.ref[v], 1.0 + v, Place("22", int(variants.position[v])))
+        for v in on
+    ]
+    found = align_weights(rows, variants)
+    counted = np.zeros(6)
+    for row, v in zip(rows, on, strict=True):
+        for person in range(6):
+            copies = [variants.ref[v] if a == 0 else variants.alt[v] for a in alleles[v, person]]
+            copies = copies[:1] if one[v] and men[person] and dosage == 1 else copies
+            counted[person] += row.weight * copies.count(row.eff_allele)
+    np.testing.assert_allclose(found.intercept + found.weights @ variants.linear_dosage, counted)
 
 
 def test_what_is_not_used_is_counted():

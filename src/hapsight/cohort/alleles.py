@@ -69,7 +69,8 @@ class Aligned:
     weights
         (V,) per copy of ALT.
     intercept
-        What the exchanged alleles add: prediction = intercept + weights @ dosage.
+        What the exchanged alleles add: prediction = intercept + weights @ linear dosage. Of everyone alike,
+        or (N,) where some people have one copy.
     counts
         Weights by `OUTCOMES`.
     used_weight
@@ -79,7 +80,7 @@ class Aligned:
     """
 
     weights: NDArray[np.float64]
-    intercept: float
+    intercept: float | NDArray[np.float64]
     counts: Mapping[str, int]
     used_weight: float
     used: NDArray[np.bool_]
@@ -152,22 +153,30 @@ def align_weights(rows: Sequence[WeightRow], variants: Variants) -> Aligned:
     """Put weights on the variants of the cohort: by the place that the varID names, else by the rsID.
 
     Of several variants at a place or of one name (split records), the one whose alleles fit is taken. The
-    weight of an exchanged pair of alleles is turned: ``w (2 - g)`` for a dosage g of ALT.
+    weight of an exchanged pair of alleles is turned: ``w (c - g)`` for a dosage g of ALT among c copies,
+    which are 2, or 1 of a man's chrX where linear methods see it so.
     """
     find = _Finder(variants)
     weights, counts = np.zeros(len(variants)), Counter(dict.fromkeys(OUTCOMES, 0))
-    used, intercept, kept = np.zeros(len(variants), np.bool_), 0.0, 0.0
+    used, kept = np.zeros(len(variants), np.bool_), 0.0
+    intercept: float | NDArray[np.float64] = 0.0
     for row in rows:
         outcome, index = find(row)
         counts[outcome] += 1
         if outcome in _USED:
             turned = outcome in _SWAPPED
             weights[index] += -row.weight if turned else row.weight
-            intercept += 2.0 * row.weight if turned else 0.0
+            intercept = intercept + row.weight * _copies(variants, index) if turned else intercept
             kept += abs(row.weight)
             used[index] = True
     total = sum(abs(row.weight) for row in rows)
     return Aligned(weights, intercept, dict(counts), kept / total if total else 1.0, used)
+
+
+def _copies(variants: Variants, index: int) -> float | NDArray[np.float64]:
+    """Copies of a variant that a person can carry as linear methods count them: of all alike, or (N,)."""
+    one = variants.one_copy
+    return np.where(one.people, 1.0, 2.0) if one and one.dosage == 1 and one.rows[index] else 2.0
 
 
 class _Finder:
