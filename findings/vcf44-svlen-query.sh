@@ -8,7 +8,8 @@
 # Seen: pysam finds it; cyvcf2 and bcftools 1.16, on the same file with pysam's index, do not: to them the record ends at
 # POS. A reader of personal genomes that asks one library for the variants of a window misses a deletion that begins
 # before the window; with another library it is there. In BCF both agree, as the length is stored by the writer: so the
-# answer depends on who wrote the file.
+# answer depends on who wrote the file. (The header declares END, which the record does not use: without it pysam cannot
+# write the record; see pysam-symbolic-without-end.sh.)
 #
 # Output (a <DEL> at 1000, SVLEN=5000; asked for 2001-4000):
 #   VCF: pysam finds 1, cyvcf2 finds 0, bcftools 1.16 finds 0
@@ -30,6 +31,7 @@ with open("x.vcf", "w") as out:
     out.write("##fileformat=VCFv4.4\n##contig=<ID=1,length=100000>\n")
     out.write('##ALT=<ID=DEL,Description="Deletion">\n')
     out.write('##INFO=<ID=SVLEN,Number=A,Type=Integer,Description="Length of the variant">\n')
+    out.write('##INFO=<ID=END,Number=1,Type=Integer,Description="End; not used">\n')
     out.write('##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">\n')
     out.write("\t".join("#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT a".split()) + "\n")
     out.write("\t".join(["1", "1000", ".", "A", "<DEL>", ".", "PASS", "SVLEN=5000", "GT", "0|1"]) + "\n")
