@@ -6,8 +6,8 @@
 #
 # Versions: kipoiseq 0.7.1, pyfaidx 0.9.2.2.
 #
-# Seen: order, length, and records that reach over the window's ends are right. The rest is not, and nothing is raised or
-# warned of. A SNP inside a deletion of the same haplotype cuts the deletion short and stays: the sequence is neither
+# Seen: order, length, and records that reach over the window's ends are right. The rest is not, and nothing is raised
+# or warned of. A SNP inside a deletion of the same haplotype cuts the deletion short and stays: the sequence is neither
 # that of the deletion (what bcftools consensus gives, which skips the second record) nor that of the SNP. A record
 # that stands twice in the list is put in twice, and shifts all that lies on its side of the anchor by a base. REF is
 # not looked at, so the variants of another genome build are applied without a sign.

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Question: is a fresh LoRA adapter of peft on a convolution the layer that it was put on, and does merge_and_unload keep
-# the adapted outputs, where the convolution is dilated, circular, grouped?
+# Question: is a fresh LoRA adapter of peft on a convolution the layer that it was put on, and does merge_and_unload
+# keep the adapted outputs, where the convolution is dilated, circular, grouped?
 #
 # Guess, written before the run: yes; LoRA is an update of the weight, so what the layer does with its weight should not
 # matter. At worst peft refuses a layer that it cannot serve.

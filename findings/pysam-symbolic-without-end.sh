@@ -1,13 +1,13 @@
 #!/bin/sh
-# Question: can pysam copy a valid VCF 4.4 file with a symbolic deletion (SVLEN, no END), record by record, the usual way:
-# VariantFile(out, header=source.header), then write(record)?
+# Question: can pysam copy a valid VCF 4.4 file with a symbolic deletion (SVLEN, no END), record by record, the usual
+# way: VariantFile(out, header=source.header), then write(record)?
 #
 # Guess, written before the run: yes, to VCF and to BCF. (Met while writing vcf44-svlen-query.sh.)
 #
 # Versions: pysam 0.24.1 (htslib 1.24).
 #
-# Seen: only if the header declares INFO/END, which 4.4 asks nobody to do. pysam adds END to a symbolic record when it is
-# written, and declares it in the source's header, not in the header that the new file was given. To VCF, write()
+# Seen: only if the header declares INFO/END, which 4.4 asks nobody to do. pysam adds END to a symbolic record when it
+# is written, and declares it in the source's header, not in the header that the new file was given. To VCF, write()
 # raises. To BCF, write() succeeds and the file is closed without a word; the first reader of it fails, so a subset of
 # a cohort is lost where it was thought saved. With END declared both work, and the copy has an END that the source
 # has not.

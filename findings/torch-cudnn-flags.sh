@@ -1,6 +1,6 @@
 #!/bin/sh
-# Question: does `with torch.backends.cudnn.flags(deterministic=True):` make cuDNN choose deterministic algorithms inside
-# the block, and change nothing else?
+# Question: does `with torch.backends.cudnn.flags(deterministic=True):` make cuDNN choose deterministic algorithms
+# inside the block, and change nothing else?
 #
 # Guess, written before the run: yes; what is not named keeps its value.
 #

@@ -5,8 +5,8 @@
 #
 # Versions: cyvcf2 0.35.0 (htslib 1.19.1), pysam 0.24.1 (htslib 1.24), bcftools 1.16 (Debian 12).
 #
-# Seen: pysam finds it; cyvcf2 and bcftools 1.16, on the same file with pysam's index, do not: to them the record ends at
-# POS. A reader of personal genomes that asks one library for the variants of a window misses a deletion that begins
+# Seen: pysam finds it; cyvcf2 and bcftools 1.16, on the same file with pysam's index, do not: to them the record ends
+# at POS. A reader of personal genomes that asks one library for the variants of a window misses a deletion that begins
 # before the window; with another library it is there. In BCF both agree, as the length is stored by the writer: so the
 # answer depends on who wrote the file. (The header declares END, which the record does not use: without it pysam cannot
 # write the record; see pysam-symbolic-without-end.sh.)
