@@ -144,6 +144,7 @@ def test_a_wrong_checksum_stops_the_recipe(place, command, tmp_path):
         (EXPRESSION, gzip.compress(b"TargetID\tGene_Symbol\tChr\tCoord\tHG1\n"), "people with HG2, HG3"),
         ("hg19.fa.gz", gzip.compress(b">chr1\nACGT\n" * 50)[:-9], "reference is damaged"),
     ],
+    ids=["people", "genes", "no people", "other people", "damaged"],
 )
 def test_another_layout_is_an_error(tmp_path, name, content, message):
     for other, good in published().items():
