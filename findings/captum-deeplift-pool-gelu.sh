@@ -11,8 +11,8 @@
 # 0.87 of the largest output difference. MaxPool1d with overlapping windows (kernel 3, stride 1) is off alone, by 0.69.
 # GELU and SiLU get the plain gradient (off by 0.25 and 0.16), and no warning names them: the ones printed are about
 # hooks and gradients. Only return_convergence_delta=True shows any of this. On the same nets tangermeme 1.6.0's
-# deep_lift_shap adds up to rounding in float32, GELU and overlapping pools too. (The pooling part is known to Captum's
-# users: where ReLU is used twice they are told to use two; here each layer is used once.)
+# deep_lift_shap adds up to rounding in float32, GELU and overlapping pools too. (Pools have been reported to Captum
+# before; advice there is to use no layer twice, and here each is used once.)
 #
 # Output (off: the worst sum of 4 sequences is wrong by more than 1e-12 of the largest difference, 1e-5 in float32):
 #   ReLU: Captum adds up, tangermeme adds up
