@@ -2,7 +2,8 @@
 # Question: do phased haplotypes survive when bcftools splits a multi-allelic site and joins it again
 # (`norm -m -any`, then `norm -m +any`)?
 #
-# Guess, written before the run: yes; GT is split and joined allele by allele, so `|` calls come back as they were.
+# Guess (not written down: the round trip was tried in passing): yes; GT is split and joined allele by allele, so `|`
+# calls come back as they were.
 #
 # Versions: bcftools 1.16 (Debian 12) and the bcftools 1.24 inside pysam 0.24.1.
 #

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Question: does `CrossMap vcf` keep what every person carries?
 #
-# Guess, written before the run: yes, or the record goes to the .unmap file: deletions and MNPs are lifted like SNPs;
-# a site whose base in the new genome is not the old REF is refused, as genotypes count against REF.
+# Guess, written before the run: yes, or the record goes to the .unmap file: one whose base in the new genome is a third
+# one, or its ALT, is refused, as genotypes count against REF; an indel comes out anchored on a valid REF.
 #
 # Versions: CrossMap 0.7.4.
 #

@@ -6,8 +6,9 @@
 # Versions: cyvcf2 0.35.0.
 #
 # Seen: the line is cut short at its end, where the last person's call stands, and by more the more such letters it has:
-# the length in letters is taken for the length in bytes. With two or four accented letters an error is raised; with three
-# the last person's `1|1` is a haploid `1`, without a word. The same line read from a file is whole. Whoever finds lines
+# the length in letters is taken for the length in bytes. With two or four accented letters an error is raised; with
+# three the last person's `1|1` is a haploid `1`, without a word. The same line read from a file is whole.
+# Whoever finds lines
 # with pysam or a pipe and parses them this way gets this.
 #
 # Output (calls of two people, 0|1 and 1|1; letters of two bytes in INFO):

@@ -2,7 +2,7 @@
 # Question: can pysam copy a valid VCF 4.4 file with a symbolic deletion (SVLEN, no END), record by record, the usual
 # way: VariantFile(out, header=source.header), then write(record)?
 #
-# Guess, written before the run: yes, to VCF and to BCF. (Met while writing vcf44-svlen-query.sh.)
+# Guess (not written down: met while vcf44-svlen-query.sh was written): yes, to VCF and to BCF.
 #
 # Versions: pysam 0.24.1 (htslib 1.24).
 #

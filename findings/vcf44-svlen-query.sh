@@ -1,7 +1,8 @@
 #!/bin/sh
 # Question: VCF 4.4 gives a symbolic deletion its length by SVLEN and no END. Does a query inside the deletion find it?
 #
-# Guess, written before the run: yes in every htslib binding, as the index that one of them made covers the deletion.
+# Guess (not written down: met while something else was tested): yes in every htslib
+# binding, as the index that one of them made covers the deletion.
 #
 # Versions: cyvcf2 0.35.0 (htslib 1.19.1), pysam 0.24.1 (htslib 1.24), bcftools 1.16 (Debian 12).
 #
