@@ -8,8 +8,7 @@
 # Seen: the line is cut short at its end, where the last person's call stands, and by more the more such letters it has:
 # the length in letters is taken for the length in bytes. With two or four accented letters an error is raised; with
 # three the last person's `1|1` is a haploid `1`, without a word. The same line read from a file is whole.
-# Whoever finds lines
-# with pysam or a pipe and parses them this way gets this.
+# Whoever finds lines with pysam or a pipe and parses them this way gets this.
 #
 # Output (calls of two people, 0|1 and 1|1; letters of two bytes in INFO):
 #   0 letters: from_string [[0, 1, True], [1, 1, True]], file [[0, 1, True], [1, 1, True]]
