@@ -77,7 +77,7 @@ def _tried(opened: Opened, run: ModelRun) -> dict[str, Any]:
         "tried": len(genes),
         **asdict(loss),
         "acceptable": loss.acceptable,
-        "said": said,
+        "said": "" if loss.acceptable else said,
     }
 
 
