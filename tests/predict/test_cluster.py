@@ -60,8 +60,8 @@ def dask(tmp_path_factory):
     settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
     with DaskProcesses(tmp_path_factory.mktemp("dask"), **settings) as processes:
         processes.scheduler()
-        processes.worker()
-        processes.worker("--resources", "GPU=1")
+        processes.worker("--resources", "CARD=1")
+        processes.worker("--resources", "GPU=1 CARD=1")
         yield processes
 
 
@@ -110,6 +110,13 @@ def test_units_go_to_workers_that_offer_what_they_ask_for(cluster, tmp_path):
     units = [str(tmp_path / f"unit-{n}") for n in range(3)]
     asking = replace(cluster, resources={"GPU": 1})
     assert len(set(run_units(slowly, units, crew=asking))) == 1
+
+
+def test_every_worker_that_offers_a_card_has_one_unit_at_a_time(cluster, tmp_path):
+    """As several GPUs of a host: a worker each, by resources."""
+    units = [str(tmp_path / f"unit-{n}") for n in range(6)]
+    asking = replace(cluster, resources={"CARD": 1})
+    assert len(set(run_units(slowly, units, crew=asking))) == 2
 
 
 def test_without_a_worker_that_offers_it_the_run_gives_up(cluster, monkeypatch):

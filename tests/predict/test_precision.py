@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hapsight.predict.engine import GenePrediction
-from hapsight.predict.precision import compare
+from hapsight.predict.precision import FLOAT32_ROUNDING, compare
 from hapsight.sequence.haplotypes import Dropped
 
 
@@ -46,6 +46,17 @@ def test_people_who_became_equal_are_a_constant_gene():
     assert (loss.genes, loss.constant, loss.below) == (2, 1, 1)
     assert loss.lowest_r == pytest.approx(1.0)
     assert not loss.acceptable
+
+
+def test_what_float32_cannot_tell_from_its_rounding_is_no_difference():
+    exact = gene(4.0, [4.0, 4.000001, 4.0, 4.1], PEOPLE)
+    other = gene(4.0, [4.0, 3.999999, 4.0, 4.1], PEOPLE)
+    assert compare([exact], [other]).signs_lost == 0.5
+    assert compare([exact], [other], FLOAT32_ROUNDING).differences == 1
+    assert compare([exact], [other], FLOAT32_ROUNDING).acceptable
+    alike, turned = (gene(4.0, [4.0, 4.0 + d, 4.0], [(0, 0), (1, 1), (2, 2)]) for d in (1e-6, -1e-6))
+    assert compare([alike], [turned]).genes == 1
+    assert compare([alike], [turned], FLOAT32_ROUNDING).genes == 0
 
 
 def test_nothing_to_lose():

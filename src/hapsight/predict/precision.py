@@ -14,7 +14,7 @@ from hapsight.cohort.nouns import Gene
 from hapsight.predict.arithmetic import Precision, in_arithmetic
 from hapsight.predict.engine import GenePrediction, Sequences, predict_genes
 
-__all__ = ["LEAST_R", "MOST_LOST", "TENTHS", "PrecisionLoss", "compare", "predicted_in"]
+__all__ = ["FLOAT32_ROUNDING", "LEAST_R", "MOST_LOST", "TENTHS", "PrecisionLoss", "compare", "predicted_in"]
 
 TENTHS = 10
 """Groups of differences by size, the smallest tenth first."""
@@ -22,6 +22,9 @@ TENTHS = 10
 LEAST_R, MOST_LOST = 0.999, 0.01
 """An arithmetic is refused where personal predictions of a gene correlate less than this with the exact ones,
 or where more than this share of signs is lost."""
+
+FLOAT32_ROUNDING = 2.0**-21
+"""Error of a float32 value of a model, relative to the largest: 2e-7 to 4e-7 were measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +90,25 @@ def predicted_in(
         in_arithmetic(sequences.model, device, back_to, compiled=compiled)
 
 
-def compare(exact: Sequence[GenePrediction], other: Sequence[GenePrediction]) -> PrecisionLoss:
-    """Compare the predictions of the same genes in two arithmetics, `exact` being the truth."""
+def compare(
+    exact: Sequence[GenePrediction], other: Sequence[GenePrediction], floor: float = 0.0
+) -> PrecisionLoss:
+    """Compare the predictions of the same genes in two arithmetics, `exact` being the truth.
+
+    Parameters
+    ----------
+    floor
+        Differences up to this share of the largest absolute value of their gene count as none: what the
+        exact arithmetic cannot tell from its own rounding. `FLOAT32_ROUNDING` where that is float32.
+    """
     pairs = list(zip(exact, other, strict=True))
-    wanted = np.concatenate([_differences(a).ravel() for a, _ in pairs])
+    wanted = np.concatenate([_differences(a, floor).ravel() for a, _ in pairs])
     found = np.concatenate([_differences(b).ravel() for _, b in pairs])
     error = max(float(np.abs(a.distinct - b.distinct).max(initial=0.0)) for a, b in pairs)
     largest = max(float(np.abs(a.distinct).max(initial=0.0)) for a, _ in pairs)
     real = wanted != 0
     lost = np.sign(found[real]) != np.sign(wanted[real])
-    r = np.array([value for a, b in pairs for value in _person_r(a, b)])
+    r = np.array([value for a, b in pairs for value in _person_r(a, b, floor)])
     known = r[~np.isnan(r)]
     return PrecisionLoss(
         differences=int(real.sum()),
@@ -112,9 +124,14 @@ def compare(exact: Sequence[GenePrediction], other: Sequence[GenePrediction]) ->
     )
 
 
-def _differences(found: GenePrediction) -> NDArray[np.float64]:
-    """(D, T) distinct haplotypes less the reference."""
-    return found.distinct - found.reference
+def _differences(found: GenePrediction, floor: float = 0.0) -> NDArray[np.float64]:
+    """(D, T) distinct haplotypes less the reference; 0 where that is rounding."""
+    made = found.distinct - found.reference
+    return np.where(np.abs(made) > floor * _largest(found), made, 0.0)
+
+
+def _largest(found: GenePrediction) -> float:
+    return max(float(np.abs(part).max(initial=0.0)) for part in (found.distinct, found.reference))
 
 
 def _mean(flags: NDArray[np.bool_]) -> float:
@@ -126,10 +143,11 @@ def _by_tenth(size: NDArray[np.float64], lost: NDArray[np.bool_]) -> tuple[float
     return tuple(_mean(lost[part]) for part in np.array_split(order, TENTHS))
 
 
-def _person_r(exact: GenePrediction, other: GenePrediction) -> list[float]:
+def _person_r(exact: GenePrediction, other: GenePrediction, floor: float) -> list[float]:
     """Correlation over people, for each track whose exact predictions differ; NaN where the others do not."""
     wanted, found = exact.values.mean(axis=1), other.values.mean(axis=1)  # (N, T)
-    return [_r(wanted[:, t], found[:, t]) for t in range(wanted.shape[1]) if np.ptp(wanted[:, t]) > 0]
+    differ = np.ptp(wanted, axis=0) > floor * _largest(exact)
+    return [_r(wanted[:, t], found[:, t]) for t in np.flatnonzero(differ)]
 
 
 def _r(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
