@@ -11,6 +11,7 @@ __all__ = [
     "HapsightWarning",
     "IncompleteError",
     "InputError",
+    "Listed",
     "MissingExtraError",
     "ModelError",
     "StoreError",
@@ -57,6 +58,12 @@ def _head(text: str) -> str:
     return f"{text[:_KEPT]}… ({len(text):,} letters)" if len(text) > _QUOTE else text
 
 
+class Listed(str):
+    """A list of names that hapsight made itself, of layers or tracks; an error does not cut it."""
+
+    __slots__ = ()
+
+
 class HapsightError(Exception):
     """An error a user can mend.
 
@@ -94,7 +101,9 @@ class HapsightError(Exception):
 
 
 def _detail(name: str, value: object) -> str:
-    if isinstance(value, list):
+    if isinstance(value, Listed):
+        return str(value)
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return "\n    ".join(_detail(name, one) for one in value)
     most = _MOST_OF_OTHERS if isinstance(value, BaseException) else _MOST[name]
     return quoted(value, most)

@@ -10,6 +10,7 @@ import pytest
 
 from hapsight.config import load_config
 from hapsight.explain_tables import BACKGROUND_DEPENDENT, DRIVERS, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
+from hapsight.files import file_name
 from hapsight.models.basenji2 import load
 from hapsight.workflow.drivers import drivers
 from hapsight.workflow.evaluate import evaluate
@@ -32,7 +33,7 @@ gradients = true
 saturation = [-4, 4]
 saturation_around = "driver"
 """
-FOLDER = "run/explain/basenji2-random-0-width24.huang2023_single"
+FOLDER = f"run/explain/{file_name('basenji2/random:0-width24', 'huang2023_single')}"
 
 
 def quiet(*_: object) -> None:
@@ -54,7 +55,7 @@ def explained(tmp_path_factory) -> Path:
     saturate_drivers(opened, runs, quiet)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
-        gene_pages(opened, runs, quiet, [opened.cohort.genes[0].gene_id])
+        gene_pages(opened, runs, quiet, [opened.cohort.genes[0].gene_id], individuals=True)
     return folder
 
 

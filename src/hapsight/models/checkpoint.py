@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from hapsight.disk import temporary_name
-from hapsight.errors import WeightsError
+from hapsight.errors import Listed, WeightsError
 
 __all__ = [
     "Arrays",
@@ -242,7 +242,9 @@ def _checked(found: Arrays, shapes: Shapes, path: Path) -> Arrays:
             "A file of weights does not have the layers of this model.",
             where=path,
             expected=", ".join(shapes),
-            got=f"missing: {', '.join(lacking) or 'none'}; not of this model: {', '.join(extra) or 'none'}",
+            got=Listed(
+                f"missing: {', '.join(lacking) or 'none'}; not of this model: {', '.join(extra) or 'none'}"
+            ),
         )
     for name, shape in shapes.items():
         _check_array(name, found[name], shape, path)

@@ -173,7 +173,8 @@ class ExPecto(WindowedModel):
 
     def matrices(self, tracks: Sequence[int]) -> torch.Tensor:
         """(T, 200, 2002) weight of every feature of every window in the log expression of these tissues."""
-        return torch.einsum("kw,tkf->twf", self.decays, self.weights[list(tracks)])
+        every = [torch.einsum("kw,kf->wf", self.decays, self.weights[track]) for track in tracks]
+        return torch.stack(every)  # one by one, so that a track's do not depend on what else is asked for
 
     def embed_flop(self, bases: int) -> float:
         """FLOP of `embed` on one stretch of so many bases, what lies beyond its core included."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from hapsight.errors import ConfigError, WeightsError
+from hapsight.errors import ConfigError, Listed, WeightsError
 from hapsight.models.catalogue import TARGETS
 from hapsight.models.protocol import Track
 from hapsight.models.weights import cache_folder
@@ -171,7 +171,7 @@ def _not_one(tracks: Sequence[Track], text: str, found: list[int]) -> ConfigErro
     return ConfigError(
         f"The text {text!r} fits {len(found) or 'no'} tracks; a track must be named by a text of its own.",
         expected=f"an index 0 to {len(tracks) - 1}, or a text that fits one track",
-        got=("; ".join(shown) + more) if found else None,
+        got=Listed("; ".join(shown) + more) if found else None,
         fix="give the index, or more of the description" if found else _unlisted(tracks),
     )
 
