@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from html import unescape
 from importlib.resources import files
@@ -89,6 +90,7 @@ def test_a_model_with_large_differences_is_accepted_in_bfloat16(planted):
     assert code == 0, output
     exact = values(planted)
     assert "trials" not in record(planted)
+    shutil.rmtree(planted.parent / "run")
     code, output = hapsight("predict", change(planted, 0, 'precision = "bfloat16"'))
     assert code == 0, output
     assert 0 < np.abs(values(planted) - exact).max() < 0.01 * np.abs(exact).max()
