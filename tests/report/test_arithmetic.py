@@ -25,7 +25,8 @@ def measured(folder, **changes):
         "precision": "float32",
         "people": 100, "differences": 1234, "signs_lost": 0.0, "equal": 0.0, "lost_by_tenth": [0.0] * 5,
         "genes": 9,
-        "constant": 0, "lowest_r": 0.98765, "median_r": 0.99991, "below": 1, "mean_r": 0.1, "mean_r_exact": 0.1,
+        "constant": 0, "lowest_r": 0.98765, "median_r": 0.99991, "below": 1, "mean_r": 0.1,
+        "mean_r_exact": 0.1,
         "negative": 0.25, "negative_exact": 0.25, "sign_of_r_changed": 0,
     }  # fmt: skip
     other = row | {"precision": "bfloat16", "signs_lost": 0.48, "lost_by_tenth": LOST} | changes
