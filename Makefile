@@ -24,7 +24,7 @@ lint: $(INSTALLED)
 test: lint  ## what CI runs
 	$(BIN)/python -m pytest -m 'not verify' --numprocesses logical --dist loadfile
 
-JUDGES := keras enformer basenji2 borzoi xgboost tensorqtl captum modisco
+JUDGES := keras enformer basenji2 borzoi xgboost tensorqtl captum modisco triton
 
 verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other ports, and the whole cohort
 	for judge in $(JUDGES); do sh tests/verify/$${judge}_venv.sh .verify/$$judge; done
@@ -36,6 +36,7 @@ verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other 
 	HAPSIGHT_TENSORQTL_PYTHON=.verify/tensorqtl/bin/python \
 	HAPSIGHT_CAPTUM_FOLDER=.verify/captum \
 	HAPSIGHT_MODISCO_FOLDER=.verify/modisco \
+	HAPSIGHT_TRITON_FOLDER=.verify/triton \
 	$(BIN)/python -m pytest -m verify
 	$(BIN)/python -m tools.fuzz_campaign --seconds 480
 	$(BIN)/python -m tools.fault_campaign --kills 104
