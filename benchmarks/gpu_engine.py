@@ -23,8 +23,7 @@ from hapsight.predict.engine import GenePrediction, Sequences, predict_genes
 from hapsight.predict.precision import compare
 from hapsight.workflow.demo import demo_cohort
 from hapsight.workflow.opened import Opened
-from hapsight.workflow.precision import spread_genes
-from hapsight.workflow.predict import load_models
+from hapsight.workflow.predict import load_models, spread_genes
 from hapsight.workflow.variants import VariantReader
 
 

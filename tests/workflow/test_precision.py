@@ -25,8 +25,7 @@ from hapsight.models.registry import register
 from hapsight.predict.arithmetic import PRECISIONS
 from hapsight.tables import PRECISION
 from hapsight.workflow.opened import Opened
-from hapsight.workflow.precision import guard_precision, spread_genes
-from hapsight.workflow.predict import load_models
+from hapsight.workflow.predict import guard_precision, load_models, spread_genes
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, write_planted
 
 
@@ -214,7 +213,7 @@ def test_a_trial_is_made_once(planted, monkeypatch):
     with opened.folder.locked():
         opened.begin()
         guard_precision(opened, run)
-        monkeypatch.setattr("hapsight.workflow.precision._tried", None)
+        monkeypatch.setattr("hapsight.workflow.predict._tried", None)
         guard_precision(opened, run)
         other = replace(run, source=replace(run.source, device="cuda"))
         with pytest.raises(TypeError):

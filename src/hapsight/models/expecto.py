@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, Self
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from hapsight.errors import ConfigError, InputError
 from hapsight.models import beluga
 from hapsight.models.beluga import BelugaNet, base_channels
+from hapsight.models.binned import evaluation
 from hapsight.models.expecto_files import find_beluga, find_heads, published_folder, tissue_track
 from hapsight.models.gblinear import LinearBooster, read_gblinear
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, Track, WindowedModel
@@ -147,7 +147,7 @@ class ExPecto(WindowedModel):
         fits = bases % beluga.STRIDE == 0 and bases >= beluga.AFTER + beluga.STRIDE
         _check_shape(self, codes, fits, f"(sequences, a multiple of {beluga.STRIDE} from 312 on)")
         x = base_channels(codes, self.decays.dtype)  # (B, 4, S)
-        with _full_float32():
+        with evaluation():
             both = self.network.positions(torch.cat([x, x.flip(1, 2)]))  # (2B, 640, S/8 - 38)
         forward, reverse = both.transpose(1, 2).chunk(2)
         positions = torch.cat([forward, reverse.flip(1)], dim=2)  # (B, S/8 - 38, 1280)
@@ -161,7 +161,7 @@ class ExPecto(WindowedModel):
         half = self.network.channels
         forward = embedding[:, 0::2, :half]  # (B, 106, 640)
         reverse = embedding[:, 1::2, half:].flip(1)
-        with _full_float32():
+        with evaluation():
             features = self.network.features(torch.cat([forward, reverse]).transpose(1, 2))  # (2B, 2002)
         return _mean_of_strands(features)
 
@@ -196,7 +196,7 @@ class ExPecto(WindowedModel):
     def _features(self, windows: torch.Tensor) -> torch.Tensor:
         """Beluga as published: (W, 2000) codes to (W, 2002), mean of both strands."""
         x = base_channels(windows, self.decays.dtype)
-        with _full_float32():
+        with evaluation():
             return _mean_of_strands(self.network(torch.cat([x, x.flip(1, 2)])))
 
 
@@ -288,11 +288,6 @@ def _random_head(rng: np.random.Generator) -> LinearBooster:
 def _mean_of_strands(features: torch.Tensor) -> torch.Tensor:
     forward, reverse = features.chunk(2)
     return (forward + reverse) / 2
-
-
-def _full_float32() -> AbstractContextManager[None]:
-    """No shortened float32 (TF32) in convolutions on CUDA."""
-    return torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def _check_shape(model: ExPecto, codes: torch.Tensor, fits: bool, expected: str) -> None:

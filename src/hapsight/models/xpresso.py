@@ -20,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.models import checkpoint
+from hapsight.models.binned import evaluation
 from hapsight.models.catalogue import WEIGHTS
 from hapsight.models.onehot import layers_wanted, one_hot, without_gradients
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
@@ -179,7 +180,7 @@ class Xpresso(SequenceModel):
 
     def _predict_together(self, codes: torch.Tensor) -> torch.Tensor:
         """Run the plain forward pass, in full float32 (no TF32)."""
-        with torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+        with evaluation():
             return self.network(one_hot(codes), self.half_life)  # type: ignore[no-any-return]
 
     def _predict_one_by_one(self, codes: torch.Tensor) -> torch.Tensor:

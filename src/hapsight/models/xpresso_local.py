@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 import torch
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
+from hapsight.models.binned import evaluation
 from hapsight.models.onehot import layers_wanted, one_hot, without_gradients
 from hapsight.models.protocol import Grid, ReadOut, SharedModel
 from hapsight.models.threads import map_on_threads
@@ -62,7 +63,7 @@ class LocalXpresso(SharedModel):
         network = self.whole.network
         with without_gradients():
             if codes.device.type != "cpu" or layers_wanted():
-                with torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+                with evaluation():
                     x = F.relu(network.conv1(F.pad(one_hot(codes), (2, 3))))  # (B, 128, S)
                     return network.positions(F.max_pool1d(x, POOL))
             table = trimer_table(network.conv1)

@@ -218,6 +218,7 @@ class _Split(_Products):
     def __init__(self, weights: _SplitWeights) -> None:
         super().__init__()
         self.weights = weights
+        self.attended: tuple[torch.Tensor, torch.Tensor, Parts, Parts] | None = None  # of this step alone
 
     def product(self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         if not x.is_cuda:
@@ -256,12 +257,14 @@ class _Split(_Products):
     ) -> torch.Tensor | None:
         if not q.is_cuda:
             return super().attend(q, k, v, bias)
-        from hapsight.predict.split_kernels import WIDEST_VALUE, attention
+        from hapsight.predict.split_kernels import WIDEST_VALUE, attention, halves
 
         if v.shape[-1] > WIDEST_VALUE or q.shape[-1] > WIDEST_VALUE:
             return None
-        keys, values = self.weights.of_attended(k, v)
-        return attention(q, keys, values, bias)
+        known = self.attended
+        if known is None or known[0] is not k or known[1] is not v:  # else of another block of queries
+            known = self.attended = (k, v, halves(k.flatten(0, 1)), halves(v.mT.flatten(0, 1)))
+        return attention(q, known[2], known[3], bias)
 
 
 def _repeated(w: torch.Tensor, lead: torch.Size | tuple[int, ...]) -> torch.Tensor:
@@ -279,16 +282,6 @@ class _SplitWeights:
 
     def __init__(self) -> None:
         self._made: dict[int, tuple[torch.Tensor, int, Parts]] = {}
-        self._attended: tuple[torch.Tensor, torch.Tensor, Parts, Parts] | None = None
-
-    def of_attended(self, k: torch.Tensor, v: torch.Tensor) -> tuple[Parts, Parts]:
-        """Of keys (B, H, N, K) and values (B, H, N, V); kept for the next block of queries."""
-        from hapsight.predict.split_kernels import halves
-
-        known = self._attended
-        if known is None or known[0] is not k or known[1] is not v:
-            known = self._attended = (k, v, halves(k.flatten(0, 1)), halves(v.mT.flatten(0, 1)))
-        return known[2], known[3]
 
     def of_rows(self, w: torch.Tensor) -> Parts:
         """Of (N, K) or (W, N, K) rows: (W, 1, N, K), (W, 1, N, K), (W, N)."""

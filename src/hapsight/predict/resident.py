@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,9 +15,7 @@ from numpy.typing import NDArray
 
 from hapsight.models.protocol import ReadOut, SharedModel, WindowedModel
 from hapsight.predict.outputs import of_shape
-
-if TYPE_CHECKING:
-    from hapsight.predict.shared import Plan
+from hapsight.predict.sharing import Plan
 
 __all__ = ["bytes_on_device", "resident_values"]
 

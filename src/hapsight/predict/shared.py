@@ -20,15 +20,14 @@ from hapsight.predict.outputs import finite, finite_values, of_shape
 from hapsight.predict.resident import bytes_on_device, resident_values
 from hapsight.predict.sharing import (
     LONGEST,
-    DistinctPositions,
-    Stretches,
+    Plan,
     cut_stretches,
     distinct_positions,
     distinct_rows,
     distinct_stretches,
 )
 
-__all__ = ["Plan", "Started", "Work", "count_work", "plain_values", "shared_values", "start_shared"]
+__all__ = ["Started", "Work", "count_work", "plain_values", "shared_values", "start_shared"]
 
 Values = NDArray[np.float64]
 
@@ -68,32 +67,22 @@ class Work:
     flop: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """R haplotypes in terms of distinct things: D positions, W distinct windows, H distinct rows."""
-
-    distinct: DistinctPositions
-    stretches: Stretches
-    windows: DistinctPositions | None
-    rows: NDArray[np.intp]  # (H,) one haplotype for each distinct row
-    row_of: NDArray[np.intp]  # (R,)
-
-    def work(self, model: SharedModel, read_out: ReadOut) -> Work:
-        """What it takes a model to compute all of it once."""
-        lengths, counts = np.unique(self.stretches.length, return_counts=True)
-        flop = sum(count * model.embed_flop(int(bases)) for bases, count in zip(lengths, counts, strict=True))
-        flop += len(self.rows) * model.read_flop(read_out)
-        windows = 0
-        if isinstance(model, WindowedModel) and self.windows is not None:
-            windows = len(self.windows.row)
-            flop += windows * model.window_flop()
-        bases = int(self.stretches.length.sum())
-        return Work(len(self.distinct.row), bases, windows, len(self.rows), float(flop))
+def _work(plan: Plan, model: SharedModel, read_out: ReadOut) -> Work:
+    """What it takes a model to compute all of a plan once."""
+    lengths, counts = np.unique(plan.stretches.length, return_counts=True)
+    flop = sum(count * model.embed_flop(int(bases)) for bases, count in zip(lengths, counts, strict=True))
+    flop += len(plan.rows) * model.read_flop(read_out)
+    windows = 0
+    if isinstance(model, WindowedModel) and plan.windows is not None:
+        windows = len(plan.windows.row)
+        flop += windows * model.window_flop()
+    bases = int(plan.stretches.length.sum())
+    return Work(len(plan.distinct.row), bases, windows, len(plan.rows), float(flop))
 
 
 def count_work(model: SharedModel, read_out: ReadOut, codes: Codes | Buffer, budget: int = 2 * 2**30) -> Work:
     """Count what `shared_values` would compute for (R, L) codes, without computing it."""
-    return _plan(model, read_out, _in_buffer(codes), LONGEST, budget).work(model, read_out)
+    return _work(_plan(model, read_out, _in_buffer(codes), LONGEST, budget), model, read_out)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,7 +157,7 @@ def start_shared(
     """
     sequences, device = _in_buffer(codes), torch.device(device)
     plan = _plan(model, read_out, sequences, longest, budget)
-    work = plan.work(model, read_out)
+    work = _work(plan, model, read_out)
     if resident is None:
         resident = device.type != "cpu" and bytes_on_device(model, plan, sequences.tensor) <= budget
     if resident:

@@ -25,6 +25,7 @@ from hapsight.predict.hashing import all_equal, hash_stretches, number_positions
 
 __all__ = [
     "DistinctPositions",
+    "Plan",
     "Stretches",
     "cut_stretches",
     "distinct_positions",
@@ -89,6 +90,25 @@ class Stretches:
 
     def __len__(self) -> int:
         return len(self.row)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """R haplotypes in terms of distinct things: D positions, W distinct windows, H distinct rows.
+
+    Attributes
+    ----------
+    rows
+        (H,) one haplotype for each distinct row.
+    row_of
+        (R,) the distinct row of each haplotype.
+    """
+
+    distinct: DistinctPositions
+    stretches: Stretches
+    windows: DistinctPositions | None
+    rows: Index
+    row_of: Index
 
 
 def distinct_positions(

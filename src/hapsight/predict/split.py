@@ -6,8 +6,6 @@ are summed in float32. ``tf32``: each operand is rounded to 10 bits of mantissa,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
@@ -15,8 +13,6 @@ __all__ = ["rounded_to_tf32", "split_product", "tf32_product", "unfolded"]
 
 TOP = 14
 """The largest number of a row is brought to 2 to the power of this, near the end of float16's range."""
-
-Product = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def rounded_to_tf32(x: torch.Tensor) -> torch.Tensor:

@@ -22,8 +22,7 @@ from hapsight.tables import PRECISION
 from hapsight.workflow.comparisons import observed_of
 from hapsight.workflow.memory import peak_mb, reset_peak
 from hapsight.workflow.opened import Opened
-from hapsight.workflow.precision import predicted, spread_genes
-from hapsight.workflow.predict import ModelRun, load_models
+from hapsight.workflow.predict import ModelRun, load_models, predicted, spread_genes
 from hapsight.workflow.variants import VariantReader
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from hapsight.predict.pool import Here
 from hapsight.workflow.crew import UnitOfWork, compute, crew_of
 from hapsight.workflow.model_units import ModelSource, model_here
 from hapsight.workflow.opened import Opened, Progress
-from hapsight.workflow.precision import guard_precision
-from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.predict import ModelRun, guard_precision
 
 if TYPE_CHECKING:
     from hapsight.predict.values import Valuer
