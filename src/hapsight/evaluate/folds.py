@@ -28,21 +28,23 @@ def fold_p(predicted: Float, observed: Float, fold: NDArray[np.int64]) -> float 
     Parameters
     ----------
     fold
-        (N,) in which each person was held out. A fold with a constant prediction is left out.
+        (N,) in which each person was held out. A fold with a constant prediction counts as R = 0: whether a
+        learner finds something depends on the other folds, so that to leave such folds out would choose
+        among the rest, and those lean to the negative.
 
     Returns
     -------
-    None where every fold is left out.
+    None where no fold has an R.
     """
     found = [correlate(predicted[fold == k], observed[fold == k]) for k in np.unique(fold)]
-    ok = [one for one in found if one.pearson_r is not None and one.pval_nominal is not None]
-    if not ok:
+    if all(one.pearson_r is None for one in found):
         return None
-    r, pval, n = (np.array([getattr(one, name) for one in ok]) for name in ("pearson_r", "pval_nominal", "n"))
-    return signed_combination(r, pval, n, len(fold))
+    r = np.array([one.pearson_r or 0.0 for one in found])
+    pval = np.array([1.0 if one.pval_nominal is None else one.pval_nominal for one in found])
+    return signed_combination(r, pval, np.array([one.n for one in found]))
 
 
-def signed_combination(r: Float, pval: Float, n: NDArray[np.int64], people: int) -> float:
+def signed_combination(r: Float, pval: Float, n: NDArray[np.int64]) -> float:
     """Two-sided p of (K,) held-out R of folds: Stouffer's z with the signs of R, weighted by ``sqrt(n)``.
 
     Folds that disagree in sign speak against each other. Folds depend on each other: what fold j is predicted
@@ -50,20 +52,18 @@ def signed_combination(r: Float, pval: Float, n: NDArray[np.int64], people: int)
     effect, their z correlate by ``sqrt(n_j n_k / ((N - n_j) (N - n_k)))``, the shares that they have in each
     other's training: 1 of two folds, which are one and the same sum over pairs of people; 1/4 of five. The
     variance of the weighted sum is that of z so correlated, up to twice that of independent folds. Learners
-    that choose among variants depend less on a single fold, for which this p is on the safe side.
+    that may find nothing have R = 0 in some folds, for which this p is on the safe side.
 
     Parameters
     ----------
     pval
         (K,) two-sided.
     n
-        (K,) people in each fold.
-    people
-        N, in all folds, those left out here included.
+        (K,) people in each fold, N in all.
     """
     z = np.sign(r) * stats.norm.isf(np.maximum(pval, _SMALLEST) / 2)
-    share = np.sqrt(n / np.maximum(people - n, 1))
-    correlation = np.minimum(np.outer(share, share), 1.0)
+    share = np.sqrt(n / np.maximum(n.sum() - n, 1))
+    correlation = np.outer(share, share)
     np.fill_diagonal(correlation, 1.0)
     weight = np.sqrt(n)
     return float(2 * stats.norm.sf(abs(weight @ z) / np.sqrt(weight @ correlation @ weight)))
