@@ -81,7 +81,7 @@ def test_without_effect_few_genes_are_significant_and_plain_p_of_all_folds_has_t
 
 
 def test_what_a_method_finds_in_one_fold_alone_is_no_evidence():
-    """BLUP has a model in one fold where the others lean against it: alone it would be significant too often."""
+    """BLUP has a model in one fold where the others lean against it: alone it is too often significant."""
     fits = list(null_fits("blup", 300, 60))
     models = [[np.ptp(fit.predicted[fit.fold == k]) > 0 for k in range(5)] for fit in fits]
     one = [fit for fit, known in zip(fits, models, strict=True) if sum(known) == 1]

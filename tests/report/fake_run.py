@@ -201,10 +201,15 @@ def _summary(per_gene: pl.DataFrame, across: pl.DataFrame, per_person: pl.DataFr
 def _dropped() -> pl.DataFrame:
     return pl.DataFrame(
         {
-            "kind": ["sample", "gene", "variant"],
-            "reason": ["no expression", "no strand, and the model is oriented", "symbolic allele"],
-            "count": [3, 1, 1200],
-            "names": [["NA1", "NA2", "NA3"], ["ENSG9"], [f"sv{i}" for i in range(1000)]],
+            "kind": ["sample", "gene", "variant", "allele"],
+            "reason": ["no expression", "no strand, and the model is oriented", "symbolic allele", "overlap"],
+            "count": [3, 1, 1200, 1],
+            "names": [
+                ["NA1", "NA2", "NA3"],
+                ["ENSG9"],
+                [f"sv{i}" for i in range(1000)],
+                ["chr22:100 T>G NA4 haplotype 1"],
+            ],
         }
     )
 

@@ -24,10 +24,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 NAMES = [f"HG{i:05d}" for i in range(80)]
-LEFT_OUT = ["NA1", "NA2", "NA3"]
+LEFT_OUT = ["NA1", "NA2", "NA3", "NA4"]
 NAMING = [
     {"name": "people", "status": "warn", "message": "80 people", "details": ["3 samples left out: NA1, NA2"]},
     {"name": "people match", "status": "warn", "message": "1", "details": ["HG00000: fits those of HG00001"]},
+    {"name": "chrX", "status": "warn", "message": "12 genes of 62 women, 17 men, 1 of unknown sex"},
     {"name": "phase", "status": "warn", "message": "1", "details": ["chr22:100 A>G"]},
 ]
 
@@ -58,6 +59,7 @@ def test_nobody_is_named_unless_asked_for(run):
     build_report(run)
     text = everything(run)
     assert named(text) == set()
+    assert "12 genes of 60 women, 15 men, 5 of unknown sex" in text
     assert "chr22:100 A>G" not in text  # a variant that few may carry
     assert "--include-individuals" in text
 

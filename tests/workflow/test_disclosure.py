@@ -69,6 +69,15 @@ def test_no_group_of_few_follows_from_the_others(cohort):
                 assert abs(N - sum(row["n"] for row in groups)) <= 2 * len(groups)
 
 
+def test_the_mean_of_no_group_is_the_total_less_the_others(cohort):
+    _, whole, _, _ = cohort
+    found = attacks.hidden_groups(whole, N)
+    assert not found.is_empty()
+    assert (
+        found["people"].abs() <= 6
+    ).all()  # what rounding to the nearest five leaves of 60, in up to three groups
+
+
 def test_r2_tells_nothing_of_a_single_carrier(cohort):
     folder, whole, _, _ = cohort
     _, dosages = attacks.true_dosages(folder / "genotypes.vcf.gz")
@@ -91,7 +100,7 @@ def test_products_of_prediction_and_expression_do_not_follow(cohort):
 def test_no_persons_own_correlation_is_in_the_report(cohort):
     folder, whole, _, _ = cohort
     people = pl.read_parquet(folder / "run" / "evaluation" / "per_person.parquet")
-    assert attacks.own_values(whole, people, 6) == 0
+    assert attacks.own_values(whole, people, 4) <= 2  # of 60, by chance
 
 
 def test_no_digest_of_a_file_of_people_can_be_guessed_at(cohort):
@@ -103,3 +112,23 @@ def test_no_digest_of_a_file_of_people_can_be_guessed_at(cohort):
     record = json.loads((folder / "run" / "run.json").read_text())
     shown = {entry["role"]: entry["sha256"] in text for entry in record["inputs"]}
     assert shown == {role: role in ("reference", "genes") for role in shown}
+
+
+def test_a_chart_marks_a_median_of_genes_no_finer_than_the_r_of_one(cohort):
+    """The median of an odd number of genes is one gene's R."""
+    _, whole, _, _ = cohort
+    charts = attacks.charts(whole.parent / "report.html")
+    marks = [row["place"] for row in all_rows(charts, "place")]
+    marks = [mark for mark in marks if abs(mark) <= 1]  # not the line at p = .05
+    assert marks
+    assert marks == [round(mark, 2) for mark in marks]
+
+
+def all_rows(spec, column):
+    """Rows of all data anywhere inside a specification that have this column."""
+    if isinstance(spec, list):
+        return [row for part in spec for row in all_rows(part, column)]
+    if not isinstance(spec, dict):
+        return []
+    own = [spec] if column in spec and not isinstance(spec[column], dict) else []
+    return own + [row for part in spec.values() for row in all_rows(part, column)]

@@ -192,7 +192,7 @@ def _require_room(model: SequenceModel, budget: int) -> None:
             where=f"budget_gb of [predict]; model {model.name}, {model.window.length:,} bp",
             expected=f"at least {least_budget(model) / 2**30:.2g}",
             got=f"{budget / 2**30:.2g}",
-            fix="raise budget_gb (2 is the default)",
+            fix="raise budget_gb",
         )
 
 

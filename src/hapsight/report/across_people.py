@@ -43,12 +43,12 @@ def _panel(run: RunFolder, arm: Arm) -> Panel:
     drawn = [(each, values) for each in arms if len(values := _tested(run, each))]
     if not drawn:
         return Panel(arm.label, None, ("No gene has a correlation across people.", *missing), long)
-    sentences = tuple(_sentence(each, values) for each, values in drawn)
+    sentences = tuple(_sentence(run, each, values) for each, values in drawn)
     bins = {each.is_baseline: histogram(values, CORRELATION_EDGES) for each, values in drawn}
     spec = charts.distribution(
         bins.get(False),
         bins.get(True),
-        [(median(values), colour(each)) for each, values in drawn],
+        [(_median(run, values), colour(each)) for each, values in drawn],
         axis="R across people, per gene",
         unit="genes",
         zero=True,
@@ -57,9 +57,15 @@ def _panel(run: RunFolder, arm: Arm) -> Panel:
     return Panel(arm.label, spec, (*sentences, *missing), long)
 
 
-def _sentence(arm: Arm, values: Values) -> str:
+def _median(run: RunFolder, values: Values) -> float:
+    """Of an odd number of genes it is the R of one, and so has no more digits than that may have."""
+    value = median(values)
+    return value if run.disclosure is None else run.disclosure.correlation(value)
+
+
+def _sentence(run: RunFolder, arm: Arm, values: Values) -> str:
     return (
-        f"{arm.label}: {words.plural(len(values), 'gene')}, median R {words.decimal(median(values))}, "
+        f"{arm.label}: {words.plural(len(values), 'gene')}, median R {words.decimal(_median(run, values))}, "
         f"{words.percent(float(np.mean(values < 0)))} below 0."
     )
 

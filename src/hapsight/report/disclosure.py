@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtr
 
 from hapsight.report.disclosure_rules import KINDS, OF_A_VARIANT
 
@@ -39,6 +39,9 @@ _DIGITS: Final = 3
 _MARK: Final = float(-ndtri(0.025))
 """|z| of p = 0.05: an edge of the cells of p, so that no p is moved across it."""
 _LARGEST_Z: Final = 37.0
+_LEVEL, _BELOW = 0.05, 0.0499
+_OVER: Final = "mean over "
+"""Kind of a mean over genes, before the name of the column that counts them."""
 _RARE: Final = f"fewer than {FEWEST} people carry the variant, or lack it"
 
 
@@ -125,6 +128,11 @@ class Disclosure:
         """Step of a correlation over the whole cohort."""
         return float(pl.select(step(pl.lit(float(self.people)))).item())
 
+    def correlation(self, value: float, genes: int = 1) -> float:
+        """A correlation over all people as it may be published, or a mean of so many genes' correlations."""
+        by = max(self.coarse / max(genes, 1), 10.0**-_DIGITS)
+        return float(pl.select(rounded(pl.lit(value), pl.lit(by))).item())
+
     def table(self, name: str, table: pl.DataFrame) -> pl.DataFrame:
         """A table as it may be published; publishing it twice changes nothing.
 
@@ -195,7 +203,15 @@ class Disclosure:
             known = table[column].count()
             self.note(name, known, f"column {column}: in the run's own tables only")
             return pl.lit(None, table.schema[column])
+        if kind.startswith(_OVER):
+            return _over_genes(column, pl.col(kind.removeprefix(_OVER)))
         return _RULES[kind](column)
+
+
+def _over_genes(column: str, genes: pl.Expr) -> pl.Expr:
+    """A mean over genes: one person moves it by that person's share of each, over all genes."""
+    by = pl.max_horizontal(step(pl.col("_n")) / genes.cast(pl.Float64), 10.0**-_DIGITS)
+    return rounded(pl.col(column), by)
 
 
 def _carriers(columns: list[str]) -> pl.Expr:
@@ -225,6 +241,22 @@ def _interval(column: str) -> pl.Expr:
     return end.round(_DIGITS)
 
 
+def _p_of_r(column: str) -> pl.Expr:
+    """The p of the rounded R; the side of 0.05 is that of the p itself."""
+
+    def recompute(pair: pl.Series) -> pl.Series:
+        frame = pair.struct.unnest()
+        r, n, p = (frame[name].to_numpy().astype(np.float64) for name in ("r", "n", "p"))
+        t = r * np.sqrt(np.maximum(n - 2, 1) / np.maximum(1 - r * r, 1e-12))
+        made = 2 * stdtr(np.maximum(n - 2, 1), -np.abs(t))
+        made = np.where(p < _LEVEL, np.minimum(made, _BELOW), np.maximum(made, _LEVEL))
+        return pl.Series(np.where(np.isfinite(p), made, np.nan)).fill_nan(None).round_sig_figs(_DIGITS)
+
+    r = rounded(pl.col("pearson_r"), step(pl.col("_n")))
+    both = pl.struct(r=r, n="_n", p=pl.col(column).cast(pl.Float64).fill_null(np.nan))
+    return both.map_batches(recompute, return_dtype=pl.Float64)
+
+
 _RULES: Final[Mapping[str, Callable[[str], pl.Expr]]] = {
     "plain": pl.col,
     "people": pl.col,
@@ -243,12 +275,17 @@ _RULES: Final[Mapping[str, Callable[[str], pl.Expr]]] = {
     "count": lambda c: nearest_five(pl.col(c)),
     "two digits": lambda c: pl.col(c).round_sig_figs(2),
     "three digits": lambda c: pl.col(c).round_sig_figs(_DIGITS),
-    "over genes": lambda c: pl.col(c).round(_DIGITS),
+    "three decimals": lambda c: pl.col(c).round(_DIGITS),
     "summary": lambda c: (
         pl.when(pl.col("quantity").str.starts_with("within_person"))
         .then(pl.col(c).round(2))
+        .when(pl.col("quantity").str.contains("^across_people_.*_median$"))
+        .then(rounded(pl.col(c), step(pl.col("_n"))))
+        .when(pl.col("quantity").str.starts_with("across_people_"))
+        .then(_over_genes(c, pl.col("n")))
         .otherwise(pl.col(c).round(_DIGITS))
     ),
+    "p of r": _p_of_r,
     "bound": lambda c: (
         pl.when(pl.col("factor") == "mean_expression")
         .then(rounded(pl.col(c), step(pl.col("_n"), pl.col("_sd"))))

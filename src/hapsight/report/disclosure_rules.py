@@ -2,7 +2,8 @@
 
 The kinds are those of `hapsight.report.disclosure`: ``share`` (correlations, shares, frequencies: a step that
 depends on the people), ``p`` and ``p of carriers``, ``expression`` and ``slope`` (a
-step in standard deviations), ``count`` (to the nearest five), ``over genes`` (three decimals), ``plain``
+step in standard deviations), ``count`` (to the nearest five), ``mean over COLUMN``
+(a mean over the genes that the column counts: a step of one gene's, over all), ``three decimals``, ``plain``
 (nothing of people in it).
 """
 
@@ -36,13 +37,14 @@ _GENES: Final = {
     **_all("share", "pearson_r spearman_r null_mean baseline_r"),
     **_all("interval", "ci_low ci_high"),
     **dict.fromkeys([f"{p}_{test}" for p in ("pval", "qval") for test in _TESTS], "p"),
+    "pval_nominal": "p of r",
     "qval": "p",
     "null_draws": "plain",
     **_all("two digits", "null_sd prediction_sd"),
     "z": "z",
     **_all("count", "n_variants n_distinct"),
     "outcome": "plain",
-    **_all("over genes", "share_used share_weight_used"),
+    **_all("three decimals", "share_used share_weight_used"),
 }
 
 _DRIVERS: Final = {
@@ -89,9 +91,10 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
     "baselines": {
         **_ARM,
         **_all("plain", "split genes genes_ok fold_genes against paired_genes"),
-        **_all("over genes", "mean_r ci_low ci_high share_negative mean_fold_r fold_ci_low fold_ci_high"),
-        **_all("over genes", "difference difference_ci_low difference_ci_high"),
-        **_all("over genes", "share_used share_weight_used"),
+        **_all("mean over genes_ok", "mean_r ci_low ci_high"),
+        **_all("mean over fold_genes", "mean_fold_r fold_ci_low fold_ci_high"),
+        **_all("mean over paired_genes", "difference difference_ci_low difference_ci_high"),
+        **_all("three decimals", "share_negative share_used share_weight_used"),
         "genes_low_share": "plain",
     },
     "direction": {
@@ -103,19 +106,20 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         **_ARM,
         **_all("plain", "factor rank known n"),
         **_all("bound", "low high"),
-        **_all("over genes", "share_right ci_low ci_high mean_r mean_r_ci_low mean_r_ci_high"),
+        **_all("mean over n", "mean_r mean_r_ci_low mean_r_ci_high"),
+        **_all("three decimals", "share_right ci_low ci_high"),
     },
     "direction_factors": {
         **_ARM,
         **_all("plain", "outcome factor status n n_left_out"),
         **_all("three digits", "coefficient ci_low ci_high pval"),
-        **_all("over genes", "alone unique whole by_chance"),
+        **_all("three decimals", "alone unique whole by_chance"),
     },
     "between_models": {
         **_ARM,
         **_all("plain", "other_model other_read_out replicates n prediction_genes first second"),
-        **_all("over genes", "pearson_r ci_low ci_high spearman_r"),
-        **_all("over genes", "same_sign same_sign_ci_low same_sign_ci_high"),
+        **_all("three decimals", "pearson_r ci_low ci_high spearman_r"),
+        **_all("three decimals", "same_sign same_sign_ci_low same_sign_ci_high"),
         **{f"failing_{name}": kind for name, kind in _OVERLAP.items()},
         **{f"significant_failing_{name}": kind for name, kind in _OVERLAP.items()},
         **_all("share", "prediction_r_lower prediction_r_median prediction_r_upper"),
@@ -142,23 +146,24 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
     "abstention": {
         **_ARM,
         "n": "plain",
-        **_all("over genes", "kept share_right ci_low ci_high base_rate"),
+        **_all("three decimals", "kept share_right ci_low ci_high base_rate"),
     },
     "precision": {
         **_ARM,
         **_all("plain", "device precision people genes_tried genes constant below sign_of_r_changed"),
         "differences": "count",
         "largest_error": "two digits",
-        **_all("over genes", "signs_lost equal median_r mean_r_exact mean_r negative_exact negative"),
+        **_all("three decimals", "signs_lost equal median_r mean_r_exact mean_r negative_exact negative"),
         "lowest_r": "share",
     },
-    "arithmetic": {**_ARM, **_all("plain", "device precision tenth"), "lost": "over genes"},
+    "arithmetic": {**_ARM, **_all("plain", "device precision tenth"), "lost": "three decimals"},
     "training": {
         **_ARM,
         **_all("plain", "label kind mode loss init prior people min_maf seeds cell genes genes_ok"),
         **_all("plain", "wrong_genes constant_seeds ceiling_genes"),
         **_all(
-            "over genes", "mean_r mean_r_all ci_low ci_high significant wrong wrong_low wrong_high ceiling"
+            "three decimals",
+            "mean_r mean_r_all ci_low ci_high significant wrong wrong_low wrong_high ceiling",
         ),
     },
 }

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from hapsight.report.disclosure import FEWEST, Disclosure
+from hapsight.report.disclosure import FEWEST, Disclosure, nearest_five
 from hapsight.report.run_folder import RunFolder, read_table
 from hapsight.tables import DIRECTION_GENES
 
@@ -29,6 +29,8 @@ _OF_FILES: Final = frozenset(
     | {"genes", "constant genes", "effects", "given eQTLs", "weights"}
 )
 """Checks whose messages and details tell of files and genes, not of what people carry."""
+_NAMED_KINDS: Final = ("gene", "element", "pair", "target")
+"""Kinds of what was left out that have nothing of people in their names."""
 _OF_NOBODY: Final = frozenset({"reference", "genes", "weights", "given eQTLs", "sign priors"})
 """Inputs whose digest may be shown: nobody can be guessed from it."""
 
@@ -51,8 +53,8 @@ def without_individuals(run: RunFolder) -> RunFolder:
     return replace(
         run,
         disclosure=rule,
-        record=_record(run.record),
-        checks=None if run.checks is None else [_check(check) for check in run.checks],
+        record=_record(run.record, rule.people),
+        checks=None if run.checks is None else [_check(check, rule.people) for check in run.checks],
         dropped=_dropped(run.dropped),
         unrounded=run.per_gene,
         per_gene=rule.table("genes", run.per_gene),
@@ -72,11 +74,12 @@ def _rule(run: RunFolder) -> Disclosure:
     return Disclosure(int(people or most or 1), spread)  # type: ignore[arg-type]
 
 
-def _record(record: dict[str, Any]) -> dict[str, Any]:
+def _record(record: dict[str, Any], people: int) -> dict[str, Any]:
     """``run.json`` without counts that one person changes, and digests that a guess can be held against."""
     shown = dict(record)
     if isinstance(record.get("cohort"), dict):
         shown["cohort"] = {**record["cohort"], "populations": _populations(record["cohort"])}
+    shown["notes"] = [_some_people(note, people) for note in record.get("notes") or []]
     shown["models"] = [_about(model, ("asked", "distinct")) for model in record.get("models") or []]
     shown["stages"] = [
         {key: value for key, value in stage.items() if key != "detail"}
@@ -114,24 +117,39 @@ def _two_digits(count: int) -> int:
 
 
 def _dropped(dropped: pl.DataFrame) -> pl.DataFrame:
-    """What was left out, without names of people and of variants, which only few may carry."""
+    """What was left out; of people, and of what people carry, neither names nor exact counts."""
     kind = pl.col("kind")
     nobody, none = (pl.lit([text], dtype=pl.List(pl.String)) for text in (_NOT_NAMED, "in dropped.parquet"))
-    names = pl.when(kind == "sample").then(nobody).when(kind == "variant").then(none).otherwise("names")
-    about = pl.when(kind == "variant").then(pl.col("count").cast(pl.Float64).round_sig_figs(2).cast(pl.Int64))
-    return dropped.with_columns(names=names, count=about.otherwise("count"))
+    names = pl.when(kind.is_in(_NAMED_KINDS)).then("names").when(kind == "sample").then(nobody)
+    two = pl.col("count").cast(pl.Float64).round_sig_figs(2).cast(pl.Int64)
+    count = pl.when(kind.is_in([*_NAMED_KINDS, "sample"])).then("count").when(kind == "variant").then(two)
+    return dropped.with_columns(
+        names=names.otherwise(none), count=count.otherwise(nearest_five(pl.col("count")))
+    )
 
 
-def _check(check: dict[str, Any]) -> dict[str, Any]:
+def _check(check: dict[str, Any], people: int) -> dict[str, Any]:
     """A check without names of people, and without exact numbers of what they carry."""
     if check.get("name") in _OF_FILES:
         return check
-    message = re.sub(r"\d[\d,]*\.?\d*(?:e[-+]?\d+)?", _shortened, str(check.get("message", "")))
+    message = _some_people(str(check.get("message", "")), people)
+    message = re.sub(r"\d[\d,]*\.?\d*(?:e[-+]?\d+)?", _shortened, message)
     if check.get("name") == "expression scale":  # the least and the largest value are of one person each
         message = f"the range of the values is {_NOT_SHOWN}"
     naming = check.get("name") in ("people", "people match")
     details = [f"people are {_NOT_NAMED}" if naming else _NOT_SHOWN] if check.get("details") else []
     return {**check, "message": message, "details": details}
+
+
+def _some_people(text: str, people: int) -> str:
+    """Words whose counts of women, men and people are to the nearest five; that of all people stays."""
+
+    def about(found: re.Match[str]) -> str:
+        count = int(found[1].replace(",", ""))
+        near = count if count in (0, people) else max(FEWEST, FEWEST * round(count / FEWEST))
+        return f"{near:,}{found[2]}"
+
+    return re.sub(r"\b(\d[\d,]*)( (?:women|men|people|samples|of unknown sex|of [\d,]+ people))", about, text)
 
 
 def _shortened(found: re.Match[str]) -> str:

@@ -35,7 +35,7 @@ def model_v_baseline(run: RunFolder) -> Figure:
         panels: tuple[Panel, ...] = (nothing("No baseline ran, so there is nothing to compare with."),)
     else:
         panels = tuple(
-            _panel(arm, baseline, points, _paired(run.counted, arm, baseline), crowded)
+            _panel(run, arm, baseline, points, _paired(run.counted, arm, baseline), crowded)
             for arm, points in pairs
         )
     return Figure(
@@ -62,12 +62,14 @@ def _paired(per_gene: pl.DataFrame, arm: Arm, baseline: Arm) -> pl.DataFrame:
     )
 
 
-def _panel(arm: Arm, baseline: Arm, points: pl.DataFrame, counted: pl.DataFrame, crowded: bool) -> Panel:
+def _panel(
+    run: RunFolder, arm: Arm, baseline: Arm, points: pl.DataFrame, counted: pl.DataFrame, crowded: bool
+) -> Panel:
     """`points` are drawn; `counted`, the same in full digits, is counted only."""
     if points.is_empty():
         return Panel(arm.label, None, (f"No gene has R in both {arm.label} and {baseline.label}.",))
     x, y = counted.get_column("baseline_r").to_numpy(), counted.get_column("model_r").to_numpy()
-    mean_x, mean_y = words.decimal(float(x.mean())), words.decimal(float(y.mean()))
+    mean_x, mean_y = (words.decimal(_mean(run, values)) for values in (x, y))
     means = (
         f"{words.plural(len(x), 'gene')} with R in both. On these, mean R is "
         f"{mean_x} for {baseline.label} and {mean_y} for {arm.label}."
@@ -82,6 +84,11 @@ def _panel(arm: Arm, baseline: Arm, points: pl.DataFrame, counted: pl.DataFrame,
         alt_text=f"Scatter of per-gene R of {arm.label} against {baseline.label}. {means} {_quadrants(x, y)}",
     )
     return Panel(arm.label, spec, (means, _quadrants(x, y)))
+
+
+def _mean(run: RunFolder, values: NDArray[np.float64]) -> float:
+    value = float(values.mean())
+    return value if run.disclosure is None else run.disclosure.correlation(value, len(values))
 
 
 def _quadrants(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:

@@ -16,6 +16,10 @@ from hapsight.report.run_folder import Arm, RunFolder
 __all__ = ["within_person"]
 
 _COLUMNS = {"sample_id": pl.String, "n": pl.Int64, "pearson_r": pl.Float64, "spearman_r": pl.Float64}
+_COARSE = (
+    f", to the nearest {FEWEST}; bars of fewer than {FEWEST} are one with their neighbour, and as high as "
+    "their mean; the outermost hold everybody beyond them"
+)
 _BARS = {"start": pl.Float64, "end": pl.Float64, "people": pl.Int64}
 
 
@@ -28,8 +32,7 @@ def within_person(run: RunFolder) -> Figure:
         title="Within one person, are the genes in the right order?",
         how_to_read=(
             "For each person, Spearman's correlation over genes of that person's predictions with that "
-            f"person's expression. A bar counts people, to the nearest {FEWEST}; bars of fewer than {FEWEST} "
-            "are one with their neighbour, and as high as their mean.",
+            f"person's expression. A bar counts people{_COARSE if run.disclosure else ''}.",
             "People hardly differ in which genes are high, so a narrow hill near the across-gene value is "
             "expected; it is no evidence that the model sees personal variants.",
         ),
@@ -47,10 +50,21 @@ def _values(run: RunFolder, arm: Arm) -> Values:
 def _bars(run: RunFolder, arm: Arm) -> pl.DataFrame:
     """Bars of the histogram, each of `FEWEST` people or more; none where there are fewer."""
     values = _values(run, arm)
-    if len(values) < FEWEST:
+    if len(values) < (FEWEST if run.disclosure else 1):
         return pl.DataFrame(schema=_BARS)
-    bins = histogram(values, round_edges(values)).rename({"count": "people"})
-    return bins if run.disclosure is None else run.published("within_person", _merged(bins))
+    if run.disclosure is None:
+        return histogram(values, round_edges(values)).rename({"count": "people"})
+    _, low, high = _range(values)  # the least and the largest value are of one person each
+    inner = values.clip(low, high)
+    bins = histogram(inner, round_edges(inner)).rename({"count": "people"})
+    return run.published("within_person", _merged(bins))
+
+
+def _range(values: Values) -> tuple[float, float, float]:
+    """Share of people beyond either end of a range (a twentieth, or `FEWEST` people); its ends, to 0.02."""
+    tail = min(max(0.05, FEWEST / len(values)), 0.5)
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return tail, round(float(low) * 50) / 50, round(float(high) * 50) / 50
 
 
 def _merged(bins: pl.DataFrame) -> pl.DataFrame:
@@ -73,12 +87,12 @@ def _panel(run: RunFolder, arm: Arm, bars: pl.DataFrame) -> Panel:
         return Panel(arm.label, None, (f"No person has a correlation over genes for {arm.label}.",))
     if bars.is_empty():
         return Panel(arm.label, None, (f"Fewer than {FEWEST} people have one, so none are shown.",))
-    tail = max(0.05, FEWEST / len(values))
-    low, high = np.quantile(values, [min(tail, 0.5), max(1 - tail, 0.5)])
-    caption = (
-        f"{arm.label}: {words.plural(len(values), 'people')}, median {words.decimal(median(values), 2)}; "
-        f"all but {words.percent(2 * tail)} from {words.decimal(low, 2)} to {words.decimal(high, 2)}."
-    )
+    tail, low, high = _range(values)
+    caption = f"{arm.label}: {words.plural(len(values), 'people')}, median {words.decimal(median(values), 2)}"
+    if tail < 0.5:
+        between = f"from {words.decimal(low, 2)} to {words.decimal(high, 2)}"
+        caption += f"; all but {words.percent(2 * tail)} {between}"
+    caption += "."
     spec = charts.distribution(
         _drawn(bars),
         None,
