@@ -20,7 +20,7 @@ import torch
 from hapsight.config import ModelConfig, load_config
 from hapsight.predict.arithmetic import PRECISIONS, in_arithmetic
 from hapsight.predict.engine import GenePrediction, Sequences, predict_genes
-from hapsight.predict.precision import compare
+from hapsight.predict.precision import FLOAT32_ROUNDING, compare, predicted_in
 from hapsight.workflow.demo import demo_cohort
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models, spread_genes
@@ -39,8 +39,9 @@ def main() -> None:
     sequences = Sequences(run.model, run.read_out, reader, opened.cohort.reference.fetch)
     genes = spread_genes(opened.cohort.genes, arguments.genes + 1)
     ceilings = _ceilings(run.device)
-    rows, exact = [ceilings], None
+    rows = [ceilings]
     print(json.dumps(ceilings), flush=True)
+    exact = predicted_in("float32", sequences, genes[1:], batch_size=64, device=run.device)
     for precision in arguments.arithmetic or PRECISIONS:
         in_arithmetic(run.model, run.device, precision)
         predict_genes(sequences, genes[:1], batch_size=64, device=run.device)
@@ -48,9 +49,7 @@ def main() -> None:
         start = time.perf_counter()
         found = predict_genes(sequences, genes[1:], batch_size=64, device=run.device)
         row = _row(run.model.name, precision, found, time.perf_counter() - start, run.device)
-        if exact is None:
-            exact = found
-        loss = compare(exact, found)
+        loss = compare(exact, found, FLOAT32_ROUNDING)
         row |= {"signs_lost": loss.signs_lost, "lowest_r": loss.lowest_r, "largest_error": loss.largest_error}
         again = predict_genes(sequences, genes[1:2], batch_size=5, device=run.device)[0]
         row["other_batches_equal"] = bool(np.array_equal(again.distinct, found[0].distinct))

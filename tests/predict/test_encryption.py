@@ -87,6 +87,14 @@ def test_one_command_makes_what_only_its_owner_can_read(tmp_path):
         make_certificates(tmp_path / "tls")
 
 
+def test_what_could_not_be_made_is_no_hindrance(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        with pytest.raises(StoreError, match="install openssl"):
+            make_certificates(tmp_path / "tls")
+    assert make_certificates(tmp_path / "tls").exists()  # obeyed
+
+
 def test_units_are_done_by_who_has_the_certificate(cluster, certificates):
     with dask.config.set(settings_of(certificates)):
         assert sorted(run_units(double, [1, 2, 3], crew=cluster)) == [2, 4, 6]

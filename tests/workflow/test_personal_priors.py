@@ -33,7 +33,7 @@ SECTION = """
 regulons = "regulons.tsv"
 leave_out = 6000
 [train]
-seeds = 1
+seeds = 4
 block = 5000
 unseen_share = 0.2
 people_per_batch = 8
@@ -75,7 +75,7 @@ def write_signs(made) -> None:
 def planted(tmp_path_factory):
     made = write_planted(tmp_path_factory.mktemp("priors"), people=60, names=NAMES)
     arms = ", ".join(f'{{ mode = "frozen", loss = "pairwise_mse", prior = "{prior}" }}' for prior in PRIORS)
-    made.config.write_text("seed = 5\n" + made.config.read_text() + SECTION + f"arms = [{arms}]\n")
+    made.config.write_text(made.config.read_text() + SECTION + f"arms = [{arms}]\n")
     pairs = [(f"R{i % 2}", name.upper()) for i, name in enumerate(NAMES)]
     lines = [f"{regulator}\t{gene}\t{1 if gene.startswith('UP') else -1}" for regulator, gene in pairs]
     (made.folder / "regulons.tsv").write_text("\n".join(["source\ttarget\tweight", *lines]))
@@ -106,6 +106,7 @@ def test_every_arm_is_in_the_table_with_its_prior(planted):
 
 
 def test_a_prior_that_knows_the_signs_is_over_its_control(planted):
+    """Means of four trainings. From first seeds 0 to 4, "sign" was .10 to .38 over its control."""
     made, _ = planted
     summary = pl.read_parquet(made.folder / "run/train/grid_summary.parquet").filter(
         pl.col("cell") == CELLS[1], pl.col("quantity") == "across_people_pearson_mean"

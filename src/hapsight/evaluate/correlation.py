@@ -90,7 +90,8 @@ def with_ties(values: NDArray[Any]) -> NDArray[np.int64]:
     numbers = np.asarray(values, np.float64)
     order = np.argsort(numbers, kind="stable")
     largest = np.max(np.abs(numbers), initial=0.0, where=np.isfinite(numbers))
-    rises = np.diff(numbers[order]) > _ROUNDING * largest
+    with np.errstate(invalid="ignore"):  # of two infinities
+        rises = np.diff(numbers[order]) > _ROUNDING * largest
     found = np.empty(len(values), np.int64)
     found[order] = np.concatenate([[0], np.cumsum(rises)])[: len(values)]
     return found

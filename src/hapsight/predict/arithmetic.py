@@ -158,8 +158,11 @@ class _Products(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         done = _HANDLED.get(func)
-        made = done(self, *args, **kwargs) if done is not None else None
-        return func(*args, **kwargs) if made is None else made
+        if done is not None:
+            made = done(self, *args, **{_NAMES.get(name, name): value for name, value in kwargs.items()})
+            if made is not None:
+                return made
+        return func(*args, **kwargs)
 
     def product(self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         """``x @ w.mT + bias``: (..., M, K) and (..., N, K) to (..., M, N)."""
@@ -327,12 +330,14 @@ def _linear(
     return mode.product(x, w, bias) if _fits(x, w) else None
 
 
-def _matmul(mode: _Products, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor | None:
-    return mode.product(a, b.mT) if b.ndim >= 2 and _fits(a, b.mT) else None
+def _matmul(mode: _Products, x: torch.Tensor, b: torch.Tensor, **other: object) -> torch.Tensor | None:
+    return mode.product(x, b.mT) if not other and b.ndim >= 2 and _fits(x, b.mT) else None
 
 
-def _baddbmm(mode: _Products, bias: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor | None:
-    return mode.product(a, b.mT).add_(bias) if _fits(a, b.mT) else None
+def _baddbmm(
+    mode: _Products, x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, **other: object
+) -> torch.Tensor | None:
+    return mode.product(a, b.mT).add_(x) if not other and _fits(a, b.mT) else None
 
 
 def _conv1d(
@@ -364,18 +369,32 @@ def _attention(
     k: torch.Tensor,
     v: torch.Tensor,
     attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
     *,
     scale: float | None = None,
     **other: object,
 ) -> torch.Tensor | None:
-    if other or q.dtype != torch.float32 or q.ndim != 4 or k.shape[:2] != q.shape[:2]:
+    if other or dropout_p or is_causal or q.dtype != torch.float32 or q.ndim != 4:
         return None
+    if k.shape[:2] != q.shape[:2]:
+        return None
+    if attn_mask is not None:
+        if attn_mask.dtype != torch.float32 or attn_mask.shape[-1] != k.shape[2]:
+            return None
+        attn_mask = attn_mask.expand(*q.shape[:3], k.shape[2])  # a size of 1 becomes a stride of 0
+        if attn_mask.stride(-1) != 1:
+            return None
     return mode.attend(q * (q.shape[-1] ** -0.5 if scale is None else scale), k, v, attn_mask)
 
 
 def _single(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) else value
 
+
+_NAMES = {"input": "x", "weight": "w", "other": "b", "mat2": "b", "batch1": "a", "batch2": "b"}
+_NAMES |= {"query": "q", "key": "k", "value": "v"}
+"""Names of torch's arguments, in the handlers."""
 
 _HANDLED: dict[Callable[..., Any], Callable[..., torch.Tensor | None]] = {
     F.linear: _linear,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -55,20 +56,32 @@ def make_certificates(folder: Path, days: int = 365) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
-        with tempfile.TemporaryDirectory(dir=folder) as made:
-            _openssl(Path(made), days)
-            for name in ("key.pem", "certificate.pem"):
-                (Path(made) / name).chmod(0o600)
-                (Path(made) / name).rename(folder / name)
-        settings = folder / SETTINGS
-        settings.touch(mode=0o600, exist_ok=False)
-        settings.write_text(_YAML.format(folder=folder))
     except FileExistsError:
         raise StoreError(
             "There is such a folder already; keys are not overwritten.",
             where=folder,
             fix="use the certificates in it, or name another folder",
         ) from None
+    except OSError as error:
+        raise StoreError("Certificates cannot be made.", where=folder, got=error) from None
+    try:
+        settings = _filled(folder, days)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # made above, so that the next try can make it
+        raise
+    return settings
+
+
+def _filled(folder: Path, days: int) -> Path:
+    settings = folder / SETTINGS
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as made:
+            _openssl(Path(made), days)
+            for name in ("key.pem", "certificate.pem"):
+                (Path(made) / name).chmod(0o600)
+                (Path(made) / name).rename(folder / name)
+        settings.touch(mode=0o600, exist_ok=False)
+        settings.write_text(_YAML.format(folder=folder))
     except OSError as error:
         raise StoreError("Certificates cannot be made.", where=folder, got=error) from None
     return settings

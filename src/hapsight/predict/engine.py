@@ -29,6 +29,7 @@ from hapsight.sequence.haplotypes import (
 )
 
 __all__ = [
+    "SHARES",
     "GenePrediction",
     "Sequences",
     "gathered",
@@ -41,7 +42,7 @@ __all__ = [
 _BLOCK_BYTES = 16 * 2**20
 """Bytes of haplotypes that are built at once."""
 
-_SHARES = 3
+SHARES = 3
 """What the budget is divided among: a gene's sequences, its embeddings, a batch."""
 
 _BYTES_PER_BASE = 16
@@ -124,12 +125,13 @@ def usual_budget(device: torch.device | str) -> int:
     if device.type != "cuda":
         return 2 * 2**30
     free, _ = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, unused
     return max(2**30, 1 << ((free // 2).bit_length() - 1))
 
 
 def least_budget(model: SequenceModel) -> int:
     """Bytes without which not even one sequence of a model can be run."""
-    return _SHARES * _BYTES_PER_BASE * model.window.length
+    return SHARES * _BYTES_PER_BASE * model.window.length
 
 
 def predict_genes(
@@ -164,7 +166,7 @@ def predict_genes(
         return []
     budget = usual_budget(device) if budget is None else budget
     _require_room(model, budget)
-    room = budget // _SHARES
+    room = budget // SHARES
     batch_size = min(batch_size, room // (_BYTES_PER_BASE * model.window.length))
     made: dict[str, _People] = {}
     means: dict[int, NDArray[np.float64]] = {}

@@ -161,7 +161,10 @@ def start_shared(
     if resident is None:
         resident = device.type != "cpu" and bytes_on_device(model, plan, sequences.tensor) <= budget
     if resident:
-        size = max(1, min(batch_size, budget // _bytes_of_read(model, plan)))
+        few = (
+            1 << (len(plan.rows) - 1).bit_length()
+        )  # powers of two: few shapes, and little that is filled up
+        size = max(1, min(batch_size, few, budget // _bytes_of_read(model, plan)))
         made = resident_values(model, read_out, sequences.tensor, plan, device, size, budget)
         return Started(model, made, plan.row_of, work)
     embedding = _embed(model, sequences, plan, device, budget)

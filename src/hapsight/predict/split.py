@@ -36,7 +36,7 @@ def split_product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
 def _parts(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Both parts of scaled rows, as float32, and the scales (..., M, 1)."""
     largest = torch.linalg.vector_norm(x, float("inf"), dim=-1, keepdim=True)
-    scale = torch.exp2(TOP + 1.0 - torch.frexp(largest).exponent)
+    scale = torch.exp2((TOP + 1.0 - torch.frexp(largest).exponent).clamp(max=127.0))
     scale = torch.where(largest > 0, scale, 1.0)
     scaled = x * scale
     high = scaled.half().float()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hapsight.dna import Codes
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
-from hapsight.predict.engine import usual_budget, whole_values
+from hapsight.predict.engine import SHARES, usual_budget, whole_values
 from hapsight.predict.shared import shared_values
 from hapsight.predict.views import margin, views
 
@@ -62,6 +62,6 @@ class Valuer:
             seen,
             device=self.device,
             batch_size=self.batch_size,
-            budget=self.budget or usual_budget(self.device),
+            budget=usual_budget(self.device) // SHARES if self.budget is None else self.budget,
         )
         return values, work.flop

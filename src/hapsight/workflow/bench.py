@@ -119,7 +119,7 @@ def _haplotypes(opened: Opened, run: ModelRun, gene: Gene, count: int) -> tuple[
 
 
 def _shared(run: ModelRun, codes: Codes, opened: Opened) -> tuple[Values, float]:
-    from hapsight.predict.engine import usual_budget
+    from hapsight.predict.engine import SHARES, usual_budget
     from hapsight.predict.shared import shared_values
 
     assert isinstance(run.model, SharedModel)
@@ -130,7 +130,7 @@ def _shared(run: ModelRun, codes: Codes, opened: Opened) -> tuple[Values, float]
         codes,
         device=run.device,
         batch_size=config.batch_size,
-        budget=config.budget or usual_budget(run.device),
+        budget=usual_budget(run.device) // SHARES if config.budget is None else config.budget,
     )
     return values, work.flop
 
