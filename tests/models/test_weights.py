@@ -22,6 +22,7 @@ from hapsight.models.weights import (
     verify,
     verify_recorded,
 )
+from tests.recipes.server import serving
 
 CONTENT = bytes(range(256)) * 1000
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -160,7 +161,27 @@ class TestFetch:
             fetch(file, timeout=5)
         assert caught.value.what == "The weights small of toy could not be downloaded."
         assert f"put it at {cache / file.filename}" in caught.value.details["to mend"]
-        assert list(cache.iterdir()) == [], "nothing half-written is left"
+        kept = sorted(path.name for path in cache.iterdir())
+        assert kept in ([], [".small_epoch3.h5.part", ".small_epoch3.h5.part.etag"]), "only what can go on"
+        assert bool(kept) == ("cut short" in got) == ("are kept" in caught.value.details["to mend"])
+
+    def test_a_broken_download_goes_on_where_it_was(self, cache: Path) -> None:
+        with serving({"small_epoch3.h5": CONTENT}) as place:
+            place.cut["small_epoch3.h5"] = 100_000
+            file = file_at(f"{place.url}/small_epoch3.h5")
+            with pytest.raises(WeightsError, match=r"cut short[\s\S]*100,000 bytes are kept"):
+                fetch(file)
+            path = fetch(file)
+            assert place.asked[-1] == ("GET", "small_epoch3.h5", "bytes=100000-")
+        assert path.read_bytes() == CONTENT
+        assert list(cache.iterdir()) == [path]
+
+    def test_a_part_that_is_all_there_is_without_a_published_size(self, cache: Path) -> None:
+        cache.mkdir()
+        (cache / ".small_epoch3.h5.part").write_bytes(CONTENT)
+        with serving({"small_epoch3.h5": CONTENT}) as place:
+            file = replace(file_at(f"{place.url}/small_epoch3.h5"), size=None)
+            assert fetch(file).read_bytes() == CONTENT
 
     def test_a_damaged_file_stays_when_the_download_fails(self, serve, cache: Path) -> None:  # type: ignore[no-untyped-def]
         cache.mkdir()

@@ -64,6 +64,9 @@ def serving(files: dict[str, bytes]) -> Iterator[Place]:
             same = self.headers.get("If-Range") in (None, place.tag(name))
             if asked and place.ranges and same:
                 start = int(asked.removeprefix("bytes=").rstrip("-"))
+                if start >= len(content):
+                    self.send_error(416, "Range Not Satisfiable")
+                    return
             self.send_response(206 if start else 200)
             if not place.no_size:
                 self.send_header("Content-Length", str(len(content) - start))

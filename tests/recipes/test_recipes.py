@@ -1,7 +1,6 @@
 """The recipes from end to end: small files of the published layout, served on loopback."""
 
 import gzip
-import sys
 from dataclasses import replace
 
 import pytest
@@ -21,8 +20,6 @@ from hapsight.recipes import geuvadis
 from hapsight.recipes.rosmap import RosmapFiles, check_files, write_config
 from tests.cohort.files import write_cohort
 from tests.recipes.server import serving
-
-pytest.importorskip("pooch")
 
 PEOPLE = ("HG1", "HG2", "HG3")
 EXPRESSION = "GD462.GeneQuantRPKM.50FN.samplename.resk10.txt.gz"
@@ -216,10 +213,3 @@ def test_a_configuration_is_not_overwritten(tmp_path):
         write_config(files, tmp_path / "r.toml")
     with pytest.raises(IncompleteError, match="without genes"):
         write_config(replace(files, genes=None), tmp_path / "s.toml")
-
-
-def test_asking_for_help_imports_no_pooch(command):
-    for name in [name for name in sys.modules if name.startswith("pooch")]:
-        del sys.modules[name]
-    assert "geuvadis" in command("--help").output
-    assert "pooch" not in sys.modules

@@ -1,16 +1,14 @@
 """Downloads that break, change, lie or are refused, from a server on loopback."""
 
+import fcntl
 import os
 import stat
 
 import pytest
 
-from hapsight.errors import InputError, MissingExtraError
-from hapsight.recipes import remote
-from hapsight.recipes.remote import RemoteFile, fetch, pending, require_pooch, require_space
+from hapsight.errors import InputError
+from hapsight.recipes.remote import RemoteFile, fetch, pending, require_space
 from tests.recipes.server import serving
-
-pytest.importorskip("pooch")
 
 CONTENT = bytes(range(256)) * 40
 
@@ -142,16 +140,21 @@ def test_files_have_the_umask_or_stricter(place, tmp_path):
     assert [mode & 0o077 for mode in modes] == [0, 0]
 
 
-def test_the_extra_is_named(monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(MissingExtraError, match=r"hapsight\[recipes\]"):
-        require_pooch()
-
-
-def test_pooch_says_nothing(place, tmp_path, caplog, capfd):
+def test_a_download_says_nothing_by_itself(place, tmp_path, caplog, capfd):
     get(place.file("genes.csv", md5=False), tmp_path)
     assert caplog.text == ""
     assert "".join(capfd.readouterr()) == ""
-    assert remote.TIMEOUT > 0
+
+
+def test_two_processes_do_not_write_one_file(place, tmp_path):
+    (wanted,) = pending([place.file("genes.csv")], tmp_path)
+    with (tmp_path / ".genes.csv.part").open("wb") as part:
+        fcntl.flock(part, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another process that downloads it now"):
+            fetch(wanted, tmp_path)
+    assert fetch(wanted, tmp_path).read_bytes() == CONTENT
+
+
+def test_more_than_the_file_was_kept(place, tmp_path):
+    (tmp_path / ".genes.csv.part").write_bytes(CONTENT + b"more")
+    assert get(place.file("genes.csv"), tmp_path).read_bytes() == CONTENT

@@ -40,9 +40,8 @@ def geuvadis(
     """Download Geuvadis (Huang 2023: 421 people, hg19), check it, and write its configuration; resumes."""
     from hapsight.cli.console import progress, say
     from hapsight.recipes.geuvadis import FILES, UNPACKED, prepare
-    from hapsight.recipes.remote import fetch, pending, require_pooch, require_space
+    from hapsight.recipes.remote import fetch, pending, require_space
 
-    require_pooch()
     todo = pending(FILES, folder)
     _announce(todo, len(FILES), folder)
     require_space(round(sum(p.left for p in todo) * (1 + UNPACKED)), folder)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Final
 
 import platformdirs
 
 from hapsight.disk import temporary_name
+from hapsight.download import DownloadError, Progress, begun, download
 from hapsight.errors import WeightsError
 
 __all__ = [
@@ -28,12 +25,6 @@ __all__ = [
     "verify",
     "verify_recorded",
 ]
-
-CHUNK: Final = 1 << 16
-"""Bytes read at a time."""
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes so far and the bytes in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +167,19 @@ def _record(path: Path) -> Path:
 
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
+    return _digest(path, "sha256")
+
+
+def _digest(path: Path, kind: str) -> str:
     with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+        return hashlib.file_digest(handle, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
 def fetch(file: WeightsFile, *, timeout: float = 30.0, progress: Progress | None = None) -> Path:
     """Bring a file of weights into the cache, unless it is there and whole already.
 
-    The download goes to a temporary name and is renamed when its checksum is right, so a file of the
-    published name is a whole file. Where no SHA-256 is published, that of what came is written beside it, and
+    A file of the published name is a whole file: it gets its name when its checksum is right, and a broken
+    download goes on where it was. Where no SHA-256 is published, that of what came is written beside it, and
     what comes later must be the same.
 
     Parameters
@@ -202,24 +197,23 @@ def fetch(file: WeightsFile, *, timeout: float = 30.0, progress: Progress | None
     if present is not None and _is_whole(present, file):
         return present
     target = cache_folder() / file.filename
+    check = partial(_require_published, file, target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = temporary_name(target)
-        try:
-            with part.open("wb") as handle:
-                digest = _download(file, handle, timeout, progress)
-            if file.sha256 is None:
-                _require_first(file, target, digest)
-                _write_record(target, digest)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise _failed(file, f"HTTP {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _failed(file, str(getattr(error, "reason", error)) or type(error).__name__) from error
+        download(file.url, target, check, size=file.size, timeout=timeout, progress=progress)
+    except DownloadError as error:
+        raise _failed(file, str(error), begun(target)) from error
+    if file.sha256 is None:
+        _write_record(target, sha256_of(target))
     return target
+
+
+def _require_published(file: WeightsFile, target: Path, part: Path) -> None:
+    """Refuse what has another checksum than the published one, or than what came the first time."""
+    for kind, wanted in (("sha256", file.sha256), ("md5", file.md5)):
+        if wanted is not None and (found := _digest(part, kind)) != wanted:
+            raise _failed(file, f"{part.stat().st_size:,} bytes with {kind} {found}")
+    if file.sha256 is None:
+        _require_first(file, target, sha256_of(part))
 
 
 def _require_first(file: WeightsFile, target: Path, digest: str) -> None:
@@ -240,43 +234,18 @@ def _is_whole(path: Path, file: WeightsFile) -> bool:
     if file.sha256 is not None:
         return sha256_of(path) == file.sha256
     if file.md5 is not None:
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "md5").hexdigest() == file.md5
+        return _digest(path, "md5") == file.md5
     return _recorded(path) in (None, sha256_of(path))
 
 
-def _download(file: WeightsFile, part: IO[bytes], timeout: float, progress: Progress | None) -> str:
-    """Write the file to `part` and return its SHA-256; raises unless it is the published one."""
-    sha256, md5, done = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    with urllib.request.urlopen(file.url, timeout=timeout) as answer:
-        if answer.headers.get_content_type() == "text/html":
-            raise _failed(file, "a web page instead of the file (a proxy or a login page?)")
-        length = answer.headers.get("Content-Length")
-        size = file.size if file.size is not None else int(length) if length else None
-        while block := answer.read(CHUNK):
-            done += len(block)
-            if size is not None and done > size:
-                raise _failed(file, "an answer that is longer than the file")
-            part.write(block)
-            sha256.update(block)
-            md5.update(block)
-            if progress is not None:
-                progress(done, size or done)
-    if size is not None and done < size:
-        raise _failed(file, f"an answer cut short after {done:,} bytes")
-    for kind, wanted, found in (("sha256", file.sha256, sha256), ("md5", file.md5, md5)):
-        if wanted is not None and found.hexdigest() != wanted:
-            raise _failed(file, f"{done:,} bytes with {kind} {found.hexdigest()}")
-    return sha256.hexdigest()
-
-
-def _failed(file: WeightsFile, got: str) -> WeightsError:
+def _failed(file: WeightsFile, got: str, kept: int = 0) -> WeightsError:
     return WeightsError(
         f"The weights {file.name} of {file.model} could not be downloaded.",
         where=file.url,
         expected=file.facts,
         got=got,
-        fix=f"try again, or {_by_hand(file)}",
+        fix=f"try again{f' ({kept:,} bytes are kept, and it goes on from there)' if kept else ''}, "
+        f"or {_by_hand(file)}",
     )
 
 
