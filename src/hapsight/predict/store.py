@@ -42,7 +42,7 @@ STAGES: Final = {
     "explain": 1,
     "saturation": 1,
     "gradients": 1,
-    "baseline": 2,
+    "baseline": 3,
     "imported weights": 3,
     "eqtl": 2,
     "informed": 2,
