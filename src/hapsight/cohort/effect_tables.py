@@ -171,9 +171,9 @@ def _own_names(names: Sequence[str], genes: Sequence[Gene]) -> dict[str, str]:
     """The cohort's ``gene_id`` of each name of a file that is one of its genes."""
     known = set(names)
     found = {gene.gene_id: gene.gene_id for gene in genes if gene.gene_id in known}
-    stems = _unique({name: without_version(name) for name in names})
+    stems = _unique({name: _stem(name) for name in names})
     ours = (
-        _unique({gene.gene_id: without_version(gene.gene_id) for gene in genes}),
+        _unique({gene.gene_id: _stem(gene.gene_id) for gene in genes}),
         _unique({gene.gene_id: gene.gene_name for gene in genes if gene.gene_name}),
     )
     for theirs, own in zip((stems, {name: name for name in names}), ours, strict=True):
@@ -184,6 +184,11 @@ def _own_names(names: Sequence[str], genes: Sequence[Gene]) -> dict[str, str]:
             if key in theirs and gene_id not in taken and theirs[key] not in found
         }
     return found
+
+
+def _stem(name: str) -> str:
+    """An identifier without version, of Ensembl's or another's."""
+    return without_version(name) if name.startswith("ENS") else name.split(".")[0]
 
 
 def _unique(key_of: Mapping[str, str]) -> dict[str, str]:
