@@ -82,6 +82,21 @@ def test_rare_variants_take_no_part() -> None:
     assert all_of_them.weights[5] != 0.0
 
 
+def test_at_the_first_lambda_there_is_no_model_and_no_rounding_of_one() -> None:
+    """No slope differs from 0 there; one of 1e-17 would be a model, with an R of its own in every fold."""
+    options, fold = ElasticNetOptions(n_lambdas=20, patience=5), np.arange(60) % 5
+    empty = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        dosage, outcome = rng.integers(0, 3, (20, 60)).astype(np.uint8), rng.normal(size=60)
+        fit = fit_cross_validated(dosage, outcome - outcome.mean(), fold, options)
+        if fit.lambda_min == fit.lambdas[0]:
+            empty += 1
+            assert not fit.weights.any()
+            assert np.ptp(fit.predict(dosage)) == 0.0
+    assert empty > 3
+
+
 @pytest.mark.parametrize(
     ("dosage", "outcome"),
     [

@@ -102,6 +102,20 @@ def test_predictions_equal_counting_effect_alleles(chosen):
     assert found.used_weight == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(("flipped", "used"), [(0, 42), (1, 42), (10, 40), (40, 40)])
+def test_a_table_of_the_other_strand_says_nothing_of_a_t_and_c_g(flipped, used):
+    """Read as of the forward strand, A/T of the other one would be exchanged: the sign would turn."""
+    variants = cohort((("A", "G"),) * 40 + (("A", "T"), ("C", "G")))
+    flip = str.maketrans("ACGT", "TGCA")
+    rows = []
+    for v, (ref, alt) in enumerate(zip(variants.ref, variants.alt, strict=True)):
+        alleles = (ref.translate(flip), alt.translate(flip)) if v < flipped or v >= 40 else (ref, alt)
+        rows.append(WeightRow("", "", *alleles, 1.0, Place("22", int(variants.position[v]))))
+    found = align_weights(rows, variants)
+    assert (found.n_used, found.counts["ambiguous"]) == (used, 42 - used)
+    assert (found.weights[:40] == 1).all()
+
+
 @pytest.mark.parametrize("dosage", [1, 2])
 def test_exchanged_alleles_of_men_on_chrx(dosage):
     """Counted copy by copy: a man's one copy counts once, or as two."""

@@ -91,3 +91,14 @@ def test_names_of_another_build():
     judge(named, variants)
     with pytest.raises(InputError, match=r"another genome build[\s\S]*7 of 7 variants are named"):
         judge([], variants, unplaced=7)
+
+
+def test_places_on_other_contigs():
+    variants = cohort()
+    elsewhere = [row._replace(place=Place("NC_000022.11", row.place.position)) for row in rows(variants)]
+    message = r"other contigs than their genes[\s\S]*such as 22[\s\S]*NC_000022\.11, in 99 of 99 rows"
+    with pytest.raises(InputError, match=message) as error:
+        judge(elsewhere, variants)
+    assert error.value.details["to mend"] == "name the contigs as the cohort does"
+    judge([row._replace(place=Place("22", row.place.position)) for row in elsewhere], variants)
+    judge(elsewhere[:40] + rows(variants)[40:], variants)

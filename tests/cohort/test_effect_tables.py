@@ -110,6 +110,14 @@ def test_genes_are_found_without_version_and_by_name(tmp_path, named):
     assert read(tmp_path / "t.tsv") == wanted()
 
 
+@pytest.mark.parametrize("name", ["ENSG00000000001.9_2", "ENSG00000000001_2", "ENSG00000000001"])
+def test_genes_of_a_lifted_release_and_of_chry(tmp_path, name):
+    """The copy on Y of a gene of the PAR is another gene, whatever the versions are."""
+    rows = [(name, 5, "A", "C", 1), ("ENSG00000000001.9_PAR_Y", 6, "A", "C", 2)]
+    (tmp_path / "t.tsv").write_text(lines(BARE, rows))
+    assert [row[-1] for row in read(tmp_path / "t.tsv")[GENES[0].gene_id]] == [1.0]
+
+
 def test_a_name_of_two_genes_is_neither(tmp_path):
     text = lines(
         BARE,
@@ -151,6 +159,7 @@ def test_no_gene_of_the_cohort(tmp_path):
             "0",
             r"has no place[\s\S]*row 2, column pos[\s\S]*from 1[\s\S]*'0', in 1 of 3[\s\S]*contig, position",
         ),
+        ("pos", "19,268", r"has no place[\s\S]*'19,268', in 1 of 3 rows$"),
         ("pos", "1.5", "has no place"),
         ("pos", "x", "has no place"),
         ("pos", "NA", "has no place"),

@@ -257,6 +257,30 @@ def test_eqtls_beyond_every_window(planted, tmp_path):
     assert error.value.details["got"] == "1: beyond the window of toy"
 
 
+def test_eqtls_of_another_build(planted, tmp_path, monkeypatch):
+    """By their names, or where there is no build in these, by REFs most of which are not the FASTA's."""
+    header, *rows = [line.split("\t") for line in eqtl_table(planted).read_text().splitlines()]
+    kept = [[row[0], row[1].removesuffix("_b38"), *row[2:]] for row in rows[:7]]
+    other = {"A": "C", "C": "G", "G": "T", "T": "A"}
+    wrong = []
+    for row in kept[:5]:
+        contig, position, ref, _ = row[1].split("_")
+        wrong.append([row[0], f"{contig}_{position}_{other[ref]}_{other[other[ref]]}", *row[2:]])
+    table = write_table(tmp_path / "other.tsv", [header, *wrong, *kept[5:]])
+    with pytest.raises(InputError, match="of another genome build") as error:
+        call("eqtl", planted.config, "--table", table, "--controls", 0, "--out", tmp_path)
+    assert error.value.details["got"] == "5 REFs that differ, 2 that do not"
+    named = [[row[0], f"{row[1]}_b37", *row[2:]] for row in kept[:5]]
+    table = write_table(tmp_path / "named.tsv", [header, *named, *kept[5:]])
+    monkeypatch.setattr("hapsight.workflow.eqtl_sets.build_of", lambda contigs: "GRCh38")
+    found = call("eqtl", planted.config, "--table", table, "--controls", 0, "--out", tmp_path)
+    assert "named for another build (GRCh37)" in found.output
+    record = json.loads((tmp_path / "eqtl.json").read_text())
+    assert {row["reason"]: row["count"] for row in record["dropped"]} == {
+        "named for another build (GRCh37)": 5
+    }
+
+
 @pytest.mark.parametrize(
     ("rows", "message", "got"),
     [

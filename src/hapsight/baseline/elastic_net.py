@@ -193,7 +193,8 @@ class _Problem:
         best = int(np.argmin(path.squared_error))
         scale = self.rows.std(axis=1) / self.outcome.std()
         weights = np.zeros(len(self.dosage))
-        weights[self.usable] = penalty.spread(path.slopes[best], scale)
+        if best:  # the first lambda is the least of which no slope differs from 0: what is there is rounding
+            weights[self.usable] = penalty.spread(path.slopes[best], scale)
         intercept = float(self.outcome.mean() - weights @ self.dosage.mean(axis=1))
         return CrossValidatedFit(
             weights, intercept, float(path.lambdas[best]), path.lambdas, path.squared_error

@@ -22,11 +22,14 @@ OUTCOMES: Final = (
     *("ambiguous", "other_alleles", "other_build", "absent"),
 )
 """What becomes of a weight; the first four are used. *Flipped*: the other strand. *Ambiguous*: known by its
-rsID only, with alleles that are each other's complement and exchanged, so that strand and exchange cannot be
-told apart. *Other build*: its place is of another build, and its rsID was not found."""
+rsID only, or in a table that is partly of the other strand, with alleles that are each other's complement, so
+that strand and exchange cannot be told apart. *Other build*: its place is of another build, and its rsID was
+not found."""
 
 _USED: Final = OUTCOMES[:4]
 _SWAPPED: Final = ("swapped", "flipped_swapped")
+_OTHER_STRAND: Final = 0.05
+"""Share of a gene's weights whose strand is certain that may be of the other one by accident."""
 _COMPLEMENT: Final = str.maketrans("ACGT", "TGCA")
 _VAR_ID: Final = re.compile(
     r"(?:chr)?([^_:]+)[_:](\d+)[_:]([ACGTN]+)[_:]([ACGTN]+)(?:[_:]\w+)?", re.IGNORECASE
@@ -156,12 +159,11 @@ def align_weights(rows: Sequence[WeightRow], variants: Variants) -> Aligned:
     weight of an exchanged pair of alleles is turned: ``w (c - g)`` for a dosage g of ALT among c copies,
     which are 2, or 1 of a man's chrX where linear methods see it so.
     """
-    find = _Finder(variants)
+    found = _without_doubtful([*map(_Finder(variants), rows)], variants)
     weights, counts = np.zeros(len(variants)), Counter(dict.fromkeys(OUTCOMES, 0))
     used, kept = np.zeros(len(variants), np.bool_), 0.0
     intercept: float | NDArray[np.float64] = 0.0
-    for row in rows:
-        outcome, index = find(row)
+    for row, (outcome, index) in zip(rows, found, strict=True):
         counts[outcome] += 1
         if outcome in _USED:
             turned = outcome in _SWAPPED
@@ -171,6 +173,28 @@ def align_weights(rows: Sequence[WeightRow], variants: Variants) -> Aligned:
             used[index] = True
     total = sum(abs(row.weight) for row in rows)
     return Aligned(weights, intercept, dict(counts), kept / total if total else 1.0, used)
+
+
+def _without_doubtful(found: list[tuple[str, int]], variants: Variants) -> list[tuple[str, int]]:
+    """What became of a gene's weights, those of A/T and C/G as ambiguous where their strand is not known.
+
+    Where other weights are of the other strand, a place does not say that these are of the forward one.
+    """
+    if not any(outcome.startswith("flipped") for outcome, _ in found):
+        return found
+    own = [outcome in _USED and _is_own_complement(variants, v) for outcome, v in found]
+    certain = [
+        outcome
+        for (outcome, v), both in zip(found, own, strict=True)
+        if outcome in _USED and not both and len(variants.ref[v]) == len(variants.alt[v]) == 1
+    ]
+    if sum(outcome.startswith("flipped") for outcome in certain) <= _OTHER_STRAND * len(certain):
+        return found
+    return [("ambiguous", -1) if both else one for one, both in zip(found, own, strict=True)]
+
+
+def _is_own_complement(variants: Variants, v: int) -> bool:
+    return variants.ref[v] == variants.alt[v].translate(_COMPLEMENT)
 
 
 def _copies(variants: Variants, index: int) -> float | NDArray[np.float64]:

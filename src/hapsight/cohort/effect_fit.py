@@ -50,9 +50,9 @@ def require_fit(
     Raises
     ------
     InputError
-        Few rows find a variant, and the names of the variants are of another build, or the alleles are not
-        in the FASTA at their places: these are of another build, or counted from 0 where 1 is expected, or
-        from 1 where 0 is.
+        Few rows find a variant, and most are on other contigs than their genes; or the names of the variants
+        are of another build, or the alleles are not in the FASTA at their places: these are of another build,
+        or counted from 0 where 1 is expected, or from 1 where 0 is.
     """
     found = _Found()
     for rows, variants in samples:
@@ -61,6 +61,8 @@ def require_fit(
         found.total, found.elsewhere = found.total + unplaced, found.elsewhere + unplaced
     if not found.total or found.used >= _FEW * found.total:
         return
+    if len(found.astray) > _FEW * found.total:
+        raise _other_contigs(path, what, found)
     if found.elsewhere > _FEW * found.total:
         named = f"{found.elsewhere:,} of {found.total:,} variants are named for another build"
         raise _other_build(path, what, reference, named)
@@ -80,6 +82,8 @@ class _Found:
 
     Attributes
     ----------
+    astray
+        Contigs of rows that are not on their gene's, and the genes' contigs.
     agree
         Of `places`, those with one of both alleles in the FASTA there, a base before, and a base behind.
     """
@@ -87,6 +91,7 @@ class _Found:
     used: int = 0
     total: int = 0
     elsewhere: int = 0
+    astray: list[tuple[str, str]] = field(default_factory=list)
     places: int = 0
     agree: dict[int, int] = field(default_factory=lambda: dict.fromkeys((0, -1, 1), 0))
 
@@ -95,7 +100,9 @@ class _Found:
         aligned = align_weights(rows, variants)
         self.used, self.total = self.used + aligned.n_used, self.total + len(rows)
         self.elsewhere += aligned.counts["other_build"]
-        here = [row for row in rows if row.place and row.place.contig == plain_contig(variants.contig)]
+        own = plain_contig(variants.contig)
+        here = [row for row in rows if row.place and row.place.contig == own]
+        self.astray += [(row.place.contig, own) for row in rows if row.place and row.place.contig != own]
         self.places += len(here[:_ROWS])
         for shift in self.agree:
             self.agree[shift] += sum(_agrees(row, variants.contig, shift, reference) for row in here[:_ROWS])
@@ -115,6 +122,17 @@ def _agrees(row: WeightRow, contig: str, shift: int, reference: Reference) -> bo
     longest = max(len(row.ref_allele), len(row.eff_allele))
     there = decode(reference.fetch(Interval(contig, start, start + longest)))
     return there.startswith((row.ref_allele, row.eff_allele))
+
+
+def _other_contigs(path: Path, what: str, found: _Found) -> InputError:
+    theirs, own = (", ".join(sorted(set(names))[:3]) for names in zip(*found.astray, strict=True))
+    return InputError(
+        f"The places of the {what} are on other contigs than their genes.",
+        where=path,
+        expected=f"contigs such as {own}, with or without chr",
+        got=f"{theirs}, in {len(found.astray):,} of {found.total:,} rows",
+        fix="name the contigs as the cohort does",
+    )
 
 
 def _other_build(path: Path, what: str, reference: Reference, got: str) -> InputError:

@@ -18,6 +18,7 @@ import polars as pl
 from hapsight.cohort.alleles import Place, WeightRow
 from hapsight.cohort.builds import build_named, build_of
 from hapsight.cohort.contigs import plain_contig
+from hapsight.cohort.matching import without_version
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.predictdb import is_sqlite, read_predictdb
 from hapsight.cohort.tables import numbers, read_table
@@ -170,9 +171,9 @@ def _own_names(names: Sequence[str], genes: Sequence[Gene]) -> dict[str, str]:
     """The cohort's ``gene_id`` of each name of a file that is one of its genes."""
     known = set(names)
     found = {gene.gene_id: gene.gene_id for gene in genes if gene.gene_id in known}
-    stems = _unique({name: name.split(".")[0] for name in names})
+    stems = _unique({name: _stem(name) for name in names})
     ours = (
-        _unique({gene.gene_id: gene.gene_id.split(".")[0] for gene in genes}),
+        _unique({gene.gene_id: _stem(gene.gene_id) for gene in genes}),
         _unique({gene.gene_id: gene.gene_name for gene in genes if gene.gene_name}),
     )
     for theirs, own in zip((stems, {name: name for name in names}), ours, strict=True):
@@ -183,6 +184,11 @@ def _own_names(names: Sequence[str], genes: Sequence[Gene]) -> dict[str, str]:
             if key in theirs and gene_id not in taken and theirs[key] not in found
         }
     return found
+
+
+def _stem(name: str) -> str:
+    """An identifier without version, of Ensembl's or another's."""
+    return without_version(name) if name.startswith("ENS") else name.split(".")[0]
 
 
 def _unique(key_of: Mapping[str, str]) -> dict[str, str]:
@@ -325,7 +331,9 @@ def _whole_numbers(path: Path, what: str, column: pl.Series, least: int) -> pl.S
             where=f"{path}, row {row + 1}, column {column.name}",
             expected=f"whole numbers from {least}",
             got=f"{column[row]!r}, in {int((~fine).sum()):,} of {len(column):,} rows",
-            fix="positions from 0 go into the columns contig, position" if least else None,
+            fix="positions from 0 go into the columns contig, position"
+            if least and (given == 0).any()
+            else None,
         )
     return given.cast(pl.Int64)
 

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from hapsight.cohort.builds import build_named, build_of
 from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.matching import gene_index, genes_called
 from hapsight.cohort.nouns import Dropped, Interval
@@ -50,7 +51,8 @@ EQTL_SET: Final = {
 
 _KEY: Final = ["gene_id", "contig", "position", "ref", "alt"]
 _COLUMNS: Final = ("phenotype_id", "variant_id", "slope")
-_VARIANT_ID: Final = re.compile(r"([^_:]+)[_:](\d+)[_:]([ACGT]+)[_:]([ACGT]+)(?:[_:]\w+)?", re.IGNORECASE)
+_VARIANT_ID: Final = re.compile(r"([^_:]+)[_:](\d+)[_:]([ACGT]+)[_:]([ACGT]+)(?:[_:](\w+))?", re.IGNORECASE)
+_OTHER_REF: Final = "REF differs from the FASTA"
 _NO_EQTL: Final = 0.05
 """Nominal p above which a variant counts as no eQTL of a gene."""
 
@@ -136,7 +138,7 @@ def read_eqtls(path: Path, opened: Opened, dropped: Dropped) -> pl.DataFrame:
     Raises
     ------
     InputError
-        A column is missing, a number is none, or no row is left.
+        A column is missing, a number is none, no row is left, or most REFs are not the FASTA's.
     """
     table = read_table(path, "eQTL")
     missing = [name for name in _COLUMNS if name not in table.columns]
@@ -175,6 +177,15 @@ def read_eqtls(path: Path, opened: Opened, dropped: Dropped) -> pl.DataFrame:
             "The eQTL table has no variant that can be scored.",
             where=path,
             got="; ".join(f"{count:,}: {why}" for (_, why), count in dropped.counts.items()),
+        )
+    differing = dropped.counts.get(("variant", _OTHER_REF), 0)
+    if differing > len(rows):
+        raise InputError(
+            "The eQTLs are of another genome build than the cohort.",
+            where=path,
+            expected=f"REFs of {opened.cohort.reference.path} at their places",
+            got=f"{differing:,} REFs that differ, {len(rows):,} that do not",
+            fix="lift the table over to the cohort's build",
         )
     return _once(pl.DataFrame(rows, schema=EQTL_SET), dropped)
 
@@ -228,12 +239,15 @@ def _place(variant_id: str, opened: Opened) -> dict[str, Any] | str:
     if found is None:
         return "its name gives no place and alleles"
     reference = opened.cohort.reference
+    theirs, ours = build_named(found[5] or ""), build_of(reference.contigs)
+    if theirs and ours and theirs != ours:
+        return f"named for another build ({theirs})"
     contig = find_contig(found[1], tuple(reference.contigs))
     if contig is None:
         return "its contig is not in the FASTA"
     position, ref, alt = int(found[2]) - 1, found[3].upper(), found[4].upper()
     if not ref_fits(ref, reference.letters(Interval(contig, position, position + len(ref)))):
-        return "REF differs from the FASTA"
+        return _OTHER_REF
     return {"contig": contig, "position": position, "ref": ref, "alt": alt}
 
 
