@@ -19,8 +19,8 @@ bcftools --version | head -n 1 | grep -qx 'bcftools 1.16' || { echo 'needs bcfto
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
-python3 -m venv env
-env/bin/pip install --quiet pysam==0.24.1
+{ python3 -m venv env && env/bin/pip install --quiet pysam==0.24.1; } ||
+    { echo 'could not install' >&2; exit 2; }
 
 cat > make.py <<'PY'
 import pysam

@@ -27,8 +27,8 @@ set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
-python3 -m venv env
-env/bin/pip install --quiet torch==2.13.0 captum==0.9.0 tangermeme==1.6.0
+{ python3 -m venv env && env/bin/pip install --quiet torch==2.13.0 captum==0.9.0 tangermeme==1.6.0; } ||
+    { echo 'could not install' >&2; exit 2; }
 
 cat > run.py <<'PY'
 import warnings

@@ -26,8 +26,8 @@ set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
-python3 -m venv env
-env/bin/pip install --quiet crossmap==0.7.4
+{ python3 -m venv env && env/bin/pip install --quiet crossmap==0.7.4; } ||
+    { echo 'could not install' >&2; exit 2; }
 
 cat > make.py <<'PY'
 OLD = "GATTACCAGT" + "CAGGTTCTCA" + "TGCATGCCAA" + "GCTTAGCATA"

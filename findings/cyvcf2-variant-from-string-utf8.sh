@@ -20,8 +20,8 @@ set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
-python3 -m venv env
-env/bin/pip install --quiet cyvcf2==0.35.0
+{ python3 -m venv env && env/bin/pip install --quiet cyvcf2==0.35.0; } ||
+    { echo 'could not install' >&2; exit 2; }
 
 cat > run.py <<'PY'
 import os

@@ -20,8 +20,8 @@ plink2 --version | grep -q 'v2.00a3.5 ' || { echo 'needs plink2 2.00a3.5 (Debian
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
-python3 -m venv env
-env/bin/pip install --quiet genvarloader==0.43.1 genoray==6.0.2 pgenlib==0.95.1
+{ python3 -m venv env && env/bin/pip install --quiet genvarloader==0.43.1 genoray==6.0.2 pgenlib==0.95.1; } ||
+    { echo 'could not install' >&2; exit 2; }
 
 cat > make.py <<'PY'
 import pysam

@@ -26,8 +26,8 @@ set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
-python3 -m venv env
-env/bin/pip install --quiet kipoiseq==0.7.1 pyfaidx==0.9.2.2 six==1.17.0
+{ python3 -m venv env && env/bin/pip install --quiet kipoiseq==0.7.1 pyfaidx==0.9.2.2 six==1.17.0; } ||
+    { echo 'could not install' >&2; exit 2; }
 
 cat > run.py <<'PY'
 from kipoiseq.dataclasses import Interval, Variant

@@ -22,8 +22,8 @@ set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
-python3 -m venv env
-env/bin/pip install --quiet cyvcf2==0.35.0 pysam==0.24.1
+{ python3 -m venv env && env/bin/pip install --quiet cyvcf2==0.35.0 pysam==0.24.1; } ||
+    { echo 'could not install' >&2; exit 2; }
 
 cat > run.py <<'PY'
 import cyvcf2
