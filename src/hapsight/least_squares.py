@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from hapsight.errors import InputError
 
@@ -83,6 +82,8 @@ class Design:
 
     def explained(self, values: Floats, covariates: Floats | None, n: int) -> Floats:
         """(..., M) what the fit to (..., N) values says of `n` other people with (M, C) covariates."""
+        from scipy import linalg
+
         coefficients = linalg.solve_triangular(self.triangle, self.basis.T @ values.T)
         return np.asarray((_columns(n, covariates)[:, self.used] @ coefficients).T, dtype=np.float64)
 

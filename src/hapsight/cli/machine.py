@@ -1,4 +1,4 @@
-"""What a machine lacks, in words: room on a disk, memory, threads."""
+"""What a machine lacks, in words: packages, room on a disk, memory, threads."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import re
 import resource
 from typing import Final
 
-__all__ = ["in_words", "too_low_a_limit"]
+__all__ = ["BROUGHT_BY", "in_words", "too_low_a_limit"]
 
 _ROOM: Final = "make room or mend the folder, and run the same command again: finished units are kept"
 _MEMORY: Final = "raise the limit (ulimit -v), or take fewer --workers, or a smaller budget_gb in [predict]"
 
 _LEAST: Final = 2 * 2**30
 """Bytes of address space: with less, polars and OpenBLAS end the process when they are loaded."""
+
+BROUGHT_BY: Final = {
+    **dict.fromkeys(["numba", "scipy"], "run"),
+    **dict.fromkeys(["h5py", "safetensors", "torch"], "models"),
+}
+"""Packages that the base install lacks, and that modules import unasked -> the extra that has them."""
 
 _OUT_OF_MEMORY: Final = re.compile(
     r"can't allocate memory|cannot allocate memory|not enough memory|out of memory|can't start new thread"
@@ -38,6 +44,8 @@ def too_low_a_limit() -> str | None:
 
 def in_words(error: BaseException) -> str | None:
     """An error of the machine as users read it; None where it is one of the program."""
+    if isinstance(error, ModuleNotFoundError):
+        return _missing(str(error.name).partition(".")[0])
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
         return f"The memory of this process is used up.\n  got: {_line(error)}\n  to mend: {_MEMORY}"
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, BrokenPipeError):
@@ -46,6 +54,14 @@ def in_words(error: BaseException) -> str | None:
         got = f"\n  got: {name}: {error.strerror}"
         return f"A file cannot be read or written.{where}{got}\n  to mend: {_ROOM}"
     return None
+
+
+def _missing(package: str) -> str | None:
+    extra = BROUGHT_BY.get(package)
+    return extra and (
+        f"{package} is not installed, and this command needs it.\n"
+        f"  to mend: pip install 'hapsight[{extra}]', or 'hapsight[all]'"
+    )
 
 
 def _line(error: BaseException) -> str:
