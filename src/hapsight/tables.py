@@ -95,6 +95,7 @@ PER_GENE: Final = {
     "n_variants": pl.Int64,
     "n_distinct": pl.Int64,
     "prediction_sd": pl.Float64,
+    "effective_people": pl.Float64,
     "share_used": pl.Float64,
     "share_weight_used": pl.Float64,
 }

@@ -75,7 +75,8 @@ def view(n: int = 60, **changes: Any) -> ModelView:
         "observed": "log10(x + 0.1), residual on 53 covariates",
         "units": "z-score of log10(RPKM + 0.1)",
         "result": dict.fromkeys(PER_GENE)
-        | {"status": "ok", "n": n, "pearson_r": -0.45, "ci_low": -0.6, "ci_high": -0.25, "qval": 0.01},
+        | {"status": "ok", "n": n, "pearson_r": -0.45, "ci_low": -0.6, "ci_high": -0.25, "qval": 0.01}
+        | {"effective_people": n / 3},
         "window": (-7000, 3499),
         "shown": (-12_250, 8_749),
         "people": pl.DataFrame(people, schema=PEOPLE).sort(list(PEOPLE)),

@@ -104,6 +104,7 @@ def _per_gene(
             "n_variants": rng.integers(5, 90, plan.genes),
             "n_distinct": rng.integers(2, 60, plan.genes),
             "prediction_sd": np.abs(r) / 10,
+            "effective_people": plan.people / 3,
             "share_used": None,
             "share_weight_used": None,
         }

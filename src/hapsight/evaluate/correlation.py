@@ -11,7 +11,15 @@ from scipy import stats
 
 from hapsight.errors import InputError
 
-__all__ = ["Correlation", "correlate", "fisher_interval", "is_constant", "spearman_r", "with_ties"]
+__all__ = [
+    "Correlation",
+    "correlate",
+    "effective_people",
+    "fisher_interval",
+    "is_constant",
+    "spearman_r",
+    "with_ties",
+]
 
 Float = NDArray[np.float64]
 
@@ -75,6 +83,27 @@ def correlate(predicted: Float, observed: Float, level: float = 0.95) -> Correla
     low, high = fisher_interval(pearson.statistic, n, level)
     rho = spearman_r(predicted, observed)
     return Correlation(n, "ok", float(pearson.statistic), rho, low, high, float(pearson.pvalue))
+
+
+def effective_people(first: Float, second: Float) -> float:
+    """How many people a correlation of two (n,) arrays that vary hangs on: the fewer of either.
+
+    Of one array it is ``1 / sum(h**2)``, h the people's shares of the sum of squares around the mean (Kish's
+    effective sample size of these shares), and at most the number of people who have another value than most.
+
+    Examples
+    --------
+    >>> effective_people(np.repeat([0.0, 1.0], [57, 3]), np.arange(60.0))
+    3.0
+    """
+    return min(_effective(np.asarray(values, np.float64)) for values in (first, second))
+
+
+def _effective(values: Float) -> float:
+    share = (values - values.mean()) ** 2
+    share /= share.sum()
+    others = len(values) - int(np.bincount(with_ties(values)).max())
+    return min(float(1 / (share @ share)), float(others))
 
 
 def spearman_r(first: Float, second: Float) -> float:

@@ -2,7 +2,7 @@
 
 A number over n people is rounded to a step of at least `FEWEST` people's share of it, so that one person
 moves it by a fifth of a step or so. Rows of variants that fewer than `FEWEST` people carry, or lack, are
-withheld, and so is a column that has no rule.
+withheld, and so are a correlation that hangs on fewer than `FEWEST` people and a column that has no rule.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr
 
-from hapsight.report.disclosure_rules import KINDS, OF_A_VARIANT
+from hapsight.report.disclosure_rules import KINDS, OF_A_CORRELATION, OF_A_VARIANT
 
 __all__ = [
     "FEWEST",
     "Disclosure",
     "enough_carriers",
+    "hanging",
     "hidden_p",
     "nearest_five",
     "rounded",
@@ -40,8 +41,13 @@ _MARK: Final = float(-ndtri(0.025))
 """|z| of p = 0.05: an edge of the cells of p, so that no p is moved across it."""
 _LARGEST_Z: Final = 37.0
 _LEVEL, _BELOW = 0.05, 0.0499
-_OVER: Final = "mean over "
-"""Kind of a mean over genes, before the name of the column that counts them."""
+_MEAN_OVER: Final = "mean over "
+_SHARE_OVER: Final = "share over "
+"""Kinds of what is over genes, before the name of the column that counts them."""
+_ARM: Final = ("gene_id", "model", "read_out")
+_HANGS: Final = (
+    f"R hangs on fewer than {FEWEST} people, or the run does not say on how many (evaluate it again)"
+)
 _RARE: Final = f"fewer than {FEWEST} people carry the variant, or lack it"
 
 
@@ -105,6 +111,18 @@ def enough_carriers(maf: pl.Expr, n: pl.Expr) -> pl.Expr:
     return (maf * n >= FEWEST - 1e-6) & (n * (1 - maf) ** 2 >= FEWEST)
 
 
+def hanging(per_gene: pl.DataFrame) -> pl.DataFrame:
+    """``gene_id, model, read_out`` of the R's that fewer than `FEWEST` people make, or nobody knows how many.
+
+    Parameters
+    ----------
+    per_gene
+        Columns `hapsight.tables.PER_GENE`.
+    """
+    few = pl.col("effective_people").fill_null(0) < FEWEST
+    return per_gene.filter(pl.col("pearson_r").is_not_null() & few).select(_ARM)
+
+
 @dataclass(frozen=True, slots=True)
 class Disclosure:
     """The rule, for one cohort.
@@ -115,12 +133,16 @@ class Disclosure:
         Of the cohort; where a table has a column ``n`` of people, that is taken.
     spread
         ``gene_id, sd_expression``: standard deviation of each gene's expression over people.
+    few
+        Genes and arms whose correlation is withheld (`hanging`). Where there are some, numbers over genes are
+        coarse enough for theirs not to follow from the others'.
     withheld
         What was not shown so far: (table, reason) -> rows.
     """
 
     people: int
     spread: pl.DataFrame
+    few: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict.fromkeys(_ARM, pl.String)))
     withheld: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
@@ -144,12 +166,17 @@ class Disclosure:
         kinds = KINDS[name]
         whole = self._with_people(table, "n" in kinds and kinds["n"] == "people")
         whole = self._without_rare(name, whole, kinds)
+        whole = self._without_few(name, whole)
         made = [
             self._column(name, column, kinds.get(column, "withheld"), whole).alias(column)
             for column in table.columns
             if not column.startswith("_")
         ]
         return whole.select(made)
+
+    def without_hanging(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Rows of a table of genes whose correlation is shown."""
+        return table.join(self.few, on=_ARM, how="anti", maintain_order="left")
 
     def note(self, table: str, rows: int, reason: str) -> None:
         """Count rows that are withheld."""
@@ -165,7 +192,7 @@ class Disclosure:
     def _with_people(self, table: pl.DataFrame, own: bool) -> pl.DataFrame:
         """With ``_n`` (people), ``_carriers`` and ``_sd`` beside the columns."""
         n = pl.col("n").cast(pl.Float64) if own else pl.lit(float(self.people))
-        table = table.with_columns(_n=n)
+        table = table.with_columns(_n=n, _coarse=pl.lit(not self.few.is_empty()))
         table = table.with_columns(_carriers=_carriers(table.columns))
         if "gene_id" in table.columns:
             sd = self.spread.rename({"sd_expression": "_sd"})
@@ -196,6 +223,19 @@ class Disclosure:
         own = [column for column in table.columns if column in OF_A_VARIANT]
         return table.with_columns(pl.when(~rare).then(column).alias(column) for column in own)
 
+    def _without_few(self, name: str, table: pl.DataFrame) -> pl.DataFrame:
+        """What tells how a prediction goes with expression is null where few people make it."""
+        if not {*_ARM, "pearson_r"} <= set(table.columns):
+            return table
+        few = pl.struct(_ARM).is_in(self.few.select(key=pl.struct(_ARM))["key"].implode())
+        few &= pl.col("pearson_r").is_not_null()
+        self.note(name, int(table.select(few.sum()).item()), _HANGS)
+        own = [column for column in table.columns if column in OF_A_CORRELATION]
+        hidden = [pl.when(~few).then(column).alias(column) for column in own]
+        if name == "genes":
+            hidden.append(pl.when(few).then(pl.lit("few_people")).otherwise("status").alias("status"))
+        return table.with_columns(hidden)
+
     def _column(self, name: str, column: str, kind: str, table: pl.DataFrame) -> pl.Expr:
         if kind == "unseen":
             return pl.lit(None, table.schema[column])
@@ -203,14 +243,25 @@ class Disclosure:
             known = table[column].count()
             self.note(name, known, f"column {column}: in the run's own tables only")
             return pl.lit(None, table.schema[column])
-        if kind.startswith(_OVER):
-            return _over_genes(column, pl.col(kind.removeprefix(_OVER)))
+        if kind.startswith(_MEAN_OVER):
+            return _over_genes(column, pl.col(kind.removeprefix(_MEAN_OVER)))
+        if kind.startswith(_SHARE_OVER):
+            return _share_of_genes(column, pl.col(kind.removeprefix(_SHARE_OVER)))
         return _RULES[kind](column)
 
 
 def _over_genes(column: str, genes: pl.Expr) -> pl.Expr:
-    """A mean over genes: one person moves it by that person's share of each, over all genes."""
-    by = pl.max_horizontal(step(pl.col("_n")) / genes.cast(pl.Float64), 10.0**-_DIGITS)
+    """A mean over genes: one person moves it by that person's share of each, over all genes.
+
+    With a gene whose R is withheld, all of this R: it would follow from the mean and the others.
+    """
+    one = pl.when("_coarse").then(1.0).otherwise(step(pl.col("_n")))
+    return rounded(pl.col(column), pl.max_horizontal(one / genes.cast(pl.Float64), 10.0**-_DIGITS))
+
+
+def _share_of_genes(column: str, genes: pl.Expr) -> pl.Expr:
+    """A share of genes; to `FEWEST` genes where the sign of one whose R is withheld would follow."""
+    by = pl.when("_coarse").then(step(genes.cast(pl.Float64))).otherwise(10.0**-_DIGITS)
     return rounded(pl.col(column), by)
 
 
@@ -283,6 +334,8 @@ _RULES: Final[Mapping[str, Callable[[str], pl.Expr]]] = {
         .then(rounded(pl.col(c), step(pl.col("_n"))))
         .when(pl.col("quantity").str.starts_with("across_people_"))
         .then(_over_genes(c, pl.col("n")))
+        .when(pl.col("quantity").str.contains("share"))
+        .then(_share_of_genes(c, pl.col("n")))
         .otherwise(pl.col(c).round(_DIGITS))
     ),
     "p of r": _p_of_r,

@@ -1,10 +1,9 @@
 """How each column of each published table is shown; a column that is not here is withheld.
 
 The kinds are those of `hapsight.report.disclosure`: ``share`` (correlations, shares, frequencies: a step that
-depends on the people), ``p`` and ``p of carriers``, ``expression`` and ``slope`` (a
-step in standard deviations), ``count`` (to the nearest five), ``mean over COLUMN``
-(a mean over the genes that the column counts: a step of one gene's, over all), ``three decimals``, ``plain``
-(nothing of people in it).
+depends on the people), ``p`` and ``p of carriers``, ``expression`` and ``slope`` (a step in standard
+deviations), ``count`` (to the nearest five), ``mean over COLUMN`` and ``share over COLUMN`` (over the genes
+that the column counts), ``three decimals``, ``plain`` (nothing of people in it).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["KINDS", "OF_A_VARIANT"]
+__all__ = ["KINDS", "OF_A_CORRELATION", "OF_A_VARIANT"]
 
 
 def _all(kind: str, names: str) -> dict[str, str]:
@@ -42,7 +41,7 @@ _GENES: Final = {
     "null_draws": "plain",
     **_all("two digits", "null_sd prediction_sd"),
     "z": "z",
-    **_all("count", "n_variants n_distinct"),
+    **_all("count", "n_variants n_distinct effective_people"),
     "outcome": "plain",
     **_all("three decimals", "share_used share_weight_used"),
 }
@@ -92,9 +91,10 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         **_ARM,
         **_all("plain", "split genes genes_ok fold_genes against paired_genes"),
         **_all("mean over genes_ok", "mean_r ci_low ci_high"),
+        "share_negative": "share over genes_ok",
         **_all("mean over fold_genes", "mean_fold_r fold_ci_low fold_ci_high"),
         **_all("mean over paired_genes", "difference difference_ci_low difference_ci_high"),
-        **_all("three decimals", "share_negative share_used share_weight_used"),
+        **_all("three decimals", "share_used share_weight_used"),
         "genes_low_share": "plain",
     },
     "direction": {
@@ -107,7 +107,7 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         **_all("plain", "factor rank known n"),
         **_all("bound", "low high"),
         **_all("mean over n", "mean_r mean_r_ci_low mean_r_ci_high"),
-        **_all("three decimals", "share_right ci_low ci_high"),
+        **_all("share over n", "share_right ci_low ci_high"),
     },
     "direction_factors": {
         **_ARM,
@@ -168,6 +168,13 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 """Table -> column -> kind."""
+
+OF_A_CORRELATION: Final = frozenset(
+    {"pearson_r", "spearman_r", "ci_low", "ci_high", "null_mean", "null_sd", "z", "prediction_sd"}
+    | {*(f"{p}_{test}" for p in ("pval", "qval") for test in _TESTS), "qval", "r_half1", "sign_right"}
+    | {"effective_people"}
+)
+"""Columns that tell of how a gene's prediction goes with its expression."""
 
 OF_A_VARIANT: Final = frozenset(_VARIANT) - {"contig"} | {
     *(

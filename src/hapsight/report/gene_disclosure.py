@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from hapsight.explain_tables import PAGE_VARIANTS, VIEW_VARIANTS, WITHHELD
-from hapsight.report.disclosure import FEWEST, Disclosure, rounded, step
+from hapsight.report.disclosure import FEWEST, Disclosure, hanging, rounded, step
 from hapsight.report.gene_view import GenePage, ModelView, TopEqtl
 from hapsight.tables import PER_GENE
 
@@ -40,7 +40,12 @@ def disclosed(page: GenePage) -> tuple[GenePage, pl.DataFrame]:
 def _rule(page: GenePage, view: ModelView) -> Disclosure:
     sd = view.people["observed"].std(ddof=0)
     schema = {"gene_id": pl.String, "sd_expression": pl.Float64}
-    return Disclosure(len(view.people), pl.DataFrame([(page.gene_id, sd)], schema=schema, orient="row"))
+    spread = pl.DataFrame([(page.gene_id, sd)], schema=schema, orient="row")
+    return Disclosure(len(view.people), spread, hanging(_result(view)))
+
+
+def _result(view: ModelView) -> pl.DataFrame:
+    return pl.DataFrame([view.result], schema=PER_GENE)
 
 
 def _view(gene_id: str, view: ModelView, rule: Disclosure) -> ModelView:
@@ -51,7 +56,7 @@ def _view(gene_id: str, view: ModelView, rule: Disclosure) -> ModelView:
     shown = rule.variants(own.drop("place"), r2_to)
     places = own.filter(pl.col("carriers").is_between(FEWEST, len(view.people) - FEWEST))["place"]
     marked = None if hidden or view.marked is None else places.index_of(view.marked)
-    result = rule.table("genes", pl.DataFrame([view.result], schema=PER_GENE)).row(0, named=True)
+    result = rule.table("genes", _result(view)).row(0, named=True)
     changes: dict[str, Any] = {
         "variants": shown.select(list(VIEW_VARIANTS)),
         "marked": marked,

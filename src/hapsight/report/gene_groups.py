@@ -94,12 +94,13 @@ def group_pictures(page: GenePage, view: ModelView) -> list[Picture]:
     """Observed against predicted, and both by genotype of the marked variant, in groups of people."""
     groups = by_prediction(view.people)
     said = f"{outcome(view)} Observed: {view.observed}."
+    line = view.people if view.result["pearson_r"] is not None else view.people.clear()
     how = f"A point is the mean of {_sizes(groups)}, its line the standard deviation of the observed."
     if groups.is_empty():
         how = f"There are fewer than {FEWEST} people, so none are shown."
     chart = gene_charts.groups(
         groups.with_columns(value="observed"),
-        _trend(view.people, groups["predicted"].to_list()),
+        _trend(line, groups["predicted"].to_list()),
         y="observed",
         alt_text=f"Mean observed against mean predicted expression of {page.name}. {outcome(view)}",
     )
@@ -132,7 +133,7 @@ def _by_genotype(view: ModelView, column: str) -> Picture:
 
 def _trend(people: pl.DataFrame, places: list[float]) -> pl.DataFrame:
     """The line of `trend`, its ends rounded as a mean over everybody is."""
-    by = step(pl.lit(float(len(people))), pl.lit(people["observed"].std(ddof=0), pl.Float64))
+    by = step(pl.lit(float(max(len(people), 1))), pl.lit(people["observed"].std(ddof=0), pl.Float64))
     return trend(people, places).with_columns(rounded(pl.col("observed"), by))
 
 

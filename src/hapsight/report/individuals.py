@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from hapsight.report.disclosure import FEWEST, Disclosure, nearest_five
+from hapsight.report.disclosure import FEWEST, Disclosure, hanging, nearest_five
 from hapsight.report.run_folder import RunFolder, read_table
 from hapsight.tables import DIRECTION_GENES
 
@@ -71,7 +71,7 @@ def _rule(run: RunFolder) -> Disclosure:
     cohort = run.record.get("cohort")
     people = cohort.get("people") if isinstance(cohort, dict) else None
     most = run.per_gene["n"].max()
-    return Disclosure(int(people or most or 1), spread)  # type: ignore[arg-type]
+    return Disclosure(int(people or most or 1), spread, hanging(run.per_gene))  # type: ignore[arg-type]
 
 
 def _record(record: dict[str, Any], people: int) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class _Check(_Entry):
     details: Any = None
 
 
-_NEW: Final = frozenset({"sd_expression"})
+_NEW: Final = frozenset({"effective_people", "sd_expression"})
 """Columns that earlier runs do not have; they are null there."""
 
 
@@ -183,8 +183,13 @@ class RunFolder:
 
     @property
     def counted(self) -> pl.DataFrame:
-        """`per_gene` in full digits, for what only counts genes or takes means over them."""
-        return self.per_gene if self.unrounded is None else self.unrounded
+        """`per_gene` in full digits, for what only counts genes or takes means over them.
+
+        Without the genes whose R is withheld: what is counted with them and shown without tells of them.
+        """
+        if self.unrounded is None:
+            return self.per_gene
+        return self.unrounded if self.disclosure is None else self.disclosure.without_hanging(self.unrounded)
 
     @property
     def models(self) -> tuple[Arm, ...]:

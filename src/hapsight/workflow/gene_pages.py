@@ -15,6 +15,7 @@ from hapsight.explain_tables import DRIVERS, EXPLAIN_EFFECTS, PAGES_WITHHELD, WI
 from hapsight.files import file_name
 from hapsight.report.extra import require_extra
 from hapsight.report.gene_view import GenePage, ModelView, Motif
+from hapsight.report.run_folder import read_table
 from hapsight.tables import CIS_NOMINAL, PER_GENE
 from hapsight.workflow.comparisons import Source, model_comparisons, model_source
 from hapsight.workflow.eqtl import eqtl_units
@@ -133,7 +134,7 @@ def _results(opened: Opened) -> pl.DataFrame:
             where=path,
             fix="run `hapsight evaluate` with this configuration first",
         )
-    return pl.read_parquet(path, columns=list(PER_GENE))
+    return read_table(path, PER_GENE)
 
 
 def _strongest(opened: Opened, runs: Sequence[ModelRun], results: pl.DataFrame, most: int) -> list[Gene]:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.evaluate.correlation import correlate
+from hapsight.evaluate.correlation import correlate, effective_people
 from hapsight.evaluate.folds import fold_p
 from hapsight.evaluate.nulls import (
     TESTS,
@@ -96,6 +96,7 @@ def gene_row(source: Source, one: Compared, chance: Chance) -> dict[str, Any]:
         return row | {"status": "no_variants" if bare else found.status}
     if not np.any(one.dosage != one.dosage[:, :1]):  # only phase, or what an indel brings in, differs
         return row | dict.fromkeys(asdict(found)) | {"n": found.n, "status": "no_variable_variant"}
+    row["effective_people"] = effective_people(one.predicted, one.observed)
     return row | _judged(found.pearson_r, one, chance)
 
 
