@@ -18,9 +18,12 @@ import pysam
 from numpy.typing import NDArray
 
 from hapsight.explain_tables import PAGE_VARIANTS
+from hapsight.least_squares import residuals
 from tests.planted import write_planted
 
 Float = NDArray[np.float64]
+LONE = 11
+"""Place of the only person whose prediction of gene ``bare`` is another."""
 KEY = ("gene_id", "model", "position", "ref", "alt")
 
 
@@ -111,6 +114,20 @@ def products_by_difference(all_: Path, less: Path, n: int) -> pl.DataFrame:
     return both.select("gene_id", "model", guess=guess).drop_nulls()
 
 
+def expression_by_lone_r(report: Path, n: int) -> pl.DataFrame:
+    """What one person expresses, where the prediction is another in that person only: ``abs(R) sqrt(n - 1)``.
+
+    Returns
+    -------
+    ``gene_id, model, guess`` of the rows with R: absolute values, in standard deviations from the mean.
+    """
+    table = pl.read_csv(
+        report / "genes.csv", infer_schema_length=None, schema_overrides={"pearson_r": pl.Float64}
+    )
+    guess = pl.col("pearson_r").abs() * (n - 1) ** 0.5
+    return table.select("gene_id", "model", guess=guess).drop_nulls()
+
+
 def own_values(report: Path, people: pl.DataFrame, digits: int = 4) -> int:
     """People whose own correlation over genes stands somewhere in the report, to so many digits."""
     files = [*report.rglob("*.csv"), report.parent / "report.html"]
@@ -122,12 +139,14 @@ def own_values(report: Path, people: pl.DataFrame, digits: int = 4) -> int:
 def write_cohorts(folder: Path, people: int = 60, seed: int = 7) -> tuple[Path, Path, str]:
     """A planted cohort with a variant in four carried by one person once, and the same without a person.
 
+    Near gene ``bare`` there is one variant, which one person carries.
+
     Returns
     -------
     Configurations of both, whose runs go to ``run`` and ``less``, and who is missing in the second.
     """
-    planted = write_planted(folder, people=people, seed=seed, names=("up1", "down1"))
-    _plant_singletons(folder / "genotypes.vcf.gz", np.random.default_rng(seed))
+    planted = write_planted(folder, people=people, seed=seed, names=("up1", "down1", "bare"))
+    _plant_singletons(folder, np.random.default_rng(seed), planted.genes[-1].tss)
     with gzip.open(folder / "expression.bed.gz", "rt") as file:
         rows = [line.rstrip("\n").split("\t") for line in file]
     column, missing = 4 + people // 3, rows[0][4 + people // 3]
@@ -144,7 +163,9 @@ def write_cohorts(folder: Path, people: int = 60, seed: int = 7) -> tuple[Path, 
     return planted.config, folder / "less.toml", missing
 
 
-def _plant_singletons(path: Path, rng: np.random.Generator) -> None:
+def _plant_singletons(folder: Path, rng: np.random.Generator, lone: int) -> None:
+    """A record in four is carried by one person once, and there is one more such record at `lone`."""
+    path = folder / "genotypes.vcf.gz"
     with gzip.open(path, "rt") as file:
         lines = file.read().splitlines()
     for number in range(1, len(lines), 4):
@@ -153,6 +174,13 @@ def _plant_singletons(path: Path, rng: np.random.Generator) -> None:
             calls = ["0|0"] * (len(fields) - 9)
             calls[int(rng.integers(len(calls)))] = "0|1"
             lines[number] = "\t".join([*fields[:9], *calls])
+    with pysam.FastaFile(str(folder / "genome.fa.gz")) as fasta:
+        ref = fasta.fetch("chr1", lone, lone + 1)
+    calls = ["0|0"] * LONE + ["0|1"] + ["0|0"] * (len(lines[-1].split("\t")) - 10 - LONE)
+    alt = "A" if ref != "A" else "C"
+    own = "\t".join(["chr1", str(lone + 1), "lone", ref, alt, ".", "PASS", ".", "GT", *calls])
+    after = (i for i, line in enumerate(lines) if line[0] != "#" and int(line.split("\t")[1]) > lone + 1)
+    lines.insert(next(after, len(lines)), own)
     plain = path.with_suffix(".tmp")
     plain.write_text("\n".join(lines) + "\n")
     pysam.tabix_compress(str(plain), str(path), force=True)
@@ -175,3 +203,11 @@ def true_expression(bed: Path) -> tuple[list[str], dict[str, Float]]:
     with gzip.open(bed, "rt") as file:
         rows = [line.rstrip("\n").split("\t") for line in file]
     return rows[0][4:], {row[3]: np.array(row[4:], np.float64) for row in rows[1:]}
+
+
+def true_distance(folder: Path, gene_id: str, person: int) -> float:
+    """How far a person's expression is from the mean, in standard deviations, beside covariates."""
+    values = true_expression(folder / "expression.bed.gz")[1][gene_id]
+    rows = [line.split("\t")[1:] for line in (folder / "covariates.tsv").read_text().splitlines()[1:]]
+    left = residuals(values, np.array(rows, np.float64).T)
+    return float(abs(left[person] - left.mean()) / left.std())

@@ -97,6 +97,36 @@ def test_products_of_prediction_and_expression_do_not_follow(cohort):
     assert all(value == 0 or value >= 4.9 for value in guess)
 
 
+def test_an_r_that_hangs_on_one_person_is_withheld(cohort):
+    """With it, this person's expression is known: ``abs(R) sqrt(n - 1)`` SD from the mean."""
+    folder, whole, _, _ = cohort
+    table = pl.read_parquet(folder / "run" / "evaluation" / "per_gene.parquet")
+    lone = table.row(by_predicate=pl.col("gene_id") == "bare", named=True)
+    truth = attacks.true_distance(folder, "bare", attacks.LONE)
+    assert lone["effective_people"] == 1
+    assert abs(lone["pearson_r"]) * (N - 1) ** 0.5 == pytest.approx(truth, rel=1e-3)
+    assert "bare" not in attacks.expression_by_lone_r(whole, N)["gene_id"]
+    shown = pl.read_csv(whole / "genes.csv", infer_schema_length=None).filter(pl.col("gene_id") == "bare")
+    assert shown["status"].to_list() == ["few_people"]
+    numbers = ("pearson_r", "spearman_r", "ci_low", "pval_nominal", "qval", "z", "prediction_sd")
+    assert all(shown[name].null_count() == 1 for name in numbers)
+    assert (
+        "There is no R: tested; hangs on fewer than five people"
+        in (whole / "genes" / "bare.html").read_text()
+    )
+
+
+def test_an_r_that_is_withheld_does_not_follow_from_the_mean_and_the_others(cohort):
+    _, whole, _, _ = cohort
+    summary = pl.read_csv(whole / "summary.csv", infer_schema_length=None)
+    mean = summary.row(by_predicate=pl.col("quantity") == "across_people_pearson_mean", named=True)
+    shown = attacks.expression_by_lone_r(whole, N)
+    assert len(shown) == mean["n"] - 1
+    assert mean["value"] * mean["n"] == pytest.approx(round(mean["value"] * mean["n"]), abs=0.01)
+    charts = attacks.charts(whole.parent / "report.html")
+    assert "bare" not in str(charts)
+
+
 def test_no_persons_own_correlation_is_in_the_report(cohort):
     folder, whole, _, _ = cohort
     people = pl.read_parquet(folder / "run" / "evaluation" / "per_person.parquet")
