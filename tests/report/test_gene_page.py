@@ -31,7 +31,7 @@ def light(monkeypatch) -> None:
 def written(folder, *views, **options):
     from hapsight.report.gene_page import write_gene_page
 
-    return write_gene_page(page(*views, **options), folder)
+    return write_gene_page(page(*views, **options), folder)[0]
 
 
 def specs(text: str) -> list[dict]:

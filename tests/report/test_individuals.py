@@ -103,7 +103,7 @@ def test_a_configuration_that_cannot_tell_asks_for_nothing(run, text):
 def gene_page_of(folder, individuals, **options):
     from hapsight.report.gene_page import write_gene_page
 
-    return write_gene_page(page(view(**options), individuals=individuals), folder)
+    return write_gene_page(page(view(**options), individuals=individuals), folder)[0]
 
 
 def numbers_in(text: str) -> set[float]:

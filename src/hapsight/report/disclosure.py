@@ -199,6 +199,10 @@ class Disclosure:
             return table.join(sd, on="gene_id", how="left", maintain_order="left")
         return table.with_columns(_sd=pl.lit(self.spread["sd_expression"].median(), pl.Float64))
 
+    def shows(self, carriers: pl.Expr) -> pl.Expr:
+        """Whether a variant may be shown: enough people carry its rarer allele, and enough do not."""
+        return carriers.is_between(FEWEST, self.people - FEWEST)
+
     def variants(self, table: pl.DataFrame, marked: int | None) -> pl.DataFrame:
         """Rows of a gene page's variants that may be shown, as they may be shown.
 
@@ -209,7 +213,7 @@ class Disclosure:
         marked
             People who carry the rarer allele of the variant that ``r2`` is to.
         """
-        shown = pl.col("carriers").is_between(FEWEST, self.people - FEWEST)
+        shown = self.shows(pl.col("carriers"))
         self.note("gene page", table.height - int(table.select(shown.sum()).item()), _RARE)
         fewest = pl.min_horizontal("carriers", pl.lit(marked or 0))
         return self.table("gene page", table.filter(shown).with_columns(_fewest=fewest))

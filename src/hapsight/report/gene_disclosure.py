@@ -50,11 +50,11 @@ def _result(view: ModelView) -> pl.DataFrame:
 
 def _view(gene_id: str, view: ModelView, rule: Disclosure) -> ModelView:
     carriers = None if view.variant is None else view.variant["carriers"]
-    hidden = carriers is not None and not FEWEST <= carriers <= len(view.people) - FEWEST
+    hidden = carriers is not None and not pl.select(rule.shows(pl.lit(carriers))).item()
     r2_to = None if hidden else carriers
     own = view.variants.with_columns(gene_id=pl.lit(gene_id), place=pl.int_range(pl.len()))
     shown = rule.variants(own.drop("place"), r2_to)
-    places = own.filter(pl.col("carriers").is_between(FEWEST, len(view.people) - FEWEST))["place"]
+    places = own.filter(rule.shows(pl.col("carriers")))["place"]
     marked = None if hidden or view.marked is None else places.index_of(view.marked)
     result = rule.table("genes", _result(view)).row(0, named=True)
     changes: dict[str, Any] = {
@@ -85,7 +85,7 @@ def _top(gene_id: str, top: TopEqtl | None, rule: Disclosure, marked: int | None
     table = pl.DataFrame([row], schema=VIEW_VARIANTS).with_columns(gene_id=pl.lit(gene_id))
     shown = replace(rule, withheld={}).variants(table, marked)
     if shown.is_empty():
-        rule.note("strongest eQTL", 1, "fewer than 5 people carry it, or lack it")
+        rule.note("strongest eQTL", 1, f"fewer than {FEWEST} people carry it, or lack it")
         return None
     found = shown.row(0, named=True)
     return TopEqtl({name: found.get(name, value) for name, value in top.variant.items()}, top.tested)

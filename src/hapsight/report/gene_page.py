@@ -11,7 +11,7 @@ from urllib.parse import quote
 import polars as pl
 from markupsafe import Markup
 
-from hapsight.explain_tables import PAGE_VARIANTS
+from hapsight.explain_tables import PAGE_VARIANTS, WITHHELD
 from hapsight.files import file_name
 from hapsight.predict.store import write_atomically
 from hapsight.report import words
@@ -34,29 +34,29 @@ _ROWS_SHOWN: Final = 20
 """Variants of the table that are seen without opening it."""
 
 
-def write_gene_page(page: GenePage, folder: Path) -> Path:
+def write_gene_page(page: GenePage, folder: Path) -> tuple[Path, pl.DataFrame]:
     """Write ``<gene_id>.html``, which works offline, and the variants' numbers in ``<gene_id>.csv``.
 
     Returns
     -------
-    The path of the page.
+    The path of the page, and what was withheld: columns `hapsight.explain_tables.WITHHELD`.
     """
-    shown = _shown(page)
+    shown, withheld = _shown(page)
     numbers = folder / file_name(page.gene_id, suffix=".csv")
     path = folder / file_name(page.gene_id, suffix=".html")
     write_atomically(numbers, csv_text(_numbers(shown)).encode())
     write_atomically(path, _html(shown).encode())
-    return path
+    return path, withheld
 
 
 def gene_page_html(page: GenePage) -> str:
     """The page as text."""
-    return _html(_shown(page))
+    return _html(_shown(page)[0])
 
 
-def _shown(page: GenePage) -> GenePage:
-    """What is written of a page: all of it where single people are asked for."""
-    return page if page.individuals else disclosed(page)[0]
+def _shown(page: GenePage) -> tuple[GenePage, pl.DataFrame]:
+    """What is written of a page, and what is not: all of it where single people are asked for."""
+    return (page, pl.DataFrame(schema=WITHHELD)) if page.individuals else disclosed(page)
 
 
 def _html(page: GenePage) -> str:

@@ -83,7 +83,6 @@ def gene_pages(
         The packages of the report are not installed.
     """
     require_extra()
-    from hapsight.report.gene_disclosure import disclosed
     from hapsight.report.gene_page import write_gene_page
 
     results = _results(opened)
@@ -98,17 +97,13 @@ def gene_pages(
                 views[gene_id].append(view)
         folder = opened.folder.path / "report" / "genes"
         shown = individuals or opened.config.report.include_individuals
-        made = (_page(opened, gene, views[gene.gene_id]) for gene in chosen)
-        paths, withheld = [], []
-        for page in made:
-            public, hidden = (replace(page, individuals=True), None) if shown else disclosed(page)
-            paths.append(write_gene_page(public, folder))
-            withheld += [] if hidden is None else [hidden]
-        _record_withheld(opened, list(views), withheld, keep=bool(genes))
+        pages = (replace(_page(opened, gene, views[gene.gene_id]), individuals=shown) for gene in chosen)
+        written = [write_gene_page(page, folder) for page in pages]
+        _record_withheld(opened, list(views), [withheld for _, withheld in written], keep=bool(genes))
         if not genes:
             _remove_others(folder, views)
-        stage["detail"] = f"{len(paths):,} pages"
-    return paths
+        stage["detail"] = f"{len(written):,} pages"
+    return [path for path, _ in written]
 
 
 def _record_withheld(
