@@ -117,14 +117,25 @@ def test_an_r_that_hangs_on_one_person_is_withheld(cohort):
 
 
 def test_an_r_that_is_withheld_does_not_follow_from_the_mean_and_the_others(cohort):
-    _, whole, _, _ = cohort
+    folder, whole, _, _ = cohort
+    table = pl.read_parquet(folder / "run" / "evaluation" / "per_gene.parquet").drop_nulls("pearson_r")
     summary = pl.read_csv(whole / "summary.csv", infer_schema_length=None)
     mean = summary.row(by_predicate=pl.col("quantity") == "across_people_pearson_mean", named=True)
-    shown = attacks.expression_by_lone_r(whole, N)
-    assert len(shown) == mean["n"] - 1
-    assert mean["value"] * mean["n"] == pytest.approx(round(mean["value"] * mean["n"]), abs=0.01)
-    charts = attacks.charts(whole.parent / "report.html")
-    assert "bare" not in str(charts)
+    assert mean["n"] == len(table) == 3
+    shown = pl.read_csv(whole / "genes.csv", infer_schema_length=None)["pearson_r"].drop_nulls()
+    assert len(shown) == 2
+    total = mean["value"] * mean["n"]
+    assert total == pytest.approx(round(total / (5 / N**0.5)) * 5 / N**0.5, abs=0.002)
+    assert "bare" not in str(attacks.charts(whole.parent / "report.html"))
+
+
+def test_what_is_over_few_drivers_is_not_shown(cohort):
+    """The main driver of one gene may be a variant that fewer than five people carry."""
+    _, whole, _, _ = cohort
+    table = pl.read_csv(whole / "driver_summary.csv", infer_schema_length=None)
+    few = table.filter((pl.col("n") < 5) & (pl.col("quantity") != "genes"))
+    assert few.height > 10
+    assert few["value"].null_count() == few["ci_low"].null_count() == few.height
 
 
 def test_no_persons_own_correlation_is_in_the_report(cohort):

@@ -41,9 +41,8 @@ _MARK: Final = float(-ndtri(0.025))
 """|z| of p = 0.05: an edge of the cells of p, so that no p is moved across it."""
 _LARGEST_Z: Final = 37.0
 _LEVEL, _BELOW = 0.05, 0.0499
-_MEAN_OVER: Final = "mean over "
-_SHARE_OVER: Final = "share over "
-"""Kinds of what is over genes, before the name of the column that counts them."""
+_OVER: Final = "mean over "
+"""Kind of a mean over genes, before the name of the column that counts them."""
 _ARM: Final = ("gene_id", "model", "read_out")
 _HANGS: Final = (
     f"R hangs on fewer than {FEWEST} people, or the run does not say on how many (evaluate it again)"
@@ -134,8 +133,7 @@ class Disclosure:
     spread
         ``gene_id, sd_expression``: standard deviation of each gene's expression over people.
     few
-        Genes and arms whose correlation is withheld (`hanging`). Where there are some, numbers over genes are
-        coarse enough for theirs not to follow from the others'.
+        Genes and arms whose correlation is withheld (`hanging`); means over genes of these arms are coarser.
     withheld
         What was not shown so far: (table, reason) -> rows.
     """
@@ -192,12 +190,19 @@ class Disclosure:
     def _with_people(self, table: pl.DataFrame, own: bool) -> pl.DataFrame:
         """With ``_n`` (people), ``_carriers`` and ``_sd`` beside the columns."""
         n = pl.col("n").cast(pl.Float64) if own else pl.lit(float(self.people))
-        table = table.with_columns(_n=n, _coarse=pl.lit(not self.few.is_empty()))
+        table = table.with_columns(_n=n, _coarse=self._is_coarse(table.columns))
         table = table.with_columns(_carriers=_carriers(table.columns))
         if "gene_id" in table.columns:
             sd = self.spread.rename({"sd_expression": "_sd"})
             return table.join(sd, on="gene_id", how="left", maintain_order="left")
         return table.with_columns(_sd=pl.lit(self.spread["sd_expression"].median(), pl.Float64))
+
+    def _is_coarse(self, columns: list[str]) -> pl.Expr:
+        """Whether an R of the row's arm is withheld."""
+        arm = ["model", "read_out"]
+        if not set(arm) <= set(columns):
+            return pl.lit(not self.few.is_empty())
+        return pl.struct(arm).is_in(self.few.select(key=pl.struct(arm))["key"].implode())
 
     def shows(self, carriers: pl.Expr) -> pl.Expr:
         """Whether a variant may be shown: enough people carry its rarer allele, and enough do not."""
@@ -247,26 +252,20 @@ class Disclosure:
             known = table[column].count()
             self.note(name, known, f"column {column}: in the run's own tables only")
             return pl.lit(None, table.schema[column])
-        if kind.startswith(_MEAN_OVER):
-            return _over_genes(column, pl.col(kind.removeprefix(_MEAN_OVER)))
-        if kind.startswith(_SHARE_OVER):
-            return _share_of_genes(column, pl.col(kind.removeprefix(_SHARE_OVER)))
+        if kind.startswith(_OVER):
+            return _over_genes(column, pl.col(kind.removeprefix(_OVER)))
         return _RULES[kind](column)
 
 
 def _over_genes(column: str, genes: pl.Expr) -> pl.Expr:
     """A mean over genes: one person moves it by that person's share of each, over all genes.
 
-    With a gene whose R is withheld, all of this R: it would follow from the mean and the others.
+    Where an R is withheld, it follows from the mean and the others, so that the step is five of its standard
+    errors over all genes.
     """
-    one = pl.when("_coarse").then(1.0).otherwise(step(pl.col("_n")))
-    return rounded(pl.col(column), pl.max_horizontal(one / genes.cast(pl.Float64), 10.0**-_DIGITS))
-
-
-def _share_of_genes(column: str, genes: pl.Expr) -> pl.Expr:
-    """A share of genes; to `FEWEST` genes where the sign of one whose R is withheld would follow."""
-    by = pl.when("_coarse").then(step(genes.cast(pl.Float64))).otherwise(10.0**-_DIGITS)
-    return rounded(pl.col(column), by)
+    one = pl.max_horizontal(step(pl.col("_n")), pl.when("_coarse").then(FEWEST / pl.col("_n").sqrt()))
+    by = pl.max_horizontal(one / genes.cast(pl.Float64), 10.0**-_DIGITS)
+    return rounded(pl.col(column), by).round(_DIGITS)
 
 
 def _carriers(columns: list[str]) -> pl.Expr:
@@ -338,9 +337,14 @@ _RULES: Final[Mapping[str, Callable[[str], pl.Expr]]] = {
         .then(rounded(pl.col(c), step(pl.col("_n"))))
         .when(pl.col("quantity").str.starts_with("across_people_"))
         .then(_over_genes(c, pl.col("n")))
-        .when(pl.col("quantity").str.contains("share"))
-        .then(_share_of_genes(c, pl.col("n")))
         .otherwise(pl.col(c).round(_DIGITS))
+    ),
+    "of drivers": lambda c: (
+        pl.when((pl.col("n") < FEWEST) & (pl.col("quantity") != "genes"))
+        .then(None)
+        .when(pl.col("quantity") == "maf")
+        .then(rounded(pl.col(c), step(pl.col("_n"))))
+        .otherwise(pl.col(c).round_sig_figs(_DIGITS))
     ),
     "p of r": _p_of_r,
     "bound": lambda c: (

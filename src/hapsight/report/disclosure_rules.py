@@ -2,8 +2,9 @@
 
 The kinds are those of `hapsight.report.disclosure`: ``share`` (correlations, shares, frequencies: a step that
 depends on the people), ``p`` and ``p of carriers``, ``expression`` and ``slope`` (a step in standard
-deviations), ``count`` (to the nearest five), ``mean over COLUMN`` and ``share over COLUMN`` (over the genes
-that the column counts), ``three decimals``, ``plain`` (nothing of people in it).
+deviations), ``count`` (to the nearest five), ``mean over COLUMN`` (over the genes that the column counts),
+``of drivers`` (over the main drivers of ``n`` genes: nothing of few, which may be variants that are not
+shown), ``three decimals``, ``plain`` (nothing of people in it).
 """
 
 from __future__ import annotations
@@ -91,10 +92,9 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         **_ARM,
         **_all("plain", "split genes genes_ok fold_genes against paired_genes"),
         **_all("mean over genes_ok", "mean_r ci_low ci_high"),
-        "share_negative": "share over genes_ok",
         **_all("mean over fold_genes", "mean_fold_r fold_ci_low fold_ci_high"),
         **_all("mean over paired_genes", "difference difference_ci_low difference_ci_high"),
-        **_all("three decimals", "share_used share_weight_used"),
+        **_all("three decimals", "share_negative share_used share_weight_used"),
         "genes_low_share": "plain",
     },
     "direction": {
@@ -107,7 +107,7 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         **_all("plain", "factor rank known n"),
         **_all("bound", "low high"),
         **_all("mean over n", "mean_r mean_r_ci_low mean_r_ci_high"),
-        **_all("share over n", "share_right ci_low ci_high"),
+        **_all("three decimals", "share_right ci_low ci_high"),
     },
     "direction_factors": {
         **_ARM,
@@ -128,7 +128,7 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
     "driver_summary": {
         **_ARM,
         **_all("plain", "form quantity genes factor rank level n published"),
-        **_all("three digits", "value ci_low ci_high pval"),
+        **_all("of drivers", "value ci_low ci_high pval"),
     },
     "gene page": {
         **_GENE,
