@@ -74,7 +74,8 @@ def hidden_groups(report: Path, n: int) -> pl.DataFrame:
 
     Returns
     -------
-    ``gene_id, people`` (in the hidden group, as they follow from the counts) and ``guess`` (their mean).
+    ``gene_id, people`` (in the hidden group, as they follow from the counts), ``guess`` (their mean) and
+    ``groups`` (that are shown; of each, rounding moves the count by two at most).
     """
     rows = []
     for page in sorted((report / "genes").glob("*.html")):
@@ -88,8 +89,8 @@ def hidden_groups(report: Path, n: int) -> pl.DataFrame:
             people = n - sum(row["n"] for row in shown)
             rest = everybody - sum(row["value"] * row["n"] for row in shown)
             guess = rest / people if people > 0 else None
-            rows.append((page.name.removesuffix(".html"), people, guess))
-    schema = {"gene_id": pl.String, "people": pl.Int64, "guess": pl.Float64}
+            rows.append((page.name.removesuffix(".html"), people, guess, len(shown)))
+    schema = {"gene_id": pl.String, "people": pl.Int64, "guess": pl.Float64, "groups": pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

@@ -24,9 +24,9 @@ from tests.planted import load_toy
 
 from hapsight.cli.main import app
 from hapsight.config import load_config, to_toml
+from hapsight.evaluate.expression import transform
 from hapsight.models.registry import register
 from hapsight.report.build import build_report
-from hapsight.report.disclosure import FEWEST
 from hapsight.workflow.demo import demo_cohort
 
 
@@ -100,9 +100,10 @@ def genotypes(cohort: Cohort) -> str:
 def expression(cohort: Cohort) -> str:
     """Of the same person, by each gene's mean."""
     people, values = attacks.true_expression(cohort.bed)
+    how = load_config(cohort.configs[0]).expression
     place, misses, usual = people.index(cohort.missing), [], []
     for gene_id, guess in attacks.expression_by_difference(*cohort.reports, cohort.people).iter_rows():
-        own = values[gene_id]
+        own = transform(values[gene_id][None], how.transform, how.pseudocount)[0]
         misses.append(abs(guess - own[place]) / own.std())
         usual.append(abs(own.mean() - own[place]) / own.std())
     median, alone = np.median(misses), np.median(usual)
@@ -114,8 +115,8 @@ def hidden_group(cohort: Cohort) -> str:
     found = attacks.hidden_groups(cohort.reports[0], cohort.people)
     if found.is_empty():
         return "points of people are shown"
-    few = found.filter(pl.col("people").is_between(1, FEWEST - 1))
-    return f"{few.height} groups of fewer than five on {found.height} pictures"
+    hidden = found.filter(pl.col("people") > 2 * pl.col("groups"))
+    return f"{hidden.height} groups that are not shown on {found.height} pictures"
 
 
 def singletons(cohort: Cohort) -> str:

@@ -1,5 +1,7 @@
 """The disclosure rule: steps, floors, p's, and that every published table has a rule."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -141,6 +143,15 @@ def test_a_page_twice_disclosed_is_the_same():
     assert twice.views[0].variants.equals(once.views[0].variants)
     assert twice.views[0].result == once.views[0].result
     assert withheld.is_empty()
+
+
+def test_how_many_variants_were_tested_is_to_the_nearest_five():
+    """A variant of one carrier comes and goes with that person."""
+    top = view().top_eqtl
+    for tested in (298, 300, 302):
+        shown = disclosed(page(view(top_eqtl=replace(top, tested=tested))))[0].views[0].top_eqtl
+        assert shown is not None
+        assert shown.tested == 300
 
 
 @pytest.mark.parametrize("carriers", [0, 4, 56])

@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from hapsight.explain_tables import PAGE_VARIANTS, VIEW_VARIANTS, WITHHELD
-from hapsight.report.disclosure import FEWEST, Disclosure, hanging, rounded, step
+from hapsight.report.disclosure import FEWEST, Disclosure, hanging, nearest_five, rounded, step
 from hapsight.report.gene_view import GenePage, ModelView, TopEqtl
 from hapsight.tables import PER_GENE
 
@@ -88,4 +88,5 @@ def _top(gene_id: str, top: TopEqtl | None, rule: Disclosure, marked: int | None
         rule.note("strongest eQTL", 1, f"fewer than {FEWEST} people carry it, or lack it")
         return None
     found = shown.row(0, named=True)
-    return TopEqtl({name: found.get(name, value) for name, value in top.variant.items()}, top.tested)
+    tested = pl.select(nearest_five(pl.lit(top.tested))).item()
+    return TopEqtl({name: found.get(name, value) for name, value in top.variant.items()}, tested)
