@@ -231,9 +231,16 @@ class _Split(_Products):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        if _changes(func, kwargs):
-            self.attended = self.multiplied = None
+        if _writes(func, kwargs):
+            self._forget((kwargs or {}).get("out", args[0] if args else None))
         return super().__torch_function__(func, types, args, kwargs)
+
+    def _forget(self, written: object) -> None:
+        """Parts of what has changed since."""
+        if self.attended is not None and _shares(written, *self.attended[:2]):
+            self.attended = None
+        if self.multiplied is not None and _shares(written, self.multiplied[0]):
+            self.multiplied = None
 
     def product(self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         if not _has_kernels(x):
@@ -294,7 +301,14 @@ def _has_kernels(x: torch.Tensor) -> bool:
     return x.is_cuda
 
 
-def _changes(func: Callable[..., Any], kwargs: dict[str, Any] | None) -> bool:
+def _shares(written: object, *kept: torch.Tensor) -> bool:
+    """Whether what was written to may be part of a kept tensor."""
+    if not isinstance(written, torch.Tensor):
+        return True
+    return written.untyped_storage().data_ptr() in [one.untyped_storage().data_ptr() for one in kept]
+
+
+def _writes(func: Callable[..., Any], kwargs: dict[str, Any] | None) -> bool:
     """Whether a function of torch writes to a tensor that was there before, by its name or to ``out``."""
     name = getattr(func, "__name__", "")
     in_place = name.endswith("_") and not name.endswith("__")
