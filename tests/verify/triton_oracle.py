@@ -98,7 +98,8 @@ def modules() -> dict[str, list[float]]:
     with arithmetic._Split(arithmetic._SplitWeights()), torch.inference_mode():
         made = compute(*given)
     return {
-        f"module {i}": [error(a, e), error(b, e)] for i, (a, b, e) in enumerate(zip(made, plain, exact, strict=True))
+        f"module {i}": [error(a, e), error(b, e)]
+        for i, (a, b, e) in enumerate(zip(made, plain, exact, strict=True))
     }
 
 

@@ -113,7 +113,9 @@ def _product(HIGH, LOW, S, W_HIGH, W_LOW, T, BIAS, Y, rows, columns, padded, wei
         x_at = (batch * rows + source[:, None].to(tl.int64)) * padded + term[None, :]
         w_at = weight + tap * columns * padded + w_row[None, :].to(tl.int64) * padded + term[:, None]
         if TWICE == 2:
-            too_at = weight + tap * columns * padded + w_row_too[None, :].to(tl.int64) * padded + term[:, None]
+            too_at = (
+                weight + tap * columns * padded + w_row_too[None, :].to(tl.int64) * padded + term[:, None]
+            )
         for first in range(0, padded, K):
             high = tl.load(HIGH + x_at + first, mask=there[:, None], other=0.0)
             low = tl.load(LOW + x_at + first, mask=there[:, None], other=0.0)
@@ -132,10 +134,14 @@ def _product(HIGH, LOW, S, W_HIGH, W_LOW, T, BIAS, Y, rows, columns, padded, wei
     tl.store(at + column[None, :].to(tl.int64) * y_column, total, mask=inside[:, None] & known[None, :])
     if TWICE == 2:
         column += N
-        total = total_too / tl.load(T + batch % weights * columns + column, mask=known_too, other=1.0)[None, :]
+        total = (
+            total_too / tl.load(T + batch % weights * columns + column, mask=known_too, other=1.0)[None, :]
+        )
         if HAS_BIAS:
             total += tl.load(BIAS + column, mask=known_too, other=0.0)[None, :]
-        tl.store(at + column[None, :].to(tl.int64) * y_column, total, mask=inside[:, None] & known_too[None, :])
+        tl.store(
+            at + column[None, :].to(tl.int64) * y_column, total, mask=inside[:, None] & known_too[None, :]
+        )
 
 
 @triton.jit
@@ -220,9 +226,7 @@ def _put(to, scales, part, here, value, FIRST: tl.constexpr, V: tl.constexpr):
     tl.store(to + v[None, :], part / scale[None, :], mask=here[:, None] & (v[None, :] < value))
 
 
-def halves(
-    x: torch.Tensor, to: int = _PADDED
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def halves(x: torch.Tensor, to: int = _PADDED) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Both float16 parts of scaled rows, zeros behind them up to a multiple of `to`; and the scales.
 
     Parameters
@@ -238,7 +242,9 @@ def halves(
     batch, heads = len(x), x.shape[1] if x.ndim == 4 else 1
     rows, terms = x.shape[-2:]
     padded = triton.cdiv(terms, to) * to
-    high, low = (torch.empty((batch * heads, rows, padded), dtype=torch.float16, device=x.device) for _ in range(2))
+    high, low = (
+        torch.empty((batch * heads, rows, padded), dtype=torch.float16, device=x.device) for _ in range(2)
+    )
     scales = torch.empty((batch * heads, rows), dtype=torch.float32, device=x.device)
     across = min(triton.next_power_of_2(padded), _MOST_ACROSS)
     along = max(1, _MOST_ACROSS // across)
