@@ -78,7 +78,7 @@ def attentions() -> dict[str, list[float]]:
 
 
 def modules() -> dict[str, list[float]]:
-    """Layers inside of the arithmetic's mode: parts are kept for the next product, and not when one changes."""
+    """Layers inside of the mode: parts are kept for the next product, and not where something changes."""
     arithmetic._has_kernels = lambda x: True  # type: ignore[assignment]
     k, v = (torch.randn(2, 40, 3, size).transpose(1, 2) for size in (24, 48))
     content, position = (torch.randn(2, 20, 3, 24).transpose(1, 2) for _ in range(2))

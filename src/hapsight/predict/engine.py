@@ -226,7 +226,7 @@ def _shared(
 ) -> Iterator[tuple[NDArray[np.float64], float]]:
     """(1 + D, T) values and FLOP of each gene, local work shared between its haplotypes."""
     ahead: tuple[Gene, Started] | None = None  # a GPU is at work on one gene while the next is handed to it
-    together = AHEAD if device.type == "cuda" else 0
+    together = _threads(device)
     find = _Preparation(model, sequences, view, room // max(1, together))
     for gene, (people, seen, plan) in zip(genes, _in_order(find, genes, together), strict=True):
         made[gene.gene_id] = people
@@ -239,6 +239,11 @@ def _shared(
         ahead = gene, started
     if ahead is not None:
         yield _finished(*ahead)
+
+
+def _threads(device: torch.device) -> int:
+    """Threads that prepare genes: none beside a CPU that computes them."""
+    return AHEAD if device.type == "cuda" else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +265,7 @@ class _Preparation:
 def _in_order(
     find: _Preparation, genes: Sequence[Gene], together: int
 ) -> Iterator[tuple[_People, Buffer, Plan]]:
-    """`find` of every gene; `together` genes at a time on threads of their own, files read by one at a time."""
+    """`find` of every gene; `together` at a time on threads, of which one at a time reads files."""
     if together < 2 or len(genes) < 2:
         yield from map(find, genes)
         return

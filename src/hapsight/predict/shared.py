@@ -183,7 +183,7 @@ def start_shared(
 
 
 def _least_filled(rows: int, most: int) -> int:
-    """Size of the batches, `most` to half of that in steps of 8, with which the last one is filled up least."""
+    """Size of batches, `most` to half of that in steps of 8, with which the last is filled up least."""
     sizes = range(most, (most - 1) // 2, -8)
     return min(sizes, key=lambda size: -rows % size)
 

@@ -170,9 +170,7 @@ def _number(
     step = math.gcd(int(np.gcd.reduce(begin)), int(end[0] - begin[0]), codes.shape[1])
     block, above = np.zeros(codes.shape[1] // step, np.uint64), np.zeros(len(begin), np.uint64)
     for rows in sequences.blocks():
-        number_positions(
-            codes, begin, end, step, values, number_of, block, above, *rows, index, row, place
-        )
+        number_positions(codes, begin, end, step, values, number_of, block, above, *rows, index, row, place)
         numbers.drop()
     count = len(number_of)
     return row[:count].copy(), place[:count].copy()
