@@ -87,7 +87,7 @@ def modules() -> dict[str, list[float]]:
 
     def compute(*some: torch.Tensor) -> list[torch.Tensor]:
         content, position, k, v, r, x, w, kernel = (one.clone() for one in some)
-        made = [attend_by_distance(content, position, k, v, r), functional.linear(x, w), x @ w.mT]
+        made = [attend_by_distance(content, position, k, v, r), functional.linear(x, w), x[:, :] @ w.mT]
         x.mul_(2)
         made += [functional.linear(x, w), functional.conv1d(x, kernel, padding=1)]
         x[:, 0] = 1

@@ -262,7 +262,7 @@ class _Split(_Products):
 
         if not together:
             return halves(x if x.ndim in (3, 4) else x.reshape(-1, *x.shape[-2:]))
-        if self.multiplied is None or self.multiplied[0] is not x:
+        if self.multiplied is None or not _same(self.multiplied[0], x):
             self.multiplied = x, halves(x.reshape(1, -1, x.shape[-1]))
         return self.multiplied[1]
 
@@ -301,6 +301,11 @@ def _has_kernels(x: torch.Tensor) -> bool:
     return x.is_cuda
 
 
+def _same(kept: torch.Tensor, x: torch.Tensor) -> bool:
+    """Whether both are the same view of the same memory."""
+    return kept.data_ptr() == x.data_ptr() and (kept.shape, kept.stride()) == (x.shape, x.stride())
+
+
 def _shares(written: object, *kept: torch.Tensor) -> bool:
     """Whether what was written to may be part of a kept tensor."""
     if not isinstance(written, torch.Tensor):
@@ -312,7 +317,8 @@ def _writes(func: Callable[..., Any], kwargs: dict[str, Any] | None) -> bool:
     """Whether a function of torch writes to a tensor that was there before, by its name or to ``out``."""
     name = getattr(func, "__name__", "")
     in_place = name.endswith("_") and not name.endswith("__")
-    return in_place or name in _WRITE or "out" in (kwargs or {})
+    kwargs = kwargs or {}
+    return in_place or name in _WRITE or "out" in kwargs or bool(kwargs.get("inplace"))
 
 
 def _repeated(w: torch.Tensor, lead: torch.Size | tuple[int, ...]) -> torch.Tensor:
@@ -357,14 +363,15 @@ def _one_tap(w: torch.Tensor) -> Parts:
 
 def _by_tap(w: torch.Tensor) -> Parts:
     """One scale for all taps of an output."""
-    from hapsight.predict.split_kernels import halves
+    from hapsight.predict.split_kernels import PADDED, halves
 
     high, low, scale = halves(w.permute(0, 2, 1).reshape(1, len(w), -1), 1)
-    parts = (
-        F.pad(part.view(len(w), w.shape[2], -1), (0, -w.shape[1] % 64)).transpose(0, 1).contiguous()[None]
-        for part in (high, low)
-    )
-    return *parts, scale
+
+    def by_tap(part: torch.Tensor) -> torch.Tensor:
+        apart = F.pad(part.view(len(w), w.shape[2], -1), (0, -w.shape[1] % PADDED))
+        return apart.transpose(0, 1).contiguous()[None]
+
+    return by_tap(high), by_tap(low), scale
 
 
 def _fits(x: torch.Tensor, w: torch.Tensor) -> bool:

@@ -44,7 +44,8 @@ __all__ = [
     "whole_values",
 ]
 
-_P, _R = ParamSpec("_P"), TypeVar("_R")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 AHEAD = 4
 """Genes whose distinct work is found by threads while a GPU computes others."""

@@ -54,7 +54,7 @@ def all_equal(
 
 
 @njit(cache=True, nogil=True)
-def numbers_of_hashes() -> dict[np.uint64, np.int64]:
+def numbers_of_hashes() -> typed.Dict:
     """An empty dictionary for `number_positions`."""
     return typed.Dict.empty(types.uint64, types.int64)
 
@@ -66,7 +66,7 @@ def number_positions(
     end: NDArray[np.intp],
     step: int,
     values: NDArray[np.uint64],
-    number_of: dict[np.uint64, np.int64],
+    number_of: typed.Dict,
     block: NDArray[np.uint64],
     above: NDArray[np.uint64],
     first_row: int,

@@ -125,7 +125,7 @@ def _sent(array: NDArray[Any], device: torch.device) -> torch.Tensor:
 
 @lru_cache
 def _copying_stream(device: torch.device) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _groups(lengths: NDArray[np.intp], most: int) -> Iterator[tuple[NDArray[np.intp], int]]:

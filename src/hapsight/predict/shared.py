@@ -194,7 +194,7 @@ def _copying(started: Started) -> Started:
         return started
     there = torch.empty(started.made.shape, dtype=started.made.dtype, pin_memory=True)
     there.copy_(started.made, non_blocking=True)
-    copied = torch.cuda.Event()
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
     copied.record(torch.cuda.current_stream(started.made.device))
     return replace(started, made=there, copied=copied)
 

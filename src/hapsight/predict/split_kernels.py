@@ -13,7 +13,7 @@ import torch
 import triton
 import triton.language as tl
 
-__all__ = ["WIDEST_VALUE", "attention", "halves", "padded_keys", "product"]
+__all__ = ["PADDED", "WIDEST_VALUE", "attention", "halves", "padded_keys", "product"]
 
 BLOCK_M, BLOCK_N, BLOCK_K = 128, 128, 64
 """Rows, columns and terms of what one program of the product computes at a time."""
@@ -31,7 +31,7 @@ _QUERIES, _KEYS = 128, 64
 _MOST_STAGES = {"product": 3, "attention": 2}
 """Blocks that are loaded ahead; fewer where the card's shared memory is smaller. No number depends on it."""
 
-_PADDED = 64
+PADDED = 64
 """Rows are padded to a multiple of this, so that no block of terms needs a mask."""
 
 _MOST_ACROSS = 4096
@@ -167,22 +167,24 @@ def _attention(Q, KH, KL, KS, VH, VL, VS, B, OUT, queries, keys, heads, width, v
     high = q.to(tl.float16)
     low = (q - high.to(tl.float32)).to(tl.float16)
     back = 1.0 / scale
-    v_at = _value_rows(both, value, padded, 0, V, N)
+    KH, KL, KS = KH + both * keys * D, KL + both * keys * D, KS + both * keys
+    VH, VL, VS = VH + both * value * padded, VL + both * value * padded, VS + both * value
+    v_at = _value_rows(value, padded, 0, V, N)
     one = tl.zeros((M, V), tl.float32)
     if PARTS > 1:
-        v_at_two = _value_rows(both, value, padded, V, V, N)
+        v_at_two = _value_rows(value, padded, V, V, N)
         two = tl.zeros((M, V), tl.float32)
     if PARTS > 2:
-        v_at_three = _value_rows(both, value, padded, 2 * V, V, N)
+        v_at_three = _value_rows(value, padded, 2 * V, V, N)
         three = tl.zeros((M, V), tl.float32)
     most = tl.full((M,), float("-inf"), tl.float32)
     total = tl.zeros((M,), tl.float32)
     for start in range(0, keys, N):
         key = start + tl.arange(0, N)
         there = key < keys
-        k_at = (both * keys + tl.minimum(key, keys - 1)[None, :]) * D + d[:, None]
+        k_at = tl.minimum(key, keys - 1)[None, :] * D + d[:, None]
         k_high, k_low = tl.load(KH + k_at), tl.load(KL + k_at)
-        k_back = 1.0 / tl.load(KS + both * keys + key, mask=there, other=1.0)
+        k_back = 1.0 / tl.load(KS + key, mask=there, other=1.0)
         s = _three(low, high, k_low, k_high) * back[:, None] * k_back[None, :]
         if HAS_BIAS:
             b_at = B + batch * b_batch + head * b_head + row[:, None].to(tl.int64) * b_row + key[None, :]
@@ -204,18 +206,18 @@ def _attention(Q, KH, KL, KS, VH, VL, VS, B, OUT, queries, keys, heads, width, v
             v_high, v_low = tl.load(VH + v_at_three + start), tl.load(VL + v_at_three + start)
             three = three * fade[:, None] + _three(p_low, p_high, v_low, v_high)
     to = OUT + batch * o_batch + head * o_head + row[:, None].to(tl.int64) * o_row
-    _put(to, VS + both * value, one / total[:, None], here, value, 0, V)
+    _put(to, VS, one / total[:, None], here, value, 0, V)
     if PARTS > 1:
-        _put(to, VS + both * value, two / total[:, None], here, value, V, V)
+        _put(to, VS, two / total[:, None], here, value, V, V)
     if PARTS > 2:
-        _put(to, VS + both * value, three / total[:, None], here, value, 2 * V, V)
+        _put(to, VS, three / total[:, None], here, value, 2 * V, V)
 
 
 @triton.jit
-def _value_rows(both, value, padded, FIRST: tl.constexpr, V: tl.constexpr, N: tl.constexpr):
+def _value_rows(value, padded, FIRST: tl.constexpr, V: tl.constexpr, N: tl.constexpr):
     """Where the first N keys of V numbers of a value are; any will do for those that are not stored."""
     v = FIRST + tl.arange(0, V)
-    return (both * value + tl.where(v < value, v, 0))[None, :] * padded + tl.arange(0, N)[:, None]
+    return tl.where(v < value, v, 0)[None, :] * padded + tl.arange(0, N)[:, None]
 
 
 @triton.jit
@@ -226,7 +228,7 @@ def _put(to, scales, part, here, value, FIRST: tl.constexpr, V: tl.constexpr):
     tl.store(to + v[None, :], part / scale[None, :], mask=here[:, None] & (v[None, :] < value))
 
 
-def halves(x: torch.Tensor, to: int = _PADDED) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def halves(x: torch.Tensor, to: int = PADDED) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Both float16 parts of scaled rows, zeros behind them up to a multiple of `to`; and the scales.
 
     Parameters
