@@ -10,17 +10,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
+from hapsight.cohort.nouns import Gene
 from hapsight.config import ModelConfig, load_config
-from hapsight.predict.arithmetic import PRECISIONS, in_arithmetic
+from hapsight.models.attention import attend_by_distance
+from hapsight.predict.arithmetic import PRECISIONS, _Split, _SplitWeights, in_arithmetic
 from hapsight.predict.engine import GenePrediction, Sequences, predict_genes
-from hapsight.predict.precision import FLOAT32_ROUNDING, compare, predicted_in
+from hapsight.predict.precision import FLOAT32_ROUNDING, compare
 from hapsight.workflow.demo import demo_cohort
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models, spread_genes
@@ -29,6 +36,8 @@ from hapsight.workflow.variants import VariantReader
 
 def main() -> None:
     arguments = _arguments()
+    if arguments.smoke:
+        sys.exit(smoke())
     loaded = load_config(arguments.config) if arguments.config else demo_cohort()
     options = {} if arguments.width is None else {"width": arguments.width}
     wanted = ModelConfig(name=arguments.model, weights=arguments.weights, options=options)
@@ -38,27 +47,95 @@ def main() -> None:
     reader = VariantReader(opened.cohort.genotypes, opened.cohort.reference)
     sequences = Sequences(run.model, run.read_out, reader, opened.cohort.reference.fetch)
     genes = spread_genes(opened.cohort.genes, arguments.genes + 1)
-    ceilings = _ceilings(run.device)
-    rows = [ceilings]
-    print(json.dumps(ceilings), flush=True)
-    exact = predicted_in("float32", sequences, genes[1:], batch_size=64, device=run.device)
+    rows: list[dict[str, Any]] = []
+    _keep(rows, _ceilings(run.device), arguments.output)
+    exact: list[GenePrediction] | None = None
     for precision in arguments.arithmetic or PRECISIONS:
         in_arithmetic(run.model, run.device, precision)
-        predict_genes(sequences, genes[:1], batch_size=64, device=run.device)
-        _reset_peak(run.device)
-        start = time.perf_counter()
-        found = predict_genes(sequences, genes[1:], batch_size=64, device=run.device)
-        row = _row(run.model.name, precision, found, time.perf_counter() - start, run.device)
-        loss = compare(exact, found, FLOAT32_ROUNDING)
-        row |= {"signs_lost": loss.signs_lost, "lowest_r": loss.lowest_r, "largest_error": loss.largest_error}
-        again = predict_genes(sequences, genes[1:2], batch_size=5, device=run.device)[0]
-        row["other_batches_equal"] = bool(np.array_equal(again.distinct, found[0].distinct))
-        twice = predict_genes(sequences, genes[1:2], batch_size=64, device=run.device)[0]
-        row["again_equal"] = bool(np.array_equal(twice.distinct, found[0].distinct))
-        rows.append(row)
-        print(json.dumps(row), flush=True)
-        if arguments.output:
-            arguments.output.write_text(json.dumps(rows, indent=1))
+        row, found = _timed(sequences, genes, precision, run.device)
+        _keep(rows, row, arguments.output)
+        if arguments.quick:
+            continue
+        _keep(rows, _repeated(sequences, genes[1:2], found[0], precision, run.device), arguments.output)
+        if exact is None:
+            in_arithmetic(run.model, run.device, "float32")
+            row, exact = _timed(sequences, genes, "float32", run.device)
+            if precision != "float32":
+                _keep(rows, row, arguments.output)
+        loss = asdict(compare(exact, found, FLOAT32_ROUNDING))
+        _keep(rows, {"precision": precision, "against": "float32"} | loss, arguments.output)
+
+
+def _keep(rows: list[dict[str, Any]], row: dict[str, Any], output: Path | None) -> None:
+    rows.append(row)
+    print(json.dumps(row), flush=True)
+    if output:
+        output.write_text(json.dumps(rows, indent=1))
+
+
+def _timed(
+    sequences: Sequences, genes: list[Gene], precision: str, device: str
+) -> tuple[dict[str, Any], list[GenePrediction]]:
+    """All genes but the first, which warms up."""
+    predict_genes(sequences, genes[:1], batch_size=64, device=device)
+    _reset_peak(device)
+    start = time.perf_counter()
+    found = predict_genes(sequences, genes[1:], batch_size=64, device=device)
+    return _row(sequences.model.name, precision, found, time.perf_counter() - start, device), found
+
+
+def _repeated(
+    sequences: Sequences, gene: list[Gene], found: GenePrediction, precision: str, device: str
+) -> dict[str, Any]:
+    """Whether a gene's values are the same in other batches, and when it is run again."""
+    equal = {
+        name: np.array_equal(
+            predict_genes(sequences, gene, batch_size=size, device=device)[0].distinct, found.distinct
+        )
+        for name, size in (("again_equal", 64), ("other_batches_equal", 12))
+    }
+    return {"precision": precision} | equal
+
+
+def smoke() -> int:
+    """Each kernel against float64 on the GPU, at sizes of Enformer; 1 if one is less exact than float32."""
+    torch.manual_seed(0)
+    failed = 0
+    with torch.inference_mode():
+        for name, compute, operands in _operations():
+            exact = compute(*(x[:1].double() if len(x) == _BATCH else x.double() for x in operands))
+            plain = compute(*operands)
+            with _Split(_SplitWeights()):
+                made = compute(*operands)
+                alone = compute(*(x[:1] if len(x) == _BATCH else x for x in operands))
+            error, usual = (float((y[:1].double() - exact).norm() / exact.norm()) for y in (made, plain))
+            row = {"error": error, "float32": usual, "alone_equal": torch.equal(made[:1], alone)}
+            good = error < max(2 * usual, 5e-7) and row["alone_equal"]
+            failed |= not good
+            print(json.dumps({"smoke": name, "good": good} | row), flush=True)
+    return failed
+
+
+_BATCH = 3
+
+
+def _operations() -> Iterator[tuple[str, Callable[..., torch.Tensor], list[torch.Tensor]]]:
+    """Name, function and operands, the batch first of those that have one."""
+
+    def some(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, device="cuda")
+
+    x = some(_BATCH, 1536, 1536) * torch.exp(some(1, 1, 1536))
+    yield "linear", F.linear, [x, some(3072, 1536), some(3072)]
+    yield "linear, few columns", F.linear, [x, some(100, 1536), some(100)]
+    for taps, dilation in ((1, 1), (5, 1), (3, 4)):
+        convolve = partial(F.conv1d, padding=dilation * (taps // 2), dilation=dilation)
+        yield f"convolution of {taps}", convolve, [some(_BATCH, 896, 2000), some(1000, 896, taps), some(1000)]
+    yield "convolution, odd channels", F.conv1d, [some(_BATCH, 339, 777), some(399, 339, 5), some(399)]
+    heads = [some(_BATCH, 1536, 8, size).transpose(1, 2) for size in (64, 64, 64, 192)]
+    yield "attention", attend_by_distance, [*heads, 0.3 * some(1, 3071, 8, 64).transpose(1, 2)]
+    few = [x[:, :, :10] for x in heads[:2]]
+    yield "attention of 10", attend_by_distance, [*few, *heads[2:], some(1, 1545, 8, 64).transpose(1, 2)]
 
 
 def _arguments() -> argparse.Namespace:
@@ -71,6 +148,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--genes", type=int, default=3)
     parser.add_argument("--arithmetic", action="append", choices=PRECISIONS)
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--quick", action="store_true", help="times only")
+    parser.add_argument("--smoke", action="store_true", help="the GPU's kernels against float64, and no more")
     return parser.parse_args()
 
 

@@ -1,11 +1,16 @@
+import threading
+
 import numpy as np
 import pytest
 import torch
 
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
+from hapsight.errors import ModelError
+from hapsight.predict import engine
 from hapsight.predict.engine import Sequences, predict_genes
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, write_planted
+from tests.predict.toy_shared import ToyShared
 from tests.sequence.naive import naive_window
 
 
@@ -74,3 +79,42 @@ def test_no_genes(planted):
     fetch, model = Reference(planted.folder / "genome.fa.gz").fetch, ToyModel()
     sequences = Sequences(model, model.read_out(), lambda interval: genotypes.read(interval)[0], fetch)
     assert predict_genes(sequences, [], batch_size=4, device=torch.device("cpu")) == []
+
+
+def shared_values_of(planted, monkeypatch, together: int, fail: str | None = None):
+    """Predictions of a shared model whose genes are prepared by so many threads."""
+    genotypes, inside = GenotypeFile(planted.folder / "genotypes.vcf.gz"), []
+
+    def read(interval):
+        inside.append(interval)
+        assert len(inside) == 1, "files are read by one thread at a time"
+        try:
+            return genotypes.read(interval)[0]
+        finally:
+            inside.pop()
+
+    class Failing(ToyShared):
+        def span(self, read_out):
+            if threading.current_thread() is not threading.main_thread() and fail:
+                raise ModelError("No span.", where="toy", expected="a span", got=fail)
+            return super().span(read_out)
+
+    monkeypatch.setattr(engine, "_threads", lambda device: together)
+    model = Failing()
+    sequences = Sequences(model, model.read_out(), read, Reference(planted.folder / "genome.fa.gz").fetch)
+    return predict_genes(sequences, planted.genes, batch_size=8, device="cpu")
+
+
+@pytest.mark.parametrize("together", [2, 5, 100])
+def test_genes_prepared_by_threads_are_the_same_in_the_same_order(planted, monkeypatch, together):
+    one, other = (shared_values_of(planted, monkeypatch, count) for count in (0, together))
+    assert [found.gene_id for found in other] == [gene.gene_id for gene in planted.genes]
+    for a, b in zip(one, other, strict=True):
+        assert (a.samples, a.flop, a.n_variants) == (b.samples, b.flop, b.n_variants)
+        np.testing.assert_array_equal(a.distinct, b.distinct)
+        np.testing.assert_array_equal(a.index, b.index)
+
+
+def test_what_fails_in_a_thread_names_its_gene(planted, monkeypatch):
+    with pytest.raises(ModelError, match=f"gene {planted.genes[0].gene_id}"):
+        shared_values_of(planted, monkeypatch, 3, fail="none")

@@ -9,7 +9,7 @@ import torch
 from hapsight.models.registry import load_model
 from hapsight.predict.engine import usual_budget
 from hapsight.predict.resident import bytes_on_device
-from hapsight.predict.shared import shared_values, start_shared
+from hapsight.predict.shared import _least_filled, shared_values, start_shared
 from tests.predict.test_shared import haplotypes
 from tests.predict.toy_shared import ToyCentre, ToyShared, ToyWindowed
 
@@ -53,10 +53,18 @@ def test_bytes_are_those_of_what_stays():
     model, codes = ToyShared(), haplotypes(0)
     from hapsight.predict import shared
 
-    plan = shared._plan(model, model.read_out(), shared._in_buffer(codes), 10**6, 2**31)
+    plan = shared.plan_of(model, model.read_out(), shared._in_buffer(codes), 2**31, 10**6)
     rows, positions = plan.distinct.index.shape
     wanted = codes.nbytes + 8 * rows * positions + 4 * len(plan.distinct.row) * model.grid.channels
     assert bytes_on_device(model, plan, torch.from_numpy(codes)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("rows", "most", "size"),
+    [(284, 64, 48), (320, 64, 64), (374, 64, 64), (1, 1, 1), (3, 4, 4), (33, 64, 40), (1000, 8, 8)],
+)
+def test_batches_have_one_size_that_fills_up_little(rows, most, size):
+    assert _least_filled(rows, most) == size
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from hapsight.predict import split_kernels
+from hapsight.models.attention import attend_by_distance
+from hapsight.predict import arithmetic, split_kernels
 from hapsight.predict.arithmetic import _by_tap, _one_tap
-from hapsight.predict.split_kernels import attention, halves, product
+from hapsight.predict.split_kernels import attention, halves, padded_keys, product
 
 PRODUCTS = [(1, 50, 40, 70, False), (2, 33, 65, 100, False), (3, 20, 17, 16, True)]
 CONVOLUTIONS = [(5, 1, 2), (5, 3, 6), (3, 2, 0), (1, 1, 0), (4, 1, 7)]
@@ -35,7 +36,7 @@ def products() -> dict[str, list[float]]:
         x[:, 0] = 0
         w, bias = torch.randn(*([batch] if own else []), columns, terms), torch.randn(columns)
         parts = _one_tap(w if own else w[None])
-        made = product(x, parts, bias, torch.empty(batch, rows, columns))
+        made = product(halves(x), parts, bias, torch.empty(batch, rows, columns))
         size = x.double().abs() @ w.double().abs().mT + 1
         errors = [
             (y.double() - (x.double() @ w.double().mT + bias.double())).abs() / size
@@ -52,7 +53,7 @@ def convolutions() -> dict[str, list[float]]:
         options = {"padding": padding, "dilation": dilation}
         exact = functional.conv1d(x.double(), w.double(), bias.double(), **options)
         out = torch.empty(exact.shape)
-        product(x.mT, _by_tap(w), bias, out.mT, taps=taps, **options)
+        product(halves(x.mT), _by_tap(w), bias, out.mT, taps=taps, **options)
         plain = functional.conv1d(x, w, bias, **options)
         found[f"convolution {taps} {dilation} {padding}"] = [error(out, exact), error(plain, exact)]
     return found
@@ -66,7 +67,7 @@ def attentions() -> dict[str, list[float]]:
             for rows, size in ((queries, width), (keys, width), (keys, value))
         )
         bias = torch.randn(batch, heads, queries, keys + 3)[..., 1 : keys + 1] if biased else None
-        made = attention(q, halves(k.flatten(0, 1)), halves(v.mT.flatten(0, 1)), bias)
+        made = attention(q, halves(k, padded_keys(width)), halves(v.mT), bias)
         wide = [x if x is None else x.double() for x in (q, k, v, bias)]
         exact, plain = (
             functional.scaled_dot_product_attention(*some[:3], attn_mask=some[3], scale=1.0)
@@ -76,9 +77,37 @@ def attentions() -> dict[str, list[float]]:
     return found
 
 
+def modules() -> dict[str, list[float]]:
+    """Layers inside of the mode: parts are kept for the next product, and not where something changes."""
+    arithmetic._has_kernels = lambda x: True  # type: ignore[assignment]
+    k, v = (torch.randn(2, 40, 3, size).transpose(1, 2) for size in (24, 48))
+    content, position = (torch.randn(2, 20, 3, 24).transpose(1, 2) for _ in range(2))
+    r, x, w = torch.randn(1, 59, 3, 24).transpose(1, 2), torch.randn(2, 20, 40), torch.randn(30, 40)
+    kernel = torch.randn(30, 20, 3)
+
+    def compute(*some: torch.Tensor) -> list[torch.Tensor]:
+        content, position, k, v, r, x, w, kernel = (one.clone() for one in some)
+        made = [attend_by_distance(content, position, k, v, r), functional.linear(x, w), x[:, :] @ w.mT]
+        x.mul_(2)
+        made += [functional.linear(x, w), functional.conv1d(x, kernel, padding=1)]
+        x[:, 0] = 1
+        return [*made, functional.linear(x, w), torch.bmm(x, x.mT), torch.matmul(x[None], x[:, None].mT)]
+
+    given = (content, position, k, v, r, x, w, kernel)
+    exact, plain = compute(*(one.double() for one in given)), compute(*given)
+    with arithmetic._Split(arithmetic._SplitWeights()), torch.inference_mode():
+        made = compute(*given)
+    return {
+        f"module {i}": [error(a, e), error(b, e)]
+        for i, (a, b, e) in enumerate(zip(made, plain, exact, strict=True))
+    }
+
+
 if __name__ == "__main__":
     torch.manual_seed(0)
     split_kernels.BLOCK_M = split_kernels.BLOCK_N = split_kernels.BLOCK_K = 32  # several blocks, quickly
     split_kernels._QUERIES, split_kernels._KEYS = 16, 32
     found = products() | convolutions() | attentions()
+    split_kernels.WIDE_BLOCKS = 2
+    found |= {f"wide {name}": pair for name, pair in (products() | convolutions()).items()} | modules()
     Path(sys.argv[1]).write_text(json.dumps(found, indent=1))

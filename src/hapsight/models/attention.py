@@ -23,8 +23,8 @@ GAMMA_FORMS: Final = ("official", "port")
 QUERY_BLOCK: Final = 256
 """Queries that are attended at a time: bounds memory, and fewer distances are projected in vain."""
 
-_ALIGNED: Final = 8
-"""Numbers that the rows of a fused attention's bias are aligned to: 16 bytes of the shortest."""
+_ALIGNED: Final = 16
+"""Numbers that the rows of a fused attention's bias are aligned to, so that several are loaded at once."""
 
 Floats = NDArray[np.float64]
 
@@ -181,7 +181,7 @@ def attend_by_distance(
     """
     queries, length = content.shape[2], k.shape[2]
     padded = F.pad(r, (0, 0, _ALIGNED, _ALIGNED))
-    attended = []
+    attended = v.new_empty((len(v), queries, *v.shape[1::2])).transpose(1, 2)  # heads beside each other
     for start in range(0, queries, QUERY_BLOCK):
         stop = min(start + QUERY_BLOCK, queries)
         left = (1 + start - stop) % _ALIGNED
@@ -190,8 +190,9 @@ def attend_by_distance(
         near = padded[:, :, first : first + length + stop - start - 1 + left + right]
         by_distance = _skew(position[:, :, start:stop] @ near.mT, length, left)
         query = content[:, :, start:stop]
-        attended.append(F.scaled_dot_product_attention(query, k, v, attn_mask=by_distance, scale=1.0))
-    return torch.cat(attended, dim=2)
+        made = F.scaled_dot_product_attention(query, k, v, attn_mask=by_distance, scale=1.0)
+        attended[:, :, start:stop] = made
+    return attended
 
 
 def _skew(by_distance: torch.Tensor, length: int, left: int = 0) -> torch.Tensor:

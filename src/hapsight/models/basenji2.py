@@ -28,7 +28,7 @@ from hapsight.models.basenji2_net import (
     Basenji2Net,
     Channels,
 )
-from hapsight.models.binned import REDUCE, evaluation, of_tracks, reduce_bins
+from hapsight.models.binned import REDUCE, evaluation, index_on, of_tracks, reduce_bins
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
 from hapsight.models.shapes import require_positions, require_stretch, require_window
@@ -207,7 +207,7 @@ class Basenji2(SharedModel):
             ):
                 x = layer(x, d - (after[0] - before[0]), d - (before[1] - after[1]))
             first = ranges[-1][0] - CROP
-            asked = [index - first for index in read_out.bins]
+            asked = index_on([index - first for index in read_out.bins], x.device)
             return reduce_bins(self.network.outputs(x[..., asked], read_out.tracks), read_out)
 
     def embed_flop(self, bases: int) -> float:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError
+from hapsight.models.binned import index_on
 
 __all__ = [
     "ACTIVATIONS",
@@ -152,5 +153,5 @@ class Basenji2Net(nn.Module):
     def outputs(self, x: torch.Tensor, tracks: Sequence[int]) -> torch.Tensor:
         """Run the last block and these rows of the head, (B, C, P) -> (B, P, T)."""
         x = self.activation(self.last(x)).transpose(1, 2)  # (B, P, 1536)
-        rows = torch.as_tensor(tracks, device=x.device)
+        rows = index_on(tracks, x.device)
         return F.softplus(F.linear(x, self.head.weight[rows], self.head.bias[rows]))

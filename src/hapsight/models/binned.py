@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from hapsight.models.onehot import without_gradients
 from hapsight.models.protocol import ReadOut
 
-__all__ = ["REDUCE", "evaluation", "of_tracks", "reduce_bins"]
+__all__ = ["REDUCE", "evaluation", "index_on", "of_tracks", "reduce_bins"]
 
 REDUCE: Final = ("mean", "sum")
 """Ways to combine bins."""
@@ -21,6 +22,17 @@ REDUCE: Final = ("mean", "sum")
 def reduce_bins(y: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
     """Combine the asked bins, (B, P, T) -> (B, T)."""
     return torch.mean(y, dim=1) if read_out.reduce == "mean" else torch.sum(y, dim=1)
+
+
+def index_on(indices: Sequence[int], device: torch.device) -> torch.Tensor:
+    """Bins or tracks as an index, which is copied to a device once: a copy waits for all that runs there."""
+    return _index(tuple(indices), device)
+
+
+@lru_cache(maxsize=256)
+def _index(indices: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    with torch.inference_mode(False):  # a gradient may need it later
+        return torch.tensor(indices, dtype=torch.int64, device=device)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Final, Self
 import torch
 
 from hapsight.errors import ConfigError
-from hapsight.models.binned import evaluation
+from hapsight.models.binned import evaluation, index_on
 from hapsight.models.borzoi_blocks import QUERY_BLOCK, STRIDE, BorzoiNet
 from hapsight.models.borzoi_flop import attend_flop, decode_flop, embed_flop, head_flop
 from hapsight.models.borzoi_tracks import Squash, Target
@@ -189,7 +189,7 @@ class Borzoi(SharedModel):
         asked = [FIRST_BIN + index - BINS_PER_POSITION * first for index in read_out.bins]
         with evaluation():
             decoded = net.decode(net.attend(embedding, first, last), embedding[:, first:last])
-            chosen = decoded[..., asked]  # (B, 1536, K)
+            chosen = decoded[..., index_on(asked, decoded.device)]  # (B, 1536, K)
             return self._combine(net.head(chosen, self._computed_tracks(read_out)), read_out)
 
     def embed_flop(self, bases: int) -> float:
@@ -224,7 +224,7 @@ class Borzoi(SharedModel):
         if read_out.reduce == "sum_strands":
             own, other = x.sum(dim=2).chunk(2, dim=1)
             stranded = [self._pair(track, read_out) != track for track in read_out.tracks]
-            return own + other * torch.tensor(stranded, device=x.device)
+            return own + other * index_on(stranded, x.device)
         if read_out.reduce == "sum_unsquashed":
             squashes = [self._squash(track, read_out) for track in read_out.tracks]
             bins = [squash.undo(bins) for squash, bins in zip(squashes, x.unbind(1), strict=True)]

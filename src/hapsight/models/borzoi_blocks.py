@@ -18,6 +18,7 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError
 from hapsight.models.attention import attend_by_distance
+from hapsight.models.binned import index_on
 
 __all__ = ["BorzoiNet", "BorzoiSizes", "RelativeAttention", "RotaryAttention", "relative_features"]
 
@@ -157,7 +158,7 @@ class BorzoiNet(nn.Module):
 
     def head(self, x: torch.Tensor, tracks: Sequence[int]) -> torch.Tensor:
         """Each bin by itself: (B, dim, K) to (B, T, K), only these tracks."""
-        rows = torch.tensor(tracks, device=x.device)
+        rows = index_on(tracks, x.device)
         x = _gelu(self.final_joined_convs(x))  # (B, 1920, K)
         weight, bias = self.human_head.weight[rows], self.get_parameter("human_head.bias")[rows]
         return F.softplus(F.conv1d(x, weight, bias))

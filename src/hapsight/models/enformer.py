@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError
 from hapsight.models.attention import QUERY_BLOCK, RelativeAttention, distance_features
-from hapsight.models.binned import REDUCE, evaluation, of_tracks, reduce_bins
+from hapsight.models.binned import REDUCE, evaluation, index_on, of_tracks, reduce_bins
 from hapsight.models.enformer_geometry import BINS, CROP, LAYERS, LENGTH, POSITIONS, STRIDE, TRACKS, Geometry
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
@@ -158,7 +158,7 @@ class EnformerNet(nn.Module):
     def outputs(self, x: torch.Tensor, tracks: Sequence[int]) -> torch.Tensor:
         """Run the last pointwise layer and these rows of the head, (B, P, C) -> (B, P, T)."""
         linear = self._heads["human"][0]  # type: ignore[index]
-        rows = torch.as_tensor(tracks, device=x.device)
+        rows = index_on(tracks, x.device)
         return F.softplus(F.linear(self.finish(x), linear.weight[rows], linear.bias[rows]))
 
 
@@ -275,7 +275,7 @@ class Enformer(SharedModel):
         first, last = self._queries(read_out)
         with evaluation():
             x = self.network.transform(embedding, self.distances, first, last)  # (B, last - first, C)
-            asked = [CROP + index - first for index in read_out.bins]
+            asked = index_on([CROP + index - first for index in read_out.bins], x.device)
             return reduce_bins(self.network.outputs(x[:, asked], read_out.tracks), read_out)
 
     def embed_flop(self, bases: int) -> float:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError
+from hapsight.models.binned import index_on
 
 __all__ = ["CONTEXT_BINS", "DILATIONS", "POOLS", "REACH", "STRIDE", "Channels", "MiniNet"]
 
@@ -133,7 +134,7 @@ class MiniNet(nn.Module):
         x = F.gelu(self.last(F.gelu(x, approximate="tanh")), approximate="tanh").transpose(1, 2)
         if tracks is None:
             return self.head(x)  # type: ignore[no-any-return]
-        rows = torch.as_tensor(tracks, device=x.device)
+        rows = index_on(tracks, x.device)
         return F.linear(x, self.head.weight[rows], self.head.bias[rows])
 
     def embed_flop(self, bases: int) -> float:

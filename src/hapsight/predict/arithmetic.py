@@ -222,52 +222,103 @@ class _Split(_Products):
         super().__init__()
         self.weights = weights
         self.attended: tuple[torch.Tensor, torch.Tensor, Parts, Parts] | None = None  # of this step alone
+        self.multiplied: tuple[torch.Tensor, Parts] | None = None  # the last operand, until something changes
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if _writes(func, kwargs):
+            self._forget((kwargs or {}).get("out", args[0] if args else None))
+        return super().__torch_function__(func, types, args, kwargs)
+
+    def _forget(self, written: object) -> None:
+        """Parts of what has changed since."""
+        if self.attended is not None and _shares(written, *self.attended[:2]):
+            self.attended = None
+        if self.multiplied is not None and _shares(written, self.multiplied[0]):
+            self.multiplied = None
 
     def product(self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-        if not x.is_cuda:
+        if not _has_kernels(x):
             made = split_product(x, w)
             return made if bias is None else made + bias
         from hapsight.predict.split_kernels import product
 
         lead = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
         shape = (*lead, x.shape[-2], w.shape[-2])
-        if w.ndim == 2:
-            x = x.reshape(1, -1, x.shape[-1])
-        else:
-            x = x.expand(*shape[:-1], x.shape[-1]).flatten(0, -3)
-            w = _repeated(w, lead)
-        out = torch.empty((*x.shape[:2], w.shape[-2]), dtype=torch.float32, device=x.device)
-        return product(x, self.weights.of_rows(w), bias, out).reshape(shape)
+        if w.ndim > 2:
+            x, w = x.expand(*shape[:-1], x.shape[-1]), _repeated(w, lead)
+        parts = self._parts(x, together=w.ndim == 2)
+        out = torch.empty((*parts[0].shape[:2], w.shape[-2]), dtype=torch.float32, device=x.device)
+        return product(parts, self.weights.of_rows(w), bias, out).reshape(shape)
+
+    def _parts(self, x: torch.Tensor, *, together: bool) -> Parts:
+        """Of (..., M, K); `together`: all rows as those of one matrix. Kept for the next product of `x`."""
+        from hapsight.predict.split_kernels import halves
+
+        if not together:
+            return halves(x if x.ndim in (3, 4) else x.reshape(-1, *x.shape[-2:]))
+        if self.multiplied is None or not _same(self.multiplied[0], x):
+            self.multiplied = x, halves(x.reshape(1, -1, x.shape[-1]))
+        return self.multiplied[1]
 
     def convolve(
         self, x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor | None, padding: int, dilation: int
     ) -> torch.Tensor | None:
-        if not x.is_cuda:
+        if not _has_kernels(x):
             return super().convolve(x, w, bias, padding, dilation)
         if w.shape[1] < _FEWEST_TERMS:
             return None
-        from hapsight.predict.split_kernels import product
+        from hapsight.predict.split_kernels import halves, product
 
         taps = w.shape[2]
         made = x.shape[2] + 2 * padding - dilation * (taps - 1)
         out = torch.empty((len(x), w.shape[0], made), dtype=torch.float32, device=x.device)
         parts = self.weights.of_kernel(w)
-        product(x.mT, parts, bias, out.mT, taps=taps, dilation=dilation, padding=padding)
+        product(halves(x.mT), parts, bias, out.mT, taps=taps, dilation=dilation, padding=padding)
         return out
 
     def attend(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None
     ) -> torch.Tensor | None:
-        if not q.is_cuda:
+        if not _has_kernels(q):
             return super().attend(q, k, v, bias)
-        from hapsight.predict.split_kernels import WIDEST_VALUE, attention, halves
+        from hapsight.predict.split_kernels import WIDEST_VALUE, attention, halves, padded_keys
 
         if v.shape[-1] > WIDEST_VALUE or q.shape[-1] > WIDEST_VALUE:
             return None
         known = self.attended
         if known is None or known[0] is not k or known[1] is not v:  # else of another block of queries
-            known = self.attended = (k, v, halves(k.flatten(0, 1)), halves(v.mT.flatten(0, 1)))
+            known = self.attended = (k, v, halves(k, padded_keys(k.shape[-1])), halves(v.mT))
         return attention(q, known[2], known[3], bias)
+
+
+def _has_kernels(x: torch.Tensor) -> bool:
+    return x.is_cuda
+
+
+def _same(kept: torch.Tensor, x: torch.Tensor) -> bool:
+    """Whether both are the same view of the same memory."""
+    return kept.data_ptr() == x.data_ptr() and (kept.shape, kept.stride()) == (x.shape, x.stride())
+
+
+def _shares(written: object, *kept: torch.Tensor) -> bool:
+    """Whether what was written to may be part of a kept tensor."""
+    if not isinstance(written, torch.Tensor):
+        return True
+    return written.untyped_storage().data_ptr() in [one.untyped_storage().data_ptr() for one in kept]
+
+
+def _writes(func: Callable[..., Any], kwargs: dict[str, Any] | None) -> bool:
+    """Whether a function of torch writes to a tensor that was there before, by its name or to ``out``."""
+    name = getattr(func, "__name__", "")
+    in_place = name.endswith("_") and not name.endswith("__")
+    kwargs = kwargs or {}
+    return in_place or name in _WRITE or "out" in kwargs or bool(kwargs.get("inplace"))
 
 
 def _repeated(w: torch.Tensor, lead: torch.Size | tuple[int, ...]) -> torch.Tensor:
@@ -311,11 +362,16 @@ def _one_tap(w: torch.Tensor) -> Parts:
 
 
 def _by_tap(w: torch.Tensor) -> Parts:
-    from hapsight.predict.split_kernels import halves
+    """One scale for all taps of an output."""
+    from hapsight.predict.split_kernels import PADDED, halves
 
-    high, low, scale = halves(w.reshape(1, len(w), -1))
-    high, low = (part.view(w.shape).permute(2, 0, 1).contiguous()[None] for part in (high, low))
-    return high, low, scale
+    high, low, scale = halves(w.permute(0, 2, 1).reshape(1, len(w), -1), 1)
+
+    def by_tap(part: torch.Tensor) -> torch.Tensor:
+        apart = F.pad(part.view(len(w), w.shape[2], -1), (0, -w.shape[1] % PADDED))
+        return apart.transpose(0, 1).contiguous()[None]
+
+    return by_tap(high), by_tap(low), scale
 
 
 def _fits(x: torch.Tensor, w: torch.Tensor) -> bool:
@@ -385,12 +441,17 @@ def _attention(
         attn_mask = attn_mask.expand(*q.shape[:3], k.shape[2])  # a size of 1 becomes a stride of 0
         if attn_mask.stride(-1) != 1:
             return None
-    return mode.attend(q * (q.shape[-1] ** -0.5 if scale is None else scale), k, v, attn_mask)
+    if scale != 1:
+        q = q * (q.shape[-1] ** -0.5 if scale is None else scale)
+    return mode.attend(q, k, v, attn_mask)
 
 
 def _single(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) else value
 
+
+_WRITE = ("__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__set__", "copy_")
+"""Functions that write to their first argument, besides those whose name ends in one underscore."""
 
 _NAMES = {"input": "x", "weight": "w", "other": "b", "mat2": "b", "batch1": "a", "batch2": "b"}
 _NAMES |= {"query": "q", "key": "k", "value": "v"}

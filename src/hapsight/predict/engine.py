@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import islice
+from threading import Lock
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +20,8 @@ from hapsight.errors import ConfigError, ModelError
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
 from hapsight.predict.buffers import Buffer
 from hapsight.predict.outputs import at_gene, finite, of_shape
-from hapsight.predict.shared import Started, start_shared
+from hapsight.predict.shared import Started, plan_of, start_shared
+from hapsight.predict.sharing import Plan
 from hapsight.predict.views import View, margin, views
 from hapsight.predict.windows import window_of
 from hapsight.sequence.haplotypes import (
@@ -38,6 +43,12 @@ __all__ = [
     "usual_budget",
     "whole_values",
 ]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+AHEAD = 4
+"""Genes whose distinct work is found by threads while a GPU computes others."""
 
 _BLOCK_BYTES = 16 * 2**20
 """Bytes of haplotypes that are built at once."""
@@ -215,22 +226,80 @@ def _shared(
     room: int,
 ) -> Iterator[tuple[NDArray[np.float64], float]]:
     """(1 + D, T) values and FLOP of each gene, local work shared between its haplotypes."""
-    ahead: tuple[Gene, Started] | None = (
-        None  # a GPU computes one gene while the CPU finds the next one's distinct work
-    )
-    for gene in genes:
-        found = sequences.find(gene)
-        made[gene.gene_id] = _People.of(found)
-        seen = gathered(found, view, margin(sequences.read_out), room)
+    ahead: tuple[Gene, Started] | None = None  # a GPU is at work on one gene while the next is handed to it
+    together = _threads(device)
+    find = _Preparation(model, sequences, view, room // max(1, together))
+    for gene, (people, seen, plan) in zip(genes, _in_order(find, genes, together), strict=True):
+        made[gene.gene_id] = people
         with at_gene(gene.gene_id):
             started = start_shared(
-                model, view.read_out, seen, device=device, batch_size=batch_size, budget=room
+                model, view.read_out, seen, device=device, batch_size=batch_size, budget=room, plan=plan
             )
         if ahead is not None:
             yield _finished(*ahead)
         ahead = gene, started
     if ahead is not None:
         yield _finished(*ahead)
+
+
+def _threads(device: torch.device) -> int:
+    """Threads that prepare genes: none beside a CPU that computes them."""
+    return AHEAD if device.type == "cuda" else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Preparation:
+    """What a gene takes before a device is asked: its people, its sequences, its distinct work."""
+
+    model: SharedModel
+    sequences: Sequences
+    view: View
+    room: int
+
+    def __call__(self, gene: Gene) -> tuple[_People, Buffer, Plan]:
+        found = self.sequences.find(gene)
+        seen = gathered(found, self.view, margin(self.sequences.read_out), self.room)
+        with at_gene(gene.gene_id):
+            return _People.of(found), seen, plan_of(self.model, self.view.read_out, seen, self.room)
+
+
+def _in_order(
+    find: _Preparation, genes: Sequence[Gene], together: int
+) -> Iterator[tuple[_People, Buffer, Plan]]:
+    """`find` of every gene; `together` at a time on threads, of which one at a time reads files."""
+    if together < 2 or len(genes) < 2:
+        yield from map(find, genes)
+        return
+    lock, given = Lock(), find.sequences
+    find = replace(
+        find,
+        sequences=replace(
+            given,
+            read_variants=_alone(lock, given.read_variants),
+            fetch_reference=_alone(lock, given.fetch_reference),
+        ),
+    )
+    coming, waiting = iter(genes), deque[Future[tuple[_People, Buffer, Plan]]]()
+    with ThreadPoolExecutor(together) as pool:
+        try:
+            for gene in islice(coming, together):
+                waiting.append(pool.submit(find, gene))
+            while waiting:
+                found = waiting.popleft().result()
+                waiting.extend(pool.submit(find, gene) for gene in islice(coming, 1))
+                yield found
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _alone(lock: Lock, function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A function that no two threads are in."""
+
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with lock:
+            return function(*args, **kwargs)
+
+    return call
 
 
 def _finished(gene: Gene, started: Started) -> tuple[NDArray[np.float64], float]:

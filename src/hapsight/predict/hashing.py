@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numba import njit, typed, types
 from numpy.typing import NDArray
 
-__all__ = ["all_equal", "hash_stretches", "number_positions", "same_positions"]
+__all__ = ["all_equal", "hash_stretches", "number_positions", "numbers_of_hashes", "same_positions"]
 
 
 @njit(cache=True, nogil=True)
@@ -56,47 +54,72 @@ def all_equal(
 
 
 @njit(cache=True, nogil=True)
+def numbers_of_hashes() -> typed.Dict:
+    """An empty dictionary for `number_positions`."""
+    return typed.Dict.empty(types.uint64, types.int64)
+
+
+@njit(cache=True, nogil=True)
 def number_positions(
     codes: NDArray[np.uint8],
     begin: NDArray[np.intp],
     end: NDArray[np.intp],
+    step: int,
     values: NDArray[np.uint64],
-    block: int,
+    number_of: typed.Dict,
+    block: NDArray[np.uint64],
+    above: NDArray[np.uint64],
+    first_row: int,
+    last_row: int,
     index: NDArray[np.signedinteger],
     row: NDArray[np.intp],
     place: NDArray[np.intp],
-) -> Iterator[int]:
-    """Number the distinct contexts ``codes[r, begin[p]:end[p]]`` by a polynomial hash.
+) -> None:
+    """Number the distinct contexts ``codes[r, begin[p]:end[p]]`` of some rows by a polynomial hash.
 
-    Most contexts are those of the row above in the same place; the others are looked up. Yields how many
-    there are so far, behind each block of rows and at the end.
+    Most contexts are those of the row above in the same place; the others are looked up. Rows are hashed
+    `step` bases at a time, and where these are the row above's its hash is taken.
 
     Parameters
     ----------
     begin, end
         (P,) of one length; what lies outside the row is void.
+    step
+        Divides all of these and the length of a row.
     values
         (8,) odd numbers: of the five codes, the polynomial's base, and the void before and behind.
-    block
-        Rows between two yields.
+    number_of
+        By hash, of the rows before `first_row`; those of these rows are added.
+    block, above
+        (length / step,) and (P,) hashes of the last row before: to be handed on from call to call.
     index
         (R, P) for the numbers, which are in order of first occurrence, row by row.
     row, place
         (R P,) for those of each first occurrence.
     """
-    n_rows, length = codes.shape
-    n_places = len(begin)
-    power = np.ones(end[0] - begin[0] + 1, np.uint64)
+    length, n_places = codes.shape[1], len(begin)
+    weight = np.ones(step, np.uint64)  # of each base in a block
+    for i in range(1, step):
+        weight[step - 1 - i] = weight[step - i] * values[5]
+    power = np.ones((end[0] - begin[0]) // step + 1, np.uint64)
     for i in range(1, len(power)):
-        power[i] = power[i - 1] * values[5]
-    number_of = typed.Dict.empty(types.uint64, types.int64)
-    prefix, above = np.zeros(length + 1, np.uint64), np.zeros(n_places, np.uint64)
-    for r in range(n_rows):
-        for i in range(length):
-            prefix[i + 1] = prefix[i] * values[5] + values[codes[r, i]]
+        power[i] = power[i - 1] * weight[0] * values[5]
+    prefix = np.zeros(len(block) + 1, np.uint64)
+    for r in range(first_row, last_row):
+        one, other = codes[r], codes[max(r - 1, 0)]
+        for b in range(len(block)):
+            different = r == 0
+            for i in range(b * step, (b + 1) * step):
+                different |= one[i] != other[i]
+            if different:
+                total = np.uint64(0)
+                for i in range(step):
+                    total += values[one[b * step + i]] * weight[i]
+                block[b] = total
+            prefix[b + 1] = prefix[b] * power[1] + block[b]
         for p in range(n_places):
             first, last = max(begin[p], 0), min(end[p], length)
-            found = prefix[last] - prefix[first] * power[last - first]
+            found = prefix[last // step] - prefix[first // step] * power[(last - first) // step]
             found += values[6] * np.uint64(first - begin[p]) + values[7] * np.uint64(end[p] - last)
             if r > 0 and found == above[p]:
                 index[r, p] = index[r - 1, p]
@@ -109,9 +132,6 @@ def number_positions(
                 number_of[found] = number
                 row[number], place[number] = r, p
             index[r, p] = number
-        if r % block == block - 1:
-            yield len(number_of)
-    yield len(number_of)
 
 
 @njit(cache=True, nogil=True)
@@ -149,8 +169,11 @@ def same_positions(
             known = first
             if model_row == row_before and distance == distance_before:
                 known = max(first, compared)
-            for i in range(known, last):
-                if codes[r, i] != codes[model_row, i + distance]:
-                    return False
+            one, other = codes[r, known:last], codes[model_row, known + distance : last + distance]
+            different = False
+            for i in range(last - known):
+                different |= one[i] != other[i]
+            if different:
+                return False
             compared, row_before, distance_before = last, model_row, distance
     return True

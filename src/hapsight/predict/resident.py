@@ -7,7 +7,8 @@ the values are asked for, so that the CPU finds the next gene's distinct work me
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,8 +59,8 @@ def resident_values(
     """
     with torch.inference_mode():
         table = _embedded(model, codes, plan, device, room)  # (D, channels)
-        rows = torch.from_numpy(plan.rows).to(device)
-        numbers = plan.distinct.numbers.tensor.to(device)[rows]  # (H, P)
+        rows = _sent(plan.rows, device)
+        numbers = _sent(plan.distinct.index, device)[rows]  # (H, P)
         if isinstance(model, WindowedModel):
             windows = _windows(model, table, numbers, plan, batch, device)  # (H, windows) -> features
             read = partial(_read_windows, model, windows, read_out)
@@ -89,24 +90,42 @@ def _embedded(
     model: SharedModel, codes: torch.Tensor, plan: Plan, device: torch.device, room: int
 ) -> torch.Tensor:
     """(D, channels) every distinct position; stretches of one length in one batch."""
-    there, stretches = codes.to(device, non_blocking=True), plan.stretches
+    there, stretches = _sent(codes.numpy(), device), plan.stretches
     table: torch.Tensor | None = None
     most = max(1, min(EMBED_BASES, room // BYTES_PER_BASE))
+    starts, in_row = _sent(stretches.start, device), _sent(stretches.row, device)
     for some, length in _groups(stretches.length, most):
-        place = torch.from_numpy(stretches.start[some]).to(device)[:, None] + torch.arange(
-            length, device=device
-        )
-        row = torch.from_numpy(stretches.row[some]).to(device)[:, None]
+        chosen = _sent(some, device)
+        place = starts[chosen][:, None] + torch.arange(length, device=device)
+        row = in_row[chosen][:, None]
         given = model.embed(there[row, place])
         made = of_shape(model, given, len(some), length // model.grid.stride, model.grid.channels)
         wanted = np.concatenate([np.arange(stretches.first[s], stretches.first[s + 1]) for s in some])
         member = np.repeat(np.arange(len(some)), np.diff(stretches.first)[some])
         if table is None:
             table = torch.empty((len(plan.distinct.row), made.shape[2]), dtype=made.dtype, device=device)
-        source = torch.from_numpy(member * made.shape[1] + stretches.skip[wanted]).to(device)
-        table[torch.from_numpy(wanted).to(device)] = made.flatten(0, 1)[source]
+        source = _sent(member * made.shape[1] + stretches.skip[wanted], device)
+        table[_sent(wanted, device)] = made.flatten(0, 1)[source]
     assert table is not None, "a window has at least one position"
     return table
+
+
+def _sent(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """A copy on the device, by a stream of its own: it does not wait for what the device is computing."""
+    here = torch.from_numpy(array)
+    if device.type != "cuda":
+        return here.to(device)
+    computing, copying = torch.cuda.current_stream(device), _copying_stream(device)
+    with torch.cuda.stream(copying):
+        there = here.to(device)
+    computing.wait_stream(copying)
+    there.record_stream(computing)
+    return there
+
+
+@lru_cache
+def _copying_stream(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _groups(lengths: NDArray[np.intp], most: int) -> Iterator[tuple[NDArray[np.intp], int]]:
@@ -128,8 +147,8 @@ def _windows(
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """Compute every distinct window once; gives (B, windows, window_features) of some distinct rows."""
     assert plan.windows is not None
-    row = torch.from_numpy(plan.windows.row).to(device)
-    begin = torch.from_numpy(plan.windows.place * model.window_step).to(device)
+    row = _sent(plan.windows.row, device)
+    begin = _sent(plan.windows.place * model.window_step, device)
     inside = torch.arange(model.window_length, device=device)
 
     def embed(some: torch.Tensor) -> torch.Tensor:
@@ -138,7 +157,7 @@ def _windows(
         return of_shape(model, given, len(some), model.window_features)
 
     features = _in_batches(embed, len(row), batch, device)
-    index = plan.windows.numbers.tensor.to(device)
+    index = _sent(plan.windows.index, device)
     return lambda some: features[index[some].long()]
 
 

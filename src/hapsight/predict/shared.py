@@ -7,7 +7,7 @@ its bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from hapsight.predict.sharing import (
     distinct_stretches,
 )
 
-__all__ = ["Started", "Work", "count_work", "plain_values", "shared_values", "start_shared"]
+__all__ = ["Started", "Work", "count_work", "plain_values", "plan_of", "shared_values", "start_shared"]
 
 Values = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def _work(plan: Plan, model: SharedModel, read_out: ReadOut) -> Work:
 
 def count_work(model: SharedModel, read_out: ReadOut, codes: Codes | Buffer, budget: int = 2 * 2**30) -> Work:
     """Count what `shared_values` would compute for (R, L) codes, without computing it."""
-    return _work(_plan(model, read_out, _in_buffer(codes), LONGEST, budget), model, read_out)
+    return _work(plan_of(model, read_out, _in_buffer(codes), budget), model, read_out)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +92,7 @@ class Started:
     Attributes
     ----------
     made
-        (H, T) values of the distinct rows.
+        (H, T) values of the distinct rows, on the CPU once the device has `copied` them.
     row_of
         (R,) which of them each haplotype has.
     """
@@ -101,16 +101,19 @@ class Started:
     made: torch.Tensor
     row_of: NDArray[np.intp]
     work: Work
+    copied: torch.cuda.Event | None = None
 
     def values(self) -> Values:
-        """(R, T) values of all haplotypes, copied from the device once they are there.
+        """(R, T) values of all haplotypes, once they are there.
 
         Raises
         ------
         ModelError
             One is not finite.
         """
-        return finite(self.model, self.made.cpu().numpy(), "value")[self.row_of]
+        if self.copied is not None:
+            self.copied.synchronize()
+        return finite(self.model, self.made.numpy(), "value")[self.row_of]
 
 
 def shared_values(
@@ -140,6 +143,7 @@ def start_shared(
     budget: int = 2 * 2**30,
     longest: int = LONGEST,
     resident: bool | None = None,
+    plan: Plan | None = None,
 ) -> Started:
     """Begin to read (R, L) codes in the model's orientation; a GPU works on while the CPU goes on.
 
@@ -154,9 +158,11 @@ def start_shared(
         Bases of the longest stretch that is computed at once.
     resident
         Whether everything stays on the device; None: on a GPU, where it fits.
+    plan
+        What `plan_of` found, if it was asked before.
     """
     sequences, device = _in_buffer(codes), torch.device(device)
-    plan = _plan(model, read_out, sequences, longest, budget)
+    plan = plan_of(model, read_out, sequences, budget, longest) if plan is None else plan
     work = _work(plan, model, read_out)
     if resident is None:
         resident = device.type != "cpu" and bytes_on_device(model, plan, sequences.tensor) <= budget
@@ -164,15 +170,33 @@ def start_shared(
         few = (
             1 << (len(plan.rows) - 1).bit_length()
         )  # powers of two: few shapes, and little that is filled up
-        size = max(1, min(batch_size, few, budget // _bytes_of_read(model, plan)))
+        most = max(1, min(batch_size, few, budget // _bytes_of_read(model, plan)))
+        size = _least_filled(len(plan.rows), most)
         made = resident_values(model, read_out, sequences.tensor, plan, device, size, budget)
-        return Started(model, made, plan.row_of, work)
+        return _copying(Started(model, made, plan.row_of, work))
     embedding = _embed(model, sequences, plan, device, budget)
     if isinstance(model, WindowedModel):
         values = _read_windows(model, read_out, plan, embedding, device, batch_size, budget)
     else:
         values = _read(model, read_out, plan, embedding, device, batch_size, budget)
     return Started(model, torch.from_numpy(values), plan.row_of, work)
+
+
+def _least_filled(rows: int, most: int) -> int:
+    """Size of batches, `most` to half of that in steps of 8, with which the last is filled up least."""
+    sizes = range(most, (most - 1) // 2, -8)
+    return min(sizes, key=lambda size: -rows % size)
+
+
+def _copying(started: Started) -> Started:
+    """The same with its values on their way to the CPU; later work of the device need not be waited for."""
+    if not started.made.is_cuda:
+        return started
+    there = torch.empty(started.made.shape, dtype=started.made.dtype, pin_memory=True)
+    there.copy_(started.made, non_blocking=True)
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record(torch.cuda.current_stream(started.made.device))
+    return replace(started, made=there, copied=copied)
 
 
 def _bytes_of_read(model: SharedModel, plan: Plan) -> int:
@@ -193,7 +217,10 @@ def _in_buffer(codes: Codes | Buffer) -> Buffer:
     return codes if isinstance(codes, Buffer) else Buffer.of(np.ascontiguousarray(codes))
 
 
-def _plan(model: SharedModel, read_out: ReadOut, codes: Buffer, longest: int, budget: int) -> Plan:
+def plan_of(
+    model: SharedModel, read_out: ReadOut, codes: Buffer, budget: int, longest: int = LONGEST
+) -> Plan:
+    """Find the distinct work of (R, L) codes; see `start_shared` for the budget."""
     span, grid = model.span(read_out), model.grid
     left = max(0, budget - codes.resident)
     distinct = distinct_positions(codes, grid, span, left)

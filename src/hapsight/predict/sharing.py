@@ -8,6 +8,7 @@ them need no care. Neighbouring distinct positions of a haplotype are computed t
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cmp_to_key
@@ -21,7 +22,13 @@ from hapsight.dna import Codes
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import Grid
 from hapsight.predict.buffers import Buffer
-from hapsight.predict.hashing import all_equal, hash_stretches, number_positions, same_positions
+from hapsight.predict.hashing import (
+    all_equal,
+    hash_stretches,
+    number_positions,
+    numbers_of_hashes,
+    same_positions,
+)
 
 __all__ = [
     "DistinctPositions",
@@ -159,11 +166,13 @@ def _number(
     """Number all positions; (D,) row and place of each number's first occurrence."""
     codes, index = sequences.tensor.numpy(), numbers.tensor.numpy()
     row, place = np.empty(index.size, np.intp), np.empty(index.size, np.intp)  # hardly any page is touched
-    count = 0
-    for so_far in number_positions(codes, begin, end, values, sequences.block_rows, index, row, place):
-        count = so_far
-        sequences.drop()
+    number_of = numbers_of_hashes()
+    step = math.gcd(int(np.gcd.reduce(begin)), int(end[0] - begin[0]), codes.shape[1])
+    block, above = np.zeros(codes.shape[1] // step, np.uint64), np.zeros(len(begin), np.uint64)
+    for rows in sequences.blocks():
+        number_positions(codes, begin, end, step, values, number_of, block, above, *rows, index, row, place)
         numbers.drop()
+    count = len(number_of)
     return row[:count].copy(), place[:count].copy()
 
 
