@@ -1,6 +1,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from hapsight.errors import IncompleteError, InputError
 from hapsight.predict.executor import run_units
-from hapsight.predict.pool import Here, Pool
+from hapsight.predict.pool import Here, Pool, pools_kept
+from hapsight.workflow.memory import peak_mb
 
 
 def double(unit: int) -> int:
@@ -141,3 +143,25 @@ def test_one_process_gives_linear_algebra_one_thread_and_back():
     with threadpool_limits(limits=2, user_api="blas"):
         assert list(run_units(_blas_threads, [1], workers=1)) == [{1}]
         assert _blas_threads(0) == {2}
+
+
+def _pid(_: int) -> int:
+    return os.getpid()
+
+
+def test_kept_processes_serve_the_next_stage_and_end_with_the_block():
+    with pools_kept():
+        first = set(run_units(_pid, list(range(6)), workers=2))
+        second = set(run_units(_pid, list(range(6)), workers=2))
+        assert second <= first
+        assert peak_mb()[1] > 0
+    assert not [pid for pid in first if Path(f"/proc/{pid}").exists()]
+
+
+def test_kept_processes_that_died_are_replaced():
+    with pools_kept():
+        with pytest.raises(IncompleteError, match="its worker process died"):
+            list(run_units(die_at_two, [1, 2, 3, 4], crew=Pool(2, retries=0)))
+        for pid in set(run_units(_pid, [1, 2, 3], workers=2)):
+            os.kill(pid, signal.SIGKILL)
+        assert len(list(run_units(_pid, [1, 2, 3], workers=2))) == 3

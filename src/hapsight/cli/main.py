@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hapsight.cohort.check import CheckResult
+    from hapsight.cohort.join import CohortParts
     from hapsight.config import Config
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.predict import ModelRun
@@ -117,7 +118,10 @@ def _options(
 @app.command()
 def check(config: ConfigPath) -> None:
     """Open everything and print one table of what passes, what to know, and what fails."""
-    _check(_load(config))
+    from hapsight.workflow.opened import parts_of
+
+    loaded = _load(config)
+    _check(loaded, parts_of(loaded))
 
 
 @app.command()
@@ -147,8 +151,7 @@ def plan(config: ConfigPath) -> None:
 @app.command()
 def run(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
     """Check, predict, fit the baseline, evaluate, and write the report; finished work is kept."""
-    loaded = load_staffed(config, workers, scheduler)
-    _run(loaded, _check(loaded))
+    _run(load_staffed(config, workers, scheduler))
 
 
 @app.command()
@@ -249,7 +252,7 @@ def demo(
     config, remarks = demo_config(output, fetch)
     for remark in remarks:
         _say(remark)
-    _run(config, _check(config), remarks)
+    _run(config, remarks)
 
 
 @app.command()
@@ -280,12 +283,12 @@ def _models(opened: Opened) -> list[ModelRun]:
     return load_models(opened)
 
 
-def _check(config: Config) -> list[CheckResult]:
+def _check(config: Config, parts: CohortParts) -> list[CheckResult]:
     """Print the table of checks; leaves with exit code 1 where one failed."""
     from hapsight.cli.console import table
     from hapsight.workflow.check import check as stage
 
-    results = stage(config)
+    results = stage(config, parts)
     styles = {"pass": "", "warn": "yellow", "fail": "red"}
     rows: list[list[str]] = []
     row_styles: list[str] = []
@@ -303,8 +306,8 @@ def _check(config: Config) -> list[CheckResult]:
     return results
 
 
-def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -> None:
-    """All stages after the check."""
+def _run(config: Config, notes: Sequence[str] = ()) -> None:
+    """The check and all stages after it, of a cohort that is opened once."""
     from hapsight.cli.console import progress
     from hapsight.report.build import build_report
     from hapsight.workflow.check import save_checks
@@ -313,10 +316,13 @@ def _run(config: Config, checks: list[CheckResult], notes: Sequence[str] = ()) -
     from hapsight.workflow.evaluate import evaluate as compare
     from hapsight.workflow.explain import explain as toggle_variants
     from hapsight.workflow.gene_pages import gene_pages as write_pages
+    from hapsight.workflow.opened import Opened, parts_of
     from hapsight.workflow.saturate_drivers import saturate_drivers
     from hapsight.workflow.units import do_units
 
-    opened = _open(config)
+    parts = parts_of(config)
+    checks = _check(config, parts)
+    opened = Opened.from_config(config, parts)
     runs = _models(opened)
     with opened.folder.locked(), progress() as show:
         opened.begin()

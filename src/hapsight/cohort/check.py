@@ -12,20 +12,18 @@ import numpy as np
 from hapsight.cohort.check_sites import CheckResult, Status, scan_sites
 from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.covariates import Covariates
-from hapsight.cohort.expression import Expression, read_expression
-from hapsight.cohort.genes import gene_format, read_genes
+from hapsight.cohort.expression import Expression
+from hapsight.cohort.genes import gene_format
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotypes import GenotypePolicy
-from hapsight.cohort.join import CohortFiles, join_covariates, join_genes, join_people
+from hapsight.cohort.join import CohortFiles, CohortParts, join_covariates, join_genes, join_people
 from hapsight.cohort.nouns import Dropped, Gene, Interval
-from hapsight.cohort.people import read_sample_sheet
 from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import crosses_par, is_on, join_sexes, lacks_sex, without_chry
-from hapsight.cohort.split import open_genotypes
 from hapsight.errors import HapsightError
 
-__all__ = ["CheckResult", "check_cohort"]
+__all__ = ["CheckResult", "check_cohort", "check_parts"]
 
 _SHOWN = 20
 T = TypeVar("T")
@@ -46,10 +44,15 @@ def check_cohort(
     list of CheckResult
         One for each concern; ``"fail"`` where `open_cohort` or a later stage would refuse.
     """
-    check = _Check(files, policy)
-    genotypes = check.open("genotypes", lambda: open_genotypes(files.genotypes, policy), _say_genotypes)
-    reference = check.open("reference", lambda: Reference(files.reference), _say_reference)
-    measured = check.open("expression", lambda: read_expression(files.expression), _say_expression)
+    return check_parts(CohortParts(files, policy), windows)
+
+
+def check_parts(parts: CohortParts, windows: Callable[[Gene], Interval]) -> list[CheckResult]:
+    """As `check_cohort`, of what is then used: nothing is opened twice."""
+    check = _Check(parts, parts.policy)
+    genotypes = check.open("genotypes", lambda: parts.genotypes, _say_genotypes)
+    reference = check.open("reference", lambda: parts.reference, _say_reference)
+    measured = check.open("expression", lambda: parts.measured, _say_expression)
     if measured is not None:
         check.results += [_order(measured), _constant(measured), _scale(measured)]
     check.contigs(genotypes, reference, measured)
@@ -63,7 +66,7 @@ def check_cohort(
 
 @dataclass
 class _Check:
-    files: CohortFiles
+    parts: CohortParts
     policy: GenotypePolicy
     results: list[CheckResult] = field(default_factory=list)
 
@@ -99,13 +102,12 @@ class _Check:
         dropped = Dropped()
 
         def join() -> tuple[str, ...]:
-            sheet = read_sample_sheet(self.files.samples) if self.files.samples else None
-            return join_people(measured.samples, genotypes.samples_in_file, sheet, dropped)
+            return join_people(measured.samples, genotypes.samples_in_file, self.parts.sheet, dropped)
 
         return self.open("people", join, lambda kept: _left_out("people", f"{len(kept)} people", dropped))
 
     def covariates(self, samples: Sequence[str] | None) -> Covariates | None:
-        path = self.files.covariates
+        path = self.parts.files.covariates
         if path is None:
             return None
         if samples is None:
@@ -132,11 +134,11 @@ class _Check:
         dropped = Dropped()
 
         def join() -> tuple[dict[int, Gene], tuple[str, ...]]:
-            table = read_genes(self.files.genes, repeats=True) if self.files.genes else None
-            return join_genes(self.files, measured, table, reference, genotypes.contigs, dropped)
+            files, table = self.parts.files, self.parts.table
+            return join_genes(files, measured, table, reference, genotypes.contigs, dropped)
 
         joined = self.open(
-            "genes", join, lambda j: _left_out("genes", _say_genes(self.files, j), dropped, j[1])
+            "genes", join, lambda j: _left_out("genes", _say_genes(self.parts.files, j), dropped, j[1])
         )
         return None if joined is None else tuple(joined[0].values())
 
@@ -155,8 +157,9 @@ class _Check:
         dropped = Dropped()
 
         def join() -> tuple[tuple[Gene, ...], tuple[str, ...]]:
-            sheet = read_sample_sheet(self.files.samples) if self.files.samples else None
-            ploidy, notes = join_sexes(sheet, genotypes, samples, genes, reference, self.policy.ploidy)
+            ploidy, notes = join_sexes(
+                self.parts.sheet, genotypes, samples, genes, reference, self.policy.ploidy
+            )
             self.policy = replace(self.policy, ploidy=ploidy)
             kept = without_chry(dict(enumerate(genes)), ploidy, samples, dropped)
             return tuple(kept.values()), notes
@@ -188,7 +191,7 @@ class _Check:
             return
 
         def scan() -> list[CheckResult]:
-            kept = genotypes.keeping(samples, self.policy)
+            kept = self.parts.kept(samples, self.policy)
             return scan_sites(kept, reference, [windows(gene) for gene in genes])
 
         found = self.open("variants", scan, lambda results: results[0])

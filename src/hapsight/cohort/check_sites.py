@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 
 from hapsight.cohort.genotype_source import Genotypes
-from hapsight.cohort.genotypes import GenotypePolicy
+from hapsight.cohort.genotype_store import lenient_policy
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.phase_sets import ACROSS_SETS, people_across_sets
 from hapsight.cohort.policies import HARD_CALLS, PLOIDY_CONFLICT, UNKNOWN_CALLS
@@ -51,7 +51,7 @@ def scan_sites(genotypes: Genotypes, reference: Reference, windows: Sequence[Int
     InputError
         The file is damaged, or a call is not diploid.
     """
-    lenient = genotypes.keeping(genotypes.samples, _lenient(genotypes.policy))
+    lenient = genotypes.keeping(genotypes.samples, lenient_policy(genotypes.policy))
     dropped, overlaps, count = Dropped(), Counter[str](), 0
     for stretch in _stretches(merge_intervals(windows)):
         variants, left_out = lenient.read(stretch, reference)
@@ -74,18 +74,6 @@ def scan_sites(genotypes: Genotypes, reference: Reference, windows: Sequence[Int
         _overlap_verdict(overlaps),
         *_phase_sets(lenient, reference, windows),
     ]
-
-
-def _lenient(policy: GenotypePolicy) -> GenotypePolicy:
-    """The policy with every refusal turned into a count."""
-    return replace(
-        policy,
-        missing="drop" if policy.missing == "error" else policy.missing,
-        unphased="drop",
-        ref_mismatch="drop",
-        duplicates="first",
-        ploidy_conflict="drop",
-    )
 
 
 def _verdict(name: str, good: str, dropped: Dropped, reasons: tuple[str, ...], policy: str) -> CheckResult:

@@ -112,7 +112,9 @@ class GenotypeFile:
         """The file's own name of a contig; an error that lists its contigs where it has none."""
         return resolve_contig(contig, self.contigs, self.path)
 
-    def read(self, interval: Interval, reference: Reference | None = None) -> tuple[Variants, Dropped]:
+    def read(
+        self, interval: Interval, reference: Reference | None = None, dropped: Dropped | None = None
+    ) -> tuple[Variants, Dropped]:
         """Read the variants whose REF overlaps `interval`, and what was left out of them.
 
         A record with several ALTs becomes one row for each; a haplotype with an ALT that is left out
@@ -125,6 +127,8 @@ class GenotypeFile:
             Where; its contig may be named as ``22`` or ``chr22``, and names the result.
         reference
             Where given, every REF is compared with it.
+        dropped
+            Where what is left out is counted; by default anew.
 
         Returns
         -------
@@ -139,7 +143,7 @@ class GenotypeFile:
             A record offends against a policy of ``"error"``, a call is not diploid, or the file is damaged.
         """
         contig = self.resolve(interval.contig)
-        dropped = Dropped()
+        dropped = Dropped() if dropped is None else dropped
         cutter = RecordReader(
             self.path,
             interval,

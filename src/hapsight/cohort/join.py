@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hapsight.cohort.covariates import Covariates, read_covariates
 from hapsight.cohort.expression import Expression, read_expression, require_tss
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotype_source import Genotypes
+from hapsight.cohort.genotype_store import Decoder, StoredGenotypes
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.matching import find_genes, match_genes, match_people
 from hapsight.cohort.nouns import Dropped, Gene
@@ -22,7 +24,15 @@ from hapsight.cohort.sexes import join_sexes, without_chry
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import InputError
 
-__all__ = ["Cohort", "CohortFiles", "join_covariates", "join_genes", "join_people", "open_cohort"]
+__all__ = [
+    "Cohort",
+    "CohortFiles",
+    "CohortParts",
+    "join_covariates",
+    "join_genes",
+    "join_people",
+    "open_cohort",
+]
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,51 @@ class CohortFiles:
     covariates: Path | None = None
     samples: Path | None = None
     keep_genes: tuple[str, ...] | None = None
+
+
+class CohortParts:
+    """What is in a cohort's files, each opened when it is first asked for, and once."""
+
+    def __init__(self, files: CohortFiles, policy: GenotypePolicy) -> None:
+        self.files, self.policy = files, policy
+        self._stored: StoredGenotypes | None = None
+
+    @cached_property
+    def genotypes(self) -> Decoder:
+        """Of everybody in the file."""
+        return open_genotypes(self.files.genotypes, self.policy)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The FASTA."""
+        return Reference(self.files.reference)
+
+    @cached_property
+    def measured(self) -> Expression:
+        """The expression file."""
+        return read_expression(self.files.expression)
+
+    @cached_property
+    def sheet(self) -> SampleSheet | None:
+        """The sample sheet, where there is one."""
+        return read_sample_sheet(self.files.samples) if self.files.samples else None
+
+    @cached_property
+    def table(self) -> Sequence[Gene] | None:
+        """The gene table, where there is one."""
+        return read_genes(self.files.genes, repeats=True) if self.files.genes else None
+
+    @cached_property
+    def joined(self) -> tuple[Cohort, Dropped]:
+        """See `open_cohort`."""
+        return _joined(self)
+
+    def kept(self, samples: Sequence[str], policy: GenotypePolicy) -> StoredGenotypes:
+        """Genotypes of these people; what was decoded for the same people before is shared."""
+        source = self.genotypes.keeping(samples, policy)
+        known = self._stored
+        self._stored = StoredGenotypes(source, self.reference) if known is None else known.sharing(source)
+        return self._stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +144,13 @@ def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dro
         A file is broken, nobody or no gene is left, a person has no covariates, or the files are of
         different genome builds.
     """
-    dropped = Dropped()
-    genotypes = open_genotypes(files.genotypes, policy)
-    reference = Reference(files.reference)
-    measured = read_expression(files.expression)
-    sheet = read_sample_sheet(files.samples) if files.samples else None
-    table = read_genes(files.genes, repeats=True) if files.genes else None
+    return CohortParts(files, policy).joined
+
+
+def _joined(parts: CohortParts) -> tuple[Cohort, Dropped]:
+    files, policy, dropped = parts.files, parts.policy, Dropped()
+    genotypes, reference, measured = parts.genotypes, parts.reference, parts.measured
+    sheet, table = parts.sheet, parts.table
     samples = join_people(measured.samples, genotypes.samples_in_file, sheet, dropped)
     covariates, notes = join_covariates(files.covariates, samples)
     genes, gene_notes = join_genes(files, measured, table, reference, genotypes.contigs, dropped)
@@ -107,7 +163,7 @@ def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dro
         tuple(genes.values()),
         _ordered(measured, genes, samples),
         covariates,
-        genotypes.keeping(samples, replace(policy, ploidy=ploidy)),
+        parts.kept(samples, replace(policy, ploidy=ploidy)),
         reference,
         notes + gene_notes + ploidy_notes,
     )

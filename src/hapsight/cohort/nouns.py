@@ -85,8 +85,16 @@ class Dropped:
     names: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     keep_names: int = 1000
 
-    def add(self, kind: str, reason: str, name: str, times: int = 1) -> None:
-        """Count a dropped `kind` (``"sample"``, ``"gene"``, ``"variant"``, ``"genotype"``) under one name."""
+    def add(
+        self, kind: str, reason: str, name: str, times: int = 1, at: tuple[int, int] | None = None
+    ) -> None:
+        """Count a dropped `kind` (``"sample"``, ``"gene"``, ``"variant"``, ``"genotype"``) under one name.
+
+        Parameters
+        ----------
+        at
+            From where to where a variant's REF reaches; for those who want to know (here nobody).
+        """
         key = (kind, reason)
         self.counts[key] += times
         names = self.names.setdefault(key, [])
@@ -163,8 +171,7 @@ class Variants:
     @property
     def dosage(self) -> NDArray[np.uint8]:
         """(V, N) uint8: how many of a person's two haplotypes carry `alt`; 0 or 2 where there is one copy."""
-        dosage: NDArray[np.uint8] = self.alleles.sum(axis=2, dtype=np.uint8)
-        return dosage
+        return self.alleles[:, :, 0] + self.alleles[:, :, 1]
 
     @property
     def linear_dosage(self) -> NDArray[np.uint8]:
@@ -187,27 +194,44 @@ class Variants:
     @property
     def end(self) -> NDArray[np.int64]:
         """(V,) position after the last base of `ref`."""
-        return self.position + np.fromiter((len(r) for r in self.ref), np.int64, len(self))
+        return self.position + self._letters(self.ref)
 
     @property
     def is_snv(self) -> NDArray[np.bool_]:
         """(V,) true where both alleles are one base."""
-        return np.fromiter(
-            (len(r) == len(a) == 1 for r, a in zip(self.ref, self.alt, strict=True)), np.bool_, len(self)
-        )
+        return (self._letters(self.ref) == 1) & (self._letters(self.alt) == 1)
+
+    def _letters(self, alleles: tuple[str, ...]) -> NDArray[np.int64]:
+        return np.fromiter(map(len, alleles), np.int64, len(self))
 
     def take(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
         """The variants at these indices, or where this mask is true."""
         index = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen
+        if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+            return self._run(slice(int(index[0]), int(index[0]) + len(index)))
+        numbers = index.tolist()
         return type(self)(
             self.contig,
             self.position[index],
-            tuple(self.ref[i] for i in index),
-            tuple(self.alt[i] for i in index),
-            tuple(self.variant_id[i] for i in index),
+            tuple(self.ref[i] for i in numbers),
+            tuple(self.alt[i] for i in numbers),
+            tuple(self.variant_id[i] for i in numbers),
             self.alleles[index],
             self.samples,
             None if self.one_copy is None else self.one_copy.take(index),
+        )
+
+    def _run(self, rows: slice) -> Self:
+        """Neighbouring variants; their alleles are a view."""
+        return type(self)(
+            self.contig,
+            self.position[rows],
+            self.ref[rows],
+            self.alt[rows],
+            self.variant_id[rows],
+            self.alleles[rows],
+            self.samples,
+            None if self.one_copy is None else self.one_copy.take(rows),
         )
 
     def within(self, interval: Interval) -> Self:

@@ -110,7 +110,9 @@ class PgenFile:
         other._keep(samples, policy)
         return other
 
-    def read(self, interval: Interval, reference: Reference | None = None) -> tuple[Variants, Dropped]:
+    def read(
+        self, interval: Interval, reference: Reference | None = None, dropped: Dropped | None = None
+    ) -> tuple[Variants, Dropped]:
         """As `GenotypeFile.read`, by the same rules.
 
         Raises
@@ -119,7 +121,7 @@ class PgenFile:
             A record offends against a policy of ``"error"``, or the file is damaged.
         """
         contig = self.resolve(interval.contig)
-        dropped, policy = Dropped(), self.policy
+        dropped, policy = Dropped() if dropped is None else dropped, self.policy
         order = np.argsort(np.argsort(self._columns)).astype(np.intp)
         cutter = RecordReader(
             self.path, interval, order, self.samples, policy.snv_only, policy.duplicates, dropped

@@ -159,9 +159,8 @@ class RowFilter:
         if self.policy.ploidy_conflict == "drop":
             return self._drop(rows, wrong.any(axis=1), PLOIDY_CONFLICT)
         for row in np.flatnonzero(wrong.any(axis=1)).tolist():
-            self.dropped.add(
-                "genotype", f"{PLOIDY_CONFLICT}, read as missing", rows.name(row), int(wrong[row].sum())
-            )
+            reason = f"{PLOIDY_CONFLICT}, read as missing"
+            self.dropped.add("genotype", reason, rows.name(row), int(wrong[row].sum()), rows.at(row))
         return rows
 
     def _one_copy(self, rows: Rows) -> OneCopy | None:
@@ -183,7 +182,8 @@ class RowFilter:
         if self.policy.missing == "drop":
             return self._drop(rows, bad, unknown.reason)
         for row in np.flatnonzero(bad).tolist():
-            self.dropped.add("genotype", unknown.as_reference, rows.name(row), int(people[row].sum()))
+            times = int(people[row].sum())
+            self.dropped.add("genotype", unknown.as_reference, rows.name(row), times, rows.at(row))
         return replace(rows, calls=np.where(found, np.int8(0), rows.calls)) if bad.any() else rows
 
     def _maf(self, rows: Rows) -> Rows:
@@ -206,7 +206,7 @@ class RowFilter:
 
     def _drop(self, rows: Rows, bad: NDArray[np.bool_], reason: str) -> Rows:
         for row in np.flatnonzero(bad).tolist():
-            self.dropped.add("variant", reason, rows.name(row))
+            self.dropped.add("variant", reason, rows.name(row), at=rows.at(row))
         return rows.take(~bad)
 
     def _bad_call(self, what: str, rows: Rows, bad: NDArray[np.bool_], fix: str) -> InputError:

@@ -69,6 +69,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.ref)
 
+    def at(self, row: int) -> tuple[int, int]:
+        """From where to where a row's REF reaches."""
+        start = int(self.position[row])
+        return start, start + len(self.ref[row])
+
     def name(self, row: int) -> str:
         """A row in words, 1-based as in the file: ``chr22:100 A>G``."""
         return f"{self.contig}:{self.position[row] + 1} {self.ref[row]}>{self.alt[row]}"
@@ -190,13 +195,14 @@ class RecordReader:
         position, ref = record.POS - 1, reference_allele(record, self.path)
         if position >= self.interval.end or position + len(ref) <= self.interval.start:
             return
+        at = position, position + len(ref)
         if not record.ALT:
-            self.dropped.add("variant", "no alternative allele", self._name(position, ref, "."))
+            self.dropped.add("variant", "no alternative allele", self._name(position, ref, "."), at=at)
         for number, letters in enumerate(record.ALT, start=1):
             alt = letters.upper()
             fault = self._fault(position, ref, alt)
             if fault is not None:
-                self.dropped.add("variant", fault, self._name(position, ref, letters))
+                self.dropped.add("variant", fault, self._name(position, ref, letters), at=at)
                 continue
             name = record.ID or f"{self.interval.contig}_{position + 1}_{ref}_{alt}"
             yield number, position, ref, alt, name

@@ -134,7 +134,9 @@ class SplitGenotypes:
         contig = find_contig(interval.contig, self.contigs)
         return self._part_of[contig].expected_records(interval) if contig is not None else 0.0
 
-    def read(self, interval: Interval, reference: Reference | None = None) -> tuple[Variants, Dropped]:
+    def read(
+        self, interval: Interval, reference: Reference | None = None, dropped: Dropped | None = None
+    ) -> tuple[Variants, Dropped]:
         """As `GenotypeFile.read`, from the file that has the contig.
 
         Raises
@@ -142,7 +144,7 @@ class SplitGenotypes:
         InputError
             As there, or no file has the contig.
         """
-        return self._part_of[self.resolve(interval.contig)].read(interval, reference)
+        return self._part_of[self.resolve(interval.contig)].read(interval, reference, dropped)
 
 
 def _listed(given: Path | Sequence[Path]) -> Sequence[Path]:

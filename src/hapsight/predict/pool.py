@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -16,10 +17,13 @@ from threadpoolctl import threadpool_limits
 
 from hapsight.predict.executor import Crew
 
-__all__ = ["Here", "Pool", "local_crew"]
+__all__ = ["Here", "Pool", "local_crew", "pools_kept"]
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Variables that libraries read when they are imported."""
+
+_kept: ContextVar[dict[int, ProcessPoolExecutor] | None] = ContextVar("_kept", default=None)
+"""Pools by their number of processes, while they are kept."""
 
 Result = TypeVar("Result")
 
@@ -85,9 +89,7 @@ class Pool(Crew):
     def at_work(self, units: int) -> Iterator[Executor]:
         """See `Crew`."""
         count = max(1, min(self.workers, units))
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
-        with pool, _threads_of_new_processes((os.cpu_count() or 1) // count):
+        with _pool_of(count) as pool, _threads_of_new_processes((os.cpu_count() or 1) // count):
             yield pool
 
     def in_flight(self, executor: Executor) -> int:
@@ -97,6 +99,55 @@ class Pool(Crew):
     def alone(self) -> Crew:
         """See `Crew`."""
         return Pool(1, self.retries)
+
+
+@contextmanager
+def pools_kept() -> Iterator[None]:
+    """Keep the processes of pools from one stage to the next: each start costs some 2 s of imports."""
+    if _kept.get() is not None:
+        yield
+        return
+    token = _kept.set({})
+    try:
+        yield
+    finally:
+        for pool in (_kept.get() or {}).values():
+            pool.shutdown()
+        _kept.reset(token)
+
+
+@contextmanager
+def _pool_of(count: int) -> Iterator[ProcessPoolExecutor]:
+    """So many processes: new ones, which end with the block, unless pools are kept."""
+    kept = _kept.get()
+    if kept is None:
+        with _new_pool(count) as pool:
+            yield pool
+        return
+    pool = _sound(kept.pop(count, None)) or _new_pool(count)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown()
+        raise
+    kept[count] = pool
+
+
+def _sound(pool: ProcessPoolExecutor | None) -> ProcessPoolExecutor | None:
+    """A pool whose processes live."""
+    if pool is None:
+        return None
+    try:
+        pool.submit(os.getpid).result()
+    except BrokenProcessPool:
+        pool.shutdown()
+        return None
+    return pool
+
+
+def _new_pool(count: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 
-from hapsight.cohort.check import CheckResult, check_cohort
-from hapsight.cohort.join import open_cohort
+from hapsight.cohort.check import CheckResult, check_parts
+from hapsight.cohort.join import CohortParts
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.config import Config
 from hapsight.errors import HapsightError
@@ -15,14 +15,21 @@ from hapsight.predict.store import write_atomically
 from hapsight.predict.windows import window_of
 from hapsight.workflow.check_stages import LoadedModel, check_stages
 from hapsight.workflow.identity import check_identity
-from hapsight.workflow.opened import cohort_files, policy_of
+from hapsight.workflow.opened import parts_of
 
 __all__ = ["check", "save_checks"]
 
 
-def check(config: Config) -> list[CheckResult]:
-    """Look at the cohort and at the configured models; every site in the windows that they read."""
+def check(config: Config, parts: CohortParts | None = None) -> list[CheckResult]:
+    """Look at the cohort and at the configured models; every site in the windows that they read.
+
+    Parameters
+    ----------
+    parts
+        Of the cohort, where they are used afterwards too.
+    """
     models, results = _check_models(config)
+    parts = parts_of(config) if parts is None else parts
 
     def widest(gene: Gene) -> Interval:
         linear = (config.baseline, config.eqtl)
@@ -30,12 +37,11 @@ def check(config: Config) -> list[CheckResult]:
         windows = [gene.cis(reach), *(_interval(gene, one.model) for one in models)]
         return Interval(gene.contig, min(w.start for w in windows), max(w.end for w in windows))
 
-    files, policy = cohort_files(config.cohort), policy_of(config.cohort)
-    of_cohort = check_cohort(files, policy, widest)
+    of_cohort = check_parts(parts, widest)
     results = of_cohort + results
     if any(result.status == "fail" for result in of_cohort):
         return results
-    cohort, _ = open_cohort(files, policy)
+    cohort, _ = parts.joined
     results += check_stages(config, cohort, models)
     if all(result.status != "fail" for result in results):
         results.append(check_identity(cohort, config.expression.transform, config.expression.pseudocount))

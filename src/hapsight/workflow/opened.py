@@ -15,9 +15,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 import hapsight
-from hapsight.cohort.digest import file_digest
+from hapsight.cohort.digest import KnownDigest, digest_of_input
+from hapsight.cohort.genotype_store import StoredGenotypes, store_key
 from hapsight.cohort.genotypes import GenotypePolicy
-from hapsight.cohort.join import Cohort, CohortFiles, open_cohort
+from hapsight.cohort.join import Cohort, CohortFiles, CohortParts
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.permute import permute_people
 from hapsight.cohort.ploidy import Ploidy
@@ -36,6 +37,7 @@ __all__ = [
     "dropped_table",
     "gene_facts",
     "gene_keys",
+    "parts_of",
     "policy_of",
     "row_digests",
 ]
@@ -83,14 +85,21 @@ class Opened:
     folder: RunFolder
 
     @classmethod
-    def from_config(cls, config: Config) -> Opened:
-        """Open and join the cohort; nothing is written yet."""
-        files = cohort_files(config.cohort)
-        cohort, dropped = open_cohort(files, policy_of(config.cohort))
+    def from_config(cls, config: Config, parts: CohortParts | None = None) -> Opened:
+        """Open and join the cohort; nothing is written yet.
+
+        Parameters
+        ----------
+        parts
+            Of the cohort, where they were opened before.
+        """
+        parts = parts_of(config) if parts is None else parts
+        cohort, dropped = parts.joined
         if config.expression.permuted is not None:
             cohort = permute_people(cohort, config.expression.permuted)
-        inputs = tuple(_inputs(files, cohort.genotypes.paths))
-        return cls(config, cohort, dropped, inputs, RunFolder(config.output, config.share_output))
+        folder = RunFolder(config.output, config.share_output)
+        inputs = tuple(_inputs(parts.files, cohort.genotypes.paths, folder.known_digests()))
+        return cls(config, cohort, dropped, inputs, folder)
 
     def begin(self) -> None:
         """Write the configuration and the record into the run folder."""
@@ -103,12 +112,20 @@ class Opened:
         before = self.folder.configuration()
         others = differing(before, as_toml(self.config)) if before else []
         self.folder.begin(self.config, list(self.inputs), facts)
+        self._share_genotypes()
         notes = list(self.cohort.notes)
         if others:
             notes.append(_OTHERS.format(", ".join(others)))
             logging.getLogger("hapsight").warning("%s: %s", self.folder.path, notes[-1])
         for note in notes:
             self.folder.note(note)
+
+    def _share_genotypes(self) -> None:
+        """Keep in the run folder what of the genotypes is decoded, for all stages and workers."""
+        genotypes = self.cohort.genotypes
+        if isinstance(genotypes, StoredGenotypes):
+            digests = [str(self.digest_of(role)) for role in ("genotypes", "reference")]
+            genotypes.store.move_to(self.folder.decoded / store_key(genotypes, digests))
 
     def mark_current(self, stage: str) -> None:
         """Record that the tables of a stage are this configuration's."""
@@ -188,6 +205,11 @@ def row_digests(genes: Sequence[Gene], values: NDArray[np.float64]) -> dict[str,
     return {gene.gene_id: hashlib.sha256(row.tobytes()).hexdigest() for gene, row in rows}
 
 
+def parts_of(config: Config) -> CohortParts:
+    """The parts of a configured cohort, not opened yet."""
+    return CohortParts(cohort_files(config.cohort), policy_of(config.cohort))
+
+
 def cohort_files(config: CohortConfig) -> CohortFiles:
     """The files of a cohort."""
     return CohortFiles(
@@ -218,16 +240,20 @@ def policy_of(config: CohortConfig) -> GenotypePolicy:
     )
 
 
-def _inputs(files: CohortFiles, genotypes: Sequence[Path]) -> Iterator[dict[str, Any]]:
+def _inputs(
+    files: CohortFiles, genotypes: Sequence[Path], known: Mapping[str, KnownDigest]
+) -> Iterator[dict[str, Any]]:
     given = [("genotypes", path) for path in genotypes]
     others = ("reference", "expression", "genes", "covariates", "samples")
     for role, path in given + [(role, getattr(files, role)) for role in others]:
         if path is not None:
+            found = digest_of_input(path, known)
             yield {
                 "role": role,
                 "path": str(path),
-                "bytes": path.stat().st_size,
-                "sha256": file_digest(path),
+                "bytes": found.state[0] if found.state else path.stat().st_size,
+                "sha256": found.sha256,
+                "state": found.state,
             }
 
 

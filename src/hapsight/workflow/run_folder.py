@@ -19,9 +19,10 @@ from typing import Any, Final
 import polars as pl
 
 import hapsight
+from hapsight.cohort.digest import KnownDigest
 from hapsight.config import Config, to_toml
 from hapsight.disk import locked, sweep
-from hapsight.errors import StoreError
+from hapsight.errors import HapsightError, StoreError
 from hapsight.files import file_name
 from hapsight.predict.store import UnitStore, write_atomically, write_table
 from hapsight.report.run_folder import require_record
@@ -31,7 +32,18 @@ __all__ = ["RunFolder"]
 
 _OWN: Final = frozenset(
     {"run.json", "check.json", "config.toml", "report.html", "dropped.parquet"}
-    | {"baseline", "crew", "eqtl", "evaluation", "explain", "informed", "predictions", "priors", "report"}
+    | {
+        "baseline",
+        "crew",
+        "decoded",
+        "eqtl",
+        "evaluation",
+        "explain",
+        "informed",
+        "predictions",
+        "priors",
+        "report",
+    }
     | {"train", "validate"}
 )
 """What hapsight writes in a run folder; whatever else lies there is another's, and is left alone."""
@@ -56,6 +68,23 @@ class RunFolder:
     def report(self) -> Path:
         """The report."""
         return self.path / "report.html"
+
+    @property
+    def decoded(self) -> Path:
+        """Genotypes as they were decoded, packed; may be deleted at any time between runs."""
+        return self.path / "decoded"
+
+    def known_digests(self) -> dict[str, KnownDigest]:
+        """Digests of the inputs as the record has them, by absolute path."""
+        try:
+            inputs = self.record().get("inputs", [])
+        except HapsightError:  # told by whoever needs the record
+            return {}
+        return {
+            os.path.abspath(entry["path"]): KnownDigest(entry["sha256"], tuple(entry["state"]))
+            for entry in inputs
+            if isinstance(entry.get("state"), list) and isinstance(entry.get("sha256"), str)
+        }
 
     def predictions(self, model: str, read_out: str) -> UnitStore:
         """The units of a model's predictions, as one read-out gives them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hapsight.predict.pool import pools_kept
 from hapsight.workflow.baseline import baseline
 from hapsight.workflow.crew import SetAside
 from hapsight.workflow.eqtl import eqtl
@@ -22,12 +23,13 @@ def do_units(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> No
         Some units were set aside, after all others of all stages were finished.
     """
     aside = SetAside()
-    with aside.later():
-        predict(opened, runs, progress)
-    if opened.config.baseline.run:
+    with pools_kept():
         with aside.later():
-            baseline(opened, progress)
-    if opened.config.eqtl.run:
-        with aside.later():
-            eqtl(opened, progress)
+            predict(opened, runs, progress)
+        if opened.config.baseline.run:
+            with aside.later():
+                baseline(opened, progress)
+        if opened.config.eqtl.run:
+            with aside.later():
+                eqtl(opened, progress)
     aside.report()
