@@ -31,11 +31,12 @@ from hapsight.cli import (
 from hapsight.cli.crew import SchedulerOption, WorkersOption, load_staffed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hapsight.cohort.check import CheckResult
     from hapsight.cohort.join import CohortParts
     from hapsight.config import Config
+    from hapsight.models.protocol import SequenceModel
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.predict import ModelRun
 
@@ -275,20 +276,22 @@ def _open(config: Config) -> Opened:
     return Opened.from_config(config)
 
 
-def _models(opened: Opened) -> list[ModelRun]:
+def _models(opened: Opened, loaded: Mapping[int, SequenceModel] | None = None) -> list[ModelRun]:
     if not opened.config.models:
         return []
     from hapsight.workflow.predict import load_models
 
-    return load_models(opened)
+    return load_models(opened, loaded)
 
 
-def _check(config: Config, parts: CohortParts) -> list[CheckResult]:
+def _check(
+    config: Config, parts: CohortParts, loaded: dict[int, SequenceModel] | None = None
+) -> list[CheckResult]:
     """Print the table of checks; leaves with exit code 1 where one failed."""
     from hapsight.cli.console import table
     from hapsight.workflow.check import check as stage
 
-    results = stage(config, parts)
+    results = stage(config, parts, loaded)
     styles = {"pass": "", "warn": "yellow", "fail": "red"}
     rows: list[list[str]] = []
     row_styles: list[str] = []
@@ -307,7 +310,18 @@ def _check(config: Config, parts: CohortParts) -> list[CheckResult]:
 
 
 def _run(config: Config, notes: Sequence[str] = ()) -> None:
-    """The check and all stages after it, of a cohort that is opened once."""
+    """The check and all stages after it, of a cohort that is opened once; nothing, where all is done."""
+    from hapsight.workflow.finished import is_finished
+
+    if is_finished(config, notes):
+        _say("everything is done, and nothing has changed since")
+        _show_summary(config)
+        _say(f"report: {config.output / 'report.html'}")
+        return
+    _do(config, notes)
+
+
+def _do(config: Config, notes: Sequence[str]) -> None:
     from hapsight.cli.console import progress
     from hapsight.report.build import build_report
     from hapsight.workflow.check import save_checks
@@ -315,15 +329,17 @@ def _run(config: Config, notes: Sequence[str] = ()) -> None:
     from hapsight.workflow.drivers import drivers as find_drivers
     from hapsight.workflow.evaluate import evaluate as compare
     from hapsight.workflow.explain import explain as toggle_variants
+    from hapsight.workflow.finished import mark_finished
     from hapsight.workflow.gene_pages import gene_pages as write_pages
     from hapsight.workflow.opened import Opened, parts_of
     from hapsight.workflow.saturate_drivers import saturate_drivers
     from hapsight.workflow.units import do_units
 
     parts = parts_of(config)
-    checks = _check(config, parts)
+    loaded: dict[int, SequenceModel] = {}
+    checks = _check(config, parts, loaded)
     opened = Opened.from_config(config, parts)
-    runs = _models(opened)
+    runs = _models(opened, loaded)
     with opened.folder.locked(), progress() as show:
         opened.begin()
         save_checks(config, checks)
@@ -338,26 +354,28 @@ def _run(config: Config, notes: Sequence[str] = ()) -> None:
             saturate_drivers(opened, runs, show)
             write_pages(opened, runs, show)
         page = build_report(config.output)
-    _show_summary(opened)
+        mark_finished(config, notes)
+    _show_summary(config)
     _say(f"report: {page}")
 
 
-def _show_summary(opened: Opened) -> None:
+def _show_summary(config: Config) -> None:
     """The numbers on top of the report, and what each stage took."""
     import polars as pl
 
     from hapsight.cli.console import table
     from hapsight.evaluate.protocols import headlines, protocol_named
+    from hapsight.workflow.run_folder import RunFolder
 
-    words = headlines(protocol_named(opened.config.protocol))
-    summary = pl.read_parquet(opened.folder.path / "evaluation" / "summary.parquet")
+    words = headlines(protocol_named(config.protocol))
+    summary = pl.read_parquet(config.output / "evaluation" / "summary.parquet")
     rows = []
     for row in summary.filter(pl.col("quantity").is_in(list(words))).iter_rows(named=True):
         interval = f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]" if row["ci_low"] is not None else ""
         value = _number(row["quantity"], row["value"])
         rows.append([row["model"], words[row["quantity"]], value, interval, f"{row['n']:,} {row['unit']}"])
     table(["model", "quantity", "value", "95 % interval", "n"], rows)
-    stages = opened.folder.record()["stages"]
+    stages = RunFolder(config.output).record()["stages"]
     memory = [f"{s['peak_mb']:,} MB" for s in stages]
     rows = [[s["name"], _duration(s["seconds"]), m, s["detail"]] for s, m in zip(stages, memory, strict=True)]
     table(["stage", "took", "peak memory", ""], rows)

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     from hapsight.models.protocol import SequenceModel
 
-__all__ = ["ModelEntry", "Registration", "available", "load_model", "register", "resolve_device"]
+__all__ = [
+    "ModelEntry",
+    "Registration",
+    "available",
+    "is_registered",
+    "load_model",
+    "register",
+    "resolve_device",
+]
 
 GROUP: Final = "hapsight.models"
 DEVICES: Final = ("auto", "cpu", "cuda", "mps")
@@ -99,6 +107,11 @@ def register(name: str, loader: Loader) -> Registration:
         )
     _registered[name] = loader
     return Registration(name)
+
+
+def is_registered(name: str) -> bool:
+    """Whether a model of this name is the running session's."""
+    return name in _registered
 
 
 def available() -> list[ModelEntry]:

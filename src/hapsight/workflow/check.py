@@ -20,15 +20,19 @@ from hapsight.workflow.opened import parts_of
 __all__ = ["check", "save_checks"]
 
 
-def check(config: Config, parts: CohortParts | None = None) -> list[CheckResult]:
+def check(
+    config: Config, parts: CohortParts | None = None, loaded: dict[int, SequenceModel] | None = None
+) -> list[CheckResult]:
     """Look at the cohort and at the configured models; every site in the windows that they read.
 
     Parameters
     ----------
     parts
         Of the cohort, where they are used afterwards too.
+    loaded
+        Takes the models, by their place in the configuration.
     """
-    models, results = _check_models(config)
+    models, results = _check_models(config, {} if loaded is None else loaded)
     parts = parts_of(config) if parts is None else parts
 
     def widest(gene: Gene) -> Interval:
@@ -54,13 +58,15 @@ def save_checks(config: Config, results: list[CheckResult]) -> None:
     write_atomically(config.output / "check.json", text.encode())
 
 
-def _check_models(config: Config) -> tuple[list[LoadedModel], list[CheckResult]]:
+def _check_models(
+    config: Config, loaded: dict[int, SequenceModel]
+) -> tuple[list[LoadedModel], list[CheckResult]]:
     from hapsight.models.registry import load_model
 
     models, results = list[LoadedModel](), list[CheckResult]()
-    for wanted in config.models:
+    for place, wanted in enumerate(config.models):
         try:
-            model = load_model(wanted.name, wanted.weights, "cpu", **wanted.options)
+            model = loaded[place] = load_model(wanted.name, wanted.weights, "cpu", **wanted.options)
             read_out = model.read_out(wanted.read_out)
         except HapsightError as error:
             details = tuple(f"{name}: {value}" for name, value in error.details.items())

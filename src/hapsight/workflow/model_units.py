@@ -46,11 +46,20 @@ class ModelSource:
     precision: Precision
     compiled: bool
 
-    def load(self) -> tuple[SequenceModel, str]:
-        """Load the model onto the device; with its fingerprint, which is of the weights as they were read."""
-        from hapsight.models.registry import fingerprint_as_loaded, load_model
+    def load(self, loaded: SequenceModel | None = None) -> tuple[SequenceModel, str]:
+        """Load the model onto the device; with its fingerprint, which is of the weights as they were read.
 
-        model = load_model(self.name, self.weights, self.device, **json.loads(self.options))
+        Parameters
+        ----------
+        loaded
+            The model as it was loaded onto another device and used in float32, if it was.
+        """
+        from hapsight.models.registry import fingerprint_as_loaded, load_model, resolve_device
+
+        if loaded is None:
+            model = load_model(self.name, self.weights, self.device, **json.loads(self.options))
+        else:
+            model = loaded.to(resolve_device(self.device))
         fingerprint = fingerprint_as_loaded(self.name, model)
         if self.precision != "float32" or self.compiled:
             from hapsight.predict.arithmetic import in_arithmetic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -137,8 +137,13 @@ class ModelRun:
         ]
 
 
-def load_models(opened: Opened) -> list[ModelRun]:
+def load_models(opened: Opened, loaded: Mapping[int, SequenceModel] | None = None) -> list[ModelRun]:
     """Load the configured models, with their read-outs, onto the configured device.
+
+    Parameters
+    ----------
+    loaded
+        Models that are there already, by their place in the configuration.
 
     Raises
     ------
@@ -147,10 +152,10 @@ def load_models(opened: Opened) -> list[ModelRun]:
     """
     (here, there), config = _devices(opened.config), opened.config.predict
     runs = []
-    for wanted in opened.config.models:
+    for place, wanted in enumerate(opened.config.models):
         options = json.dumps(wanted.options, sort_keys=True)
         source = ModelSource(wanted.name, wanted.weights, options, there, config.precision, config.compiled)
-        model, fingerprint = replace(source, device=here).load()
+        model, fingerprint = replace(source, device=here).load((loaded or {}).get(place))
         require_fitting(model, opened.cohort.genes, opened.cohort.reference.contigs)
         read_out = model.read_out(wanted.read_out)
         runs.append(ModelRun(wanted.label or model.name, model, read_out, here, source, fingerprint))

@@ -28,9 +28,9 @@ from hapsight.predict.store import UnitStore, write_atomically, write_table
 from hapsight.report.run_folder import require_record
 from hapsight.workflow.memory import peak_mb, reset_peak
 
-__all__ = ["RunFolder"]
+__all__ = ["OWN", "RunFolder", "versions"]
 
-_OWN: Final = frozenset(
+OWN: Final = frozenset(
     {"run.json", "check.json", "config.toml", "report.html", "dropped.parquet"}
     | {
         "baseline",
@@ -132,7 +132,7 @@ class RunFolder:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self.path.mkdir(mode=0o777 if self.shared else 0o700, exist_ok=True)
                 lock = held.enter_context(locked(self._mark))
-                sweep(self.path, _OWN)
+                sweep(self.path, OWN)
                 os.truncate(lock, 0)
                 os.write(lock, uuid.uuid4().hex.encode())
             except OSError as error:
@@ -165,7 +165,7 @@ class RunFolder:
             "created": record.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
             "protocol": config.protocol,
             "seed": config.seed,
-            "versions": _versions(),
+            "versions": versions(),
             "inputs": inputs,
             "cohort": cohort,
             "models": record.get("models", []),
@@ -230,6 +230,10 @@ class RunFolder:
         record = self.record()
         self._write_record(record | {"tables": record.get("tables", {}) | {stage: key}})
 
+    def record_finished(self, digest: str | None) -> None:
+        """Record what a finished run was made from and wrote."""
+        self._write_record(self.record() | {"finished": digest})
+
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
         """Time a stage and record its wall time and peak memory; the block may set ``["detail"]``.
@@ -253,7 +257,8 @@ class RunFolder:
         write_atomically(self.path / "run.json", json.dumps(record, indent=1).encode())
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python, the system and the packages that numbers depend on."""
     found = {"python": platform.python_version(), "system": platform.platform(), "cores": str(os.cpu_count())}
     for package in _PACKAGES:
         try:
