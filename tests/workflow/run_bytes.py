@@ -14,6 +14,10 @@ def into(config: Config, folder: Path) -> Config:
 
 
 def bytes_in(folder: Path) -> dict[str, bytes]:
-    """Every file by its path in the run folder, but those that may differ."""
+    """Every file by its path in the run folder, but those that may differ.
+
+    Decoded genotypes are cut where the process that came first read them.
+    """
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in UNEQUAL]
+    files = [path for path in files if "decoded" not in path.relative_to(folder).parts]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}

@@ -199,7 +199,8 @@ class Variants:
     @property
     def is_snv(self) -> NDArray[np.bool_]:
         """(V,) true where both alleles are one base."""
-        return (self._letters(self.ref) == 1) & (self._letters(self.alt) == 1)
+        one: NDArray[np.bool_] = (self._letters(self.ref) == 1) & (self._letters(self.alt) == 1)
+        return one
 
     def _letters(self, alleles: tuple[str, ...]) -> NDArray[np.int64]:
         return np.fromiter(map(len, alleles), np.int64, len(self))

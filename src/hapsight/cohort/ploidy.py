@@ -128,8 +128,8 @@ class OneCopy:
         alt, total = self.counts(dosage)
         return alt / total
 
-    def take(self, rows: NDArray[Any]) -> Self:
-        """Of these variants: a mask (V,) or their numbers."""
+    def take(self, rows: NDArray[Any] | slice) -> Self:
+        """Of these variants: a mask (V,), their numbers, or a run of them."""
         return type(self)(self.rows[rows], self.people, self.dosage)
 
     def compress(self, people: Mask) -> Self:
