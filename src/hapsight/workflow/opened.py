@@ -121,9 +121,9 @@ class Opened:
             self.folder.note(note)
 
     def _share_genotypes(self) -> None:
-        """Keep in the run folder what of the genotypes is decoded, for all stages and workers."""
+        """Keep in the run folder, unless it is shared, what is decoded of the genotypes: for all workers."""
         genotypes = self.cohort.genotypes
-        if isinstance(genotypes, StoredGenotypes):
+        if isinstance(genotypes, StoredGenotypes) and not self.folder.shared:
             digests = [str(self.digest_of(role)) for role in ("genotypes", "reference")]
             genotypes.store.move_to(self.folder.decoded / store_key(genotypes, digests))
 
