@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -166,6 +167,8 @@ def test_other_people_policies_and_references_share_nothing(tmp_path, reference)
     keys = {store_key(one, ["a", "b"]) for one in (stored, few, rare)} | {store_key(stored, ["a", "c"])}
     assert len(keys) == 4
     assert store_key(stored.keeping(PEOPLE, lenient_policy(stored.policy)), ["a", "b"]) in keys
+    os.utime(tmp_path / "g.vcf.gz.tbi", (1, 1))
+    assert store_key(stored, ["a", "b"]) not in keys
 
 
 def test_pieces_in_a_folder_serve_other_processes(tmp_path, reference):

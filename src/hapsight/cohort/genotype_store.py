@@ -463,7 +463,7 @@ class StoredGenotypes:
 
 
 def store_key(genotypes: Genotypes, digests: Sequence[str]) -> str:
-    """Digest of all that pieces depend on: the files, the people, the policy, and the code.
+    """Digest of all that pieces depend on: the files, their indexes, the people, the policy, and the code.
 
     Parameters
     ----------
@@ -475,8 +475,18 @@ def store_key(genotypes: Genotypes, digests: Sequence[str]) -> str:
     parts = [
         CODE_VERSION,
         list(digests),
+        [_index_state(Path(f"{path}{suffix}")) for path in genotypes.paths for suffix in (".tbi", ".csi")],
         list(genotypes.samples),
         [policy.snv_only, policy.min_maf, policy.missing],
         [sorted(ploidy.men), sorted(ploidy.women), ploidy.par],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _index_state(path: Path) -> tuple[int, int] | None:
+    """Size and time of an index: one that was wrong, and made anew, finds other records."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from itertools import chain
@@ -50,7 +51,7 @@ def _digest(config: Config, notes: Sequence[str]) -> str | None:
     parts = {
         "config": as_toml(config),
         "notes": list(notes),
-        "code": [_states(map(str, Path(str(files("hapsight"))).rglob("*.py"))), versions()],
+        "code": [_states(map(str, Path(str(files("hapsight"))).rglob("*.py"))), versions(), _installed()],
         "read": _states(path + suffix for path in read for suffix in ("", *_BESIDE)),
         "written": _states(_written(folder.path)),
     }
@@ -58,19 +59,20 @@ def _digest(config: Config, notes: Sequence[str]) -> str | None:
 
 
 def _weights(model: ModelConfig) -> list[str] | None:
-    """Files of a model's weights; ``None`` where hapsight does not know them, or they are not there."""
+    """Files of a model's weights, with all beside them; ``None`` where hapsight does not know them."""
     from hapsight.models.registry import is_registered
 
-    if is_registered(model.name):
+    if is_registered(model.name) or model.name not in {"mini", *WEIGHTS}:
         return None
-    if model.weights and Path(model.weights).is_file():
-        return [model.weights]
-    if model.name == "mini":  # comes with the code
-        return [str(path) for path in Path(str(files("hapsight"))).rglob("*.safetensors")]
-    if model.name not in WEIGHTS or (model.weights and os.path.exists(model.weights)):
+    if model.weights and os.path.exists(model.weights):
+        found = [Path(model.weights)]
+    elif model.name == "mini":
+        found = [Path(str(files("hapsight"))) / "data" / "mini"]
+    else:
+        found = [path for file in published_weights(model.name, model.weights) if (path := find(file))]
+    if not found or any(path.is_dir() for path in found):
         return None
-    found = [find(file) for file in published_weights(model.name, model.weights)]
-    return None if None in found else [str(path) for path in found]
+    return [str(beside) for path in found for beside in path.parent.iterdir()]
 
 
 def _named(value: Any) -> Iterator[str]:
@@ -90,6 +92,11 @@ def _written(folder: Path) -> Iterator[str]:
     """Every file of the run, but for its record and what may be deleted."""
     kept = OWN - {"run.json", "decoded"}
     yield from (entry.path for entry in own_entries(folder, kept) if entry.is_file(follow_symlinks=False))
+
+
+def _installed() -> list[str]:
+    """Packages with their versions, of which some are used where they are there."""
+    return sorted(found.name for folder in sys.path for found in Path(folder).glob("*.dist-info"))
 
 
 def _states(paths: Iterator[str] | map[str]) -> list[list[object]]:
