@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.covariates import Covariates, read_covariates
-from hapsight.cohort.expression import Expression, read_expression, require_tss
+from hapsight.cohort.expression import Expression, Transform, read_expression, require_tss, transform
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotypes import GenotypePolicy
@@ -21,6 +23,7 @@ from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import join_sexes, without_chry
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import InputError
+from hapsight.least_squares import residuals
 
 __all__ = ["Cohort", "CohortFiles", "join_covariates", "join_genes", "join_people", "open_cohort"]
 
@@ -68,6 +71,8 @@ class Cohort:
         With `samples` set.
     notes
         What was resolved and should be known.
+    transform, pseudocount
+        How `observed` has the expression.
     """
 
     samples: tuple[str, ...]
@@ -78,6 +83,56 @@ class Cohort:
     genotypes: Genotypes
     reference: Reference
     notes: tuple[str, ...]
+    transform: Transform = "log10"
+    pseudocount: float = 0.1
+
+    @cached_property
+    def transformed(self) -> NDArray[np.float64]:
+        """(G, N) expression, transformed; what is trained takes covariates out in its training people only.
+
+        Raises
+        ------
+        InputError
+            A logarithm is asked of values that have none.
+        """
+        return transform(self.expression.values, self.transform, self.pseudocount)
+
+    @cached_property
+    def residual(self) -> NDArray[np.float64]:
+        """(G, N) the same, residual on all covariates and an intercept.
+
+        Raises
+        ------
+        InputError
+            As `transformed`; or the covariates leave nothing of these people.
+        """
+        covariates = None if self.covariates is None else self.covariates.values
+        return residuals(self.transformed, covariates)
+
+    @cached_property
+    def _row(self) -> dict[str, int]:
+        return {gene.gene_id: row for row, gene in enumerate(self.genes)}
+
+    def rows(self, genes: Sequence[Gene]) -> NDArray[np.intp]:
+        """Rows of `expression`, `transformed` and `residual` that are these genes'."""
+        return np.array([self._row[gene.gene_id] for gene in genes], np.intp)
+
+    def observed(self, gene: Gene | str) -> NDArray[np.float64]:
+        """(N,) a gene's expression as predictions are compared with it: its row of `residual`.
+
+        By default ``log10(x + 0.1)``, residual on all covariates.
+
+        Raises
+        ------
+        KeyError
+            No gene of the cohort has this identifier.
+        InputError
+            As `residual`.
+        """
+        found: NDArray[np.float64] = self.residual[
+            self._row[gene.gene_id if isinstance(gene, Gene) else gene]
+        ]
+        return found
 
 
 def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dropped]:

@@ -15,7 +15,6 @@ from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.reference import Reference
 from hapsight.config import BaselineConfig
-from hapsight.evaluate.expression import transform
 from hapsight.predict.store import StoredUnit, UnitStore
 from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.blocks import keyed_blocks, linear_blocks
@@ -64,10 +63,6 @@ def baseline_units(
     """
     config, cohort = opened.config.baseline, opened.cohort
     store = store or opened.folder.baseline(run.folder)
-    values = transform(
-        cohort.expression.values, opened.config.expression.transform, opened.config.expression.pseudocount
-    )
-    row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
     folds = run.folds(opened)
     return [
         BaselineUnit(
@@ -78,7 +73,7 @@ def baseline_units(
             genotypes=cohort.genotypes,
             reference=cohort.reference,
             cis_window=config.cis_window,
-            expression=values[[row[gene.gene_id] for gene in block.genes]],
+            expression=cohort.transformed[cohort.rows(block.genes)],
             covariates=None if cohort.covariates is None else cohort.covariates.values,
             outer_folds=folds,
             seed=opened.config.seed,

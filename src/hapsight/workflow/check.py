@@ -15,7 +15,7 @@ from hapsight.predict.store import write_atomically
 from hapsight.predict.windows import window_of
 from hapsight.workflow.check_stages import LoadedModel, check_stages
 from hapsight.workflow.identity import check_identity
-from hapsight.workflow.opened import cohort_files, policy_of
+from hapsight.workflow.opened import as_compared, cohort_files, policy_of
 
 __all__ = ["check", "save_checks"]
 
@@ -35,10 +35,10 @@ def check(config: Config) -> list[CheckResult]:
     results = of_cohort + results
     if any(result.status == "fail" for result in of_cohort):
         return results
-    cohort, _ = open_cohort(files, policy)
+    cohort = as_compared(open_cohort(files, policy)[0], config.expression)
     results += check_stages(config, cohort, models)
     if all(result.status != "fail" for result in results):
-        results.append(check_identity(cohort, config.expression.transform, config.expression.pseudocount))
+        results.append(check_identity(cohort))
     return results
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -11,8 +11,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.evaluate.expression import transform
-from hapsight.least_squares import residuals
 from hapsight.predict.windows import seen_interval
 from hapsight.workflow.baseline_runs import BaselineRun
 from hapsight.workflow.baseline_units import baseline_units
@@ -112,25 +110,9 @@ def observed_in_words(opened: Opened, where: str = "") -> str:
     return f"{text}; NEGATIVE CONTROL: people exchanged at random (seed {config.permuted})"
 
 
-def expression(opened: Opened) -> Float:
-    """(G, N) transformed expression, rows as ``cohort.genes``."""
-    config = opened.config.expression
-    return transform(opened.cohort.expression.values, config.transform, config.pseudocount)
-
-
-def observed_of(opened: Opened, genes: Sequence[Gene]) -> Float:
-    """(G, N) transformed expression of some genes, residual on the covariates of all people."""
-    covariates = None if opened.cohort.covariates is None else opened.cohort.covariates.values
-    row = {gene.gene_id: index for index, gene in enumerate(opened.cohort.genes)}
-    return residuals(expression(opened)[[row[gene.gene_id] for gene in genes]], covariates)
-
-
 def model_comparisons(opened: Opened, run: ModelRun, track: str) -> Iterator[Compared]:
     """Every gene of a model's predictions; a person's value is the mean of the two haplotypes'."""
     cohort = opened.cohort
-    covariates = None if cohort.covariates is None else cohort.covariates.values
-    observed = residuals(expression(opened), covariates)
-    row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
     store = run.store(opened)
     for unit, genes in in_turn(run.units(opened), cohort.genes):
         done = [(unit.name, unit.key)]
@@ -145,7 +127,7 @@ def model_comparisons(opened: Opened, run: ModelRun, track: str) -> Iterator[Com
             yield Compared(
                 gene,
                 people.mean(axis=1),
-                observed[row[gene.gene_id]],
+                cohort.observed(gene),
                 reference,
                 partial(_dosage, reader, window),
                 distinct[gene.gene_id],

@@ -25,7 +25,6 @@ from hapsight.workflow.comparisons import (
     Source,
     baseline_comparisons,
     baseline_source,
-    expression,
     model_comparisons,
     model_source,
 )
@@ -64,7 +63,7 @@ def direction(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> N
         if not opened.config.eqtl.run:
             opened.folder.note(_NO_EQTL)
         tops = top_eqtls(opened, progress) if opened.config.eqtl.run else {}
-        measured = expression(opened)
+        measured = opened.cohort.transformed
         genes, predicted = [pl.DataFrame(schema=DIRECTION_GENES)], []
         for arm in arms:
             kept: list[NDArray[np.float32]] = []

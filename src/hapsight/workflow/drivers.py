@@ -23,7 +23,7 @@ from hapsight.priors.sign_table import SignPriors, read_sign_priors
 from hapsight.streams import stream
 from hapsight.tables import HALVES, PER_GENE
 from hapsight.workflow.agreement import Predicted
-from hapsight.workflow.comparisons import Source, expression, model_comparisons, model_source
+from hapsight.workflow.comparisons import Source, model_comparisons, model_source
 from hapsight.workflow.conservation import add_conservation
 from hapsight.workflow.driver_motifs import add_motifs, configured_motifs, why_no_motifs
 from hapsight.workflow.driver_neighbourhood import neighbourhood_columns
@@ -231,7 +231,7 @@ def _half1(opened: Opened) -> tuple[NDArray[np.bool_], Float] | None:
     covariates = opened.cohort.covariates
     try:
         own = None if covariates is None else covariates.values[people]
-        return people, residuals(expression(opened)[:, people], own)
+        return people, residuals(opened.cohort.transformed[:, people], own)
     except InputError:
         return None
 

@@ -16,7 +16,6 @@ from hapsight.config import EqtlConfig
 from hapsight.evaluate.eqtl import CisDosage, nominal_scan
 from hapsight.evaluate.eqtl_independent import independent_signals
 from hapsight.evaluate.eqtl_permutations import draw_permutations, map_gene
-from hapsight.evaluate.expression import transform
 from hapsight.evaluate.halves import half_scan, random_halves
 from hapsight.evaluate.heritability import cis_heritability
 from hapsight.evaluate.nulls import benjamini_hochberg
@@ -120,8 +119,6 @@ def eqtl(opened: Opened, progress: Progress) -> None:
 def eqtl_units(opened: Opened) -> list[EqtlUnit]:
     """The units of the mapping, without the independent signals."""
     config, cohort = opened.config, opened.cohort
-    values = transform(cohort.expression.values, config.expression.transform, config.expression.pseudocount)
-    row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
     halves = _halves(opened)
     return [
         EqtlUnit(
@@ -131,7 +128,7 @@ def eqtl_units(opened: Opened) -> list[EqtlUnit]:
             genes=block.genes,
             genotypes=cohort.genotypes,
             reference=cohort.reference,
-            expression=values[[row[gene.gene_id] for gene in block.genes]],
+            expression=cohort.transformed[cohort.rows(block.genes)],
             covariates=None if cohort.covariates is None else cohort.covariates.values,
             halves=halves,
             seed=config.seed,

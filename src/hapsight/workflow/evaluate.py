@@ -28,7 +28,6 @@ from hapsight.workflow.comparisons import (
     Source,
     baseline_comparisons,
     baseline_source,
-    expression,
     model_comparisons,
     model_source,
 )
@@ -119,7 +118,7 @@ def _add_model(
             yield compared
 
     _add_per_gene(opened, source, kept(), chance, rows)
-    observed = expression(opened)
+    observed = opened.cohort.transformed
     _add_across_genes(opened, source, np.array(reference, np.float64), observed, rows)
     _add_within_people(opened, source, np.array(predicted), observed, rows)
 

@@ -18,11 +18,10 @@ from hapsight.cohort.digest import file_digest
 from hapsight.cohort.effect_fit import SAMPLE, require_fit
 from hapsight.cohort.effect_tables import read_effect_table
 from hapsight.cohort.nouns import Gene, Interval, Variants
-from hapsight.least_squares import residuals
 from hapsight.predict.store import UnitStore
 from hapsight.workflow.baseline_runs import ImportedRun
 from hapsight.workflow.blocks import KeyedBlock, in_turn, keyed_blocks, linear_blocks
-from hapsight.workflow.comparisons import Compared, Source, expression, observed_in_words
+from hapsight.workflow.comparisons import Compared, Source, observed_in_words
 from hapsight.workflow.opened import LINEAR_KEYS, Opened, Progress, dropped_table, gene_keys
 from hapsight.workflow.variants import VariantReader
 
@@ -188,9 +187,6 @@ def imported_source(opened: Opened, run: ImportedRun) -> Source:
 def imported_comparisons(opened: Opened, run: ImportedRun) -> Iterator[Compared]:
     """Every gene: predictions by the file's weights beside the residuals of all people."""
     cohort, store = opened.cohort, imported_store(opened, run)
-    covariates = None if cohort.covariates is None else cohort.covariates.values
-    observed = residuals(expression(opened), covariates)
-    row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
     weights = _weights(opened, run)
     for unit, genes in in_turn(imported_units(opened, run), cohort.genes):
         done = [(unit.name, unit.key)]
@@ -204,7 +200,7 @@ def imported_comparisons(opened: Opened, run: ImportedRun) -> Iterator[Compared]
             yield Compared(
                 gene,
                 tables[(gene.gene_id,)]["predicted"].to_numpy(),
-                observed[row[gene.gene_id]],
+                cohort.observed(gene),
                 None,
                 partial(_used_dosage, reader, interval, weights.get(gene.gene_id, ())),
                 None,

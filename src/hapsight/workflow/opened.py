@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from hapsight.cohort.join import Cohort, CohortFiles, open_cohort
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.permute import permute_people
 from hapsight.cohort.ploidy import Ploidy
-from hapsight.config import CohortConfig, Config, as_toml
+from hapsight.config import CohortConfig, Config, ExpressionConfig, as_toml
 from hapsight.errors import IncompleteError
 from hapsight.predict.store import content_key
 from hapsight.workflow.config_keys import differing, table_key
@@ -32,6 +32,7 @@ __all__ = [
     "POLICY_KEYS",
     "Opened",
     "Progress",
+    "as_compared",
     "cohort_files",
     "dropped_table",
     "gene_facts",
@@ -87,6 +88,7 @@ class Opened:
         """Open and join the cohort; nothing is written yet."""
         files = cohort_files(config.cohort)
         cohort, dropped = open_cohort(files, policy_of(config.cohort))
+        cohort = as_compared(cohort, config.expression)
         if config.expression.permuted is not None:
             cohort = permute_people(cohort, config.expression.permuted)
         inputs = tuple(_inputs(files, cohort.genotypes.paths))
@@ -186,6 +188,11 @@ def row_digests(genes: Sequence[Gene], values: NDArray[np.float64]) -> dict[str,
     """By ``gene_id``: digest of a gene's row of (G, N) values."""
     rows = zip(genes, np.ascontiguousarray(values), strict=True)
     return {gene.gene_id: hashlib.sha256(row.tobytes()).hexdigest() for gene, row in rows}
+
+
+def as_compared(cohort: Cohort, config: ExpressionConfig) -> Cohort:
+    """The cohort with its expression transformed as configured."""
+    return replace(cohort, transform=config.transform, pseudocount=config.pseudocount)
 
 
 def cohort_files(config: CohortConfig) -> CohortFiles:
