@@ -58,14 +58,14 @@ def test_observed_is_what_least_squares_leaves_of_the_logarithm(with_covariates)
     covariates = Covariates(("age", "PC1"), samples, columns[:, 1:]) if with_covariates else None
     nothing = SimpleNamespace()
     cohort = Cohort(samples, (None,) * 10, genes, expression, covariates, nothing, nothing, ())
-    for cohort, values in (
+    for made, values in (
         (cohort, np.log10(expression.values + 0.1)),
         (replace(cohort, transform="none"), expression.values),
         (replace(cohort, pseudocount=1.0), np.log10(expression.values + 1)),
     ):
-        np.testing.assert_allclose(cohort.transformed, values, rtol=1e-14)
+        np.testing.assert_allclose(made.transformed, values, rtol=1e-14)
         for gene, row in zip(genes, values, strict=True):
             left = row - columns @ np.linalg.lstsq(columns, row, rcond=None)[0]
-            np.testing.assert_allclose(cohort.observed(gene), left, atol=1e-13)
-            np.testing.assert_array_equal(cohort.observed(gene), cohort.observed(gene.gene_id))
-    assert cohort.residual is cohort.residual
+            np.testing.assert_allclose(made.observed(gene), left, atol=1e-13)
+            np.testing.assert_array_equal(made.observed(gene), made.observed(gene.gene_id))
+    assert made.residual is made.residual

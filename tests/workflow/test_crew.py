@@ -16,8 +16,8 @@ from hapsight.predict.pool import Here, Pool
 from hapsight.workflow import model_units
 from hapsight.workflow.crew import SetAside, crew_of, staffed
 from hapsight.workflow.opened import Opened
+from hapsight.workflow.pipeline import do_units
 from hapsight.workflow.predict import load_models
-from hapsight.workflow.units import do_units
 from tests.dask_processes import DaskProcesses, record_parcels, require_nobody
 from tests.entry_point import offer_model
 from tests.planted import write_planted

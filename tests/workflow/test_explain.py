@@ -147,7 +147,7 @@ def test_the_causal_variant_has_the_largest_effect(planted):
     opened, (run,) = opened_with(planted, load_one, saturation=None, tracks="none")
     explain(opened, [run], quiet, ["down1"])
     store, (unit,) = explain_store(opened, run), explain_units(opened, run, ["down1"])
-    effects = store.read([(unit.name, unit.key)], "effects")
+    effects = store.read([unit], "effects")
     best = effects.sort(pl.col("effect").abs(), descending=True).row(0, named=True)
     assert best["variant_id"] == causal["variant_id"]
     assert best["effect"] == pytest.approx(causal["effect"], abs=1e-5)

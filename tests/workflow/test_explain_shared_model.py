@@ -12,6 +12,7 @@ from hapsight.config import load_config
 from hapsight.explain_tables import BACKGROUND_DEPENDENT, DRIVERS, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
 from hapsight.files import file_name
 from hapsight.models.basenji2 import load
+from hapsight.workflow.arms import arms_of
 from hapsight.workflow.drivers import drivers
 from hapsight.workflow.evaluate import evaluate
 from hapsight.workflow.explain import explain
@@ -49,13 +50,15 @@ def explained(tmp_path_factory) -> Path:
     opened = Opened.from_config(load_config(config))
     runs = load_models(opened)
     opened.begin()
-    for stage in (predict, evaluate, explain):
-        stage(opened, runs, quiet)
-    drivers(opened, runs, quiet, ())
+    predict(opened, runs, quiet)
+    arms = arms_of(opened, runs)
+    evaluate(opened, arms, quiet)
+    explain(opened, runs, quiet)
+    drivers(opened, arms, quiet, ())
     saturate_drivers(opened, runs, quiet)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
-        gene_pages(opened, runs, quiet, [opened.cohort.genes[0].gene_id], individuals=True)
+        gene_pages(opened, arms, quiet, [opened.cohort.genes[0].gene_id], individuals=True)
     return folder
 
 

@@ -19,6 +19,7 @@ from hapsight.errors import ConfigError, IncompleteError
 from hapsight.explain.ism import saturation_stretch
 from hapsight.models.protocol import ReadOut, Track
 from hapsight.models.registry import register
+from hapsight.workflow.arms import arms_of
 from hapsight.workflow.centres import centres, tss_centre
 from hapsight.workflow.drivers import drivers
 from hapsight.workflow.evaluate import evaluate
@@ -98,12 +99,12 @@ def planted(tmp_path_factory):
     opened, runs = opened_of(planted)
     opened.begin()
     predict(opened, runs, quiet)
-    evaluate(opened, runs, quiet)
+    evaluate(opened, arms_of(opened, runs), quiet)
     with pytest.raises(IncompleteError, match="around drivers, which are not known yet") as caught:
         call(planted.config)
     assert "rows of toy, read-out default" in str(caught.value)
     assert "hapsight drivers" in str(caught.value)
-    drivers(opened, runs, quiet, ())
+    drivers(opened, arms_of(opened, runs), quiet, ())
     said = call(planted.config)
     return planted, opened, runs, said
 
@@ -250,9 +251,9 @@ def test_tracks_with_one_driver_share_the_work(tmp_path):
     opened, (run,) = opened_of(planted, lambda *_, **__: TwoTracks())
     opened.begin()
     predict(opened, [run], quiet)
-    evaluate(opened, [run], quiet)
+    evaluate(opened, arms_of(opened, [run]), quiet)
     explain(opened, [run], quiet)
-    drivers(opened, [run], quiet, ())
+    drivers(opened, arms_of(opened, [run]), quiet, ())
     run.model.passes = 0
     saturate_drivers(opened, [run], quiet, ["up1"])
     one, other = (centres(opened, run, track)["up1"] for track in ("expression", "turned"))

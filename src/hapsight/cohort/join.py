@@ -129,10 +129,8 @@ class Cohort:
         InputError
             As `residual`.
         """
-        found: NDArray[np.float64] = self.residual[
-            self._row[gene.gene_id if isinstance(gene, Gene) else gene]
-        ]
-        return found
+        row = self._row[gene.gene_id if isinstance(gene, Gene) else gene]
+        return np.asarray(self.residual[row], np.float64)
 
 
 def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dropped]:

@@ -18,7 +18,6 @@ from hapsight.disk import temporary_name
 from hapsight.errors import MissingExtraError
 from hapsight.files import file_name
 from hapsight.predict.store import write_atomically
-from hapsight.workflow.predict import ModelRun
 
 __all__ = [
     "array_labels",
@@ -26,7 +25,6 @@ __all__ = [
     "name_beside",
     "open_array",
     "save_array",
-    "track_names",
     "track_path",
     "write_track",
 ]
@@ -34,11 +32,6 @@ __all__ = [
 Float = NDArray[np.float64]
 
 _SUFFIX = {"bedgraph": ".bedgraph", "bigwig": ".bw"}
-
-
-def track_names(run: ModelRun) -> tuple[str, ...]:
-    """Names of the tracks of a read-out, in its order."""
-    return tuple(run.model.tracks[index].name for index in run.read_out.tracks)
 
 
 def array_labels(

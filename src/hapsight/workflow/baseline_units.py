@@ -17,10 +17,18 @@ from hapsight.cohort.reference import Reference
 from hapsight.config import BaselineConfig
 from hapsight.predict.store import StoredUnit, UnitStore
 from hapsight.workflow.baseline_runs import BaselineRun
-from hapsight.workflow.blocks import keyed_blocks, linear_blocks
+from hapsight.workflow.blocks import KeyedBlock, keyed_blocks, linear_blocks
 from hapsight.workflow.opened import LINEAR_KEYS, Opened, gene_keys, row_digests
 
-__all__ = ["BaselineUnit", "baseline_keys", "baseline_units", "gene_seed", "method_of", "net_options"]
+__all__ = [
+    "BaselineUnit",
+    "baseline_blocks",
+    "baseline_keys",
+    "baseline_units",
+    "gene_seed",
+    "method_of",
+    "net_options",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +59,18 @@ class BaselineUnit(StoredUnit):
     method: Method
 
 
+def baseline_blocks(
+    opened: Opened, run: BaselineRun, store: UnitStore | None = None, keys: Mapping[str, str] | None = None
+) -> list[KeyedBlock]:
+    """Name, key and genes of the units of a baseline; `store` and `keys` as of `baseline_units`."""
+    config = opened.config.baseline
+    return keyed_blocks(
+        store or opened.folder.baseline(run.folder),
+        linear_blocks(opened, config.cis_window, config.genes_per_unit),
+        keys or baseline_keys(opened, run),
+    )
+
+
 def baseline_units(
     opened: Opened, run: BaselineRun, store: UnitStore | None = None, keys: Mapping[str, str] | None = None
 ) -> list[BaselineUnit]:
@@ -79,11 +99,7 @@ def baseline_units(
             seed=opened.config.seed,
             method=method_of(opened, run),
         )
-        for block in keyed_blocks(
-            store,
-            linear_blocks(opened, config.cis_window, config.genes_per_unit),
-            keys or baseline_keys(opened, run),
-        )
+        for block in baseline_blocks(opened, run, store, keys)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from hapsight.cohort.check import CheckResult, check_cohort
@@ -42,7 +43,7 @@ def check(config: Config) -> list[CheckResult]:
     return results
 
 
-def save_checks(config: Config, results: list[CheckResult]) -> None:
+def save_checks(config: Config, results: Sequence[CheckResult]) -> None:
     """Keep the table beside the run, for the report."""
     text = json.dumps([asdict(result) for result in results], indent=1)
     write_atomically(config.output / "check.json", text.encode())

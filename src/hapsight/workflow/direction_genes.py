@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,76 +13,65 @@ from hapsight.cohort.nouns import Interval
 from hapsight.evaluate.correlation import is_constant
 from hapsight.evaluate.direction import variant_effect
 from hapsight.tables import DIRECTION_GENES
-from hapsight.workflow.comparisons import Compared, Source
+from hapsight.workflow.arms import Arm, Comparison
 from hapsight.workflow.top_eqtls import TopEqtl
 
-__all__ = ["Judged", "direction_genes", "factors_of"]
+__all__ = ["direction_genes", "factors_of"]
 
 Float = NDArray[np.float64]
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Judged:
-    """One gene of one model, and where its numbers come from.
-
-    Attributes
-    ----------
-    window
-        What of the genome the model sees.
-    mean_expression, sd_expression
-        Mean and standard deviation over people of the transformed expression.
-    result
-        The gene's row of ``per_gene``.
-    """
-
-    compared: Compared
-    window: Interval
-    mean_expression: float
-    sd_expression: float
-    result: Row
-
-
 def direction_genes(
-    source: Source, judged: Iterator[Judged], tops: Mapping[str, TopEqtl], in_expression: bool
+    arm: Arm,
+    judged: Iterable[tuple[Comparison, Row]],
+    measured: Float,
+    tops: Mapping[str, TopEqtl],
 ) -> pl.DataFrame:
     """One row per gene.
 
+    A linear arm predicts expression in the units it is measured in. Predictions of a model are brought to
+    these units by the line of mean expression on reference prediction.
+
     Parameters
     ----------
-    in_expression
-        Whether the model predicts expression in the units it is measured in, as a baseline does. Other
-        predictions are brought to these units by the line of mean expression on reference prediction.
+    judged
+        Each gene with its row of ``per_gene``.
+    measured
+        (G, N) transformed expression.
     """
-    rows = [_row(source, one, tops.get(one.compared.gene.gene_id)) for one in judged]
+    rows = [
+        _row(arm, one, result, values, tops.get(one.gene.gene_id))
+        for (one, result), values in zip(judged, measured, strict=True)
+    ]
     table = pl.DataFrame(rows, schema=DIRECTION_GENES)
-    scale = 1.0 if in_expression else _scale(table)
+    scale = 1.0 if arm.card is None else _scale(table)
     return table.with_columns(model_slope_expression=pl.col("model_slope") * scale)
 
 
-def _row(source: Source, one: Judged, top: TopEqtl | None) -> Row:
-    gene, r = one.compared.gene, one.result["pearson_r"]
+def _row(arm: Arm, one: Comparison, result: Row, values: Float, top: TopEqtl | None) -> Row:
+    gene, r = one.gene, result["pearson_r"]
     row: Row = {
         **dict.fromkeys(DIRECTION_GENES),
         "gene_id": gene.gene_id,
         "gene_name": gene.gene_name,
-        **source.labels(),
-        "status": one.result["status"],
-        "n": one.result["n"],
+        **arm.labels(),
+        "status": result["status"],
+        "n": result["n"],
         "pearson_r": r,
-        "model_qval": one.result["qval"],
-        "mean_expression": one.mean_expression,
-        "sd_expression": one.sd_expression,
-        "predicted_reference": one.compared.reference,
+        "model_qval": result["qval"],
+        "mean_expression": float(values.mean()),
+        "sd_expression": float(values.std()),
+        "predicted_reference": one.reference,
         "sign_right": None if not r else r > 0,
     }
-    return row if top is None else row | _beside(one, top)
+    return row if top is None else row | _beside(arm.window(gene), one, top)
 
 
-def _beside(one: Judged, top: TopEqtl) -> Row:
+def _beside(window: Interval, one: Comparison, top: TopEqtl) -> Row:
     """What the model makes of the top variant."""
-    row: Row = top.row | {"in_window": one.window.start <= top.position < one.window.end}
-    effect = None if one.compared.status else variant_effect(one.compared.predicted, top.dosage)
+    row: Row = top.row | {"in_window": window.start <= top.position < window.end}
+    effect = None if one.status else variant_effect(one.predicted, top.dosage)
     if effect is None:
         return row
     row |= {"model_slope": effect.slope, "model_slope_sd": effect.slope_sd}

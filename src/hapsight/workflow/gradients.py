@@ -18,7 +18,6 @@ from hapsight.workflow.arrays import (
     has_array,
     name_beside,
     save_array,
-    track_names,
     track_path,
     write_track,
 )
@@ -111,7 +110,7 @@ def gradient_unit(opened: Opened, run: ModelRun, gene: Gene) -> GradientUnit:
         reference=opened.cohort.reference,
         values=ValuerSource.of(opened, run),
         model=run.label,
-        tracks=track_names(run),
+        tracks=run.track_names,
         shown=opened.config.explain.tracks,
         path=folder / file_name(*words, suffix=".zarr"),
         words=words,

@@ -104,8 +104,7 @@ def linear_ablation(
     units = _units(opened, signs, persons, regulons)
     compute(crew_of(opened), "priors linear", _fit_unit, units, progress)
     store = units[0].base.store
-    done = [(unit.base.name, unit.base.key) for unit in units]
-    return in_gene_order(store.read(done, "per_gene"), opened.cohort.genes)
+    return in_gene_order(store.read([unit.base for unit in units], "per_gene"), opened.cohort.genes)
 
 
 def _units(

@@ -31,8 +31,8 @@ __all__ = ["RunFolder"]
 
 _OWN: Final = frozenset(
     {"run.json", "check.json", "config.toml", "report.html", "dropped.parquet"}
-    | {"baseline", "crew", "eqtl", "evaluation", "explain", "informed", "predictions", "priors", "report"}
-    | {"train", "validate"}
+    | {"baseline", "crew", "eqtl", "evaluation", "explain", "informed", "models", "predictions", "priors"}
+    | {"report", "train", "validate"}
 )
 """What hapsight writes in a run folder; whatever else lies there is another's, and is left alone."""
 
