@@ -154,7 +154,7 @@ def test_what_several_stages_could_not_do_is_told_together():
 def test_a_worker_with_other_weights_is_refused(config):
     opened = Opened.from_config(config)
     (run,) = load_models(opened)
-    unit = replace(run.work(opened)[0], fingerprint="toy-1")
+    unit = replace(run.work(opened, run.units(opened))[0], fingerprint="toy-1")
     with pytest.raises(WeightsError, match=r"other weights[\s\S]*expected: toy-1[\s\S]*got: toy-0"):
         model_units.predict_elsewhere(unit)
 

@@ -202,7 +202,7 @@ def test_the_configuration_decides_about_motifs(planted, monkeypatch):
     monkeypatch.setattr("hapsight.workflow.driver_motifs.load_jaspar", lambda release: (motif,))
     for wanted, looked in ((False, False), (True, True), (None, True)):
         opened.begin()
-        drivers(configured(opened, motifs=wanted), runs, quiet)
+        drivers(configured(opened, motifs=wanted), arms_of(opened, runs), quiet)
         found = table(planted, "drivers")["motif"]
         assert (found.null_count() < len(found)) is looked, wanted
         notes = " ".join(opened.folder.record()["notes"])
@@ -218,7 +218,7 @@ def test_without_the_extra_motifs_are_left_out_and_it_is_noted(planted, monkeypa
     notes = " ".join(opened.folder.record()["notes"])
     assert "not looked for: the extra `motifs` is not installed" in notes
     with pytest.raises(MissingExtraError, match="pyjaspar"):
-        drivers(configured(opened, motifs=True), runs, quiet)
+        drivers(configured(opened, motifs=True), arms_of(opened, runs), quiet)
 
 
 def test_sign_priors_stand_beside_the_drivers(planted):
@@ -233,7 +233,7 @@ def test_sign_priors_stand_beside_the_drivers(planted):
     known = effects.filter(pl.col("gene_id").str.starts_with("null").not_())
     path = opened.folder.path.parent / "signs.parquet"
     known.with_columns(score=sign * pl.col("effect")).drop("effect").write_parquet(path)
-    drivers(configured(opened, sign_priors=path), runs, quiet, ())
+    drivers(configured(opened, sign_priors=path), arms_of(opened, runs), quiet, ())
     found = table(planted, "drivers").filter((pl.col("model") == "toy") & (pl.col("form") == "sasse2023"))
     of = {row["gene_id"]: row for row in found.iter_rows(named=True)}
     for name in ("up1", "up2", "down1", "down2"):

@@ -152,13 +152,11 @@ class ModelCard:
 
 
 def asked_of(config: Config, wanted: ModelConfig) -> dict[str, Any]:
-    """All that decides which model a configuration's entry is, and where it is run; JSON."""
-    predict, cluster = config.predict, config.cluster
+    """All that decides which model an entry of the configuration is; JSON."""
     return {
         "hapsight": hapsight.__version__,
-        "model": wanted.model_dump(mode="json"),
-        "arithmetic": predict.model_dump(mode="json", include={"device", "precision", "compiled"}),
-        "resources": None if cluster.scheduler is None else dict(cluster.resources),
+        "model": wanted.model_dump(mode="json", warnings=False),
+        "arithmetic": config.predict.model_dump(mode="json", include={"device", "precision", "compiled"}),
     }
 
 

@@ -235,10 +235,10 @@ def _predict(opened: Opened, run: ModelRun, progress: Progress) -> None:
     with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
         units, crew = run.units(opened), crew_of(opened, models=True)
         guard_precision(opened, run, units)
+        write_card(opened, run)
         work = partial(predict_with, run.model) if isinstance(crew, Here) else predict_elsewhere
         computed = compute(crew, label, work, run.work(opened, units), progress)
         entry = run.entry(opened, units)
-        write_card(opened, run)
         opened.folder.add_model(entry)
         stage["computed"] = computed
         stage["detail"] = (
