@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.evaluate.agreement import overlap, prediction_r, predictions_alike, same_direction
+from hapsight.evaluate.correlation import correlate
 from hapsight.evaluate.direction import Effects, direction_and_magnitude
 from hapsight.evaluate.direction_factors import explain
 from hapsight.evaluate.direction_strata import cut, strata
 from hapsight.evaluate.summary import SIGNIFICANT
-from hapsight.tables import DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA
-from hapsight.workflow.agreement import agreement_table
+from hapsight.tables import AGREEMENT, DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA
 from hapsight.workflow.arms import Arm, Comparison, results_of
 from hapsight.workflow.direction_genes import direction_genes, factors_of
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.top_eqtls import top_eqtls
 
-__all__ = ["direction", "direction_tables"]
+__all__ = ["agreement_table", "direction", "direction_tables"]
 
 _NO_EQTL = "No eQTLs were mapped (eqtl.run = false), so directions were not compared with them."
 
@@ -114,3 +116,52 @@ def _factor_rows(table: pl.DataFrame, factors: dict[str, NDArray[np.float64]]) -
     for outcome, (values, kept) in outcomes.items():
         for found in explain(values, {name: column[kept] for name, column in factors.items()}):
             yield {"outcome": outcome} | asdict(found)
+
+
+def agreement_table(
+    predictions: Mapping[Arm, NDArray[np.float32]], per_gene: Mapping[Arm, pl.DataFrame]
+) -> pl.DataFrame:
+    """Rows of ``agreement``: every pair of the run's arms.
+
+    Parameters
+    ----------
+    predictions
+        (G, N) each; NaN where a gene has none.
+    per_gene
+        ``gene_id, pearson_r, qval``.
+    """
+    return pl.DataFrame(list(_pairs(predictions, per_gene)), schema=AGREEMENT)
+
+
+def _pairs(
+    predictions: Mapping[Arm, NDArray[np.float32]], per_gene: Mapping[Arm, pl.DataFrame]
+) -> Iterator[dict[str, Any]]:
+    for one, other in combinations(predictions, 2):
+        theirs = per_gene[other].select("gene_id", other_r="pearson_r", other_qval="qval")
+        genes = per_gene[one].join(theirs, on="gene_id").drop_nulls(["pearson_r", "other_r"])
+        r, other_r = (genes[name].to_numpy().astype(np.float64) for name in ("pearson_r", "other_r"))
+        strong, other_strong = ((genes[n] < SIGNIFICANT).fill_null(False) for n in ("qval", "other_qval"))
+        found, same = correlate(r, other_r), same_direction(r, other_r)
+        failing = overlap(r < 0, other_r < 0)
+        significant = overlap((r < 0) & strong.to_numpy(), (other_r < 0) & other_strong.to_numpy())
+        alike = predictions_alike(prediction_r(predictions[one], predictions[other]))
+        yield {
+            **one.labels(),
+            "other_model": other.model,
+            "other_read_out": other.read_out,
+            "replicates": one.is_replicate_of(other),
+            "n": found.n,
+            "pearson_r": found.pearson_r,
+            "ci_low": found.ci_low,
+            "ci_high": found.ci_high,
+            "spearman_r": found.spearman_r,
+            "same_sign": same.value,
+            "same_sign_ci_low": same.ci_low,
+            "same_sign_ci_high": same.ci_high,
+            **{f"failing_{name}": value for name, value in asdict(failing).items()},
+            **{f"significant_failing_{name}": value for name, value in asdict(significant).items()},
+            "prediction_genes": alike.genes,
+            "prediction_r_lower": alike.lower,
+            "prediction_r_median": alike.median,
+            "prediction_r_upper": alike.upper,
+        }
