@@ -228,34 +228,28 @@ def model_arms(opened: Opened, card: ModelCard) -> list[Arm]:
 
 def baseline_arm(opened: Opened, run: BaselineRun) -> Arm:
     """Of a method that is trained on this cohort."""
-    store = opened.folder.baseline(run.folder)
-    return Arm(
-        model=run.method,
-        read_out=run.read_out,
-        protocol=opened.config.protocol,
-        observed=_observed_in_words(opened, " fitted in the training folds"),
-        made_by=run,
-        store=store,
-        units=baseline_blocks(opened, run),
-        window=partial(_cis, opened),
-        compare=partial(_of_baseline, opened, store),
-    )
+    store, where = opened.folder.baseline(run.folder), " fitted in the training folds"
+    read = partial(_of_baseline, opened, store)
+    return _linear_arm(opened, run, store, baseline_blocks(opened, run), read, where)
 
 
 def imported_arm(opened: Opened, run: ImportedRun) -> Arm:
     """Of weights trained elsewhere."""
     store, weights = imported_store(opened, run), cache(partial(cohort_weights, opened, run))
-    return Arm(
-        model=run.method,
-        read_out=run.read_out,
-        protocol=opened.config.protocol,
-        observed=_observed_in_words(opened),
-        made_by=run,
-        store=store,
-        units=imported_units(opened, run),
-        window=partial(_cis, opened),
-        compare=partial(_of_weights, opened, store, weights),
-    )
+    read = partial(_of_weights, opened, store, weights)
+    return _linear_arm(opened, run, store, imported_units(opened, run), read)
+
+
+def _linear_arm(
+    opened: Opened,
+    run: BaselineRun | ImportedRun,
+    store: UnitStore,
+    units: Sequence[KeyedBlock],
+    compare: Compare,
+    where: str = "",
+) -> Arm:
+    labels = run.method, run.read_out, opened.config.protocol, _observed_in_words(opened, where)
+    return Arm(*labels, run, store, units, partial(_cis, opened), compare)
 
 
 def _cis(opened: Opened, gene: Gene) -> Interval:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from typing import Any
@@ -11,19 +11,22 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.cohort.nouns import Interval
 from hapsight.evaluate.agreement import overlap, prediction_r, predictions_alike, same_direction
-from hapsight.evaluate.correlation import correlate
-from hapsight.evaluate.direction import Effects, direction_and_magnitude
+from hapsight.evaluate.correlation import correlate, is_constant
+from hapsight.evaluate.direction import Effects, direction_and_magnitude, variant_effect
 from hapsight.evaluate.direction_factors import explain
 from hapsight.evaluate.direction_strata import cut, strata
 from hapsight.evaluate.summary import SIGNIFICANT
 from hapsight.tables import AGREEMENT, DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA
 from hapsight.workflow.arms import Arm, Comparison, results_of
-from hapsight.workflow.direction_genes import direction_genes, factors_of
 from hapsight.workflow.opened import Opened, Progress
-from hapsight.workflow.top_eqtls import top_eqtls
+from hapsight.workflow.top_eqtls import TopEqtl, top_eqtls
 
 __all__ = ["agreement_table", "direction", "direction_tables"]
+
+Float = NDArray[np.float64]
+Row = dict[str, Any]
 
 _NO_EQTL = "No eQTLs were mapped (eqtl.run = false), so directions were not compared with them."
 
@@ -56,7 +59,7 @@ def direction(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
 
 def _judged(
     opened: Opened, arm: Arm, results: pl.DataFrame, kept: list[NDArray[np.float32]], progress: Progress
-) -> Iterator[tuple[Comparison, dict[str, Any]]]:
+) -> Iterator[tuple[Comparison, Row]]:
     """Each gene with its result; its predictions go to `kept`."""
     genes = opened.cohort.genes
     nobody = np.full(len(opened.cohort.samples), np.nan)
@@ -67,14 +70,97 @@ def _judged(
         progress(f"direction {arm.model}", done, len(genes))
 
 
+def direction_genes(
+    arm: Arm,
+    judged: Iterable[tuple[Comparison, Row]],
+    measured: Float,
+    tops: Mapping[str, TopEqtl],
+) -> pl.DataFrame:
+    """One row per gene.
+
+    A linear arm predicts expression in the units it is measured in. Predictions of a model are brought to
+    these units by the line of mean expression on reference prediction.
+
+    Parameters
+    ----------
+    judged
+        Each gene with its row of ``per_gene``.
+    measured
+        (G, N) transformed expression.
+    """
+    rows = [
+        _row(arm, one, result, values, tops.get(one.gene.gene_id))
+        for (one, result), values in zip(judged, measured, strict=True)
+    ]
+    table = pl.DataFrame(rows, schema=DIRECTION_GENES)
+    scale = 1.0 if arm.card is None else _scale(table)
+    return table.with_columns(model_slope_expression=pl.col("model_slope") * scale)
+
+
+def _row(arm: Arm, one: Comparison, result: Row, values: Float, top: TopEqtl | None) -> Row:
+    gene, r = one.gene, result["pearson_r"]
+    row: Row = {
+        **dict.fromkeys(DIRECTION_GENES),
+        "gene_id": gene.gene_id,
+        "gene_name": gene.gene_name,
+        **arm.labels(),
+        "status": result["status"],
+        "n": result["n"],
+        "pearson_r": r,
+        "model_qval": result["qval"],
+        "mean_expression": float(values.mean()),
+        "sd_expression": float(values.std()),
+        "predicted_reference": one.reference,
+        "sign_right": None if not r else r > 0,
+    }
+    return row if top is None else row | _beside(arm.window(gene), one, top)
+
+
+def _beside(window: Interval, one: Comparison, top: TopEqtl) -> Row:
+    """What the model makes of the top variant."""
+    row: Row = top.row | {"in_window": window.start <= top.position < window.end}
+    effect = None if one.status else variant_effect(one.predicted, top.dosage)
+    if effect is None:
+        return row
+    row |= {"model_slope": effect.slope, "model_slope_sd": effect.slope_sd}
+    signed = effect.slope and top.row["slope"]
+    return row | {"variant_sign_agrees": (effect.slope > 0) == (top.row["slope"] > 0) if signed else None}
+
+
+def _scale(genes: pl.DataFrame) -> float | None:
+    """Slope of mean expression on reference prediction over genes; None where there is no line."""
+    known = genes.drop_nulls(["predicted_reference", "mean_expression"])
+    x, y = (known[name].to_numpy() for name in ("predicted_reference", "mean_expression"))
+    if len(known) < 3 or is_constant(x):
+        return None
+    return float(np.polyfit(x - x.mean(), y, 1)[0])
+
+
+def factors_of(genes: pl.DataFrame) -> dict[str, Float]:
+    """(G,) each: the factors of `hapsight.evaluate.direction_strata.CLASSES`; NaN where not known."""
+    smallest = float(np.finfo(np.float64).tiny)
+    columns = genes.select(
+        "distance",
+        "maf",
+        "mean_expression",
+        "n_ld80",
+        "n_signals",
+        "in_window",
+        "h2",
+        abs_slope=pl.col("slope").abs(),
+        neg_log10_p=-pl.col("pval_nominal").clip(lower_bound=smallest).log10(),
+    )
+    return {c.name: c.cast(pl.Float64).fill_null(np.nan).to_numpy() for c in columns.iter_columns()}
+
+
 def direction_tables(genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """``direction``, ``direction_strata`` and ``direction_factors`` of a table ``direction_genes``.
 
     Genes count that have both R (other than 0) and a top eQTL.
     """
-    agreement: list[dict[str, Any]] = []
-    strata_rows: list[dict[str, Any]] = []
-    factor_rows: list[dict[str, Any]] = []
+    agreement: list[Row] = []
+    strata_rows: list[Row] = []
+    factor_rows: list[Row] = []
     labels = ["model", "read_out", "protocol"]
     counted = genes.filter(pl.col("sign_right").is_not_null() & pl.col("slope").is_not_null())
     edges = {factor: cut(factor, values) for factor, values in factors_of(counted).items()}
@@ -103,7 +189,7 @@ def _effects(table: pl.DataFrame) -> Effects:
     )
 
 
-def _factor_rows(table: pl.DataFrame, factors: dict[str, NDArray[np.float64]]) -> Iterator[dict[str, Any]]:
+def _factor_rows(table: pl.DataFrame, factors: dict[str, Float]) -> Iterator[Row]:
     """Direction, and two measures of magnitude, on the same factors."""
     r = table["pearson_r"].to_numpy()
     slope = table["model_slope_sd"].fill_null(np.nan).to_numpy()
@@ -135,7 +221,7 @@ def agreement_table(
 
 def _pairs(
     predictions: Mapping[Arm, NDArray[np.float32]], per_gene: Mapping[Arm, pl.DataFrame]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     for one, other in combinations(predictions, 2):
         theirs = per_gene[other].select("gene_id", other_r="pearson_r", other_qval="qval")
         genes = per_gene[one].join(theirs, on="gene_id").drop_nulls(["pearson_r", "other_r"])
