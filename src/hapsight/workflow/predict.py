@@ -50,6 +50,10 @@ _GUARD_BLOCKS = 0.4
 """Work of the trial, at most, but for the first two genes, in blocks that a worker is given at once."""
 
 
+_NOT_HERE = (HapsightError, ImportError, OSError)
+"""What loading a model ends with where its weights, torch or its package are missing."""
+
+
 @dataclass(frozen=True, eq=False)
 class ModelRun(ModelCard):
     """A model that is loaded."""
@@ -150,14 +154,17 @@ def read_models(opened: Opened) -> list[ModelCard]:
 def _loaded_or_card(opened: Opened, wanted: ModelConfig) -> ModelCard:
     try:
         return ModelRun.of(opened, wanted)
-    except (HapsightError, ImportError, OSError) as error:
+    except _NOT_HERE as error:
         card = read_card(opened, wanted)
         if card is None:
             raise
-        why = error.what if isinstance(error, HapsightError) else str(error)
-        log = logging.getLogger("hapsight")
-        log.warning("%s is not loaded (%s); what the run keeps of it is used", card.label, why.rstrip("."))
+        log, why = logging.getLogger("hapsight"), _why(error).rstrip(".")
+        log.warning("%s is not loaded (%s); what the run keeps of it is used", card.label, why)
         return card
+
+
+def _why(error: Exception) -> str:
+    return error.what if isinstance(error, HapsightError) else str(error)
 
 
 def require_model(opened: Opened, card: ModelCard, purpose: str) -> ModelRun:
@@ -173,12 +180,13 @@ def require_model(opened: Opened, card: ModelCard, purpose: str) -> ModelRun:
     wanted = next(one for one in opened.config.models if asked_of(opened.config, one) == card.asked)
     try:
         return ModelRun.of(opened, wanted)
-    except HapsightError as error:
+    except _NOT_HERE as error:
+        details = error.details if isinstance(error, HapsightError) else {}
         raise WeightsError(
             f"{purpose} needs the model {card.label} itself, which cannot be loaded here.",
-            where=error.details.get("where"),
-            got=error.what,
-            fix=error.details.get("to mend"),
+            where=details.get("where"),
+            got=_why(error),
+            fix=details.get("to mend"),
         ) from error
 
 
