@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.errors import IncompleteError
 from hapsight.predict.store import UnitStore
+from hapsight.report.run_folder import read_table
 from hapsight.tables import PER_GENE
 from hapsight.workflow.baseline_runs import BaselineRun, ImportedRun, baseline_runs, imported_runs
 from hapsight.workflow.baseline_units import baseline_blocks
@@ -192,7 +193,7 @@ def results_of(opened: Opened, arms: Sequence[Arm]) -> dict[Arm, pl.DataFrame]:
     """
     opened.require_current("evaluate")
     path = opened.folder.path / "evaluation" / "per_gene.parquet"
-    table = pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=PER_GENE)
+    table = read_table(path, PER_GENE)
     found = {arm: arm.rows(table) for arm in arms}
     wanted = [gene.gene_id for gene in opened.cohort.genes]
     for arm, rows in found.items():
