@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from hapsight.cohort.people import SampleSheet, read_sample_sheet
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import join_sexes, without_chry
 from hapsight.cohort.split import open_genotypes
-from hapsight.errors import InputError
+from hapsight.errors import ConfigError, InputError
 from hapsight.least_squares import residuals
 
 __all__ = ["Cohort", "CohortFiles", "join_covariates", "join_genes", "join_people", "open_cohort"]
@@ -53,7 +54,7 @@ class CohortFiles:
     keep_genes: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cohort:
     """People, their genotypes and their expression, each in one order.
 
@@ -73,6 +74,8 @@ class Cohort:
         What was resolved and should be known.
     transform, pseudocount
         How `observed` has the expression.
+    dropped
+        Who and what was left out by the join.
     """
 
     samples: tuple[str, ...]
@@ -85,6 +88,44 @@ class Cohort:
     notes: tuple[str, ...]
     transform: Transform = "log10"
     pseudocount: float = 0.1
+    dropped: Dropped = field(default_factory=Dropped)
+
+    def __repr__(self) -> str:
+        covariates = 0 if self.covariates is None else len(self.covariates.names)
+        return f"Cohort({len(self.samples)} people, {len(self.genes)} genes, {covariates} covariates)"
+
+    def gene(self, name: str | Gene) -> Gene:
+        """The gene that is called so: by identifier, with or without version, or by name.
+
+        Raises
+        ------
+        ConfigError
+            No gene is called so (names near to it are listed), or several are.
+
+        Examples
+        --------
+        >>> cohort.gene("PACSIN2") == cohort.gene("ENSG00000100266")  # doctest: +SKIP
+        True
+        """
+        wanted = name.gene_id if isinstance(name, Gene) else name
+        found, _ = find_genes([wanted], self.genes)
+        if found:
+            return found[0]
+        known = {called.upper(): called for g in self.genes for called in (g.gene_id, g.gene_name) if called}
+        near = [known[close] for close in difflib.get_close_matches(wanted.upper(), known, 5)]
+        raise ConfigError(
+            f"The cohort has no gene {wanted!r}.",
+            expected=f"an identifier, with or without version, or a name of {len(self.genes):,} genes",
+            got=wanted,
+            fix=f"did you mean {', '.join(near)}?" if near else "look at `cohort.genes` and `cohort.dropped`",
+        )
+
+    def of_genes(self, genes: Collection[Gene]) -> Cohort:
+        """The cohort with these of its genes alone, in its own order."""
+        rows = [row for row, gene in enumerate(self.genes) if gene in genes]
+        chosen = tuple(self.genes[row] for row in rows)
+        values = Expression(chosen, self.samples, self.expression.values[rows])
+        return replace(self, genes=chosen, expression=values)
 
     @cached_property
     def transformed(self) -> NDArray[np.float64]:
@@ -124,13 +165,14 @@ class Cohort:
 
         Raises
         ------
-        KeyError
-            No gene of the cohort has this identifier.
+        ConfigError
+            As `gene`.
         InputError
             As `residual`.
         """
-        row = self._row[gene.gene_id if isinstance(gene, Gene) else gene]
-        return np.asarray(self.residual[row], np.float64)
+        if isinstance(gene, str) or gene.gene_id not in self._row:
+            gene = self.gene(gene)
+        return np.asarray(self.residual[self._row[gene.gene_id]], np.float64)
 
 
 def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dropped]:
@@ -163,6 +205,7 @@ def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dro
         genotypes.keeping(samples, replace(policy, ploidy=ploidy)),
         reference,
         notes + gene_notes + ploidy_notes,
+        dropped=dropped,
     )
     return cohort, dropped
 

@@ -42,8 +42,8 @@ FORMAT = 1
 STAGES: Final = {
     "predict": 1,
     "explain": 1,
-    "saturation": 1,
-    "gradients": 1,
+    "saturation": 2,
+    "gradients": 2,
     "baseline": 3,
     "imported weights": 3,
     "eqtl": 2,

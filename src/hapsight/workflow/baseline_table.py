@@ -24,14 +24,14 @@ _JUDGED = ("ok", "no_model")
 
 def baseline_entries(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """What the record says of the linear arms, in order; of a file also its path and digest."""
-    return [_entry(arm.made_by) for arm in arms if isinstance(arm.made_by, BaselineRun | ImportedRun)]
+    return [_entry(arm, arm.made_by) for arm in arms if isinstance(arm.made_by, BaselineRun | ImportedRun)]
 
 
-def _entry(run: BaselineRun | ImportedRun) -> dict[str, Any]:
-    entry = {"name": run.method, "read_out": run.read_out, "split": run.split}
+def _entry(arm: Arm, run: BaselineRun | ImportedRun) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": run.method, "read_out": run.read_out, "split": run.split}
     if isinstance(run, ImportedRun):
-        entry |= {"path": str(run.path), "sha256": file_digest(run.path)}
-    return entry
+        return entry | {"path": str(run.path), "sha256": file_digest(run.path)}
+    return entry | {"units": [unit.name for unit in arm.units]}
 
 
 def baseline_table(opened: Opened, arms: Sequence[Arm], per_gene: pl.DataFrame) -> pl.DataFrame:

@@ -148,6 +148,7 @@ class ModelCard:
             "device": self.device,
             "asked": 2 * len(opened.cohort.samples) * len(genes),
             "distinct": int(genes["n_distinct"].sum()),
+            "units": [unit.name for unit in units],
         }
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ExplainUnit",
     "chosen_genes",
+    "effect_rows",
     "explain",
     "explain_blocks",
     "explain_store",
@@ -281,7 +282,7 @@ def _add_rows(rows: dict[str, list[dict[str, Any]]], gene: Gene, track: str, fou
     effect, sd = found.effect[:, t], found.effect_sd[:, t]
     dependent = depends_on_background(effect, sd, found.n_backgrounds, float(found.reference[t]))
     relative = spread(effect, sd)
-    for v, row in enumerate(_effect_rows(gene, track, found, t)):
+    for v, row in enumerate(effect_rows(gene, track, found, t)):
         rows["effects"].append(row)
         if dependent[v]:
             more = {"spread": _known(relative[v]), "share_opposite": _known(found.share_opposite[v, t])}
@@ -304,7 +305,8 @@ def _add_rows(rows: dict[str, list[dict[str, Any]]], gene: Gene, track: str, fou
     )
 
 
-def _effect_rows(gene: Gene, track: str, found: GeneIsm, t: int) -> Iterator[dict[str, Any]]:
+def effect_rows(gene: Gene, track: str, found: GeneIsm, t: int) -> Iterator[dict[str, Any]]:
+    """The rows of `EXPLAIN_EFFECTS` of one gene and of the t-th track."""
     af = found.variants.af
     for v, row in enumerate(variant_rows(gene, found.variants)):
         yield {

@@ -97,7 +97,7 @@ class GradientUnit:
                 write_track(shown, window.interval, values, self.reference.contigs[gene.contig])
         read_out = self.values.read_out.name
         labels = array_labels(gene, window.interval, self.model, read_out, self.tracks, self.key)
-        save_array(self.path, forward[0].transpose(2, 1, 0).astype(np.float32), labels)
+        save_array(self.path, "gradient", forward[0].transpose(2, 1, 0).astype(np.float32), labels)
 
 
 def gradient_unit(opened: Opened, run: ModelRun, gene: Gene) -> GradientUnit:

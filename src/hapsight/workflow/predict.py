@@ -74,15 +74,29 @@ class ModelRun(ModelCard):
         source = ModelSource(wanted.name, wanted.weights, options, there, config.precision, config.compiled)
         model, fingerprint = replace(source, device=here).load()
         require_fitting(model, opened.cohort.genes, opened.cohort.reference.contigs)
-        read_out = model.read_out(wanted.read_out)
+        read_out, asked = model.read_out(wanted.read_out), asked_of(opened.config, wanted)
+        return cls.loaded(model, read_out, fingerprint, source, here, wanted.label, asked)
+
+    @classmethod
+    def loaded(
+        cls,
+        model: SequenceModel,
+        read_out: ReadOut,
+        fingerprint: str,
+        source: ModelSource,
+        device: str,
+        label: str | None = None,
+        asked: dict[str, Any] | None = None,
+    ) -> ModelRun:
+        """A model that is there already, on a device."""
         return cls(
-            label=wanted.label or model.name,
+            label=label or model.name,
             name=model.name,
             window=model.window,
             fingerprint=fingerprint,
-            device=here,
+            device=device,
             source=source,
-            asked=asked_of(opened.config, wanted),
+            asked=asked or {},
             model=model,
             **_read_by(model, read_out),
         )

@@ -90,8 +90,8 @@ def stored_saturation(opened: Opened, run: ModelCard, gene: Gene, centre: Centre
     """
     if opened.config.explain.saturation is None or not has_saturation(opened, run, gene, centre):
         return None
-    array = open_array(_path(opened, run, gene, centre))
-    labels, start = dict(array.attrs), int(array.attrs["start"])
+    array, labels = open_array(_path(opened, run, gene, centre))
+    start = int(labels["start"])
     stretch = Interval(str(labels["contig"]), start, start + array.shape[0])
     return Saturation(stretch, np.asarray(array[:], np.float64), tuple(map(str, labels["tracks"])))
 
@@ -171,7 +171,7 @@ class SaturationUnit:
             if shown is not None:
                 length = self.reference.contigs[found.stretch.contig]
                 write_track(shown, found.stretch, strongest(found.of(name)), length)
-        save_array(array.path, found.effect, array.labels)
+        save_array(array.path, "effect", found.effect, array.labels)
 
 
 def saturation_unit(opened: Opened, run: ModelRun, gene: Gene, centres: Sequence[Centre]) -> SaturationUnit:
@@ -208,7 +208,7 @@ def strongest(effect: Float) -> Float:
 
 
 def _path(opened: Opened, run: ModelCard, gene: Gene, centre: Centre) -> Path:
-    """An array (n, 4, T), in Zarr format 3."""
+    """A Zarr group, format 3, of an array (n, 4, T) and its coordinates."""
     return _folder(opened, run) / file_name(*_words(opened, run, gene, centre), suffix=".zarr")
 
 
