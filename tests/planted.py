@@ -15,9 +15,18 @@ import torch
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.cohort.reference import Reference
+from hapsight.config import load_config
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
+from hapsight.models.registry import register
 from hapsight.sequence.haplotypes import personal_sequences
 from hapsight.sequence.window import Window
+from hapsight.workflow.arms import arms_of
+from hapsight.workflow.direction import direction
+from hapsight.workflow.evaluate import evaluate
+from hapsight.workflow.explain import explain
+from hapsight.workflow.opened import Opened
+from hapsight.workflow.pipeline import do_units
+from hapsight.workflow.predict import load_models
 from tests.cohort.files import Record, write_bed, write_fasta, write_table, write_vcf
 
 UPSTREAM, DOWNSTREAM = 300, 200
@@ -125,6 +134,24 @@ genes_per_unit = 2
 [evaluate]
 null_draws = 499
 """
+
+
+def run_stages(config: Path) -> Path:
+    """Everything from predictions to effects, without checks, drivers and report; gives the run's folder."""
+
+    def quiet(*_: object) -> None:
+        pass
+
+    opened = Opened.from_config(load_config(config))
+    with register("toy", load_toy):
+        runs = load_models(opened)
+    opened.begin()
+    do_units(opened, runs, quiet)
+    arms = arms_of(opened, runs)
+    evaluate(opened, arms, quiet)
+    direction(opened, arms, quiet)
+    explain(opened, runs, quiet)
+    return opened.folder.path
 
 
 def _records(rng: np.random.Generator, sequence: str, genes: tuple[Gene, ...], people: int) -> list[Record]:

@@ -21,6 +21,7 @@ from hapsight.linear_config import (
     InformedConfig,
 )
 from hapsight.models.catalogue import PROTOCOL_OPTIONS, PROTOCOL_READ_OUTS
+from hapsight.models.own import PREFIX
 from hapsight.predict.address import is_address
 from hapsight.priors_config import (
     GeneCovariatesConfig,
@@ -51,6 +52,7 @@ __all__ = [
     "ReportConfig",
     "TrainArmConfig",
     "TrainConfig",
+    "first_complaints",
     "load_config",
     "to_toml",
 ]
@@ -118,7 +120,7 @@ class ExpressionConfig(_Section):
 class ModelConfig(_Section):
     """A model to run."""
 
-    name: str = Field(description="as in `hapsight models`")
+    name: str = Field(description="as in `hapsight models`, or file:PATH, a Python file, which is run")
     label: str | None = Field(None, description="what tables call it; else its name and weights")
     weights: str | None = Field(None, description="a named set of weights, or a file")
     read_out: str | None = Field(
@@ -336,11 +338,12 @@ def load_config(path: Path) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(*_first_complaints(error), where=path) from None
+        raise ConfigError(*first_complaints(error), where=path) from None
     return _absolute(config, path.resolve().parent)
 
 
-def _first_complaints(error: ValidationError) -> tuple[str]:
+def first_complaints(error: ValidationError) -> tuple[str]:
+    """What is wrong with a configuration, as the first argument of a `ConfigError`."""
     lines = []
     for found in error.errors(include_url=False):
         key = ".".join(str(part) for part in found["loc"]) or "configuration"
@@ -392,7 +395,12 @@ def _absolute(config: Config, folder: Path) -> Config:
     if isinstance(config.cohort.genotypes, tuple):
         cohort["genotypes"] = tuple(folder / path for path in config.cohort.genotypes)
     models = tuple(
-        model.model_copy(update={"weights": _absolute_weights(model.weights, folder)})
+        model.model_copy(
+            update={
+                "name": _absolute_file(model.name, folder),
+                "weights": _absolute_weights(model.weights, folder),
+            }
+        )
         for model in config.models
     )
     imported = tuple(
@@ -428,6 +436,11 @@ def _absolute_evidence(informed: InformedConfig, folder: Path) -> InformedConfig
     )
     effects = tuple(given.model_copy(update={"path": folder / given.path}) for given in informed.effects)
     return informed.model_copy(update={"tracks": tracks, "effects": effects})
+
+
+def _absolute_file(name: str, folder: Path) -> str:
+    """A model's Python file, from `folder`; another name is left as it is."""
+    return f"{PREFIX}{folder / name.removeprefix(PREFIX)}" if name.startswith(PREFIX) else name
 
 
 def _absolute_weights(weights: str | None, folder: Path) -> str | None:

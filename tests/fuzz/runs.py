@@ -11,7 +11,7 @@ import polars as pl
 
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import IncompleteError
-from hapsight.predict.store import UnitStore
+from hapsight.predict.store import UnitKey, UnitStore
 from hapsight.report.run_folder import read_run
 from hapsight.tables import PER_GENE
 from hapsight.workflow.run_folder import RunFolder
@@ -75,7 +75,7 @@ def unit(path: Path) -> None:
     store.write("u", "key", {"genes": _per_gene()})
     path.write_bytes(content)
     try:
-        found = store.read([("u", "key")], "genes")
+        found = store.read([UnitKey("u", "key")], "genes")
     except IncompleteError:
         assert not store.done("u", "key")
         raise

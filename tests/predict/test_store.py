@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from hapsight.errors import IncompleteError, StoreError
-from hapsight.predict.store import STAGES, UnitStore, content_key, write_atomically
+from hapsight.predict.store import STAGES, UnitKey, UnitStore, content_key, write_atomically
 
 TABLE = pl.DataFrame({"gene_id": ["a", "b"], "value": [1.0, 2.0]})
 
@@ -19,7 +19,7 @@ def store(tmp_path):
 
 def test_what_was_written_is_read(store):
     assert store.done("block-0", "key")
-    assert store.read([("block-0", "key")], "values").equals(TABLE)
+    assert store.read([UnitKey("block-0", "key")], "values").equals(TABLE)
     assert not list(store.folder.glob("*.tmp"))
 
 
@@ -51,7 +51,7 @@ def test_tables_without_a_seal_are_not_done(store):
 
 def test_missing_units_are_listed(store):
     with pytest.raises(IncompleteError, match=r"2 of 3 units[\s\S]*block-1, block-2"):
-        store.read([("block-0", "key"), ("block-1", "key"), ("block-2", "key")], "values")
+        store.read([UnitKey(f"block-{number}", "key") for number in range(3)], "values")
 
 
 def test_what_cannot_be_written_is_told_and_leaves_the_old_file(tmp_path, monkeypatch):
@@ -104,8 +104,8 @@ def test_units_of_two_keys_lie_side_by_side(store):
     assert name.startswith("block-0-")
     assert store.name_for("block-0", "key") == "block-0"
     store.write(name, "other", {"values": TABLE.reverse()})
-    assert store.read([("block-0", "key")], "values").equals(TABLE)
-    assert store.read([(name, "other")], "values").equals(TABLE.reverse())
+    assert store.read([UnitKey("block-0", "key")], "values").equals(TABLE)
+    assert store.read([UnitKey(name, "other")], "values").equals(TABLE.reverse())
     assert store.sealed() == {"block-0": "key", name: "other"}
     (store.folder / "block-0.json").write_text("{")
     assert store.name_for("block-0", "other") == "block-0"

@@ -6,7 +6,7 @@ from hapsight.dna import reverse_complement
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import ModelWindow
 from hapsight.predict.values import Valuer
-from hapsight.predict.windows import require_fitting, seen_interval, window_of
+from hapsight.predict.windows import require_fitting, seen_bases, seen_interval, window_of
 from tests.planted import ToyModel
 from tests.predict.toy_shared import ToyCentre, ToyShared
 
@@ -48,7 +48,7 @@ def test_what_a_read_out_sees_is_what_can_change_it(strand, first, read_out):
     both = np.concatenate([codes, changed])
     values, _ = valuer(reverse_complement(both) if window.reverse else both)
     moved = np.flatnonzero((values[1:] != values[0]).any(axis=1)) + window.interval.start
-    seen = seen_interval(gene, model, model.read_out(read_out))
+    seen = seen_interval(gene, model.window, seen_bases(model, model.read_out(read_out)))
     assert seen.start <= moved.min()
     assert moved.max() < seen.end
     assert len(seen) - (moved.max() + 1 - moved.min()) <= 2 * model.grid.before
@@ -58,6 +58,8 @@ def test_what_a_read_out_sees_is_what_can_change_it(strand, first, read_out):
 def test_shifts_reach_beyond_the_window_of_a_model_that_sees_all_of_it():
     model, gene = ToyShared(), Gene("g", "c", 1000, Strand.PLUS)
     for name, beyond in (("default", 0), ("ensemble", 1)):
-        seen = seen_interval(gene, model, model.read_out(name))
+        seen = seen_interval(gene, model.window, seen_bases(model, model.read_out(name)))
         assert (seen.start, seen.end) == (920 - beyond, 1080 + beyond)
-    assert seen_interval(gene, ToyModel(), ToyModel().read_out()) == window_of(gene, ToyModel()).interval
+    whole = ToyModel()
+    seen = seen_interval(gene, whole.window, seen_bases(whole, whole.read_out()))
+    assert seen == window_of(gene, whole).interval

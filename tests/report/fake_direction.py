@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from hapsight.models.protocol import ModelWindow, ReadOut
+from hapsight.predict.cost import Cost
+from hapsight.predict.store import UnitStore
 from hapsight.tables import DIRECTION_GENES
-from hapsight.workflow.agreement import Predicted, agreement_table
-from hapsight.workflow.comparisons import Source
-from hapsight.workflow.direction import direction_tables
+from hapsight.workflow.arms import Arm
+from hapsight.workflow.cards import ModelCard
+from hapsight.workflow.direction import agreement_table, direction_tables
+from hapsight.workflow.model_units import ModelSource
 
 
 def write_direction(folder: Path, seed: int = 5) -> Path:
@@ -65,13 +69,22 @@ def _genes(per_gene: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def _agreement(per_gene: pl.DataFrame) -> pl.DataFrame:
-    models, rows = [], {}
+    predictions, rows = {}, {}
     for (model, read_out, protocol), own in per_gene.group_by(
         "model", "read_out", "protocol", maintain_order=True
     ):
-        source = Source(str(model), str(read_out), str(protocol), "")
-        weights = None if model == "elastic_net" else (str(model).split("/")[0], str(model))
-        rng = np.random.default_rng(len(models))
-        models.append(Predicted(source, weights, rng.standard_normal((own.height, 30)).astype(np.float32)))
-        rows[source] = own
-    return agreement_table(models, rows)
+        arm = _arm(str(model), str(read_out), str(protocol))
+        rng = np.random.default_rng(len(predictions))
+        predictions[arm] = rng.standard_normal((own.height, 30)).astype(np.float32)
+        rows[arm] = own
+    return agreement_table(predictions, rows)
+
+
+def _arm(model: str, read_out: str, protocol: str) -> Arm:
+    """A model, known by its name, or a baseline; nobody asks for its units."""
+    source = ModelSource(model, None, "{}", "cpu", "float32", False)
+    read, cost, window = ReadOut(read_out), Cost(1, 1.0), ModelWindow(1, 1, oriented=True)
+    card = ModelCard(model, model, read, (), window, (0, 2), cost, cost, model, "cpu", source, {})
+    made_by = None if model == "elastic_net" else card
+    store, compare = UnitStore(Path()), lambda *_: iter(())
+    return Arm(model, read_out, protocol, "", made_by, store, (), lambda gene: gene.cis(1), compare)

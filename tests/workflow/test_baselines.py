@@ -18,9 +18,9 @@ from hapsight.errors import ConfigError, HapsightError, InputError
 from hapsight.files import file_name
 from hapsight.report.build import build_report
 from hapsight.workflow.apply import apply_file
+from hapsight.workflow.arms import arms_of, baseline_arm
 from hapsight.workflow.baseline import baseline
 from hapsight.workflow.baseline_runs import ImportedRun, baseline_runs
-from hapsight.workflow.comparisons import baseline_comparisons
 from hapsight.workflow.evaluate import evaluate
 from hapsight.workflow.imported import imported_store, imported_units, weights_by_gene
 from hapsight.workflow.opened import Opened
@@ -54,7 +54,7 @@ def ran(path) -> Opened:
     opened = Opened.from_config(load_config(path))
     opened.begin()
     baseline(opened, nothing)
-    evaluate(opened, [], nothing)
+    evaluate(opened, arms_of(opened, []), nothing)
     return opened
 
 
@@ -186,7 +186,7 @@ def test_the_negative_control_breaks_the_link_and_says_so(planted, done):
                 r[run.method].extend(folds[np.isfinite(folds)])
     for method, values in r.items():
         assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(len(values)), method
-    evaluate(opened, [], nothing)
+    evaluate(opened, arms_of(opened, []), nothing)
     table = pl.read_parquet(opened.folder.path / "evaluation/per_gene.parquet")
     assert all("NEGATIVE CONTROL: people exchanged at random (seed 3)" in text for text in table["observed"])
     assert any("NEGATIVE CONTROL" in note for note in opened.folder.record()["notes"])
@@ -211,7 +211,7 @@ def test_export_leaves_out_genes_without_a_model_and_says_so(done, exported):
     run = chosen_run(done, "blup", "random")
     r = {
         one.gene.gene_id: np.corrcoef(one.predicted, one.observed)[0, 1]
-        for one in baseline_comparisons(done, run)
+        for one in baseline_arm(done, run).comparisons(done.cohort.genes)
         if not one.status
     }
     with closing(sqlite3.connect(path)) as database:
@@ -232,7 +232,7 @@ def test_what_is_exported_predicts_the_same_when_applied(planted, done, exported
         configured(planted, "again", ("[evaluate]", imported), (LINEAR, LINEAR.replace(', "population"', "")))
     )
     run = ImportedRun("again", exported[0])
-    units = [(unit.name, unit.key) for unit in imported_units(opened, run)]
+    units = imported_units(opened, run)
     found = imported_store(opened, run).read(units, "predictions")
     facts = imported_store(opened, run).read(units, "genes")
     assert set(facts.filter(pl.col("n_weights") > 0)["share_used"]) == {1.0}

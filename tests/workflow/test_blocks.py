@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hapsight.cohort.nouns import Gene
 from hapsight.config import load_config
 from hapsight.models.protocol import ReadOut
-from hapsight.predict.cost import predicted_flop, toggled_flop
+from hapsight.predict.cost import Cost
 from hapsight.workflow import blocks
 from hapsight.workflow.baseline import fit_baseline
 from hapsight.workflow.baseline_runs import baseline_runs
@@ -77,18 +77,15 @@ def test_a_model_reads_more_where_more_varies():
     plain, shared = ToyModel(), ToyShared()
     for model in (plain, shared):
         read_out = model.read_out()
-        costs = [predicted_flop(model, read_out, variants, 100) for variants in (0, 10, 40)]
+        costs = [Cost.of(model, read_out).predicted(variants, 100) for variants in (0, 10, 40)]
         assert costs[0] == model.flop_per_pass
         assert costs[0] < costs[1] < costs[2]
-        assert predicted_flop(model, read_out, 1e6, 100) <= 201 * model.flop_per_pass + 200 * 1000.0
-        every = toggled_flop(model, read_out, 10, 100, None)
-        assert (
-            costs[1] < toggled_flop(model, read_out, 10, 100, 0) < toggled_flop(model, read_out, 10, 100, 3)
-        )
-        assert toggled_flop(model, read_out, 10, 100, 3) < every
-    assert predicted_flop(plain, plain.read_out(), 1e6, 100) == 201 * plain.flop_per_pass
+        assert Cost.of(model, read_out).predicted(1e6, 100) <= 201 * model.flop_per_pass + 200 * 1000.0
+        none, three, every = (Cost.of(model, read_out).toggled(10, 100, most) for most in (0, 3, None))
+        assert costs[1] < none < three < every
+    assert Cost.of(plain, plain.read_out()).predicted(1e6, 100) == 201 * plain.flop_per_pass
     both = replace(ReadOut("both"), reverse_complement=True)
-    assert predicted_flop(plain, both, 10, 9) == 2 * predicted_flop(plain, plain.read_out(), 10, 9)
+    assert Cost.of(plain, both).predicted(10, 9) == 2 * Cost.of(plain, plain.read_out()).predicted(10, 9)
 
 
 def test_a_gpu_is_given_larger_units():
@@ -126,8 +123,9 @@ def fitted(opened):
     opened.begin()
     fit_baseline(opened, run, lambda *_: None)
     store = opened.folder.baseline(run.folder)
-    done = [(unit.name, unit.key) for unit in baseline_units(opened, run)]
-    return store.read(done, "predictions"), {p.name: p.stat().st_ino for p in store.folder.glob("*.json")}
+    return store.read(baseline_units(opened, run), "predictions"), {
+        p.name: p.stat().st_ino for p in store.folder.glob("*.json")
+    }
 
 
 def test_other_workers_find_all_of_it_done(by_cost):

@@ -23,9 +23,9 @@ from hapsight.workflow.explain import _keys as explain_keys
 from hapsight.workflow.gradients import _key as gradient_key
 from hapsight.workflow.imported import imported_units
 from hapsight.workflow.informed_evidence import open_features
-from hapsight.workflow.informed_units import arms, fit_units, learn_units
+from hapsight.workflow.informed_units import evidence_sets, fit_units, learn_units
 from hapsight.workflow.opened import Opened
-from hapsight.workflow.personal import _chosen, _key, arms_of
+from hapsight.workflow.personal import _chosen, _key, trainings
 from hapsight.workflow.personal_data import personal_data
 from hapsight.workflow.predict import load_models
 from hapsight.workflow.prior_linear import _keys as prior_keys
@@ -172,7 +172,7 @@ def of_linear(opened, runs):
 
 
 def of_informed(opened, runs):
-    every = arms(opened.config.informed)
+    every = evidence_sets(opened.config.informed)
     features = open_features(opened.config.informed, opened.cohort.genes, opened.cohort.reference.contigs)
     yield from (unit.base.key for unit in learn_units(opened, every, features))
     full = next(arm for arm in every if arm.name == "all")
@@ -190,7 +190,7 @@ def of_priors(opened, runs):
 def of_training(opened, runs):
     model, source = _chosen(opened, runs)
     data = personal_data(opened, model, source, None, None)
-    yield from (_key(data, arm) for arm in arms_of(opened, model.label, opened.config.train.arms))
+    yield from (_key(data, arm) for arm in trainings(opened, model.label, opened.config.train.arms))
 
 
 STAGES = {

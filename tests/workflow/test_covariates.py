@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from hapsight.config import load_config
 from hapsight.models.registry import register
 from hapsight.report.build import build_report
+from hapsight.workflow.arms import arms_of
 from hapsight.workflow.baseline import baseline
 from hapsight.workflow.check import check
 from hapsight.workflow.drivers import drivers
@@ -122,11 +123,11 @@ def ran(config: Path, whole: bool) -> Opened:
     predict(opened, runs, quiet)
     baseline(opened, quiet)
     eqtl(opened, quiet)
-    evaluate(opened, runs, quiet)
+    evaluate(opened, arms_of(opened, runs), quiet)
     if not whole:
         return opened
     explain(opened, runs, quiet)
-    drivers(opened, runs, quiet, ())
+    drivers(opened, arms_of(opened, runs), quiet, ())
     informed(opened, quiet)
     train_personal(opened, runs, opened.config.train.arms, quiet, "grid")
     return opened

@@ -16,8 +16,8 @@ from hapsight.predict.pool import Here, Pool
 from hapsight.workflow import model_units
 from hapsight.workflow.crew import SetAside, crew_of, staffed
 from hapsight.workflow.opened import Opened
+from hapsight.workflow.pipeline import do_units
 from hapsight.workflow.predict import load_models
-from hapsight.workflow.units import do_units
 from tests.dask_processes import DaskProcesses, record_parcels, require_nobody
 from tests.entry_point import offer_model
 from tests.planted import write_planted
@@ -154,7 +154,7 @@ def test_what_several_stages_could_not_do_is_told_together():
 def test_a_worker_with_other_weights_is_refused(config):
     opened = Opened.from_config(config)
     (run,) = load_models(opened)
-    unit = replace(run.work(opened)[0], fingerprint="toy-1")
+    unit = replace(run.work(opened, run.units(opened))[0], fingerprint="toy-1")
     with pytest.raises(WeightsError, match=r"other weights[\s\S]*expected: toy-1[\s\S]*got: toy-0"):
         model_units.predict_elsewhere(unit)
 

@@ -9,12 +9,13 @@ from typer.testing import CliRunner
 from hapsight.cli import explain as explain_command
 from hapsight.cli import informed as informed_command
 from hapsight.cli import priors as priors_command
+from hapsight.cohort.nouns import Gene, Interval
 from hapsight.config import Config, load_config
 from hapsight.disk import temporary_name
 from hapsight.errors import IncompleteError
 from hapsight.workflow import explain as explain_module
 from hapsight.workflow import informed_units, prior_linear
-from hapsight.workflow.arrays import open_array, save_array
+from hapsight.workflow.arrays import array_labels, open_array, save_array
 from hapsight.workflow.crew import crew_of, staffed
 from hapsight.workflow.explain import explain
 from hapsight.workflow.informed import informed
@@ -228,7 +229,9 @@ def test_a_killed_process_leaves_half_an_array_and_the_next_run_sweeps_it_up(con
 
 def test_an_array_takes_the_place_of_another_as_a_whole(tmp_path):
     path = tmp_path / "up1.zarr"
+    gene = Gene("up1", "chr1", 100)
     for value in (1.0, 2.0):
-        save_array(path, np.full((3, 4, 1), value), {"key": str(value)})
-        assert open_array(path)[:].max() == value
+        labels = array_labels(gene, Interval("chr1", 99, 102), "toy", "default", ["expression"], str(value))
+        save_array(path, "effect", np.full((3, 4, 1), value), labels)
+        assert open_array(path)[0][:].max() == value
         assert [p.name for p in tmp_path.iterdir()] == ["up1.zarr"]

@@ -13,6 +13,7 @@ from hapsight.errors import IncompleteError
 from hapsight.evaluate.direction_strata import CLASSES
 from hapsight.models.registry import register
 from hapsight.tables import AGREEMENT, DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA
+from hapsight.workflow.arms import arms_of
 from hapsight.workflow.baseline import baseline
 from hapsight.workflow.direction import direction, direction_tables
 from hapsight.workflow.eqtl import eqtl
@@ -54,11 +55,11 @@ def planted(tmp_path_factory):
     opened.begin()
     predict(opened, runs, quiet)
     baseline(opened, quiet)
-    evaluate(opened, runs, quiet)
+    evaluate(opened, arms_of(opened, runs), quiet)
     with pytest.raises(IncompleteError, match="units of work are not done"):
-        direction(opened, runs, quiet)
+        direction(opened, arms_of(opened, runs), quiet)
     eqtl(opened, quiet)
-    direction(opened, runs, quiet)
+    direction(opened, arms_of(opened, runs), quiet)
     return planted, opened, runs
 
 
@@ -186,7 +187,7 @@ def test_a_run_without_eqtls_says_so_and_still_compares_models(planted, tmp_path
     opened, runs = Opened.from_config(off), planted[2]
     kept = {name: (planted[0].folder / "run/evaluation" / f"{name}.parquet").read_bytes() for name in SCHEMAS}
     opened.begin()
-    direction(opened, runs, quiet)
+    direction(opened, arms_of(opened, runs), quiet)
     record = json.loads((planted[0].folder / "run/run.json").read_text())
     assert any("No eQTLs were mapped" in note for note in record["notes"])
     assert all(table(planted, name).is_empty() for name in SCHEMAS if name != "agreement")
@@ -201,10 +202,10 @@ def test_old_tables_are_not_taken_for_new(planted):
     data = path.read_bytes()
     pl.read_parquet(path).with_columns(pl.col("slope") * 2).write_parquet(path)
     with pytest.raises(IncompleteError, match=r"(?s)older than the mapping.*hapsight eqtl"):
-        direction(opened, runs, quiet)
+        direction(opened, arms_of(opened, runs), quiet)
     path.unlink()
     with pytest.raises(IncompleteError, match=r"(?s)eQTL stage is not there.*cis_qtl"):
-        direction(opened, runs, quiet)
+        direction(opened, arms_of(opened, runs), quiet)
     path.write_bytes(data)
 
 
@@ -214,5 +215,5 @@ def test_a_run_that_is_not_evaluated(planted):
     data = path.read_bytes()
     pl.read_parquet(path).filter(pl.col("model") != "toy again").write_parquet(path)
     with pytest.raises(IncompleteError, match=r"(?s)7 genes of toy again.*hapsight evaluate"):
-        direction(opened, runs, quiet)
+        direction(opened, arms_of(opened, runs), quiet)
     path.write_bytes(data)

@@ -19,8 +19,8 @@ from hapsight.explain.motifs import Motif
 from hapsight.explain.support import read_effects
 from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.models.registry import register
+from hapsight.workflow.arms import arms_of, model_arms
 from hapsight.workflow.baseline import baseline
-from hapsight.workflow.comparisons import model_comparisons, model_source
 from hapsight.workflow.driver_rows import GeneEffects, driver_rows, reach_of
 from hapsight.workflow.drivers import drivers
 from hapsight.workflow.eqtl import eqtl
@@ -66,9 +66,9 @@ def planted(tmp_path_factory):
     explain(opened, runs, quiet)
     eqtl(opened, quiet)
     with pytest.raises(IncompleteError, match="is not evaluated") as error:
-        drivers(opened, runs, quiet, ())
+        drivers(opened, arms_of(opened, runs), quiet, ())
     assert "7 genes of toy" in str(error.value)
-    evaluate(opened, runs, quiet)
+    evaluate(opened, arms_of(opened, runs), quiet)
     effects = opened.folder.path / "explain/toy.default/effects.parquet"
     given = planted.folder / "given.tsv"
     rows = pl.read_parquet(effects).filter(pl.col("gene_id") == "down1")
@@ -76,7 +76,7 @@ def planted(tmp_path_factory):
     lines = ["\t".join(map(str, row)) for row in rows.iter_rows()]
     given.write_text("\n".join(["chrom\tpos\tref\talt\tbeta", *lines]))
     motif = Motif("M1", "any", np.array([[0.97, 0.01, 0.01, 0.01]] * 4).T[:, [0, 1, 2, 3]])
-    drivers(opened, runs, quiet, [motif], read_effects(given))
+    drivers(opened, arms_of(opened, runs), quiet, [motif], read_effects(given))
     return opened, runs
 
 
@@ -182,7 +182,7 @@ def test_without_eqtls_nothing_is_supported_and_it_is_noted(planted):
     opened, runs = planted
     eqtl_off = opened.config.eqtl.model_copy(update={"run": False})
     config = opened.config.model_copy(update={"eqtl": eqtl_off})
-    drivers(replace(opened, config=config), runs, quiet, ())
+    drivers(replace(opened, config=config), arms_of(opened, runs), quiet, ())
     found = table(planted, "drivers")
     for name in ("slope", "supported_cohort", "supported_half2", "supported_given", "r_half1"):
         assert found[name].null_count() == found.height, name
@@ -202,7 +202,7 @@ def test_the_configuration_decides_about_motifs(planted, monkeypatch):
     monkeypatch.setattr("hapsight.workflow.driver_motifs.load_jaspar", lambda release: (motif,))
     for wanted, looked in ((False, False), (True, True), (None, True)):
         opened.begin()
-        drivers(configured(opened, motifs=wanted), runs, quiet)
+        drivers(configured(opened, motifs=wanted), arms_of(opened, runs), quiet)
         found = table(planted, "drivers")["motif"]
         assert (found.null_count() < len(found)) is looked, wanted
         notes = " ".join(opened.folder.record()["notes"])
@@ -214,17 +214,17 @@ def test_without_the_extra_motifs_are_left_out_and_it_is_noted(planted, monkeypa
     monkeypatch.setattr("hapsight.workflow.driver_motifs.find_spec", lambda name: None)
     monkeypatch.setattr("hapsight.explain.motifs.find_spec", lambda name: None)
     opened.begin()
-    drivers(opened, runs, quiet)
+    drivers(opened, arms_of(opened, runs), quiet)
     notes = " ".join(opened.folder.record()["notes"])
     assert "not looked for: the extra `motifs` is not installed" in notes
     with pytest.raises(MissingExtraError, match="pyjaspar"):
-        drivers(configured(opened, motifs=True), runs, quiet)
+        drivers(configured(opened, motifs=True), arms_of(opened, runs), quiet)
 
 
 def test_sign_priors_stand_beside_the_drivers(planted):
     """A prior that knows the planted sign: with the model in genes ``up``, against it in genes ``down``."""
     opened, runs = planted
-    drivers(opened, runs, quiet, ())
+    drivers(opened, arms_of(opened, runs), quiet, ())
     before = table(planted, "drivers")
     assert before["prior_score"].null_count() == before["prior_agrees"].null_count() == len(before)
     assert "prior_known" not in table(planted, "driver_summary")["quantity"].to_list()
@@ -233,7 +233,7 @@ def test_sign_priors_stand_beside_the_drivers(planted):
     known = effects.filter(pl.col("gene_id").str.starts_with("null").not_())
     path = opened.folder.path.parent / "signs.parquet"
     known.with_columns(score=sign * pl.col("effect")).drop("effect").write_parquet(path)
-    drivers(configured(opened, sign_priors=path), runs, quiet, ())
+    drivers(configured(opened, sign_priors=path), arms_of(opened, runs), quiet, ())
     found = table(planted, "drivers").filter((pl.col("model") == "toy") & (pl.col("form") == "sasse2023"))
     of = {row["gene_id"]: row for row in found.iter_rows(named=True)}
     for name in ("up1", "up2", "down1", "down2"):
@@ -256,11 +256,11 @@ def test_effects_of_other_variants_are_refused(planted):
     effects = effects.filter(pl.col("gene_id") == "up1").with_columns(
         alt=pl.lit("ACGT"), slope=pl.lit(None, pl.Float64), slope_half2=pl.lit(None, pl.Float64)
     )
-    compared = next(model_comparisons(opened, runs[0], "expression"))
+    (arm,) = model_arms(opened, runs[0])
+    compared = next(arm.comparisons(opened.cohort.genes))
     variants, _ = opened.cohort.genotypes.read(reach_of(effects, "chr1"), opened.cohort.reference)
     gene = GeneEffects(compared, {"pearson_r": 0.1, "qval": 0.5}, effects, variants, None)
-    source = model_source(opened, runs[0], "expression")
     with pytest.raises(StoreError, match="variants that the cohort does not have") as error:
-        list(driver_rows(source, gene, None, None, np.random.default_rng(0)))
+        list(driver_rows(arm, gene, None, None, np.random.default_rng(0)))
     assert "gene up1" in str(error.value)
     assert "ACGT" in str(error.value)

@@ -23,7 +23,7 @@ from hapsight.errors import ConfigError, IncompleteError, InputError, MissingExt
 from hapsight.explain.ism import ism_window
 from hapsight.explain_tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS, SCORES
 from hapsight.models.registry import register
-from hapsight.workflow.arrays import write_track
+from hapsight.workflow.arrays import open_array, write_track
 from hapsight.workflow.explain import explain, explain_store, explain_units
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models
@@ -147,20 +147,20 @@ def test_the_causal_variant_has_the_largest_effect(planted):
     opened, (run,) = opened_with(planted, load_one, saturation=None, tracks="none")
     explain(opened, [run], quiet, ["down1"])
     store, (unit,) = explain_store(opened, run), explain_units(opened, run, ["down1"])
-    effects = store.read([(unit.name, unit.key)], "effects")
+    effects = store.read([unit], "effects")
     best = effects.sort(pl.col("effect").abs(), descending=True).row(0, named=True)
     assert best["variant_id"] == causal["variant_id"]
     assert best["effect"] == pytest.approx(causal["effect"], abs=1e-5)
 
 
 def test_saturation_is_saved_with_its_place_and_shown(planted):
-    zarr = pytest.importorskip("zarr")
+    pytest.importorskip("zarr")
     gene = planted.genes[1]  # minus strand
     folder = planted.folder / FOLDER / "saturation"
-    array = zarr.open_array(folder / f"{gene.gene_id}.zarr", mode="r")
+    array, labels = open_array(folder / f"{gene.gene_id}.zarr")
     assert array.shape == (7, 4, 1)
     expected = {"contig": "chr1", "start": gene.tss - 2, "strand": "-", "model": "toy", "read_out": "default"}
-    assert expected.items() <= dict(array.attrs).items()
+    assert expected.items() <= labels.items()
     weights, effect = ToyModel().weights.numpy(), array[:][..., 0]
     fetch = Reference(planted.folder / "genome.fa.gz").fetch
     codes = fetch(Interval("chr1", gene.tss - 2, gene.tss + 5))

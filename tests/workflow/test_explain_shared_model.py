@@ -12,6 +12,8 @@ from hapsight.config import load_config
 from hapsight.explain_tables import BACKGROUND_DEPENDENT, DRIVERS, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
 from hapsight.files import file_name
 from hapsight.models.basenji2 import load
+from hapsight.workflow.arms import arms_of
+from hapsight.workflow.arrays import open_array
 from hapsight.workflow.drivers import drivers
 from hapsight.workflow.evaluate import evaluate
 from hapsight.workflow.explain import explain
@@ -21,7 +23,7 @@ from hapsight.workflow.predict import load_models, predict
 from hapsight.workflow.saturate_drivers import saturate_drivers
 from tests.workflow.test_every_model import write_config
 
-zarr = pytest.importorskip("zarr")
+pytest.importorskip("zarr")
 pytest.importorskip("vl_convert")
 
 EXPLAIN = """
@@ -49,13 +51,15 @@ def explained(tmp_path_factory) -> Path:
     opened = Opened.from_config(load_config(config))
     runs = load_models(opened)
     opened.begin()
-    for stage in (predict, evaluate, explain):
-        stage(opened, runs, quiet)
-    drivers(opened, runs, quiet, ())
+    predict(opened, runs, quiet)
+    arms = arms_of(opened, runs)
+    evaluate(opened, arms, quiet)
+    explain(opened, runs, quiet)
+    drivers(opened, arms, quiet, ())
     saturate_drivers(opened, runs, quiet)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
-        gene_pages(opened, runs, quiet, [opened.cohort.genes[0].gene_id], individuals=True)
+        gene_pages(opened, arms, quiet, [opened.cohort.genes[0].gene_id], individuals=True)
     return folder
 
 
@@ -83,7 +87,7 @@ def test_only_variants_within_the_centre_bins_reach_have_an_effect(explained):
     model = load("random:1", width=24)
     first, last = model.bases(model.read_out())
     (path,) = (explained / FOLDER / "gradients").glob("*.zarr")
-    place = pl.col("position") - zarr.open_array(path, mode="r").attrs["start"]
+    place = pl.col("position") - open_array(path)[1]["start"]
     near = place.is_between(first, last - 1)
     effects = table(explained / FOLDER, "effects").filter(pl.col("ref").str.len_chars() == 1)
     assert 0 < len(effects.filter(near)) < len(effects)
@@ -107,11 +111,11 @@ def test_the_driver_is_one_of_the_effects(explained):
 def test_arrays_of_single_bases_are_there(explained):
     row = table(explained / "run/explain", "drivers").row(0, named=True)
     (path,) = [p for p in (explained / FOLDER / "saturation").glob("*.zarr") if "driver" in p.name]
-    saturation = zarr.open_array(path, mode="r")
+    saturation, labels = open_array(path)
     assert saturation.shape == (8, 4, 1)
-    assert saturation.attrs["centre"] == row["position"]
+    assert labels["centre"] == row["position"]
     (path,) = (explained / FOLDER / "gradients").glob("*.zarr")
-    gradients = zarr.open_array(path, mode="r")
+    gradients, _ = open_array(path)
     assert gradients.shape == (131_072, 4, 1)
     model = load("random:1", width=24)
     first, last = model.bases(model.read_out())

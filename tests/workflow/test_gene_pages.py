@@ -17,6 +17,7 @@ from hapsight.explain.drivers import sasse2023_drivers
 from hapsight.models.registry import register
 from hapsight.report.gene_view import PEOPLE, Logo
 from hapsight.workflow import gene_pages as stage
+from hapsight.workflow.arms import arms_of
 from hapsight.workflow.drivers import drivers
 from hapsight.workflow.eqtl import eqtl
 from hapsight.workflow.evaluate import evaluate
@@ -58,10 +59,10 @@ def planted(tmp_path_factory):
     opened.begin()
     predict(opened, runs, quiet)
     eqtl(opened, quiet)
-    with pytest.raises(IncompleteError, match="not known yet") as caught:
-        gene_pages(opened, runs, quiet)
+    with pytest.raises(IncompleteError, match="is not evaluated") as caught:
+        gene_pages(opened, arms_of(opened, runs), quiet)
     assert "hapsight evaluate" in str(caught.value)
-    evaluate(opened, runs, quiet)
+    evaluate(opened, arms_of(opened, runs), quiet)
     return planted, opened, runs
 
 
@@ -74,7 +75,7 @@ def pages(planted):
         patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
         real = stage._page
         patch.setattr(stage, "_page", lambda o, g, v: kept.setdefault(g.gene_id, real(o, g, v)))
-        paths = gene_pages(opened, runs, quiet, most=2)
+        paths = gene_pages(opened, arms_of(opened, runs), quiet, most=2)
     return kept, paths
 
 
@@ -177,7 +178,7 @@ def test_a_model_without_gradients_says_so(planted):
     _, opened, runs = planted
     plain = opened.config.explain.model_copy(update={"saturation": None})
     other = Opened.from_config(opened.config.model_copy(update={"explain": plain}))
-    (path,) = gene_pages(other, runs, quiet, ["up2"])
+    (path,) = gene_pages(other, arms_of(other, runs), quiet, ["up2"])
     assert "gives no gradients" in path.read_text()
 
 
@@ -185,13 +186,13 @@ def test_genes_by_name_leave_the_others_and_a_gene_without_variants_has_a_page(p
     _, opened, runs = planted
     folder = opened.folder.path / "report/genes"
     before = {path.name for path in folder.iterdir()}
-    (path,) = gene_pages(opened, runs, quiet, ["bare"])
+    (path,) = gene_pages(opened, arms_of(opened, runs), quiet, ["bare"])
     assert {path.name for path in folder.iterdir()} == before | {"bare.html", "bare.csv"}
     assert "No variant lies in the window" in path.read_text()
-    gene_pages(opened, runs, quiet, most=1)
+    gene_pages(opened, arms_of(opened, runs), quiet, most=1)
     assert "bare.html" not in {path.name for path in folder.iterdir()}
     with pytest.raises(ConfigError, match="1 of the genes to show") as caught:
-        gene_pages(opened, runs, quiet, ["nobody"])
+        gene_pages(opened, arms_of(opened, runs), quiet, ["nobody"])
     assert "got: nobody" in str(caught.value)
 
 
@@ -199,7 +200,7 @@ def test_stored_effects_are_not_computed_again(planted, monkeypatch):
     _, opened, runs = planted
     explain(opened, runs, quiet)
     monkeypatch.setattr(stage, "explain", lambda *_: pytest.fail("computed again"))
-    assert len(gene_pages(opened, runs, quiet, most=1)) == 2
+    assert len(gene_pages(opened, arms_of(opened, runs), quiet, most=1)) == 2
 
 
 def test_motifs_come_from_the_drivers_table(planted):
@@ -207,11 +208,11 @@ def test_motifs_come_from_the_drivers_table(planted):
 
     _, opened, runs = planted
     explain(opened, runs, quiet)
-    (path,) = gene_pages(opened, runs, quiet, ["up1"])
+    (path,) = gene_pages(opened, arms_of(opened, runs), quiet, ["up1"])
     assert "were not looked for" in path.read_text()
     motif = Motif("M1", "planted motif", np.full((4, 4), 0.01) + 0.96 * np.eye(4))
-    drivers(opened, runs, quiet, [motif])
-    (path,) = gene_pages(opened, runs, quiet, ["up1"])
+    drivers(opened, arms_of(opened, runs), quiet, [motif])
+    (path,) = gene_pages(opened, arms_of(opened, runs), quiet, ["up1"])
     assert "were not looked for" not in path.read_text()
     assert "JASPAR motif" in path.read_text()
 
@@ -221,11 +222,11 @@ def test_no_gene_with_an_r_gives_no_page(planted):
     path = opened.folder.path / "evaluation/per_gene.parquet"
     table = pl.read_parquet(path)
     table.with_columns(pearson_r=pl.lit(None, pl.Float64)).write_parquet(path)
-    assert gene_pages(opened, runs, quiet) == []
+    assert gene_pages(opened, arms_of(opened, runs), quiet) == []
     table.filter(pl.col("gene_id") != "up1").write_parquet(path)
     with pytest.raises(IncompleteError, match="is not evaluated") as caught:
-        gene_pages(opened, runs, quiet, ["up1"])
-    assert "a row of toy, read-out default" in str(caught.value)
+        gene_pages(opened, arms_of(opened, runs), quiet, ["up1"])
+    assert "7 genes of toy, read-out default" in str(caught.value)
     table.write_parquet(path)
 
 

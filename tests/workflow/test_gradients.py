@@ -11,12 +11,13 @@ from hapsight.config import load_config
 from hapsight.errors import ConfigError
 from hapsight.models.onehot import one_hot
 from hapsight.models.registry import register
+from hapsight.workflow.arrays import open_array
 from hapsight.workflow.explain import explain
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
 
-zarr = pytest.importorskip("zarr")
+pytest.importorskip("zarr")
 
 SECTION = """
 [explain]
@@ -59,12 +60,12 @@ def test_the_array_is_the_models_weights_on_the_forward_strand(planted):
     for gene in cohort.genes[:2]:
         minus = gene.strand is Strand.MINUS
         folder = opened.folder.path / "explain/toy.default/gradients"
-        array = zarr.open_array(folder / f"{gene.gene_id}.zarr", mode="r")
+        array, labels = open_array(folder / f"{gene.gene_id}.zarr")
         assert array.shape == (UPSTREAM + DOWNSTREAM, 4, 1)
         assert array.dtype == np.float32
         start = gene.tss - (DOWNSTREAM - 1 if minus else UPSTREAM)
         expected = {"contig": "chr1", "start": start, "strand": gene.strand, "model": "toy", "bases": "ACGT"}
-        assert expected.items() <= dict(array.attrs).items()
+        assert expected.items() <= labels.items()
         np.testing.assert_array_equal(array[:][..., 0], weights[::-1, ::-1] if minus else weights)
 
 
@@ -72,7 +73,7 @@ def test_the_track_is_the_gradient_at_the_base_that_is_there(planted):
     cohort, opened, _ = planted
     for gene in cohort.genes[:2]:
         folder = opened.folder.path / "explain/toy.default/gradients"
-        array = zarr.open_array(folder / f"{gene.gene_id}.zarr", mode="r")
+        array, _ = open_array(folder / f"{gene.gene_id}.zarr")
         lines = (folder / f"{gene.gene_id}.expression.bedgraph").read_text().splitlines()
         assert len(lines) == UPSTREAM + DOWNSTREAM
         for line, row in zip(lines, array[:][..., 0], strict=True):

@@ -14,13 +14,14 @@ from hapsight.cli.main import app
 from hapsight.config import load_config
 from hapsight.errors import HapsightError, IncompleteError, StoreError
 from hapsight.models.registry import register
+from hapsight.workflow.arms import arms_of
 from hapsight.workflow.direction import direction
 from hapsight.workflow.drivers import drivers
 from hapsight.workflow.evaluate import evaluate
 from hapsight.workflow.explain import explain
 from hapsight.workflow.opened import Opened
+from hapsight.workflow.pipeline import do_units
 from hapsight.workflow.predict import load_models
-from hapsight.workflow.units import do_units
 from tests.planted import load_toy, write_planted
 
 SECTIONS = """
@@ -52,8 +53,10 @@ def everything(path):
         opened = Opened.from_config(load_config(path))
         runs = load_models(opened)
         opened.begin()
-        for stage in (do_units, evaluate, direction, explain, drivers):
-            stage(opened, runs, quiet)
+        do_units(opened, runs, quiet)
+        arms = arms_of(opened, runs)
+        for stage, given in ((evaluate, arms), (direction, arms), (explain, runs), (drivers, arms)):
+            stage(opened, given, quiet)
 
 
 def quiet(*_):

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -7,12 +8,21 @@ from scipy import stats
 
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.evaluate.nulls import TESTS, permutations, random_weights_null
+from hapsight.predict.store import UnitStore
 from hapsight.streams import stream
 from hapsight.tables import PER_GENE
-from hapsight.workflow.comparisons import Compared, Source
+from hapsight.workflow.arms import Arm, Comparison
 from hapsight.workflow.per_gene import Chance, gene_row, with_qvalues
 
-SOURCE = Source("toy", "default", "default", "as given")
+ARM = Arm(
+    *("toy", "default", "default", "as given"),
+    made_by=None,
+    store=UnitStore(Path()),
+    units=(),
+    window=lambda gene: gene.cis(1),
+    compare=lambda *_: iter(()),
+)
+"""Something that is judged; its numbers are made here."""
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +38,13 @@ def compared(
     predicted: float | None = None,
     status: str | None = None,
     fold: np.ndarray | None = None,
-) -> Compared:
+) -> Comparison:
     rng = np.random.default_rng(len(name))
     dosage = rng.integers(0, 3, (5, 50)).astype(np.uint8)
     made = dosage[0] + 0.5 * dosage[1]
     observed = effect * made + rng.standard_normal(50)
     values = made if predicted is None else np.full(50, predicted)
-    return Compared(
+    return Comparison(
         Gene(name, "chr1", 9, Strand.MINUS, name.upper()),
         values,
         observed,
@@ -48,7 +58,7 @@ def compared(
 
 def test_every_test_of_a_gene_the_slow_way(chance):
     one = compared("gene", -0.4)
-    row = gene_row(SOURCE, one, chance)
+    row = gene_row(ARM, one, chance)
     assert set(row) == set(PER_GENE)
     r, nominal = stats.pearsonr(one.predicted, one.observed)
     null = random_weights_null(one.dosage, one.observed, 150, stream(3, "random weights", "gene"))
@@ -75,7 +85,7 @@ def test_every_test_of_a_gene_the_slow_way(chance):
     ],
 )
 def test_a_gene_without_correlation_has_no_p(chance, one, status):
-    row = gene_row(SOURCE, one, chance)
+    row = gene_row(ARM, one, chance)
     assert (row["status"], row["n"]) == (status, 50)
     assert row["pearson_r"] is None
     assert all(row[f"pval_{test}"] is None for test in TESTS)
@@ -84,10 +94,10 @@ def test_a_gene_without_correlation_has_no_p(chance, one, status):
 def test_a_prediction_that_varies_without_a_variant_has_a_status(chance):
     """Everybody is heterozygous at both sites and they differ in phase: the null has nothing to weigh."""
     one = replace(compared("phase", 1.0), read_dosage=lambda: np.ones((2, 50), np.uint8))
-    row = gene_row(SOURCE, one, chance)
+    row = gene_row(ARM, one, chance)
     assert (row["status"], row["n"], row["n_variants"]) == ("no_variable_variant", 50, 2)
     assert row["pearson_r"] is row["ci_low"] is row["pval_nominal"] is row["pval_empirical"] is None
-    nothing = gene_row(SOURCE, replace(one, read_dosage=lambda: np.empty((0, 50), np.uint8)), chance)
+    nothing = gene_row(ARM, replace(one, read_dosage=lambda: np.empty((0, 50), np.uint8)), chance)
     assert nothing["status"] == "no_variable_variant"
 
 
@@ -97,7 +107,7 @@ def test_q_is_over_the_tested_genes_and_qval_is_the_protocols(chance, test):
     genes = [compared("a" * i, 0.3 * i, fold=fold) for i in range(1, 6)] + [
         compared("flat", 1.0, predicted=2.0)
     ]
-    found = pl.DataFrame([gene_row(SOURCE, one, chance) for one in genes], schema=PER_GENE)
+    found = pl.DataFrame([gene_row(ARM, one, chance) for one in genes], schema=PER_GENE)
     table = with_qvalues(found, test)
     assert table.schema == found.schema
     for name in TESTS:
@@ -108,7 +118,7 @@ def test_q_is_over_the_tested_genes_and_qval_is_the_protocols(chance, test):
 
 
 def test_what_was_not_held_out_has_no_p_of_folds(chance):
-    rows = [gene_row(SOURCE, compared("a" * i, 0.3), chance) for i in (1, 2)]
+    rows = [gene_row(ARM, compared("a" * i, 0.3), chance) for i in (1, 2)]
     table = with_qvalues(pl.DataFrame(rows, schema=PER_GENE), "empirical")
     assert table["pval_folds"].to_list() == table["qval_folds"].to_list() == [None, None]
 
@@ -120,6 +130,6 @@ def test_random_weights_are_drawn_once_for_the_same_outcome(chance):
 
 
 def test_no_tested_gene_has_no_q(chance):
-    row = gene_row(SOURCE, compared("flat", 1.0, predicted=2.0), chance)
+    row = gene_row(ARM, compared("flat", 1.0, predicted=2.0), chance)
     table = with_qvalues(pl.DataFrame([row], schema=PER_GENE), "empirical")
     assert table["qval"].to_list() == [None]

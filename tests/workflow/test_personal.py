@@ -120,7 +120,7 @@ def test_the_weights_predict_what_was_judged(planted):
     runs = load_models(opened)
     predict(opened, runs, lambda *_: None)
     store = opened.folder.predictions("mine", "default")
-    values = store.read([(unit.name, unit.key) for unit in runs[0].units(opened)], "values")
+    values = store.read(runs[0].units(opened), "values")
     judged = table(planted, "grid_per_gene").filter(
         pl.col("mode") == "frozen", pl.col("seed") == 1, pl.col("status") == "ok"
     )

@@ -19,6 +19,8 @@ from hapsight.errors import ConfigError, IncompleteError
 from hapsight.explain.ism import saturation_stretch
 from hapsight.models.protocol import ReadOut, Track
 from hapsight.models.registry import register
+from hapsight.workflow.arms import arms_of
+from hapsight.workflow.arrays import open_array
 from hapsight.workflow.centres import centres, tss_centre
 from hapsight.workflow.drivers import drivers
 from hapsight.workflow.evaluate import evaluate
@@ -30,7 +32,7 @@ from hapsight.workflow.saturate_drivers import saturate_drivers
 from hapsight.workflow.saturation import has_saturation, stored_around_tss
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
 
-zarr = pytest.importorskip("zarr")
+pytest.importorskip("zarr")
 
 FIRST, LAST = -4, 3
 SECTIONS = f"""
@@ -98,12 +100,12 @@ def planted(tmp_path_factory):
     opened, runs = opened_of(planted)
     opened.begin()
     predict(opened, runs, quiet)
-    evaluate(opened, runs, quiet)
+    evaluate(opened, arms_of(opened, runs), quiet)
     with pytest.raises(IncompleteError, match="around drivers, which are not known yet") as caught:
         call(planted.config)
     assert "rows of toy, read-out default" in str(caught.value)
     assert "hapsight drivers" in str(caught.value)
-    drivers(opened, runs, quiet, ())
+    drivers(opened, arms_of(opened, runs), quiet, ())
     said = call(planted.config)
     return planted, opened, runs, said
 
@@ -126,12 +128,12 @@ def test_effects_around_the_driver_are_the_models_weights(planted):
         if not path.exists():  # near the edge, see below
             continue
         compared += 1
-        array = zarr.open_array(path, mode="r")
+        array, labels = open_array(path)
         assert array.shape == (LAST - FIRST, 4, 1)
         start = driver["position"] + (-(LAST - 1) if minus else FIRST)
         expected = {"around": "driver", "centre": driver["position"], "start": start}
         expected |= {name: driver[name] for name in ("variant_id", "ref", "alt")}
-        assert expected.items() <= dict(array.attrs).items()
+        assert expected.items() <= labels.items()
         codes = opened.cohort.reference.fetch(Interval("chr1", start, start + LAST - FIRST))
         for place, code in enumerate(codes):
             offset = gene.tss - start - place if minus else start + place - gene.tss
@@ -171,7 +173,7 @@ def test_a_driver_at_the_windows_edge_is_named(planted):
 
 def test_arrays_are_kept_until_the_driver_is_another(planted):
     _, opened, runs, _ = planted
-    stamps = {p: p.stat().st_mtime_ns for p in (opened.folder.path / FOLDER).rglob("zarr.json")}
+    stamps = {p: p.stat().st_mtime_ns for p in (opened.folder.path / FOLDER).rglob("*.zarr/zarr.json")}
     saturate_drivers(opened, runs, quiet)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
     path = opened.folder.path / "explain/drivers.parquet"
@@ -181,7 +183,7 @@ def test_arrays_are_kept_until_the_driver_is_another(planted):
         table.with_columns(moved.alias("position")).write_parquet(path)
         saturate_drivers(opened, runs, quiet)
         assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
-        (new,) = {p.parent.name for p in (opened.folder.path / FOLDER).rglob("zarr.json")} - {
+        (new,) = {p.parent.name for p in (opened.folder.path / FOLDER).rglob("*.zarr/zarr.json")} - {
             p.parent.name for p in stamps
         }
         assert re.fullmatch(r"up1\.expression\.driver\.[0-9a-f]{12}\S*\.zarr", new)
@@ -250,9 +252,9 @@ def test_tracks_with_one_driver_share_the_work(tmp_path):
     opened, (run,) = opened_of(planted, lambda *_, **__: TwoTracks())
     opened.begin()
     predict(opened, [run], quiet)
-    evaluate(opened, [run], quiet)
+    evaluate(opened, arms_of(opened, [run]), quiet)
     explain(opened, [run], quiet)
-    drivers(opened, [run], quiet, ())
+    drivers(opened, arms_of(opened, [run]), quiet, ())
     run.model.passes = 0
     saturate_drivers(opened, [run], quiet, ["up1"])
     one, other = (centres(opened, run, track)["up1"] for track in ("expression", "turned"))
@@ -260,7 +262,7 @@ def test_tracks_with_one_driver_share_the_work(tmp_path):
     mutants = 3 * (LAST - FIRST)
     assert run.model.passes == 8 * (1 + -(-mutants // 8))  # batches of 8: the reference, and these once
     effects = [
-        zarr.open_array(opened.folder.path / FOLDER / f"up1.{track}.driver.zarr", mode="r")[:]
+        open_array(opened.folder.path / FOLDER / f"up1.{track}.driver.zarr")[0][:]
         for track in ("expression", "turned")
     ]
     assert np.abs(effects[0]).max() > 0

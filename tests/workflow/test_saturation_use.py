@@ -19,6 +19,7 @@ from hapsight.errors import IncompleteError, MissingExtraError
 from hapsight.explain_tables import MODISCO_PATTERNS
 from hapsight.models.registry import register
 from hapsight.workflow import driver_neighbourhood
+from hapsight.workflow.arms import arms_of
 from hapsight.workflow.driver_neighbourhood import neighbourhood_columns
 from hapsight.workflow.drivers import drivers
 from hapsight.workflow.evaluate import evaluate
@@ -57,7 +58,7 @@ def planted(tmp_path_factory):
         runs = load_models(opened)
     opened.begin()
     predict(opened, runs, quiet)
-    evaluate(opened, runs, quiet)
+    evaluate(opened, arms_of(opened, runs), quiet)
     explain(opened, runs, quiet)
     return opened, runs
 
@@ -68,7 +69,7 @@ def found(planted):
     opened, runs = planted
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(driver_neighbourhood, "TSS_REACH", REACH)
-        drivers(opened, runs, quiet, ())
+        drivers(opened, arms_of(opened, runs), quiet, ())
     folder = opened.folder.path / "explain"
     return pl.read_parquet(folder / "drivers.parquet"), pl.read_parquet(folder / "driver_summary.parquet")
 
@@ -140,7 +141,7 @@ def test_the_summary_counts_what_saturation_does_not_cover(found):
 def test_a_stretch_that_does_not_hold_the_tss_gives_nothing(planted):
     """The toy's window has no 1 kb around the TSS."""
     opened, runs = planted
-    drivers(opened, runs, quiet, ())
+    drivers(opened, arms_of(opened, runs), quiet, ())
     table = pl.read_parquet(opened.folder.path / "explain/drivers.parquet")
     assert table["variant_id"].null_count() < table.height
     assert table["share_of_tss_max"].null_count() == table.height
@@ -279,12 +280,13 @@ def test_what_explain_leaves_out_is_told_before_and_after_the_evaluation(planted
     opened, (run,) = planted
     store, unit = explain_store(opened, run), explain_units(opened, run)[0]
     names = ("effects", "background_dependent", "additivity", "dropped")
-    kept = {name: store.read([(unit.name, unit.key)], name) for name in names}
+    kept = {name: store.read([unit], name) for name in names}
     more = pl.DataFrame({"kind": ["variant"], "reason": ["beyond"], "name": ["v1"]})
     store.write(unit.name, unit.key, kept | {"dropped": more})
     try:
-        for stage in (explain, evaluate, explain):
-            stage(opened, [run], quiet)
+        arms = arms_of(opened, [run])
+        for stage, given in ((explain, [run]), (evaluate, arms), (explain, [run])):
+            stage(opened, given, quiet)
             table = pl.read_parquet(opened.folder.path / "dropped.parquet")
             (row,) = table.filter(pl.col("reason") == "beyond").rows()
             assert row == ("variant", "beyond", 1, ["v1"])

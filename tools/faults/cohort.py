@@ -24,7 +24,7 @@ HEAVY = (
     "hapsight.workflow.evaluate",
     "hapsight.workflow.gene_pages",
     "hapsight.workflow.saturate_drivers",
-    "hapsight.workflow.units",
+    "hapsight.workflow.pipeline",
     "hapsight.predict.engine",
     "tests.planted",
     "altair",

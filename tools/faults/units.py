@@ -8,8 +8,8 @@ from pathlib import Path
 from hapsight.config import load_config
 from hapsight.errors import HapsightError, IncompleteError
 from hapsight.workflow.opened import Opened
+from hapsight.workflow.pipeline import do_units
 from hapsight.workflow.predict import load_models
-from hapsight.workflow.units import do_units
 
 
 def main() -> int:

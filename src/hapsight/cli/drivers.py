@@ -29,19 +29,20 @@ def drivers(
     from hapsight.cli.console import progress, say
     from hapsight.config import load_config
     from hapsight.explain.support import read_effects
+    from hapsight.workflow.arms import arms_of
     from hapsight.workflow.driver_motifs import configured_motifs
     from hapsight.workflow.drivers import drivers as stage
     from hapsight.workflow.opened import Opened
-    from hapsight.workflow.predict import load_models
+    from hapsight.workflow.predict import read_models
 
     given = None if effects is None else read_effects(effects)
     loaded = load_config(config)
     matrices = configured_motifs(loaded.explain.motifs if motifs is None else motifs, jaspar)
     opened = Opened.from_config(loaded)
-    runs = load_models(opened)
+    models = read_models(opened)
     with opened.folder.locked(), progress() as show:
         opened.begin()
-        stage(opened, runs, show, matrices, given)
+        stage(opened, arms_of(opened, models), show, matrices, given)
     for note in opened.folder.record()["notes"]:
         if note.startswith("Measured effects"):
             say(note)

@@ -36,6 +36,7 @@ def explain(
     With `saturation` or `gradients` under [explain], also what single bases are worth.
     """
     from hapsight.cli.console import progress, say
+    from hapsight.workflow.arms import arms_of
     from hapsight.workflow.explain import explain as stage
     from hapsight.workflow.explain import explain_store
     from hapsight.workflow.gene_pages import gene_pages
@@ -50,7 +51,8 @@ def explain(
         stage(opened, runs, show, genes or ())
         saturate_drivers(opened, runs, show, genes or ())
         evaluated = (opened.folder.path / "evaluation" / "per_gene.parquet").is_file()
-        pages = gene_pages(opened, runs, show, genes) if genes and evaluated else []
+        arms = arms_of(opened, runs) if genes and evaluated else []
+        pages = gene_pages(opened, arms, show, genes or ()) if arms else []
     details = {entry["name"]: entry["detail"] for entry in opened.folder.record()["stages"]}
     for run in runs:
         named = f"{run.label} ({run.read_out.name})"

@@ -35,14 +35,14 @@ def informed(
     """Linear prediction with prior evidence, beside the plain elastic net and shuffled controls."""
     from hapsight.cli.console import progress, say, table
     from hapsight.predict.store import require_writable
-    from hapsight.workflow.informed import export_informed, require_arm
+    from hapsight.workflow.informed import export_informed, require_evidence
     from hapsight.workflow.informed import informed as run
     from hapsight.workflow.opened import Opened
 
     require_writable(export)
     loaded = load_staffed(config, workers, scheduler)
     if export is not None:
-        require_arm(loaded.informed, evidence, split)
+        require_evidence(loaded.informed, evidence, split)
     opened = Opened.from_config(loaded)
     with opened.folder.locked(), progress() as show:
         opened.begin()

@@ -184,18 +184,15 @@ def baseline(config: ConfigPath, workers: WorkersOption = None, scheduler: Sched
 def evaluate(config: ConfigPath) -> None:
     """Compare predictions with expression, and with eQTLs, which are mapped if they are not yet."""
     from hapsight.cli.console import progress
-    from hapsight.workflow.direction import direction as find_direction
-    from hapsight.workflow.eqtl import eqtl as map_eqtls
-    from hapsight.workflow.evaluate import evaluate as stage
+    from hapsight.workflow.arms import arms_of
+    from hapsight.workflow.pipeline import compare
+    from hapsight.workflow.predict import read_models
 
     opened = _open(_load(config))
-    runs = _models(opened)
+    models = read_models(opened)
     with opened.folder.locked(), progress() as report:
         opened.begin()
-        stage(opened, runs, report)
-        if opened.config.eqtl.run:
-            map_eqtls(opened, report)
-        find_direction(opened, runs, report)
+        compare(opened, arms_of(opened, models), report)
 
 
 @app.command()
@@ -323,38 +320,15 @@ def _run(config: Config, notes: Sequence[str] = ()) -> None:
 
 def _do(config: Config, notes: Sequence[str]) -> None:
     from hapsight.cli.console import progress
-    from hapsight.report.build import build_report
-    from hapsight.workflow.check import save_checks
-    from hapsight.workflow.direction import direction as find_direction
-    from hapsight.workflow.drivers import drivers as find_drivers
-    from hapsight.workflow.evaluate import evaluate as compare
-    from hapsight.workflow.explain import explain as toggle_variants
-    from hapsight.workflow.finished import mark_finished
-    from hapsight.workflow.gene_pages import gene_pages as write_pages
     from hapsight.workflow.opened import Opened, parts_of
-    from hapsight.workflow.saturate_drivers import saturate_drivers
-    from hapsight.workflow.units import do_units
+    from hapsight.workflow.pipeline import run as run_stages
 
     parts = parts_of(config)
     loaded: dict[int, SequenceModel] = {}
     checks = _check(config, parts, loaded)
     opened = Opened.from_config(config, parts)
-    runs = _models(opened, loaded)
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
-        save_checks(config, checks)
-        for note in notes:
-            opened.folder.note(note)
-        do_units(opened, runs, show)
-        compare(opened, runs, show)
-        find_direction(opened, runs, show)
-        if config.explain.run:
-            toggle_variants(opened, runs, show)
-            find_drivers(opened, runs, show)
-            saturate_drivers(opened, runs, show)
-            write_pages(opened, runs, show)
-        page = build_report(config.output)
-        mark_finished(config, notes)
+    with progress() as show:
+        page = run_stages(opened, checks, show, notes, loaded)
     _show_summary(config)
     _say(f"report: {page}")
 

@@ -27,13 +27,13 @@ def modisco(
     from hapsight.predict.store import require_writable
     from hapsight.workflow.modisco import export_modisco, find_patterns
     from hapsight.workflow.opened import Opened
-    from hapsight.workflow.predict import load_models
+    from hapsight.workflow.predict import read_models
 
     require_writable(out, folder=True)
     if run:
         require_modisco()
     opened = Opened.from_config(load_config(config))
-    for done in export_modisco(opened, load_models(opened), out):
+    for done in export_modisco(opened, read_models(opened), out):
         unknown = f", {done.unknown:,} of them N" if done.unknown else ""
         say(f"{done.folder}: {done.genes:,} of {done.of:,} genes, {done.length:,} bases each{unknown}")
         if run:

@@ -29,15 +29,16 @@ def pages(
     """Write a page per gene: its variants, their eQTLs, the driver and the bases around it."""
     from hapsight.cli.console import progress, say
     from hapsight.config import load_config
+    from hapsight.workflow.arms import arms_of
     from hapsight.workflow.gene_pages import gene_pages
     from hapsight.workflow.opened import Opened
-    from hapsight.workflow.predict import load_models
+    from hapsight.workflow.predict import read_models
 
     opened = Opened.from_config(load_config(config))
-    runs = load_models(opened)
+    models = read_models(opened)
     with opened.folder.locked(), progress() as show:
         opened.begin()
-        paths = gene_pages(opened, runs, show, genes or (), most, include_individuals)
+        paths = gene_pages(opened, arms_of(opened, models), show, genes or (), most, include_individuals)
     for path in paths:
         say(f"page: {path}")
     say("`hapsight report` links them from its table of genes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.cohort.tables import numbers, read_table, require_unique
-from hapsight.errors import InputError
+from hapsight.errors import ConfigError, InputError
 
-__all__ = ["Expression", "phenotype_columns", "read_expression", "require_tss"]
+__all__ = ["Expression", "Transform", "phenotype_columns", "read_expression", "require_tss", "transform"]
+
+Transform = Literal["log10", "none"]
 
 _CONTIG: Final = ("#chr", "chr", "#chrom", "chrom")
 _GENE: Final = ("phenotype_id", "gene_id", "gene", "pid", "id", "trid")
@@ -208,3 +210,25 @@ def _require_people(path: Path, columns: list[str]) -> None:
             got=", ".join(extra),
             fix="put QTLtools' columns (gid, strand) between the gene and the people, or remove them",
         )
+
+
+def transform(values: NDArray[np.float64], how: Transform, pseudocount: float = 0.1) -> NDArray[np.float64]:
+    """``log10(x + pseudocount)``, or nothing; shape kept.
+
+    Raises
+    ------
+    InputError
+        A logarithm is asked of values that are not positive with the pseudocount added.
+    """
+    if how == "none":
+        return values
+    if how != "log10":
+        raise ConfigError("Unknown transform of the expression.", expected=get_args(Transform), got=how)
+    if np.min(values, initial=np.inf) + pseudocount <= 0:
+        raise InputError(
+            "Expression has values whose logarithm does not exist.",
+            expected=f"values above {-pseudocount}",
+            got=f"minimum {np.min(values):g}",
+            fix='if it is on a log or normal scale already, set `transform = "none"` under [expression]',
+        )
+    return np.asarray(np.log10(values + pseudocount), dtype=np.float64)

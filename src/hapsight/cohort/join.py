@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.covariates import Covariates, read_covariates
-from hapsight.cohort.expression import Expression, read_expression, require_tss
+from hapsight.cohort.expression import Expression, Transform, read_expression, require_tss, transform
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotype_store import Decoder, StoredGenotypes
@@ -22,7 +24,8 @@ from hapsight.cohort.people import SampleSheet, read_sample_sheet
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import join_sexes, without_chry
 from hapsight.cohort.split import open_genotypes
-from hapsight.errors import InputError
+from hapsight.errors import ConfigError, InputError
+from hapsight.least_squares import residuals
 
 __all__ = [
     "Cohort",
@@ -105,7 +108,7 @@ class CohortParts:
         return self._stored
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cohort:
     """People, their genotypes and their expression, each in one order.
 
@@ -123,6 +126,10 @@ class Cohort:
         With `samples` set.
     notes
         What was resolved and should be known.
+    transform, pseudocount
+        How `observed` has the expression.
+    dropped
+        Who and what was left out by the join.
     """
 
     samples: tuple[str, ...]
@@ -133,6 +140,93 @@ class Cohort:
     genotypes: Genotypes
     reference: Reference
     notes: tuple[str, ...]
+    transform: Transform = "log10"
+    pseudocount: float = 0.1
+    dropped: Dropped = field(default_factory=Dropped)
+
+    def __repr__(self) -> str:
+        covariates = 0 if self.covariates is None else len(self.covariates.names)
+        return f"Cohort({len(self.samples)} people, {len(self.genes)} genes, {covariates} covariates)"
+
+    def gene(self, name: str | Gene) -> Gene:
+        """The gene that is called so: by identifier, with or without version, or by name.
+
+        Raises
+        ------
+        ConfigError
+            No gene is called so (names near to it are listed), or several are.
+
+        Examples
+        --------
+        >>> cohort.gene("PACSIN2") == cohort.gene("ENSG00000100266")  # doctest: +SKIP
+        True
+        """
+        wanted = name.gene_id if isinstance(name, Gene) else name
+        found, _ = find_genes([wanted], self.genes)
+        if found:
+            return found[0]
+        known = {called.upper(): called for g in self.genes for called in (g.gene_id, g.gene_name) if called}
+        near = [known[close] for close in difflib.get_close_matches(wanted.upper(), known, 5)]
+        raise ConfigError(
+            f"The cohort has no gene {wanted!r}.",
+            expected=f"an identifier, with or without version, or a name of {len(self.genes):,} genes",
+            got=wanted,
+            fix=f"did you mean {', '.join(near)}?" if near else "look at `cohort.genes` and `cohort.dropped`",
+        )
+
+    def of_genes(self, genes: Collection[Gene]) -> Cohort:
+        """The cohort with these of its genes alone, in its own order."""
+        rows = [row for row, gene in enumerate(self.genes) if gene in genes]
+        chosen = tuple(self.genes[row] for row in rows)
+        values = Expression(chosen, self.samples, self.expression.values[rows])
+        return replace(self, genes=chosen, expression=values)
+
+    @cached_property
+    def transformed(self) -> NDArray[np.float64]:
+        """(G, N) expression, transformed; what is trained takes covariates out in its training people only.
+
+        Raises
+        ------
+        InputError
+            A logarithm is asked of values that have none.
+        """
+        return transform(self.expression.values, self.transform, self.pseudocount)
+
+    @cached_property
+    def residual(self) -> NDArray[np.float64]:
+        """(G, N) the same, residual on all covariates and an intercept.
+
+        Raises
+        ------
+        InputError
+            As `transformed`; or the covariates leave nothing of these people.
+        """
+        covariates = None if self.covariates is None else self.covariates.values
+        return residuals(self.transformed, covariates)
+
+    @cached_property
+    def _row(self) -> dict[str, int]:
+        return {gene.gene_id: row for row, gene in enumerate(self.genes)}
+
+    def rows(self, genes: Sequence[Gene]) -> NDArray[np.intp]:
+        """Rows of `expression`, `transformed` and `residual` that are these genes'."""
+        return np.array([self._row[gene.gene_id] for gene in genes], np.intp)
+
+    def observed(self, gene: Gene | str) -> NDArray[np.float64]:
+        """(N,) a gene's expression as predictions are compared with it: its row of `residual`.
+
+        By default ``log10(x + 0.1)``, residual on all covariates.
+
+        Raises
+        ------
+        ConfigError
+            As `gene`.
+        InputError
+            As `residual`.
+        """
+        if isinstance(gene, str) or gene.gene_id not in self._row:
+            gene = self.gene(gene)
+        return np.asarray(self.residual[self._row[gene.gene_id]], np.float64)
 
 
 def open_cohort(files: CohortFiles, policy: GenotypePolicy) -> tuple[Cohort, Dropped]:
@@ -166,6 +260,7 @@ def _joined(parts: CohortParts) -> tuple[Cohort, Dropped]:
         parts.kept(samples, replace(policy, ploidy=ploidy)),
         reference,
         notes + gene_notes + ploidy_notes,
+        dropped=dropped,
     )
     return cohort, dropped
 

@@ -52,6 +52,21 @@ class Correlation:
     ci_high: float | None = None
     pval_nominal: float | None = None
 
+    @property
+    def r(self) -> float | None:
+        """`pearson_r`."""
+        return self.pearson_r
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """`ci_low` and `ci_high`."""
+        return None if self.ci_low is None or self.ci_high is None else (self.ci_low, self.ci_high)
+
+    @property
+    def p(self) -> float | None:
+        """`pval_nominal`."""
+        return self.pval_nominal
+
 
 def correlate(predicted: Float, observed: Float, level: float = 0.95) -> Correlation:
     """Pearson and Spearman of two (n,) arrays.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from hapsight.models.protocol import SequenceModel
 
-__all__ = ["declared_fingerprint", "fingerprint_of"]
+__all__ = ["declared_fingerprint", "device_of", "fingerprint_of"]
 
 
 def declared_fingerprint(model: SequenceModel) -> str:
@@ -58,6 +58,14 @@ def fingerprint_of(model: SequenceModel) -> str:
         digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
         digest.update(_bytes(values))
     return f"{said}+{digest.hexdigest()[:32]}"
+
+
+def device_of(model: SequenceModel) -> torch.device:
+    """Where a model's parameters are; the CPU for a model without any."""
+    import torch
+
+    found = (values.device for _, values in _parameters(model, "", set()) if isinstance(values, torch.Tensor))
+    return next((device for device in found if device.type != "cpu"), torch.device("cpu"))
 
 
 def _parameters(thing: object, name: str, seen: set[int]) -> Iterator[tuple[str, torch.Tensor | np.ndarray]]:

@@ -5,14 +5,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hapsight.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Grid", "ModelWindow", "ReadOut", "SequenceModel", "SharedModel", "Track", "WindowedModel"]
+__all__ = [
+    "Grid",
+    "ModelWindow",
+    "Precision",
+    "ReadOut",
+    "SequenceModel",
+    "SharedModel",
+    "Track",
+    "WindowedModel",
+]
+
+Precision = Literal["float32", "float16x3", "tf32", "bfloat16"]
+"""The arithmetic that a model computes in; see `hapsight.predict.arithmetic`."""
 
 WINDOWS_TOGETHER = 16
 """Windows of a haplotype that `WindowedModel.read` runs at a time: a batch for speed, a bound for memory."""
@@ -160,7 +172,7 @@ class SequenceModel(ABC):
         """Bases ``[first, last)`` of the window that one pass of a read-out depends on.
 
         A variant elsewhere has exactly no effect in that pass. Shifts and the other strand are passes of
-        their own: `hapsight.predict.windows.seen_interval` has them all.
+        their own: `hapsight.predict.windows.seen_bases` has them all.
         """
         return 0, self.window.length
 

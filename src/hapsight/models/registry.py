@@ -1,8 +1,9 @@
 """Models by name: those of hapsight, of installed packages, and of the running session.
 
 A package offers a model as an entry point in the group ``hapsight.models``; its value is a loader,
-``loader(weights=..., *, device, **options) -> SequenceModel``, where `weights` may be left out. Nothing
-here imports torch before a model is loaded.
+``loader(weights=..., *, device, **options) -> SequenceModel``, where `weights` may be left out. A name
+``file:PATH`` is a Python file with such a ``load`` (`hapsight.models.own`). Nothing here imports torch before
+a model is loaded.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 from hapsight.errors import ConfigError, MissingExtraError
 from hapsight.models.catalogue import WEIGHTS
 from hapsight.models.fingerprint import declared_fingerprint, fingerprint_of
+from hapsight.models.own import PREFIX, file_digest_of, loader_of_file
 from hapsight.models.weights import find
 
 if TYPE_CHECKING:
@@ -134,6 +136,8 @@ def load_model(
 
     Parameters
     ----------
+    name
+        As in ``hapsight models``, or ``"file:mymodel.py"``: a Python file with a ``load``, which is run.
     weights
         A name (``"GM12878"``) or the path of a file; None is the model's default.
     device
@@ -144,13 +148,18 @@ def load_model(
     Raises
     ------
     ConfigError
-        An unknown model, device or option, or a package whose model cannot be imported.
+        An unknown model, device or option, or a package or file whose model cannot be imported.
     MissingExtraError
         torch or a reader of weights is not installed.
     ModelError
         It has no fingerprint.
     WeightsError
         The weights are missing or damaged.
+
+    Examples
+    --------
+    >>> model = load_model("xpresso", weights="GM12878")  # doctest: +SKIP
+    >>> model.window, model.tracks, list(model.read_outs)  # doctest: +SKIP
     """
     loader = _loader(name)
     if weights is not None:
@@ -164,8 +173,11 @@ def load_model(
 def fingerprint_as_loaded(name: str, model: SequenceModel) -> str:
     """What tells a loaded model from others: of hapsight's own what they say, else `fingerprint_of`.
 
-    Hapsight's own loaders make it of the files of weights, whose bytes they have read anyway.
+    Hapsight's own loaders make it of the files of weights, whose bytes they have read anyway. Of a Python
+    file it is its SHA-256 and a digest of the parameters.
     """
+    if name.startswith(PREFIX):
+        return f"{file_digest_of(name)}+{fingerprint_of(model)}"
     own = _loader(name).__module__.startswith("hapsight.models.")
     return declared_fingerprint(model) if own else fingerprint_of(model)
 
@@ -227,6 +239,8 @@ def _entry(name: str, source: str) -> ModelEntry:
 def _loader(name: str) -> Loader:
     if name in _registered:
         return _registered[name]
+    if name.startswith(PREFIX):
+        return loader_of_file(name)
     points = _installed()
     if name not in points:
         names = sorted({*points, *_registered})

@@ -14,12 +14,11 @@ from torch.utils._pytree import tree_map_only
 
 from hapsight.errors import ConfigError
 from hapsight.models.onehot import with_layers
-from hapsight.models.protocol import SequenceModel, SharedModel, WindowedModel
+from hapsight.models.protocol import Precision, SequenceModel, SharedModel, WindowedModel
 from hapsight.predict.split import split_product, tf32_product, unfolded
 
 __all__ = ["PRECISIONS", "Precision", "in_arithmetic", "precisions_named"]
 
-Precision = Literal["float32", "float16x3", "tf32", "bfloat16"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 """From the most exact to the least; `hapsight bench precision` measures what each loses."""

@@ -2,62 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel, WindowedModel
 from hapsight.predict.views import views
 
-__all__ = ["predicted_flop", "toggled_flop"]
+__all__ = ["Cost"]
 
 _SEQUENCES_PER_VARIANT: Final = 1.4
 """Distinct haplotypes for each variant of a window: the mean over 125 genes of chr22 and 358 people, 1.35 at
 10,500 bp and 1.40 at 131,072 bp."""
 
 
-def predicted_flop(model: SequenceModel, read_out: ReadOut, variants: float, people: int) -> float:
-    """About how many floating-point operations the distinct haplotypes of a window take.
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Floating-point operations of a model and read-out.
 
-    Parameters
+    Attributes
     ----------
-    variants
-        In the window.
+    views
+        Passes that a value is the mean of.
+    whole
+        Of one pass of one sequence.
+    local, read
+        Of the local layers around one base that differs, and of all that comes behind them; None of a model
+        that has no local layers.
     """
-    distinct = _distinct(variants, people)
-    if not isinstance(model, SharedModel):
-        return _views(model, read_out) * (1 + distinct) * model.flop_per_pass
-    made = min(distinct * model.flop_per_pass, _SEQUENCES_PER_VARIANT * variants * _local_flop(model))
-    return _views(model, read_out) * (model.flop_per_pass + made + distinct * model.read_flop(read_out))
 
+    views: int
+    whole: float
+    local: float | None = None
+    read: float | None = None
 
-def toggled_flop(
-    model: SequenceModel, read_out: ReadOut, variants: float, people: int, backgrounds: int | None
-) -> float:
-    """The same of every variant toggled on the reference and in distinct haplotypes.
+    @classmethod
+    def of(cls, model: SequenceModel, read_out: ReadOut) -> Cost:
+        """What a model says of itself."""
+        passes = sum(1 for _ in views(model, read_out))
+        if not isinstance(model, SharedModel):
+            return cls(passes, model.flop_per_pass)
+        return cls(passes, model.flop_per_pass, _local_flop(model), model.read_flop(read_out))
 
-    Parameters
-    ----------
-    backgrounds
-        At most so many haplotypes; else all.
-    """
-    distinct = _distinct(variants, people)
-    chosen = distinct if backgrounds is None else min(distinct, backgrounds)
-    one = model.flop_per_pass
-    if isinstance(model, SharedModel):
-        one = min(one, _local_flop(model) + model.read_flop(read_out))
-    more = _views(model, read_out) * variants * (1 + chosen) * one
-    return predicted_flop(model, read_out, variants, people) + more
+    def predicted(self, variants: float, people: int) -> float:
+        """About how many the distinct haplotypes of a window take that holds so many variants."""
+        distinct = _distinct(variants, people)
+        if self.local is None or self.read is None:
+            return self.views * (1 + distinct) * self.whole
+        made = min(distinct * self.whole, _SEQUENCES_PER_VARIANT * variants * self.local)
+        return self.views * (self.whole + made + distinct * self.read)
+
+    def toggled(self, variants: float, people: int, backgrounds: int | None) -> float:
+        """The same of every variant toggled on the reference and in distinct haplotypes.
+
+        Parameters
+        ----------
+        backgrounds
+            At most so many haplotypes; else all.
+        """
+        distinct = _distinct(variants, people)
+        chosen = distinct if backgrounds is None else min(distinct, backgrounds)
+        one = self.whole
+        if self.local is not None and self.read is not None:
+            one = min(one, self.local + self.read)
+        return self.predicted(variants, people) + self.views * variants * (1 + chosen) * one
 
 
 def _distinct(variants: float, people: int) -> float:
     return min(2.0 * people, _SEQUENCES_PER_VARIANT * variants)
 
 
-def _views(model: SequenceModel, read_out: ReadOut) -> int:
-    return sum(1 for _ in views(model, read_out))
-
-
 def _local_flop(model: SharedModel) -> float:
-    """Of the local layers around one base that differs."""
     grid = model.grid
     flop = model.embed_flop(grid.before + grid.stride + grid.after)
     if isinstance(model, WindowedModel):

@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 import polars as pl
 
@@ -25,7 +25,9 @@ from hapsight.errors import ConfigError, IncompleteError, StoreError
 
 __all__ = [
     "STAGES",
+    "NamedUnit",
     "StoredUnit",
+    "UnitKey",
     "UnitStore",
     "block_key",
     "content_key",
@@ -40,8 +42,8 @@ FORMAT = 1
 STAGES: Final = {
     "predict": 1,
     "explain": 1,
-    "saturation": 1,
-    "gradients": 1,
+    "saturation": 2,
+    "gradients": 2,
     "baseline": 3,
     "imported weights": 3,
     "eqtl": 2,
@@ -141,6 +143,25 @@ def _parquet(table: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+class NamedUnit(Protocol):
+    """What a store calls a unit, and the digest of all that its numbers depend on."""
+
+    @property
+    def name(self) -> str:
+        """What its files are called by."""
+
+    @property
+    def key(self) -> str:
+        """What it was made from."""
+
+
+class UnitKey(NamedTuple):
+    """A unit of which nothing else is known."""
+
+    name: str
+    key: str
+
+
 @dataclass(frozen=True, slots=True)
 class UnitStore:
     """The units of one stage, each with the same tables, in one folder.
@@ -186,26 +207,36 @@ class UnitStore:
             return unit
         return f"{unit}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
-    def read(self, units: Iterable[tuple[str, str]], table: str) -> pl.DataFrame:
-        """One table of all `units` (name and key), end to end.
+    def read(self, units: Iterable[NamedUnit], table: str) -> pl.DataFrame:
+        """One table of all `units`, end to end; what is read is as it was sealed.
 
         Raises
         ------
         IncompleteError
             Some units are not done; they are listed.
         """
-        units = list(units)
-        missing = [unit for unit, key in units if not self.done(unit, key)]
+        found = [(unit.name, self._sealed_table(unit, table)) for unit in units]
+        missing = [name for name, part in found if part is None]
         if missing:
             named = f"`hapsight {self.made_by}` with this configuration"
             command = named if self.made_by else "the same command again"
             raise IncompleteError(
-                f"{len(missing)} of {len(units)} units of work are not done.",
+                f"{len(missing)} of {len(found)} units of work are not done.",
                 where=self.folder,
                 got=", ".join(missing[:20]) + (" ..." if len(missing) > 20 else ""),
                 fix=f"run {command}: finished units are kept, the rest is computed",
             )
-        return pl.concat([pl.read_parquet(self._table(unit, table)) for unit, _ in units])
+        return pl.concat([part for _, part in found if part is not None])
+
+    def _sealed_table(self, unit: NamedUnit, table: str) -> pl.DataFrame | None:
+        """A table of a unit; None where it is not there, of another key, or not as it was sealed."""
+        try:
+            seal = json.loads(self._seal(unit.name).read_bytes())
+            data = self._table(unit.name, table).read_bytes()
+            same = seal["key"] == unit.key and seal["tables"][table] == hashlib.sha256(data).hexdigest()
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return pl.read_parquet(io.BytesIO(data)) if same else None
 
     def _table(self, unit: str, name: str) -> Path:
         return self.folder / f"{unit}.{name}.parquet"

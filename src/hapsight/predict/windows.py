@@ -6,11 +6,23 @@ from collections.abc import Iterable, Mapping
 
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.errors import ConfigError
-from hapsight.models.protocol import ReadOut, SequenceModel
+from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel
 from hapsight.predict.views import View, views
 from hapsight.sequence.window import Window
 
-__all__ = ["require_fitting", "seen_interval", "window_of"]
+__all__ = ["placed", "require_fitting", "seen_bases", "seen_interval", "window_of"]
+
+
+def placed(gene: Gene, window: ModelWindow, beyond: int = 0) -> Window:
+    """Where a model's window lies for a gene, `beyond` bases wider on either side.
+
+    Raises
+    ------
+    ConfigError
+        It reads in the direction of transcription, and the gene's strand is not known.
+    """
+    upstream, downstream = window.reach(minus_strand=gene.strand is Strand.MINUS)
+    return Window.around(gene, upstream + beyond, downstream + beyond, window.oriented)
 
 
 def window_of(gene: Gene, model: SequenceModel, beyond: int = 0) -> Window:
@@ -19,28 +31,32 @@ def window_of(gene: Gene, model: SequenceModel, beyond: int = 0) -> Window:
     Raises
     ------
     ConfigError
-        The model reads in the direction of transcription, and the gene's strand is not known.
+        As `placed`.
     """
-    upstream, downstream = model.window.reach(minus_strand=gene.strand is Strand.MINUS)
-    return Window.around(gene, upstream + beyond, downstream + beyond, model.window.oriented)
+    return placed(gene, model.window, beyond)
 
 
-def seen_interval(gene: Gene, model: SequenceModel, read_out: ReadOut) -> Interval:
-    """The stretch of reference that a read-out of a gene depends on, its shifts and strands included.
+def seen_bases(model: SequenceModel, read_out: ReadOut) -> tuple[int, int]:
+    """Bases ``[first, last)`` of the window, as the model reads it, that a read-out depends on.
 
-    It may be shorter than the model's window, or reach beyond it by the shifts.
+    Shifts and strands are included: it may be shorter than the window, or reach beyond it by the shifts.
+    """
+    first, last = zip(*(_seen(view, model) for view in views(model, read_out)), strict=True)
+    return min(first), max(last)
+
+
+def seen_interval(gene: Gene, window: ModelWindow, seen: tuple[int, int]) -> Interval:
+    """The stretch of reference that bases ``[first, last)`` of a gene's window are.
 
     Raises
     ------
     ConfigError
-        As `window_of`.
+        As `placed`.
     """
-    window, length = window_of(gene, model), model.window.length
-    first, last = zip(*(_seen(view, model) for view in views(model, read_out)), strict=True)
-    start, end = min(first), max(last)
-    if window.reverse:
-        start, end = length - end, length - start
-    left = window.interval.start
+    around, (start, end) = placed(gene, window), seen
+    if around.reverse:
+        start, end = window.length - end, window.length - start
+    left = around.interval.start
     return Interval(gene.contig, left + start, left + end)
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "TABLES",
     "Arm",
     "RunFolder",
+    "read_record",
     "read_run",
     "read_table",
     "require_record",
@@ -227,7 +228,7 @@ def read_run(folder: Path) -> RunFolder:
     StoreError
         ``run.json`` is missing or of another format version, or a file is damaged or lacks columns.
     """
-    record = _read_record(folder)
+    record = read_record(folder)
     tables = {name: read_table(folder / name, columns) for name, columns in TABLES.items()}
     per_gene, per_person, across_genes, summary, dropped = tables.values()
     checks = _read_json(folder / "check.json") if (folder / "check.json").exists() else None
@@ -265,7 +266,14 @@ def require_run(folder: Path) -> None:
         )
 
 
-def _read_record(folder: Path) -> dict[str, Any]:
+def read_record(folder: Path) -> dict[str, Any]:
+    """``run.json`` of a run folder.
+
+    Raises
+    ------
+    StoreError
+        It is missing, damaged, or of another format version.
+    """
     require_run(folder)
     path = folder / "run.json"
     record: dict[str, Any] = _read_json(path)

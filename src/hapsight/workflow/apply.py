@@ -13,8 +13,9 @@ from hapsight.cohort.alleles import OUTCOMES
 from hapsight.evaluate.correlation import correlate
 from hapsight.evaluate.paired import Mean, mean_interval
 from hapsight.linear_config import MIN_SHARE
+from hapsight.workflow.arms import imported_arm
 from hapsight.workflow.baseline_runs import ImportedRun
-from hapsight.workflow.imported import apply_imported, imported_comparisons, imported_store, imported_units
+from hapsight.workflow.imported import apply_imported
 from hapsight.workflow.opened import Opened, Progress
 
 __all__ = ["Applied", "apply_file"]
@@ -60,10 +61,9 @@ def apply_file(
     """Apply a file's weights, store the predictions, and correlate them with expression."""
     run = ImportedRun(label, path, min_share)
     apply_imported(opened, run, progress)
-    store = imported_store(opened, run)
-    genes = store.read([(unit.name, unit.key) for unit in imported_units(opened, run)], "genes")
-    found = [
-        correlate(one.predicted, one.observed) for one in imported_comparisons(opened, run) if not one.status
-    ]
+    arm = imported_arm(opened, run)
+    genes = arm.read("genes")
+    comparisons = arm.comparisons(opened.cohort.genes)
+    found = [correlate(one.predicted, one.observed) for one in comparisons if not one.status]
     r = np.array([one.pearson_r for one in found if one.pearson_r is not None], dtype=np.float64)
-    return Applied(store.folder, genes, mean_interval(r), min_share)
+    return Applied(arm.store.folder, genes, mean_interval(r), min_share)

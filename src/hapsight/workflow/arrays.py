@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,6 @@ from hapsight.disk import temporary_name
 from hapsight.errors import MissingExtraError
 from hapsight.files import file_name
 from hapsight.predict.store import write_atomically
-from hapsight.workflow.predict import ModelRun
 
 __all__ = [
     "array_labels",
@@ -26,25 +26,21 @@ __all__ = [
     "name_beside",
     "open_array",
     "save_array",
-    "track_names",
     "track_path",
     "write_track",
 ]
 
 Float = NDArray[np.float64]
 
+_DIMENSIONS = ("position", "base", "track")
+
 _SUFFIX = {"bedgraph": ".bedgraph", "bigwig": ".bw"}
-
-
-def track_names(run: ModelRun) -> tuple[str, ...]:
-    """Names of the tracks of a read-out, in its order."""
-    return tuple(run.model.tracks[index].name for index in run.read_out.tracks)
 
 
 def array_labels(
     gene: Gene, stretch: Interval, model: str, read_out: str, tracks: Sequence[str], key: str
 ) -> dict[str, Any]:
-    """Attributes of an array (n, 4, T): whose it is, where it lies, what its axes are, and its key."""
+    """Attributes of the group of an array (n, 4, T): whose it is, where it lies, its axes, and its key."""
     return {
         "gene_id": gene.gene_id,
         "contig": stretch.contig,
@@ -78,21 +74,29 @@ def _key_of(path: Path) -> str | None:
         return None
 
 
-def open_array(path: Path) -> Any:
-    """A Zarr array, to read.
+def open_array(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The (n, 4, T) array of a store, to read, and its labels.
 
     Raises
     ------
     MissingExtraError
         zarr is not installed.
     """
-    return _zarr().open_array(path, mode="r")
+    group = _zarr().open_group(path, mode="r")
+    return next(array for _, array in group.arrays() if array.ndim == len(_DIMENSIONS)), dict(group.attrs)
 
 
-def save_array(path: Path, values: NDArray[Any], labels: dict[str, Any]) -> None:
-    """Write a Zarr array, format 3, to a temporary folder and rename it.
+def save_array(path: Path, name: str, values: NDArray[Any], labels: dict[str, Any]) -> None:
+    """Write (n, 4, T) `values` as a Zarr group, format 3, that xarray opens; to a temporary folder, renamed.
 
     Several processes, of several hosts, may write one array: the last keeps its own, which is the same.
+
+    Parameters
+    ----------
+    name
+        Of the array; beside it are the coordinates of its axes: position, base, track.
+    labels
+        Of `array_labels`; attributes of the group.
 
     Raises
     ------
@@ -100,13 +104,28 @@ def save_array(path: Path, values: NDArray[Any], labels: dict[str, Any]) -> None
         zarr is not installed.
     """
     zarr = _zarr()
+    position = labels["start"] + np.arange(len(values), dtype=np.int64)
+    axes = dict(
+        zip(_DIMENSIONS, (position, np.array(list(labels["bases"])), np.array(labels["tracks"])), strict=True)
+    )
     temporary = temporary_name(path)
     try:
-        array = zarr.create_array(temporary, shape=values.shape, dtype=values.dtype, attributes=labels)
-        array[:] = values
+        group = zarr.create_group(temporary, attributes=labels)
+        for axis, found in axes.items():
+            _put(group, axis, found, [axis])
+        _put(group, name, values, _DIMENSIONS)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Consolidated metadata is currently not part")
+            zarr.consolidate_metadata(temporary)
         _replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(group: Any, name: str, values: NDArray[Any], dimensions: Sequence[str]) -> None:
+    """An array of numbers or of text (which Zarr has without a fixed length only), with names of its axes."""
+    kind = "str" if values.dtype.kind == "U" else values.dtype
+    group.create_array(name, shape=values.shape, dtype=kind, dimension_names=dimensions)[:] = values
 
 
 def _replace(temporary: Path, path: Path) -> None:

@@ -16,7 +16,7 @@ from hapsight.workflow.imported import apply_imported
 from hapsight.workflow.opened import Opened, Progress, dropped_table
 from hapsight.workflow.variants import VariantReader
 
-__all__ = ["baseline", "baseline_units", "fit_baseline", "gene_seed", "unit_tables"]
+__all__ = ["baseline", "baseline_units", "fit_baseline", "gene_seed", "unit_tables", "weights_table"]
 
 
 def baseline(opened: Opened, progress: Progress) -> None:
@@ -81,7 +81,7 @@ def unit_tables(
     return {
         "predictions": pl.concat([_predictions(gene, samples, fit) for gene, _, fit in found]),
         "genes": pl.DataFrame([_gene_row(gene, near, fit) for gene, near, fit in found]),
-        "weights": pl.concat([_weights(gene, near, fit) for gene, near, fit in found]),
+        "weights": pl.concat([weights_table(gene, near, fit) for gene, near, fit in found]),
     }
 
 
@@ -110,7 +110,7 @@ def _gene_row(gene: Gene, variants: Variants, fit: GeneFit) -> dict[str, object]
     }
 
 
-def _weights(gene: Gene, variants: Variants, fit: GeneFit) -> pl.DataFrame:
+def weights_table(gene: Gene, variants: Variants, fit: GeneFit) -> pl.DataFrame:
     """The final fit's non-zero effects per ALT allele, one row each."""
     chosen = np.flatnonzero(fit.weights)
     return pl.DataFrame(

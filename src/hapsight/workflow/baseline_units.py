@@ -15,13 +15,20 @@ from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.reference import Reference
 from hapsight.config import BaselineConfig
-from hapsight.evaluate.expression import transform
 from hapsight.predict.store import StoredUnit, UnitStore
 from hapsight.workflow.baseline_runs import BaselineRun
-from hapsight.workflow.blocks import keyed_blocks, linear_blocks
+from hapsight.workflow.blocks import KeyedBlock, keyed_blocks, linear_blocks
 from hapsight.workflow.opened import LINEAR_KEYS, Opened, gene_keys, row_digests
 
-__all__ = ["BaselineUnit", "baseline_keys", "baseline_units", "gene_seed", "method_of", "net_options"]
+__all__ = [
+    "BaselineUnit",
+    "baseline_blocks",
+    "baseline_keys",
+    "baseline_units",
+    "gene_seed",
+    "method_of",
+    "net_options",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +59,18 @@ class BaselineUnit(StoredUnit):
     method: Method
 
 
+def baseline_blocks(
+    opened: Opened, run: BaselineRun, store: UnitStore | None = None, keys: Mapping[str, str] | None = None
+) -> list[KeyedBlock]:
+    """Name, key and genes of the units of a baseline; `store` and `keys` as of `baseline_units`."""
+    config = opened.config.baseline
+    return keyed_blocks(
+        store or opened.folder.baseline(run.folder),
+        linear_blocks(opened, config.cis_window, config.genes_per_unit),
+        keys or baseline_keys(opened, run),
+    )
+
+
 def baseline_units(
     opened: Opened, run: BaselineRun, store: UnitStore | None = None, keys: Mapping[str, str] | None = None
 ) -> list[BaselineUnit]:
@@ -64,10 +83,6 @@ def baseline_units(
     """
     config, cohort = opened.config.baseline, opened.cohort
     store = store or opened.folder.baseline(run.folder)
-    values = transform(
-        cohort.expression.values, opened.config.expression.transform, opened.config.expression.pseudocount
-    )
-    row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
     folds = run.folds(opened)
     return [
         BaselineUnit(
@@ -78,17 +93,13 @@ def baseline_units(
             genotypes=cohort.genotypes,
             reference=cohort.reference,
             cis_window=config.cis_window,
-            expression=values[[row[gene.gene_id] for gene in block.genes]],
+            expression=cohort.transformed[cohort.rows(block.genes)],
             covariates=None if cohort.covariates is None else cohort.covariates.values,
             outer_folds=folds,
             seed=opened.config.seed,
             method=method_of(opened, run),
         )
-        for block in keyed_blocks(
-            store,
-            linear_blocks(opened, config.cis_window, config.genes_per_unit),
-            keys or baseline_keys(opened, run),
-        )
+        for block in baseline_blocks(opened, run, store, keys)
     ]
 
 

@@ -19,7 +19,6 @@ from hapsight.evaluate.correlation import correlate
 from hapsight.models.protocol import SharedModel
 from hapsight.predict.store import write_table
 from hapsight.tables import PRECISION
-from hapsight.workflow.comparisons import observed_of
 from hapsight.workflow.memory import peak_mb, reset_peak
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import ModelRun, load_models, predicted, spread_genes
@@ -181,8 +180,7 @@ def bench_precision(
 
 def _r(opened: Opened, genes: Sequence[Gene], found: Sequence[GenePrediction]) -> Values:
     """(G,) R across people of the first track with expression; NaN where predictions are constant."""
-    observed = observed_of(opened, genes)
-    pairs = zip(found, observed, strict=True)
+    pairs = zip(found, map(opened.cohort.observed, genes), strict=True)
     return np.array(
         [correlate(one.values.mean(axis=1)[:, 0], values).pearson_r for one, values in pairs], float
     )

@@ -11,10 +11,9 @@ from hapsight.cohort.nouns import Gene
 from hapsight.errors import IncompleteError
 from hapsight.explain_tables import DRIVERS
 from hapsight.files import file_name
-from hapsight.workflow.arrays import track_names
-from hapsight.workflow.comparisons import model_source
+from hapsight.workflow.arms import rows_with
+from hapsight.workflow.cards import ModelCard
 from hapsight.workflow.opened import Opened
-from hapsight.workflow.predict import ModelRun
 
 __all__ = ["Centre", "centres", "main_drivers", "tss_centre"]
 
@@ -56,12 +55,12 @@ class Centre:
         return found
 
 
-def tss_centre(run: ModelRun, gene: Gene) -> Centre:
+def tss_centre(run: ModelCard, gene: Gene) -> Centre:
     """A gene's TSS, one for all tracks."""
-    return Centre("tss", gene.tss, track_names(run))
+    return Centre("tss", gene.tss, run.track_names)
 
 
-def centres(opened: Opened, run: ModelRun, track: str) -> dict[str, Centre]:
+def centres(opened: Opened, run: ModelCard, track: str) -> dict[str, Centre]:
     """What is configured for each gene of the cohort, by ``gene_id``; genes without a driver are not there.
 
     Raises
@@ -75,7 +74,7 @@ def centres(opened: Opened, run: ModelRun, track: str) -> dict[str, Centre]:
     return {row["gene_id"]: _driver(row, track) for row in found.iter_rows(named=True)}
 
 
-def main_drivers(opened: Opened, run: ModelRun, track: str) -> pl.DataFrame:
+def main_drivers(opened: Opened, run: ModelCard, track: str) -> pl.DataFrame:
     """One row per explained gene with the main driver of a model and track; null where it has none.
 
     Raises
@@ -85,10 +84,10 @@ def main_drivers(opened: Opened, run: ModelRun, track: str) -> pl.DataFrame:
     """
     opened.require_current("drivers")
     path = opened.folder.path / "explain" / "drivers.parquet"
-    labels = model_source(opened, run, track).labels() | {"form": _FORM}
+    labels = run.labels(opened.config.protocol, track) | {"form": _FORM}
     if path.exists():
         table = pl.read_parquet(path, columns=list(DRIVERS))
-        own = table.filter(pl.all_horizontal(pl.col(name) == value for name, value in labels.items()))
+        own = rows_with(table, labels)
         if not own.is_empty():
             return own
     raise IncompleteError(

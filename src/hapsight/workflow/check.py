@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from hapsight.cohort.check import CheckResult, check_parts
@@ -15,7 +16,7 @@ from hapsight.predict.store import write_atomically
 from hapsight.predict.windows import window_of
 from hapsight.workflow.check_stages import LoadedModel, check_stages
 from hapsight.workflow.identity import check_identity
-from hapsight.workflow.opened import parts_of
+from hapsight.workflow.opened import as_compared, parts_of
 
 __all__ = ["check", "save_checks"]
 
@@ -45,14 +46,14 @@ def check(
     results = of_cohort + results
     if any(result.status == "fail" for result in of_cohort):
         return results
-    cohort, _ = parts.joined
+    cohort = as_compared(parts.joined[0], config.expression)
     results += check_stages(config, cohort, models)
     if all(result.status != "fail" for result in results):
-        results.append(check_identity(cohort, config.expression.transform, config.expression.pseudocount))
+        results.append(check_identity(cohort))
     return results
 
 
-def save_checks(config: Config, results: list[CheckResult]) -> None:
+def save_checks(config: Config, results: Sequence[CheckResult]) -> None:
     """Keep the table beside the run, for the report."""
     text = json.dumps([asdict(result) for result in results], indent=1)
     write_atomically(config.output / "check.json", text.encode())

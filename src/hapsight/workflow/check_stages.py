@@ -13,7 +13,6 @@ from hapsight.cohort.nouns import Dropped
 from hapsight.cohort.wholeness import require_file
 from hapsight.config import Config
 from hapsight.errors import HapsightError
-from hapsight.evaluate.expression import transform
 from hapsight.least_squares import Design, residuals
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.predict.store import require_writable
@@ -67,9 +66,8 @@ def _tests(opened: Opened, models: Sequence[LoadedModel]) -> Iterator[Test]:
     """What to try, by the name of the stage."""
     config, cohort = opened.config, opened.cohort
     covariates = None if cohort.covariates is None else cohort.covariates.values
-    how, pseudocount = config.expression.transform, config.expression.pseudocount
     yield "output", partial(require_writable, config.output, folder=True)
-    yield "expression, transformed", partial(transform, cohort.expression.values, how, pseudocount)
+    yield "expression, transformed", lambda: cohort.transformed
     yield "evaluation", partial(residuals, cohort.expression.values[:1], covariates)
     if config.eqtl.run:
         yield "eQTLs", partial(Design.of, len(cohort.samples), covariates)

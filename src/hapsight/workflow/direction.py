@@ -2,55 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.nouns import Gene, Interval
-from hapsight.errors import IncompleteError
-from hapsight.evaluate.direction import Effects, direction_and_magnitude
+from hapsight.cohort.nouns import Interval
+from hapsight.evaluate.agreement import overlap, prediction_r, predictions_alike, same_direction
+from hapsight.evaluate.correlation import correlate, is_constant
+from hapsight.evaluate.direction import Effects, direction_and_magnitude, variant_effect
 from hapsight.evaluate.direction_factors import explain
 from hapsight.evaluate.direction_strata import cut, strata
 from hapsight.evaluate.summary import SIGNIFICANT
-from hapsight.predict.windows import seen_interval
-from hapsight.tables import DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA, PER_GENE
-from hapsight.workflow.agreement import Predicted, agreement_table
-from hapsight.workflow.baseline_runs import baseline_runs, imported_runs
-from hapsight.workflow.comparisons import (
-    Compared,
-    Source,
-    baseline_comparisons,
-    baseline_source,
-    expression,
-    model_comparisons,
-    model_source,
-)
-from hapsight.workflow.direction_genes import Judged, direction_genes, factors_of
-from hapsight.workflow.imported import imported_comparisons, imported_source
+from hapsight.tables import AGREEMENT, DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA
+from hapsight.workflow.arms import Arm, Comparison, results_of
 from hapsight.workflow.opened import Opened, Progress
-from hapsight.workflow.predict import ModelRun
-from hapsight.workflow.top_eqtls import top_eqtls
+from hapsight.workflow.top_eqtls import TopEqtl, top_eqtls
 
-__all__ = ["direction", "direction_tables"]
+__all__ = ["agreement_table", "direction", "direction_tables"]
+
+Float = NDArray[np.float64]
+Row = dict[str, Any]
 
 _NO_EQTL = "No eQTLs were mapped (eqtl.run = false), so directions were not compared with them."
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Arm:
-    """One model with one track, or one baseline."""
-
-    source: Source
-    weights: tuple[str, str] | None
-    comparisons: Callable[[], Iterator[Compared]]
-    window: Callable[[Gene], Interval]
-
-
-def direction(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> None:
+def direction(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
     """Write ``evaluation/direction*.parquet`` and ``evaluation/agreement.parquet``; after ``evaluate``.
 
     Raises
@@ -59,18 +40,16 @@ def direction(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> N
         The run is not evaluated, or its eQTLs are not mapped though they are wanted.
     """
     with opened.folder.stage("direction"):
-        arms = list(_arms(opened, runs))
-        results = _results(opened, arms)
+        results = results_of(opened, arms)
         if not opened.config.eqtl.run:
             opened.folder.note(_NO_EQTL)
         tops = top_eqtls(opened, progress) if opened.config.eqtl.run else {}
-        measured = expression(opened)
-        genes, predicted = [pl.DataFrame(schema=DIRECTION_GENES)], []
+        genes, predicted = [pl.DataFrame(schema=DIRECTION_GENES)], {}
         for arm in arms:
             kept: list[NDArray[np.float32]] = []
-            judged = _judged(opened, arm, results[arm.source], measured, kept, progress)
-            genes.append(direction_genes(arm.source, judged, tops, in_expression=arm.weights is None))
-            predicted.append(Predicted(arm.source, arm.weights, np.array(kept)))
+            judged = _judged(opened, arm, results[arm], kept, progress)
+            genes.append(direction_genes(arm, judged, opened.cohort.transformed, tops))
+            predicted[arm] = np.array(kept)
         table = pl.concat(genes)
         beside = table if tops else table.clear()
         for name, found in (direction_tables(beside) | {"direction_genes": beside}).items():
@@ -78,67 +57,100 @@ def direction(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> N
         opened.folder.write("evaluation/agreement.parquet", agreement_table(predicted, results))
 
 
-def _arms(opened: Opened, runs: Sequence[ModelRun]) -> Iterator[_Arm]:
-    """All that ``evaluate`` has numbers of, in its order."""
-    reach = opened.config.baseline.cis_window
-
-    def cis(gene: Gene) -> Interval:
-        return gene.cis(reach)
-
-    for run in runs:
-        for index in run.read_out.tracks:
-            track = run.model.tracks[index].name
-            yield _Arm(
-                model_source(opened, run, track),
-                (run.model.name.split("/")[0], run.fingerprint),
-                lambda run=run, track=track: model_comparisons(opened, run, track),  # type: ignore[misc]
-                lambda gene, run=run: seen_interval(gene, run.model, run.read_out),  # type: ignore[misc]
-            )
-    for baseline in baseline_runs(opened):
-        source = baseline_source(opened, baseline)
-        yield _Arm(source, None, lambda b=baseline: baseline_comparisons(opened, b), cis)  # type: ignore[misc]
-    for imported in imported_runs(opened):
-        source = imported_source(opened, imported)
-        yield _Arm(source, None, lambda i=imported: imported_comparisons(opened, i), cis)  # type: ignore[misc]
-
-
-def _results(opened: Opened, arms: Sequence[_Arm]) -> dict[Source, pl.DataFrame]:
-    """Each arm's rows of ``per_gene``, genes in the cohort's order."""
-    opened.require_current("evaluate")
-    path = opened.folder.path / "evaluation" / "per_gene.parquet"
-    table = pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=PER_GENE)
-    wanted = [gene.gene_id for gene in opened.cohort.genes]
-    found = {}
-    for arm in arms:
-        own = pl.all_horizontal(pl.col(name) == value for name, value in arm.source.labels().items())
-        found[arm.source] = table.filter(own)
-        if found[arm.source]["gene_id"].to_list() != wanted:
-            raise IncompleteError(
-                "A model of this run is not evaluated.",
-                where=path,
-                expected=f"{len(wanted)} genes of {arm.source.model}, read-out {arm.source.read_out}",
-                got=f"{found[arm.source].height} genes",
-                fix="run `hapsight evaluate` with this configuration first",
-            )
-    return found
-
-
 def _judged(
-    opened: Opened,
-    arm: _Arm,
-    results: pl.DataFrame,
-    measured: NDArray[np.float64],
-    kept: list[NDArray[np.float32]],
-    progress: Progress,
-) -> Iterator[Judged]:
+    opened: Opened, arm: Arm, results: pl.DataFrame, kept: list[NDArray[np.float32]], progress: Progress
+) -> Iterator[tuple[Comparison, Row]]:
     """Each gene with its result; its predictions go to `kept`."""
-    rows = zip(arm.comparisons(), results.iter_rows(named=True), measured, strict=True)
+    genes = opened.cohort.genes
     nobody = np.full(len(opened.cohort.samples), np.nan)
-    for done, (compared, result, values) in enumerate(rows, start=1):
-        kept.append((nobody if compared.status else compared.predicted).astype(np.float32))
-        mean, sd = float(values.mean()), float(values.std())
-        yield Judged(compared, arm.window(compared.gene), mean, sd, result)
-        progress(f"direction {arm.source.model}", done, len(measured))
+    rows = zip(arm.comparisons(genes), results.iter_rows(named=True), strict=True)
+    for done, (one, result) in enumerate(rows, start=1):
+        kept.append((nobody if one.status else one.predicted).astype(np.float32))
+        yield one, result
+        progress(f"direction {arm.model}", done, len(genes))
+
+
+def direction_genes(
+    arm: Arm,
+    judged: Iterable[tuple[Comparison, Row]],
+    measured: Float,
+    tops: Mapping[str, TopEqtl],
+) -> pl.DataFrame:
+    """One row per gene.
+
+    A linear arm predicts expression in the units it is measured in. Predictions of a model are brought to
+    these units by the line of mean expression on reference prediction.
+
+    Parameters
+    ----------
+    judged
+        Each gene with its row of ``per_gene``.
+    measured
+        (G, N) transformed expression.
+    """
+    rows = [
+        _row(arm, one, result, values, tops.get(one.gene.gene_id))
+        for (one, result), values in zip(judged, measured, strict=True)
+    ]
+    table = pl.DataFrame(rows, schema=DIRECTION_GENES)
+    scale = 1.0 if arm.card is None else _scale(table)
+    return table.with_columns(model_slope_expression=pl.col("model_slope") * scale)
+
+
+def _row(arm: Arm, one: Comparison, result: Row, values: Float, top: TopEqtl | None) -> Row:
+    gene, r = one.gene, result["pearson_r"]
+    row: Row = {
+        **dict.fromkeys(DIRECTION_GENES),
+        "gene_id": gene.gene_id,
+        "gene_name": gene.gene_name,
+        **arm.labels(),
+        "status": result["status"],
+        "n": result["n"],
+        "pearson_r": r,
+        "model_qval": result["qval"],
+        "mean_expression": float(values.mean()),
+        "sd_expression": float(values.std()),
+        "predicted_reference": one.reference,
+        "sign_right": None if not r else r > 0,
+    }
+    return row if top is None else row | _beside(arm.window(gene), one, top)
+
+
+def _beside(window: Interval, one: Comparison, top: TopEqtl) -> Row:
+    """What the model makes of the top variant."""
+    row: Row = top.row | {"in_window": window.start <= top.position < window.end}
+    effect = None if one.status else variant_effect(one.predicted, top.dosage)
+    if effect is None:
+        return row
+    row |= {"model_slope": effect.slope, "model_slope_sd": effect.slope_sd}
+    signed = effect.slope and top.row["slope"]
+    return row | {"variant_sign_agrees": (effect.slope > 0) == (top.row["slope"] > 0) if signed else None}
+
+
+def _scale(genes: pl.DataFrame) -> float | None:
+    """Slope of mean expression on reference prediction over genes; None where there is no line."""
+    known = genes.drop_nulls(["predicted_reference", "mean_expression"])
+    x, y = (known[name].to_numpy() for name in ("predicted_reference", "mean_expression"))
+    if len(known) < 3 or is_constant(x):
+        return None
+    return float(np.polyfit(x - x.mean(), y, 1)[0])
+
+
+def factors_of(genes: pl.DataFrame) -> dict[str, Float]:
+    """(G,) each: the factors of `hapsight.evaluate.direction_strata.CLASSES`; NaN where not known."""
+    smallest = float(np.finfo(np.float64).tiny)
+    columns = genes.select(
+        "distance",
+        "maf",
+        "mean_expression",
+        "n_ld80",
+        "n_signals",
+        "in_window",
+        "h2",
+        abs_slope=pl.col("slope").abs(),
+        neg_log10_p=-pl.col("pval_nominal").clip(lower_bound=smallest).log10(),
+    )
+    return {c.name: c.cast(pl.Float64).fill_null(np.nan).to_numpy() for c in columns.iter_columns()}
 
 
 def direction_tables(genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -146,9 +158,9 @@ def direction_tables(genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
 
     Genes count that have both R (other than 0) and a top eQTL.
     """
-    agreement: list[dict[str, Any]] = []
-    strata_rows: list[dict[str, Any]] = []
-    factor_rows: list[dict[str, Any]] = []
+    agreement: list[Row] = []
+    strata_rows: list[Row] = []
+    factor_rows: list[Row] = []
     labels = ["model", "read_out", "protocol"]
     counted = genes.filter(pl.col("sign_right").is_not_null() & pl.col("slope").is_not_null())
     edges = {factor: cut(factor, values) for factor, values in factors_of(counted).items()}
@@ -177,7 +189,7 @@ def _effects(table: pl.DataFrame) -> Effects:
     )
 
 
-def _factor_rows(table: pl.DataFrame, factors: dict[str, NDArray[np.float64]]) -> Iterator[dict[str, Any]]:
+def _factor_rows(table: pl.DataFrame, factors: dict[str, Float]) -> Iterator[Row]:
     """Direction, and two measures of magnitude, on the same factors."""
     r = table["pearson_r"].to_numpy()
     slope = table["model_slope_sd"].fill_null(np.nan).to_numpy()
@@ -190,3 +202,52 @@ def _factor_rows(table: pl.DataFrame, factors: dict[str, NDArray[np.float64]]) -
     for outcome, (values, kept) in outcomes.items():
         for found in explain(values, {name: column[kept] for name, column in factors.items()}):
             yield {"outcome": outcome} | asdict(found)
+
+
+def agreement_table(
+    predictions: Mapping[Arm, NDArray[np.float32]], per_gene: Mapping[Arm, pl.DataFrame]
+) -> pl.DataFrame:
+    """Rows of ``agreement``: every pair of the run's arms.
+
+    Parameters
+    ----------
+    predictions
+        (G, N) each; NaN where a gene has none.
+    per_gene
+        ``gene_id, pearson_r, qval``.
+    """
+    return pl.DataFrame(list(_pairs(predictions, per_gene)), schema=AGREEMENT)
+
+
+def _pairs(
+    predictions: Mapping[Arm, NDArray[np.float32]], per_gene: Mapping[Arm, pl.DataFrame]
+) -> Iterator[Row]:
+    for one, other in combinations(predictions, 2):
+        theirs = per_gene[other].select("gene_id", other_r="pearson_r", other_qval="qval")
+        genes = per_gene[one].join(theirs, on="gene_id").drop_nulls(["pearson_r", "other_r"])
+        r, other_r = (genes[name].to_numpy().astype(np.float64) for name in ("pearson_r", "other_r"))
+        strong, other_strong = ((genes[n] < SIGNIFICANT).fill_null(False) for n in ("qval", "other_qval"))
+        found, same = correlate(r, other_r), same_direction(r, other_r)
+        failing = overlap(r < 0, other_r < 0)
+        significant = overlap((r < 0) & strong.to_numpy(), (other_r < 0) & other_strong.to_numpy())
+        alike = predictions_alike(prediction_r(predictions[one], predictions[other]))
+        yield {
+            **one.labels(),
+            "other_model": other.model,
+            "other_read_out": other.read_out,
+            "replicates": one.is_replicate_of(other),
+            "n": found.n,
+            "pearson_r": found.pearson_r,
+            "ci_low": found.ci_low,
+            "ci_high": found.ci_high,
+            "spearman_r": found.spearman_r,
+            "same_sign": same.value,
+            "same_sign_ci_low": same.ci_low,
+            "same_sign_ci_high": same.ci_high,
+            **{f"failing_{name}": value for name, value in asdict(failing).items()},
+            **{f"significant_failing_{name}": value for name, value in asdict(significant).items()},
+            "prediction_genes": alike.genes,
+            "prediction_r_lower": alike.lower,
+            "prediction_r_median": alike.median,
+            "prediction_r_upper": alike.upper,
+        }

@@ -18,7 +18,7 @@ from hapsight.explain.additivity import spread
 from hapsight.explain.drivers import FORMS, Drivers
 from hapsight.explain.support import GivenEffects, supported
 from hapsight.priors.sign_table import SignPriors
-from hapsight.workflow.comparisons import Compared, Source
+from hapsight.workflow.arms import Arm, Comparison
 
 __all__ = ["KEY", "GeneEffects", "driver_rows", "reach_of"]
 
@@ -47,7 +47,7 @@ class GeneEffects:
         there are no halves.
     """
 
-    compared: Compared
+    compared: Comparison
     result: Row
     effects: pl.DataFrame
     variants: Variants
@@ -63,7 +63,7 @@ def reach_of(effects: pl.DataFrame, contig: str) -> Interval:
 
 
 def driver_rows(
-    source: Source,
+    arm: Arm,
     gene: GeneEffects,
     given: GivenEffects | None,
     priors: SignPriors | None,
@@ -85,7 +85,7 @@ def driver_rows(
     )
     dosage, predicted = gene.variants.dosage[place], gene.compared.predicted
     for form, find in FORMS.items():
-        row = _gene_row(source, gene) | {"form": form}
+        row = _gene_row(arm, gene) | {"form": form}
         row |= {"n_given": sum(laid.counts.values()), "n_given_used": laid.n_used} if laid else {}
         if not gene.compared.status and len(own):
             found = find(own["effect"].to_numpy(), dosage, predicted)
@@ -122,12 +122,12 @@ def _scores(gene: GeneEffects, priors: SignPriors) -> pl.Series:
     return pl.Series("prior_score", np.where(score == 0, np.nan, score), dtype=pl.Float64).fill_nan(None)
 
 
-def _gene_row(source: Source, gene: GeneEffects) -> Row:
+def _gene_row(arm: Arm, gene: GeneEffects) -> Row:
     compared, r = gene.compared, gene.result["pearson_r"]
     return {
         "gene_id": compared.gene.gene_id,
         "gene_name": compared.gene.gene_name,
-        **source.labels(),
+        **arm.labels(),
         "status": compared.status or "no_variants",
         "n": len(compared.predicted),
         "n_variants": len(gene.effects),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.alleles import WeightRow
 from hapsight.cohort.effect_fit import SAMPLE, require_fit
 from hapsight.cohort.nouns import Variants
-from hapsight.errors import IncompleteError, InputError
+from hapsight.errors import InputError
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.motifs import Motif
 from hapsight.explain.support import GivenEffects
@@ -21,17 +20,15 @@ from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIAB
 from hapsight.least_squares import residuals
 from hapsight.priors.sign_table import SignPriors, read_sign_priors
 from hapsight.streams import stream
-from hapsight.tables import HALVES, PER_GENE
-from hapsight.workflow.agreement import Predicted
-from hapsight.workflow.comparisons import Source, expression, model_comparisons, model_source
+from hapsight.tables import HALVES
+from hapsight.workflow.arms import Arm, cards_in, results_of
 from hapsight.workflow.conservation import add_conservation
 from hapsight.workflow.driver_motifs import add_motifs, configured_motifs, why_no_motifs
 from hapsight.workflow.driver_neighbourhood import neighbourhood_columns
 from hapsight.workflow.driver_rows import KEY, GeneEffects, driver_rows, reach_of
-from hapsight.workflow.eqtl import eqtl_units
-from hapsight.workflow.explain import explain_store, explain_units
+from hapsight.workflow.eqtl import eqtl_blocks
+from hapsight.workflow.explain import explain_blocks, explain_store
 from hapsight.workflow.opened import Opened, Progress
-from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.reliability import features, reliability
 from hapsight.workflow.saturation import stored_around_tss
 from hapsight.workflow.variants import VariantReader
@@ -44,28 +41,9 @@ _SLOPES = ("slope", "slope_half2")
 _NO_EQTL = "No eQTLs were mapped (eqtl.run = false), so no driver could be compared with one."
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Arm:
-    """One model with one track.
-
-    Attributes
-    ----------
-    results
-        Its rows of ``per_gene``.
-    effects
-        Its rows of ``effects``, beside the slopes of the eQTLs.
-    """
-
-    run: ModelRun
-    track: str
-    source: Source
-    results: pl.DataFrame
-    effects: Mapping[str, pl.DataFrame]
-
-
 def drivers(
     opened: Opened,
-    runs: Sequence[ModelRun],
+    arms: Sequence[Arm],
     progress: Progress,
     motifs: Sequence[Motif] | None = None,
     given: GivenEffects | None = None,
@@ -74,6 +52,8 @@ def drivers(
 
     Parameters
     ----------
+    arms
+        Those of models are looked at.
     motifs
         Matrices to look for at drivers; without any, motifs are not looked for, and a note says so. ``None``:
         as ``[explain] motifs`` has it.
@@ -95,22 +75,20 @@ def drivers(
     priors = None if path is None else read_sign_priors(path)
     own = opened.cohort.genes, opened.cohort.reference.contigs
     given, priors = given and given.for_genes(*own), priors and priors.for_genes(*own)
-    opened.require_current("evaluate")
     with opened.folder.stage("drivers") as stage:
         rows: list[dict[str, Any]] = []
-        arms, predicted = list(_arms(opened, runs)), []
+        effects = _effects(opened, arms)
+        results = results_of(opened, list(effects))
         if given is not None:
-            unplaced = given.given.elsewhere
-            require_fit(
-                given.path, "effects", _samples(opened, arms, given), opened.cohort.reference, unplaced
-            )
-        half1 = _half1(opened)
-        for number, arm in enumerate(arms):
+            samples = _samples(opened, next(iter(effects.values()), {}), given)
+            require_fit(given.path, "effects", samples, opened.cohort.reference, given.given.elsewhere)
+        half1, predicted = _half1(opened), dict[Arm, NDArray[np.float32]]()
+        for number, (arm, own_effects) in enumerate(effects.items()):
             kept: list[NDArray[np.float32]] = []
             rng = stream(opened.config.seed, "controls of drivers", number)
-            rows += _arm_rows(opened, arm, half1, given, priors, kept, rng, progress)
-            weights = arm.run.model.name.split("/")[0], arm.run.fingerprint
-            predicted.append(Predicted(arm.source, weights, np.array(kept)))
+            genes = _genes(opened, arm, results[arm], own_effects, half1, kept, progress)
+            rows += _arm_rows(opened, arm, genes, given, priors, rng)
+            predicted[arm] = np.array(kept)
         if opened.config.explain.conservation is not None:
             add_conservation(rows, opened.config.explain.conservation)
         if motifs:
@@ -119,17 +97,16 @@ def drivers(
         table = pl.DataFrame(plain, schema=DRIVERS)
         for note in _notes(opened, motifs, given, table):
             opened.folder.note(note)
-        _write(opened, table, arms, predicted)
-        stage["detail"] = f"{table['gene_id'].n_unique():,} genes, {len(arms)} models and tracks"
+        _write(opened, table, results, predicted)
+        stage["detail"] = f"{table['gene_id'].n_unique():,} genes, {len(effects)} models and tracks"
 
 
 def _samples(
-    opened: Opened, arms: Sequence[_Arm], given: GivenEffects
+    opened: Opened, effects: Mapping[str, pl.DataFrame], given: GivenEffects
 ) -> Iterator[tuple[tuple[WeightRow, ...], Variants]]:
-    """The first genes of the first arm that have given effects among their variants."""
+    """The first genes that have given effects among their variants."""
     cohort = opened.cohort
-    effects = arms[0].effects if arms else {}
-    reaches = {gene_id: reach_of(rows, rows["contig"][0]) for gene_id, rows in effects.items()}
+    reaches = {gene_id: reach_of(rows, rows["contig"][0]) for gene_id, rows in effects.items() if len(rows)}
     reader, left = VariantReader(cohort.genotypes, cohort.reference, list(reaches.values())), SAMPLE
     for gene_id, reach in reaches.items():
         near = reader(reach)
@@ -161,20 +138,23 @@ def _given_in_words(given: GivenEffects, table: pl.DataFrame) -> str:
     )
 
 
-def _write(opened: Opened, table: pl.DataFrame, arms: Sequence[_Arm], predicted: Sequence[Predicted]) -> None:
+def _write(
+    opened: Opened,
+    table: pl.DataFrame,
+    results: Mapping[Arm, pl.DataFrame],
+    predicted: Mapping[Arm, NDArray[np.float32]],
+) -> None:
     """The four tables."""
     summary: list[dict[str, Any]] = []
     genes, judged = [pl.DataFrame(schema=RELIABILITY)], [pl.DataFrame(schema=RELIABILITY_SUMMARY)]
-    for number, arm in enumerate(arms):
-        labels = arm.source.labels()
-        own = table.filter(pl.all_horizontal(pl.col(name) == value for name, value in labels.items()))
+    for number, arm in enumerate(predicted):
+        own, labels = arm.rows(table), arm.labels()
         for (form,), part in own.group_by("form", maintain_order=True):
             summary += [labels | {"form": form} | row for row in driver_summary(part)]
         forward = own.filter(pl.col("form") == "sasse2023")
-        others = [one for one in predicted if one is not predicted[number]]
-        known = features(forward, arm.results, predicted[number], others)
+        known = features(forward, results[arm], arm, predicted)
         rng = stream(opened.config.seed, "reliability", number)
-        found = reliability(forward, arm.results, known, labels, rng)
+        found = reliability(forward, results[arm], known, labels, rng)
         genes.append(found.genes)
         judged.append(found.summary)
     opened.folder.write("explain/drivers.parquet", table)
@@ -184,28 +164,17 @@ def _write(opened: Opened, table: pl.DataFrame, arms: Sequence[_Arm], predicted:
     opened.folder.write("explain/reliability_summary.parquet", pl.concat(judged))
 
 
-def _arms(opened: Opened, runs: Sequence[ModelRun]) -> Iterator[_Arm]:
-    path = opened.folder.path / "evaluation" / "per_gene.parquet"
-    per_gene = pl.read_parquet(path) if path.exists() else pl.DataFrame(schema=PER_GENE)
-    wanted = [gene.gene_id for gene in opened.cohort.genes]
-    for run in runs:
-        units = [(unit.name, unit.key) for unit in explain_units(opened, run)]
-        effects = _beside_eqtls(opened, explain_store(opened, run).read(units, "effects"))
-        for index in run.read_out.tracks:
-            track = run.model.tracks[index].name
-            source = model_source(opened, run, track)
-            own = pl.all_horizontal(pl.col(name) == value for name, value in source.labels().items())
-            results = per_gene.filter(own)
-            if results["gene_id"].to_list() != wanted:
-                raise IncompleteError(
-                    "A model of this run is not evaluated.",
-                    where=path,
-                    expected=f"{len(wanted)} genes of {source.model}, read-out {source.read_out}",
-                    got=f"{results.height} genes",
-                    fix="run `hapsight evaluate` with this configuration first",
-                )
-            mine = effects.filter(pl.col("track") == track).partition_by("gene_id", as_dict=True)
-            yield _Arm(run, track, source, results, {str(key[0]): rows for key, rows in mine.items()})
+def _effects(opened: Opened, arms: Sequence[Arm]) -> dict[Arm, dict[str, pl.DataFrame]]:
+    """Of each model's arms: the effects on every explained gene, beside the slopes of its eQTLs."""
+    found = {}
+    for card, own in cards_in(arms).items():
+        units = explain_blocks(opened, card)
+        effects = _beside_eqtls(opened, explain_store(opened, card).read(units, "effects"))
+        for arm in own:
+            mine = effects.filter(pl.col("track") == arm.track).partition_by("gene_id", as_dict=True)
+            genes = [gene.gene_id for unit in units for gene in unit.genes]
+            found[arm] = {gene_id: mine.get((gene_id,), _NOTHING) for gene_id in genes}
+    return found
 
 
 def _beside_eqtls(opened: Opened, effects: pl.DataFrame) -> pl.DataFrame:
@@ -214,8 +183,8 @@ def _beside_eqtls(opened: Opened, effects: pl.DataFrame) -> pl.DataFrame:
         return effects.with_columns(pl.lit(None, pl.Float64).alias(name) for name in _SLOPES)
     store, parts = opened.folder.eqtl(), []
     keys = effects.select("gene_id", *KEY).unique()
-    for unit in eqtl_units(opened):
-        nominal = store.read([(unit.name, unit.key)], "nominal")
+    for unit in eqtl_blocks(opened):
+        nominal = store.read([unit], "nominal")
         found = nominal.select(*KEY, *_SLOPES, gene_id="phenotype_id")
         parts.append(found.join(keys, on=["gene_id", *KEY], how="semi"))
     return effects.join(pl.concat(parts), on=["gene_id", *KEY], how="left", maintain_order="left")
@@ -231,48 +200,54 @@ def _half1(opened: Opened) -> tuple[NDArray[np.bool_], Float] | None:
     covariates = opened.cohort.covariates
     try:
         own = None if covariates is None else covariates.values[people]
-        return people, residuals(expression(opened)[:, people], own)
+        return people, residuals(opened.cohort.transformed[:, people], own)
     except InputError:
         return None
 
 
-def _arm_rows(
+def _genes(
     opened: Opened,
-    arm: _Arm,
+    arm: Arm,
+    results: pl.DataFrame,
+    effects: Mapping[str, pl.DataFrame],
     half1: tuple[NDArray[np.bool_], Float] | None,
-    given: GivenEffects | None,
-    priors: SignPriors | None,
     kept: list[NDArray[np.float32]],
-    rng: np.random.Generator,
     progress: Progress,
-) -> Iterator[dict[str, Any]]:
-    """Rows of one arm's explained genes; the predictions of all genes go to `kept`."""
+) -> Iterator[GeneEffects]:
+    """One arm's explained genes; the predictions of all genes go to `kept`."""
     cohort = opened.cohort
-    reaches = [reach_of(rows, rows["contig"][0]) for rows in arm.effects.values()]
+    reaches = [reach_of(rows, rows["contig"][0]) for rows in effects.values() if len(rows)]
     reader = VariantReader(cohort.genotypes, cohort.reference, reaches)
-    comparisons = model_comparisons(opened, arm.run, arm.track)
-    explained = _explained(opened, arm)
-    rows = zip(comparisons, arm.results.iter_rows(named=True), strict=True)
+    rows = zip(arm.comparisons(cohort.genes), results.iter_rows(named=True), strict=True)
     for done, (compared, result) in enumerate(rows, start=1):
         kept.append(compared.predicted.astype(np.float32))
-        progress(f"drivers {arm.source.model}", done, len(cohort.genes))
+        progress(f"drivers {arm.model}", done, len(cohort.genes))
         gene = compared.gene
-        if gene.gene_id not in explained:
-            continue
-        effects = arm.effects.get(gene.gene_id, _NOTHING)
-        near = reader(reach_of(effects, gene.contig))
-        half = None if half1 is None else (half1[0], half1[1][done - 1])
-        known = GeneEffects(compared, result, effects, near, half)
-        found = driver_rows(arm.source, known, given, priors, rng)
-        stored = stored_around_tss(opened, arm.run, gene)
-        for row in found:
-            around = neighbourhood_columns(row, gene, stored, arm.track, cohort.reference) if stored else {}
+        if gene.gene_id in effects:
+            own = effects[gene.gene_id]
+            half = None if half1 is None else (half1[0], half1[1][done - 1])
+            yield GeneEffects(compared, result, own, reader(reach_of(own, gene.contig)), half)
+
+
+def _arm_rows(
+    opened: Opened,
+    arm: Arm,
+    genes: Iterator[GeneEffects],
+    given: GivenEffects | None,
+    priors: SignPriors | None,
+    rng: np.random.Generator,
+) -> Iterator[dict[str, Any]]:
+    """Rows of one arm's explained genes, with what the bases around their drivers matter."""
+    assert arm.card is not None, "only models are explained"
+    assert arm.track is not None
+    for known in genes:
+        gene = known.compared.gene
+        stored = stored_around_tss(opened, arm.card, gene)
+        for row in driver_rows(arm, known, given, priors, rng):
+            around = (
+                neighbourhood_columns(row, gene, stored, arm.track, opened.cohort.reference) if stored else {}
+            )
             yield row | around
-
-
-def _explained(opened: Opened, arm: _Arm) -> set[str]:
-    """Genes whose effects were asked for, whether or not they have variants."""
-    return {gene.gene_id for unit in explain_units(opened, arm.run) for gene in unit.genes}
 
 
 _NOTHING = pl.DataFrame(

@@ -16,7 +16,6 @@ from hapsight.config import EqtlConfig
 from hapsight.evaluate.eqtl import CisDosage, nominal_scan
 from hapsight.evaluate.eqtl_independent import independent_signals
 from hapsight.evaluate.eqtl_permutations import draw_permutations, map_gene
-from hapsight.evaluate.expression import transform
 from hapsight.evaluate.halves import half_scan, random_halves
 from hapsight.evaluate.heritability import cis_heritability
 from hapsight.evaluate.nulls import benjamini_hochberg
@@ -24,7 +23,7 @@ from hapsight.least_squares import Design
 from hapsight.predict.store import StoredUnit, UnitStore, block_key
 from hapsight.streams import stream
 from hapsight.tables import CIS_INDEPENDENT, CIS_QTL, HALVES
-from hapsight.workflow.blocks import in_gene_order, keyed_blocks, linear_blocks
+from hapsight.workflow.blocks import KeyedBlock, in_gene_order, keyed_blocks, linear_blocks
 from hapsight.workflow.crew import compute, crew_of
 from hapsight.workflow.dropped import add_dropped
 from hapsight.workflow.eqtl_tables import CisWindow, heritability_row, nominal_table, signal_table, top_table
@@ -38,7 +37,7 @@ from hapsight.workflow.opened import (
 )
 from hapsight.workflow.variants import VariantReader
 
-__all__ = ["EqtlUnit", "eqtl", "eqtl_units"]
+__all__ = ["EqtlUnit", "eqtl", "eqtl_blocks", "eqtl_units"]
 
 Float = NDArray[np.float64]
 
@@ -99,29 +98,33 @@ def eqtl(opened: Opened, progress: Progress) -> None:
     with opened.folder.stage("eqtl") as stage:
         units, crew = eqtl_units(opened), crew_of(opened)
         computed = compute(crew, "eqtl", _map_unit, units, progress)
-        done = [(unit.name, unit.key) for unit in units]
         store, order = opened.folder.eqtl(), opened.cohort.genes
-        genes = _with_q(in_gene_order(store.read(done, "top"), order, "phenotype_id"))
+        genes = _with_q(in_gene_order(store.read(units, "top"), order, "phenotype_id"))
         searched = _independent_units(opened, units, genes)
         computed += compute(crew, "eqtl, independent signals", _independent_unit, searched, progress)
-        signals = [store.read([(unit.name, unit.key) for unit in searched], "signals")] if searched else []
+        signals = [store.read(searched, "signals")] if searched else []
         opened.folder.write("eqtl/cis_qtl.parquet", genes)
         independent = pl.concat([pl.DataFrame(schema=CIS_INDEPENDENT), *signals])
-        heritability = store.read(done, "heritability")
+        heritability = store.read(units, "heritability")
         for name, table in (("cis_independent", independent), ("heritability", heritability)):
             opened.folder.write(f"eqtl/{name}.parquet", in_gene_order(table, order, "phenotype_id"))
         people = {"sample_id": opened.cohort.samples, "half": _halves(opened)}
         opened.folder.write("eqtl/halves.parquet", pl.DataFrame(people, schema=HALVES))
-        add_dropped(opened, store.read(done, "dropped"))
+        add_dropped(opened, store.read(units, "dropped"))
         stage["computed"] = computed
         stage["detail"] = f"{computed} units computed, {len(units) + len(searched) - computed} kept"
+
+
+def eqtl_blocks(opened: Opened) -> list[KeyedBlock]:
+    """Name, key and genes of the units of the mapping."""
+    config = opened.config.eqtl
+    blocks = linear_blocks(opened, config.cis_window, config.genes_per_unit)
+    return keyed_blocks(opened.folder.eqtl(), blocks, _keys(opened))
 
 
 def eqtl_units(opened: Opened) -> list[EqtlUnit]:
     """The units of the mapping, without the independent signals."""
     config, cohort = opened.config, opened.cohort
-    values = transform(cohort.expression.values, config.expression.transform, config.expression.pseudocount)
-    row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
     halves = _halves(opened)
     return [
         EqtlUnit(
@@ -131,17 +134,13 @@ def eqtl_units(opened: Opened) -> list[EqtlUnit]:
             genes=block.genes,
             genotypes=cohort.genotypes,
             reference=cohort.reference,
-            expression=values[[row[gene.gene_id] for gene in block.genes]],
+            expression=cohort.transformed[cohort.rows(block.genes)],
             covariates=None if cohort.covariates is None else cohort.covariates.values,
             halves=halves,
             seed=config.seed,
             options=config.eqtl,
         )
-        for block in keyed_blocks(
-            opened.folder.eqtl(),
-            linear_blocks(opened, config.eqtl.cis_window, config.eqtl.genes_per_unit),
-            _keys(opened),
-        )
+        for block in eqtl_blocks(opened)
     ]
 
 

@@ -22,7 +22,7 @@ from hapsight.errors import InputError
 from hapsight.least_squares import Design
 from hapsight.workflow.blocks import in_turn
 from hapsight.workflow.eqtl import eqtl as map_eqtls
-from hapsight.workflow.eqtl import eqtl_units
+from hapsight.workflow.eqtl import eqtl_blocks, eqtl_units
 from hapsight.workflow.opened import Opened, Progress
 
 __all__ = [
@@ -70,10 +70,10 @@ class NominalEffects:
         """Each block's variants with the columns of `EQTL_SET`, and those of the eQTL stage."""
         store = self.opened.folder.eqtl()
         contig = {gene.gene_id: gene.contig for gene in self.opened.cohort.genes}
-        for unit, genes in in_turn(eqtl_units(self.opened), self.opened.cohort.genes):
+        for unit, genes in in_turn(eqtl_blocks(self.opened), self.opened.cohort.genes):
             own = pl.col("phenotype_id").is_in([gene.gene_id for gene in genes])
             yield (
-                store.read([(unit.name, unit.key)], "nominal")
+                store.read([unit], "nominal")
                 .filter(own)
                 .with_columns(
                     pl.col("phenotype_id").alias("gene_id"),

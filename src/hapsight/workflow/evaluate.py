@@ -19,31 +19,16 @@ from hapsight.evaluate.summary import (
     summarise_across_people,
     summarise_within_people,
 )
+from hapsight.predict.store import UnitStore
 from hapsight.tables import ACROSS_GENES, PER_GENE, PER_PERSON, SUMMARY
-from hapsight.workflow.baseline_runs import baseline_runs, imported_runs
+from hapsight.workflow.arms import Arm, Comparison, cards_in
 from hapsight.workflow.baseline_table import baseline_entries, baseline_table
-from hapsight.workflow.baseline_units import baseline_units
-from hapsight.workflow.comparisons import (
-    Compared,
-    Source,
-    baseline_comparisons,
-    baseline_source,
-    expression,
-    model_comparisons,
-    model_source,
-)
+from hapsight.workflow.blocks import KeyedBlock
 from hapsight.workflow.dropped import by_reason
-from hapsight.workflow.eqtl import eqtl_units
-from hapsight.workflow.explain import explain_store, explain_units
-from hapsight.workflow.imported import (
-    imported_comparisons,
-    imported_source,
-    imported_store,
-    imported_units,
-)
+from hapsight.workflow.eqtl import eqtl_blocks
+from hapsight.workflow.explain import explain_blocks, explain_store
 from hapsight.workflow.opened import Opened, Progress, dropped_table
 from hapsight.workflow.per_gene import Chance, gene_row, with_qvalues
-from hapsight.workflow.predict import ModelRun, model_entry
 
 __all__ = ["evaluate"]
 
@@ -61,8 +46,8 @@ class _Rows:
     across_genes: list[Row] = field(default_factory=list)
     summary: list[Row] = field(default_factory=list)
 
-    def add_summary(self, source: Source, quantities: Iterable[Quantity]) -> None:
-        self.summary.extend(source.labels() | asdict(quantity) for quantity in quantities)
+    def add_summary(self, arm: Arm, quantities: Iterable[Quantity]) -> None:
+        self.summary.extend(arm.labels() | asdict(quantity) for quantity in quantities)
 
     def tables(self) -> dict[str, pl.DataFrame]:
         return {
@@ -73,7 +58,7 @@ class _Rows:
         }
 
 
-def evaluate(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> None:
+def evaluate(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
     """Write ``evaluation/*.parquet`` and ``dropped.parquet`` from the finished units of the other stages.
 
     Raises
@@ -83,119 +68,87 @@ def evaluate(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> No
     """
     with opened.folder.stage("evaluate"):
         rows, chance = _Rows(), Chance.of(opened)
-        opened.folder.record_models([model_entry(opened, run) for run in runs])
-        for run in runs:
-            for index in run.read_out.tracks:
-                _add_model(opened, run, run.model.tracks[index].name, chance, rows, progress)
-        for source, found in _baselines(opened):
-            _add_per_gene(opened, source, _counted(found, source, opened, progress), chance, rows)
+        models = [card.entry(opened, own[0].units) for card, own in cards_in(arms).items()]
+        opened.folder.record_models(models)
+        for arm in arms:
+            _add(opened, arm, chance, rows, progress)
         tables = rows.tables()
-        tables["baselines"] = baseline_table(opened, tables["per_gene"])
-        opened.folder.record_baselines(baseline_entries(opened))
+        linear = [arm for arm in arms if arm.card is None]
+        tables["baselines"] = baseline_table(opened, linear, tables["per_gene"])
+        opened.folder.record_baselines(baseline_entries(linear))
         for name, table in tables.items():
             opened.folder.write(f"evaluation/{name}.parquet", table)
         opened.mark_current("evaluate")
-        opened.folder.write("dropped.parquet", _dropped(opened, runs))
+        opened.folder.write("dropped.parquet", _dropped(opened, arms))
 
 
-def _baselines(opened: Opened) -> Iterator[tuple[Source, Iterator[Compared]]]:
-    """What was trained on this cohort, and what was trained elsewhere."""
-    for run in baseline_runs(opened):
-        yield baseline_source(opened, run), baseline_comparisons(opened, run)
-    for imported in imported_runs(opened):
-        yield imported_source(opened, imported), imported_comparisons(opened, imported)
-
-
-def _add_model(
-    opened: Opened, run: ModelRun, track: str, chance: Chance, rows: _Rows, progress: Progress
-) -> None:
-    source = model_source(opened, run, track)
+def _add(opened: Opened, arm: Arm, chance: Chance, rows: _Rows, progress: Progress) -> None:
+    """The arm's rows of all tables; only models predict across genes and within people."""
     predicted, reference = [], []
 
-    def kept() -> Iterator[Compared]:
-        for compared in _counted(model_comparisons(opened, run, track), source, opened, progress):
-            predicted.append(compared.predicted)
-            reference.append(compared.reference)
-            yield compared
+    def kept() -> Iterator[Comparison]:
+        for done, one in enumerate(arm.comparisons(opened.cohort.genes), start=1):
+            predicted.append(one.predicted)
+            reference.append(one.reference)
+            yield one
+            progress(f"evaluate {arm.model}", done, len(opened.cohort.genes))
 
-    _add_per_gene(opened, source, kept(), chance, rows)
-    observed = expression(opened)
-    _add_across_genes(opened, source, np.array(reference, np.float64), observed, rows)
-    _add_within_people(opened, source, np.array(predicted), observed, rows)
-
-
-def _counted(
-    compared: Iterator[Compared], source: Source, opened: Opened, progress: Progress
-) -> Iterator[Compared]:
-    for done, one in enumerate(compared, start=1):
-        yield one
-        progress(f"evaluate {source.model}", done, len(opened.cohort.genes))
+    _add_per_gene(opened, arm, kept(), chance, rows)
+    if arm.card is not None:
+        observed = opened.cohort.transformed
+        _add_across_genes(opened, arm, np.array(reference, np.float64), observed, rows)
+        _add_within_people(opened, arm, np.array(predicted), observed, rows)
 
 
 def _add_per_gene(
-    opened: Opened, source: Source, compared: Iterable[Compared], chance: Chance, rows: _Rows
+    opened: Opened, arm: Arm, compared: Iterable[Comparison], chance: Chance, rows: _Rows
 ) -> None:
     """One row per gene, q-values over those that are ``ok``, and their summary."""
-    test = protocol_named(opened.config.protocol).test_of(source.held_out)
-    found = pl.DataFrame([gene_row(source, one, chance) for one in compared], schema=PER_GENE)
+    test = protocol_named(opened.config.protocol).test_of(arm.held_out)
+    found = pl.DataFrame([gene_row(arm, one, chance) for one in compared], schema=PER_GENE)
     table = with_qvalues(found, test)
     rows.per_gene.append(table)
     ok = table.filter(pl.col("status") == "ok")
     pearson, spearman = (ok[name].to_numpy() for name in ("pearson_r", "spearman_r"))
-    tests = [name for name in TESTS if source.held_out or name != "folds"]
+    tests = [name for name in TESTS if arm.held_out or name != "folds"]
     qval = {name: ok[f"qval_{name}"].to_numpy() for name in tests}
     status = table["status"].to_list()
-    rows.add_summary(source, summarise_across_people(status, pearson, spearman, qval, test))
+    rows.add_summary(arm, summarise_across_people(status, pearson, spearman, qval, test))
 
 
-def _add_across_genes(opened: Opened, source: Source, reference: Float, observed: Float, rows: _Rows) -> None:
+def _add_across_genes(opened: Opened, arm: Arm, reference: Float, observed: Float, rows: _Rows) -> None:
     for gene, value, expressed in zip(opened.cohort.genes, reference, observed, strict=True):
         names = {"gene_id": gene.gene_id, "gene_name": gene.gene_name}
         numbers = {"mean_expression": expressed.mean(), "sd_expression": expressed.std()}
-        rows.across_genes.append(names | source.labels() | {"predicted_reference": value} | numbers)
-    rows.add_summary(source, summarise_across_genes(reference, observed.mean(axis=1)))
+        rows.across_genes.append(names | arm.labels() | {"predicted_reference": value} | numbers)
+    rows.add_summary(arm, summarise_across_genes(reference, observed.mean(axis=1)))
 
 
-def _add_within_people(
-    opened: Opened, source: Source, predicted: Float, observed: Float, rows: _Rows
-) -> None:
+def _add_within_people(opened: Opened, arm: Arm, predicted: Float, observed: Float, rows: _Rows) -> None:
     """Each person's correlation over genes: (G, N) predictions and expression."""
     spearman = []
     for sample, p, o in zip(opened.cohort.samples, predicted.T, observed.T, strict=True):
         found = correlate(p, o)
         numbers = {"n": found.n, "pearson_r": found.pearson_r, "spearman_r": found.spearman_r}
-        rows.per_person.append({"sample_id": sample} | source.labels() | numbers)
+        rows.per_person.append({"sample_id": sample} | arm.labels() | numbers)
         if found.spearman_r is not None:
             spearman.append(found.spearman_r)
-    rows.add_summary(source, summarise_within_people(np.array(spearman)))
+    rows.add_summary(arm, summarise_within_people(np.array(spearman)))
 
 
-def _dropped(opened: Opened, runs: Sequence[ModelRun]) -> pl.DataFrame:
+def _dropped(opened: Opened, arms: Sequence[Arm]) -> pl.DataFrame:
     """Everything that was left out, by the join or by any unit: ``kind, reason, count, names``."""
     tables = [dropped_table(opened.dropped)]
-    for run in runs:
-        units = [(unit.name, unit.key) for unit in run.units(opened)]
-        tables.append(run.store(opened).read(units, "dropped"))
-    for baseline in baseline_runs(opened):
-        units = [(unit.name, unit.key) for unit in baseline_units(opened, baseline)]
-        tables.append(opened.folder.baseline(baseline.folder).read(units, "dropped"))
-    for imported in imported_runs(opened):
-        units = [(unit.name, unit.key) for unit in imported_units(opened, imported)]
-        tables.append(imported_store(opened, imported).read(units, "dropped"))
+    tables += [arm.read("dropped") for arm in {arm.made_by: arm for arm in arms}.values()]
     if opened.config.eqtl.run:
-        mapped = [(unit.name, unit.key) for unit in eqtl_units(opened)]
-        tables += [
-            opened.folder.eqtl().read([unit], "dropped")
-            for unit in mapped
-            if opened.folder.eqtl().done(*unit)
-        ]
-    return by_reason([*tables, *_dropped_by_explain(opened, runs)])
+        tables += _left_out(opened.folder.eqtl(), eqtl_blocks(opened))
+    for card in cards_in(arms):
+        store = explain_store(opened, card)
+        if store.folder.exists():
+            tables += _left_out(store, explain_blocks(opened, card))
+    return by_reason(tables)
 
 
-def _dropped_by_explain(opened: Opened, runs: Sequence[ModelRun]) -> Iterator[pl.DataFrame]:
-    """Of units that are done: variants are explained after the evaluation, or not at all."""
-    for run in runs:
-        store = explain_store(opened, run)
-        for unit in explain_units(opened, run) if store.folder.exists() else ():
-            if store.done(unit.name, unit.key):
-                yield store.read([(unit.name, unit.key)], "dropped")
+def _left_out(store: UnitStore, units: Iterable[KeyedBlock]) -> list[pl.DataFrame]:
+    """Of units that are done: they may come after the evaluation, or not at all."""
+    return [store.read([unit], "dropped") for unit in units if store.done(unit.name, unit.key)]

@@ -17,10 +17,8 @@ from hapsight.errors import ConfigError, IncompleteError
 from hapsight.explain.additivity import additivity, depends_on_background, spread
 from hapsight.explain_tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
 from hapsight.files import file_name
-from hapsight.predict.cost import toggled_flop
 from hapsight.predict.store import StoredUnit, UnitStore
 from hapsight.predict.windows import window_of
-from hapsight.workflow.arrays import track_names
 from hapsight.workflow.blocks import (
     Block,
     KeyedBlock,
@@ -30,6 +28,7 @@ from hapsight.workflow.blocks import (
     keyed_blocks,
     model_target,
 )
+from hapsight.workflow.cards import ModelCard
 from hapsight.workflow.centres import tss_centre
 from hapsight.workflow.crew import SetAside
 from hapsight.workflow.dropped import add_dropped
@@ -47,7 +46,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ExplainUnit",
     "chosen_genes",
+    "effect_rows",
     "explain",
+    "explain_blocks",
     "explain_store",
     "explain_units",
     "genes_of_cohort",
@@ -127,9 +128,23 @@ def _explain(opened: Opened, run: ModelRun, progress: Progress, genes: Sequence[
         stage["detail"] = _in_words(tables, computed, len(units) - computed, arrays)
 
 
-def explain_store(opened: Opened, run: ModelRun) -> UnitStore:
+def explain_store(opened: Opened, card: ModelCard) -> UnitStore:
     """Where a model's effects are."""
-    return opened.folder.explain(run.label, run.read_out.name)
+    return opened.folder.explain(card.label, card.read_out.name)
+
+
+def explain_blocks(opened: Opened, card: ModelCard, asked: Sequence[str] = ()) -> list[KeyedBlock]:
+    """Name, key and genes of `explain_units`.
+
+    Raises
+    ------
+    ConfigError, IncompleteError
+        As `chosen_genes`.
+    """
+    chosen = chosen_genes(opened, card, asked)
+    blocks: list[Block] = [("gene-" + file_name(gene.gene_id), [gene]) for gene in chosen]
+    blocks = blocks if asked else _blocks(opened, card, chosen)
+    return keyed_blocks(explain_store(opened, card), blocks, _keys(opened, card, chosen))
 
 
 def explain_units(opened: Opened, run: ModelRun, asked: Sequence[str] = ()) -> list[ExplainUnit]:
@@ -140,24 +155,20 @@ def explain_units(opened: Opened, run: ModelRun, asked: Sequence[str] = ()) -> l
     ConfigError, IncompleteError
         As `chosen_genes`.
     """
-    chosen = chosen_genes(opened, run, asked)
-    blocks: list[Block] = [("gene-" + file_name(gene.gene_id), [gene]) for gene in chosen]
-    blocks = blocks if asked else _blocks(opened, run, chosen)
-    found = keyed_blocks(explain_store(opened, run), blocks, _keys(opened, run, chosen))
-    return [_unit(opened, run, block) for block in found]
+    return [_unit(opened, run, block) for block in explain_blocks(opened, run, asked)]
 
 
-def _blocks(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> list[Block]:
+def _blocks(opened: Opened, card: ModelCard, genes: Sequence[Gene]) -> list[Block]:
     """As many genes as are asked for, else of about equal predicted work."""
-    cohort, options, model = opened.cohort, opened.config.explain, run.model.local()
+    cohort, options = opened.cohort, opened.config.explain
     if options.genes_per_unit is not None:
         return blocks_of_size(genes, options.genes_per_unit)
 
     def cost(gene: Gene) -> float:
-        variants = cohort.genotypes.expected_records(window_of(gene, model).interval)
-        return toggled_flop(model, run.read_out, variants, len(cohort.samples), options.backgrounds)
+        variants = cohort.genotypes.expected_records(card.reads(gene))
+        return card.toggled.toggled(variants, len(cohort.samples), options.backgrounds)
 
-    return even_blocks(genes, cost, model_target(run.source.device))
+    return even_blocks(genes, cost, model_target(card.source.device))
 
 
 def _unit(opened: Opened, run: ModelRun, block: KeyedBlock) -> ExplainUnit:
@@ -169,12 +180,12 @@ def _unit(opened: Opened, run: ModelRun, block: KeyedBlock) -> ExplainUnit:
         genotypes=opened.cohort.genotypes,
         reference=opened.cohort.reference,
         values=ValuerSource.of(opened, run),
-        tracks=track_names(run),
+        tracks=run.track_names,
         backgrounds=opened.config.explain.backgrounds,
     )
 
 
-def chosen_genes(opened: Opened, run: ModelRun, asked: Sequence[str] = ()) -> list[Gene]:
+def chosen_genes(opened: Opened, run: ModelCard, asked: Sequence[str] = ()) -> list[Gene]:
     """Genes by identifier or name, as asked or configured; else all, or those with a large R.
 
     Raises
@@ -211,7 +222,7 @@ def genes_of_cohort(genes: Sequence[Gene], names: Sequence[str], purpose: str) -
     return found
 
 
-def _strong(opened: Opened, run: ModelRun, least: float) -> set[str]:
+def _strong(opened: Opened, run: ModelCard, least: float) -> set[str]:
     """Genes whose prediction by this model, of any track, has at least this abs(R)."""
     opened.require_current("evaluate")
     path = opened.folder.path / "evaluation" / "per_gene.parquet"
@@ -230,7 +241,7 @@ def _strong(opened: Opened, run: ModelRun, least: float) -> set[str]:
     return set(table["gene_id"])
 
 
-def _keys(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> dict[str, str]:
+def _keys(opened: Opened, run: ModelCard, genes: Sequence[Gene]) -> dict[str, str]:
     """By ``gene_id``: digest of all that the effects on the gene depend on."""
     options = opened.config.explain.model_dump(mode="json", include={"backgrounds"})
     return gene_keys("explain", genes, {"options": options}, run.gene_keys(opened, genes))
@@ -271,7 +282,7 @@ def _add_rows(rows: dict[str, list[dict[str, Any]]], gene: Gene, track: str, fou
     effect, sd = found.effect[:, t], found.effect_sd[:, t]
     dependent = depends_on_background(effect, sd, found.n_backgrounds, float(found.reference[t]))
     relative = spread(effect, sd)
-    for v, row in enumerate(_effect_rows(gene, track, found, t)):
+    for v, row in enumerate(effect_rows(gene, track, found, t)):
         rows["effects"].append(row)
         if dependent[v]:
             more = {"spread": _known(relative[v]), "share_opposite": _known(found.share_opposite[v, t])}
@@ -294,7 +305,8 @@ def _add_rows(rows: dict[str, list[dict[str, Any]]], gene: Gene, track: str, fou
     )
 
 
-def _effect_rows(gene: Gene, track: str, found: GeneIsm, t: int) -> Iterator[dict[str, Any]]:
+def effect_rows(gene: Gene, track: str, found: GeneIsm, t: int) -> Iterator[dict[str, Any]]:
+    """The rows of `EXPLAIN_EFFECTS` of one gene and of the t-th track."""
     af = found.variants.af
     for v, row in enumerate(variant_rows(gene, found.variants)):
         yield {
@@ -331,9 +343,9 @@ def _known(value: float) -> float | None:
 def _whole_tables(opened: Opened, store: UnitStore, units: Sequence[ExplainUnit]) -> dict[str, pl.DataFrame]:
     """The tables of all units, genes in the cohort's order."""
     schemas = dict(zip(_TABLES, (EXPLAIN_EFFECTS, BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY), strict=True))
-    done, order = [(unit.name, unit.key) for unit in units], opened.cohort.genes
+    order = opened.cohort.genes
     return {
-        name: in_gene_order(store.read(done, name) if done else pl.DataFrame(schema=schema), order)
+        name: in_gene_order(store.read(units, name) if units else pl.DataFrame(schema=schema), order)
         for name, schema in schemas.items()
     }
 
@@ -345,7 +357,7 @@ def _write_whole(
     for name, table in tables.items():
         opened.folder.write(f"{store.folder.relative_to(opened.folder.path)}/{name}.parquet", table)
     if units:
-        add_dropped(opened, store.read([(unit.name, unit.key) for unit in units], "dropped"))
+        add_dropped(opened, store.read(units, "dropped"))
 
 
 def _in_words(tables: dict[str, pl.DataFrame], computed: int, kept: int, arrays: int) -> str:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from hapsight.cohort.nouns import Gene
-from hapsight.errors import IncompleteError
+from hapsight.errors import WeightsError
 from hapsight.explain_tables import DRIVERS, EXPLAIN_EFFECTS, PAGES_WITHHELD, WITHHELD
 from hapsight.files import file_name
 from hapsight.report.extra import require_extra
 from hapsight.report.gene_view import GenePage, ModelView, Motif
-from hapsight.report.run_folder import read_table
-from hapsight.tables import CIS_NOMINAL, PER_GENE
-from hapsight.workflow.comparisons import Source, model_comparisons, model_source
-from hapsight.workflow.eqtl import eqtl_units
-from hapsight.workflow.explain import explain, explain_store, explain_units, genes_of_cohort
+from hapsight.tables import CIS_NOMINAL
+from hapsight.workflow.arms import Arm, Comparison, cards_in, results_of
+from hapsight.workflow.cards import ModelCard
+from hapsight.workflow.eqtl import eqtl_blocks
+from hapsight.workflow.explain import explain, explain_blocks, explain_store, genes_of_cohort
 from hapsight.workflow.gene_view import Known, gene_view
 from hapsight.workflow.opened import Opened, Progress
-from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.predict import require_model
 from hapsight.workflow.valued_units import valuer_of
+
+if TYPE_CHECKING:
+    from hapsight.predict.values import Valuer
 
 __all__ = ["MOST", "gene_pages"]
 
@@ -33,31 +36,9 @@ MOST: Final = 6
 _FORM: Final = "sasse2023"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Tables:
-    """Finished tables of a run.
-
-    Attributes
-    ----------
-    results
-        Columns `hapsight.tables.PER_GENE`.
-    nominal
-        Columns `hapsight.tables.CIS_NOMINAL`, of the chosen genes; None where the run maps no eQTLs.
-    motifs
-        Columns `hapsight.tables.DRIVERS`, of main drivers that motifs were looked for at.
-    """
-
-    results: pl.DataFrame
-    nominal: pl.DataFrame | None
-    motifs: pl.DataFrame
-
-    def nominal_of(self, gene_id: str) -> pl.DataFrame | None:
-        return None if self.nominal is None else self.nominal.filter(pl.col("phenotype_id") == gene_id)
-
-
 def gene_pages(
     opened: Opened,
-    runs: Sequence[ModelRun],
+    arms: Sequence[Arm],
     progress: Progress,
     genes: Sequence[str] = (),
     most: int = MOST,
@@ -67,6 +48,8 @@ def gene_pages(
 
     Parameters
     ----------
+    arms
+        Those of models have pages.
     genes
         Identifiers; other pages stay. Without them the `most` genes of the largest abs(R) of each model, of
         R > 0 and of R < 0, and pages of other genes are taken away, since they may be of older numbers.
@@ -85,16 +68,13 @@ def gene_pages(
     require_extra()
     from hapsight.report.gene_page import write_gene_page
 
-    results = _results(opened)
+    models = cards_in(arms)
+    results = results_of(opened, [arm for own in models.values() for arm in own])
     named = genes_of_cohort(opened.cohort.genes, genes, "to show") if genes else None
-    chosen = named or _strongest(opened, runs, results, most)
-    effects = {id(run): _effects(opened, run, chosen, progress) for run in runs}
+    chosen = named or _strongest(opened, results, most)
+    effects = {card: _effects(opened, card, chosen, progress) for card in models}
     with opened.folder.stage("gene pages") as stage:
-        tables = _Tables(results, _nominal(opened, chosen), _motifs(opened))
-        views: dict[str, list[ModelView]] = {gene.gene_id: [] for gene in chosen}
-        for run in runs:
-            for gene_id, view in _views(opened, run, set(views), effects[id(run)], tables, progress):
-                views[gene_id].append(view)
+        views = _views(opened, effects, results, chosen, progress)
         folder = opened.folder.path / "report" / "genes"
         shown = individuals or opened.config.report.include_individuals
         pages = (replace(_page(opened, gene, views[gene.gene_id]), individuals=shown) for gene in chosen)
@@ -120,59 +100,35 @@ def _record_withheld(
     opened.folder.write(PAGES_WITHHELD, pl.concat([others, *withheld]))
 
 
-def _results(opened: Opened) -> pl.DataFrame:
-    opened.require_current("evaluate")
-    path = opened.folder.path / "evaluation" / "per_gene.parquet"
-    if not path.exists():
-        raise IncompleteError(
-            "Gene pages show R across people, which is not known yet.",
-            where=path,
-            fix="run `hapsight evaluate` with this configuration first",
-        )
-    return read_table(path, PER_GENE)
-
-
-def _strongest(opened: Opened, runs: Sequence[ModelRun], results: pl.DataFrame, most: int) -> list[Gene]:
+def _strongest(opened: Opened, results: Mapping[Arm, pl.DataFrame], most: int) -> list[Gene]:
     """The genes of the largest abs(R) of each model and direction, in the cohort's order."""
     names: set[str] = set()
-    for run in runs:
-        for _, source in _sources(opened, run):
-            own = _of(results, source).drop_nulls("pearson_r").sort("pearson_r")
-            wrong = own.filter(pl.col("pearson_r") < 0).head(most)
-            right = own.filter(pl.col("pearson_r") > 0).tail(most)
-            names |= {*wrong["gene_id"], *right["gene_id"]}
+    for rows in results.values():
+        own = rows.drop_nulls("pearson_r").sort("pearson_r")
+        wrong = own.filter(pl.col("pearson_r") < 0).head(most)
+        right = own.filter(pl.col("pearson_r") > 0).tail(most)
+        names |= {*wrong["gene_id"], *right["gene_id"]}
     return [gene for gene in opened.cohort.genes if gene.gene_id in names]
 
 
-def _sources(opened: Opened, run: ModelRun) -> Iterator[tuple[int, Source]]:
-    """Each track's place in the read-out, and its labels."""
-    for t, index in enumerate(run.read_out.tracks):
-        yield t, model_source(opened, run, run.model.tracks[index].name)
-
-
-def _of(table: pl.DataFrame, source: Source) -> pl.DataFrame:
-    return table.filter(pl.all_horizontal(pl.col(k) == v for k, v in source.labels().items()))
-
-
-def _effects(opened: Opened, run: ModelRun, chosen: Sequence[Gene], progress: Progress) -> pl.DataFrame:
+def _effects(opened: Opened, card: ModelCard, chosen: Sequence[Gene], progress: Progress) -> pl.DataFrame:
     """Effects on the chosen genes, from whatever units have them; the others are computed."""
-    store = explain_store(opened, run)
+    store = explain_store(opened, card)
     wanted = {gene.gene_id for gene in chosen}
-    own = explain_units(opened, run)
     units = [
         unit
-        for unit in own
+        for unit in explain_blocks(opened, card)
         if wanted & {gene.gene_id for gene in unit.genes} and store.done(unit.name, unit.key)
     ]
     missing = wanted - {gene.gene_id for unit in units for gene in unit.genes}
     if missing:
         names = sorted(missing)
-        explain(opened, [run], progress, names)
-        units += explain_units(opened, run, names)
+        purpose = f"Computing the effects of variants on {len(names)} genes that are not explained yet"
+        explain(opened, [require_model(opened, card, purpose)], progress, names)
+        units += explain_blocks(opened, card, names)
     if not units:
         return pl.DataFrame(schema=EXPLAIN_EFFECTS)
-    found = store.read([(unit.name, unit.key) for unit in units], "effects")
-    return found.filter(pl.col("gene_id").is_in(list(wanted)))
+    return store.read(units, "effects").filter(pl.col("gene_id").is_in(list(wanted)))
 
 
 def _nominal(opened: Opened, chosen: Sequence[Gene]) -> pl.DataFrame | None:
@@ -181,9 +137,9 @@ def _nominal(opened: Opened, chosen: Sequence[Gene]) -> pl.DataFrame | None:
         return None
     wanted, parts = {gene.gene_id for gene in chosen}, [pl.DataFrame(schema=CIS_NOMINAL)]
     store = opened.folder.eqtl()
-    for unit in eqtl_units(opened):
+    for unit in eqtl_blocks(opened):
         if wanted & {gene.gene_id for gene in unit.genes}:
-            table = store.read([(unit.name, unit.key)], "nominal").select(list(CIS_NOMINAL))
+            table = store.read([unit], "nominal").select(list(CIS_NOMINAL))
             parts.append(table.filter(pl.col("phenotype_id").is_in(list(wanted))))
     return pl.concat(parts)
 
@@ -197,47 +153,57 @@ def _motifs(opened: Opened) -> pl.DataFrame:
 
 def _views(
     opened: Opened,
-    run: ModelRun,
-    wanted: Collection[str],
-    effects: pl.DataFrame,
-    tables: _Tables,
+    effects: Mapping[ModelCard, pl.DataFrame],
+    results: Mapping[Arm, pl.DataFrame],
+    chosen: Sequence[Gene],
     progress: Progress,
-) -> Iterator[tuple[str, ModelView]]:
-    """One model's views of the wanted genes, track after track."""
-    valuer = valuer_of(opened, run)
-    for t, source in _sources(opened, run):
-        track = run.model.tracks[run.read_out.tracks[t]].name
-        results, motifs = _of(tables.results, source), _of(tables.motifs, source)
-        for done, compared in enumerate(model_comparisons(opened, run, track), start=1):
-            progress(f"gene pages {source.model}", done, len(opened.cohort.genes))
-            gene_id = compared.gene.gene_id
-            if gene_id not in wanted:
-                continue
-            known = Known(
-                result=_result(opened, results, source, gene_id),
-                effects=effects.filter((pl.col("gene_id") == gene_id) & (pl.col("track") == track)),
-                nominal=tables.nominal_of(gene_id),
-                motif=_motif(motifs, gene_id),
-            )
-            yield gene_id, gene_view(opened, run, valuer, t, source, compared, known)
+) -> dict[str, list[ModelView]]:
+    """Each chosen gene's views: model after model, track after track."""
+    nominal, motifs = _nominal(opened, chosen), _motifs(opened)
+    views: dict[str, list[ModelView]] = {gene.gene_id: [] for gene in chosen}
+    for card, own in cards_in(results).items():
+        valuer = _valuer(opened, card)
+        for t, arm in enumerate(own):
+            rows = results[arm], effects[card].filter(pl.col("track") == arm.track), arm.rows(motifs)
+            for gene_id, known, compared in _known(arm, chosen, rows, nominal, progress):
+                views[gene_id].append(gene_view(opened, card, valuer, t, arm, compared, known))
+    return views
 
 
-def _result(opened: Opened, results: pl.DataFrame, source: Source, gene_id: str) -> dict[str, Any]:
-    rows = results.filter(pl.col("gene_id") == gene_id)
-    if rows.is_empty():
-        raise IncompleteError(
-            "A model of this run is not evaluated.",
-            where=f"{opened.folder.path / 'evaluation' / 'per_gene.parquet'}, gene {gene_id}",
-            expected=f"a row of {source.model}, read-out {source.read_out}",
-            got="none",
-            fix="run `hapsight evaluate` with this configuration first",
+def _known(
+    arm: Arm,
+    chosen: Sequence[Gene],
+    rows: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame],
+    nominal: pl.DataFrame | None,
+    progress: Progress,
+) -> Iterator[tuple[str, Known, Comparison]]:
+    """What is known of each chosen gene, from the arm's results, effects and motifs, and from the eQTLs."""
+    results, effects, motifs = rows
+    for done, compared in enumerate(arm.comparisons(chosen), start=1):
+        gene_id = compared.gene.gene_id
+        own = pl.col("gene_id") == gene_id
+        known = Known(
+            result=results.row(by_predicate=own, named=True),
+            effects=effects.filter(own),
+            nominal=None if nominal is None else nominal.filter(pl.col("phenotype_id") == gene_id),
+            motif=_motif(motifs.filter(own)),
         )
-    return rows.row(0, named=True)
+        yield gene_id, known, compared
+        progress(f"gene pages {arm.model}", done, len(chosen))
 
 
-def _motif(motifs: pl.DataFrame, gene_id: str) -> tuple[tuple[int, str, str], Motif] | None:
+def _valuer(opened: Opened, card: ModelCard) -> Valuer | str:
+    """What draws the letters around variants; or why they cannot be drawn here."""
+    try:
+        return valuer_of(opened, require_model(opened, card, "Drawing the letters around a variant"))
+    except WeightsError as error:
+        mend = error.details.get("to mend")
+        why = f"{error.what.rstrip('.')}: {error.details.get('got', '').rstrip('.')}"
+        return f"{why}. {mend[0].upper()}{mend[1:]}." if mend else f"{why}."
+
+
+def _motif(rows: pl.DataFrame) -> tuple[tuple[int, str, str], Motif] | None:
     """The variant that motifs were looked for at, and what it does to them."""
-    rows = motifs.filter(pl.col("gene_id") == gene_id)
     if rows.is_empty():
         return None
     row = rows.row(0, named=True)

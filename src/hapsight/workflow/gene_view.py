@@ -15,13 +15,12 @@ from hapsight.evaluate.ld import ld_with
 from hapsight.explain.drivers import Drivers, sasse2023_drivers
 from hapsight.explain.support import supported
 from hapsight.explain_tables import VIEW_VARIANTS
-from hapsight.predict.windows import window_of
 from hapsight.report.gene_view import PEOPLE, Logo, ModelView, Motif, TopEqtl
 from hapsight.tables import CIS_NOMINAL
-from hapsight.workflow.comparisons import Compared, Source
+from hapsight.workflow.arms import Arm, Comparison
+from hapsight.workflow.cards import ModelCard
 from hapsight.workflow.driver_rows import KEY
 from hapsight.workflow.opened import Opened
-from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.variants import VariantReader
 
 if TYPE_CHECKING:
@@ -71,22 +70,24 @@ class Known:
 
 def gene_view(
     opened: Opened,
-    run: ModelRun,
-    valuer: Valuer,
+    card: ModelCard,
+    valuer: Valuer | str,
     t: int,
-    source: Source,
-    compared: Compared,
+    arm: Arm,
+    compared: Comparison,
     known: Known,
 ) -> ModelView:
     """Find the drivers of one gene, and lay effects, slopes and LD beside each other.
 
     Parameters
     ----------
+    valuer
+        What gives the model's values around a variant; or why there are none.
     t
         Which of the read-out's tracks.
     """
     gene = compared.gene
-    window = window_of(gene, run.model).interval
+    window = card.reads(gene)
     margin = len(window) // 2
     reader = VariantReader(opened.cohort.genotypes, opened.cohort.reference)
     near = reader(window.widen(margin, margin))
@@ -99,9 +100,9 @@ def gene_view(
     table = _with_drivers(table, dosage, np.flatnonzero(scored)[found.index], marked)
     logos, note = _logos(opened, valuer, t, gene, near, table, marked)
     return ModelView(
-        **source.labels(),
-        observed=source.observed,
-        units=run.model.tracks[run.read_out.tracks[t]].units,
+        **arm.labels(),
+        observed=arm.observed,
+        units=card.tracks[t].units,
         result=known.result,
         window=_distances(gene, window),
         shown=_distances(gene, window.widen(margin, margin)),
@@ -149,7 +150,7 @@ def _slopes(known: Known) -> pl.DataFrame:
     return known.nominal.drop_nulls(["slope", "pval_nominal"])
 
 
-def _drivers(table: pl.DataFrame, dosage: Dosage, scored: NDArray[np.bool_], compared: Compared) -> Drivers:
+def _drivers(table: pl.DataFrame, dosage: Dosage, scored: NDArray[np.bool_], compared: Comparison) -> Drivers:
     effects = table.filter("in_window")["effect"].to_numpy().astype(np.float64)
     return sasse2023_drivers(effects, dosage[scored], compared.predicted)
 
@@ -187,7 +188,7 @@ def _carriers(dosage: Dosage) -> pl.Series:
     return pl.Series("carriers", np.where(alt_is_rarer, alt, ref).astype(np.int64))
 
 
-def _people(compared: Compared, own: Dosage | None) -> pl.DataFrame:
+def _people(compared: Comparison, own: Dosage | None) -> pl.DataFrame:
     """Sorted by value, so that the order does not tell who is who."""
     genotype = [None] * len(compared.predicted) if own is None else own.tolist()
     columns = {"predicted": compared.predicted, "observed": compared.observed, "genotype": genotype}
@@ -235,7 +236,7 @@ def _r2(own: Dosage, near: Variants, row: dict[str, Any]) -> float | None:
 
 def _logos(
     opened: Opened,
-    valuer: Valuer,
+    valuer: Valuer | str,
     t: int,
     gene: Gene,
     near: Variants,
@@ -243,10 +244,12 @@ def _logos(
     marked: int | None,
 ) -> tuple[tuple[Logo, Logo] | None, str]:
     """Both alleles of the marked variant, and what the heights are; or why there is none."""
-    from hapsight.explain.allele_logo import allele_logos
-
     if marked is None:
         return None, _NO_VARIANT
+    if isinstance(valuer, str):
+        return None, valuer
+    from hapsight.explain.allele_logo import allele_logos
+
     measure: Measure = "gradient" if opened.config.explain.saturation is None else "saturation"
     one = near.take(np.array([table["row"][marked]], np.intp))
     try:

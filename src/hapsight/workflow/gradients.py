@@ -18,7 +18,6 @@ from hapsight.workflow.arrays import (
     has_array,
     name_beside,
     save_array,
-    track_names,
     track_path,
     write_track,
 )
@@ -98,7 +97,7 @@ class GradientUnit:
                 write_track(shown, window.interval, values, self.reference.contigs[gene.contig])
         read_out = self.values.read_out.name
         labels = array_labels(gene, window.interval, self.model, read_out, self.tracks, self.key)
-        save_array(self.path, forward[0].transpose(2, 1, 0).astype(np.float32), labels)
+        save_array(self.path, "gradient", forward[0].transpose(2, 1, 0).astype(np.float32), labels)
 
 
 def gradient_unit(opened: Opened, run: ModelRun, gene: Gene) -> GradientUnit:
@@ -111,7 +110,7 @@ def gradient_unit(opened: Opened, run: ModelRun, gene: Gene) -> GradientUnit:
         reference=opened.cohort.reference,
         values=ValuerSource.of(opened, run),
         model=run.label,
-        tracks=track_names(run),
+        tracks=run.track_names,
         shown=opened.config.explain.tracks,
         path=folder / file_name(*words, suffix=".zarr"),
         words=words,

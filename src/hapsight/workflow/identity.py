@@ -7,9 +7,8 @@ from scipy import stats
 
 from hapsight.cohort.check import CheckResult
 from hapsight.cohort.join import Cohort
-from hapsight.evaluate.expression import Transform, normal_scores, transform
+from hapsight.evaluate.expression import normal_scores
 from hapsight.evaluate.identity import LEAST_R, find_mismatches, match_scores, strongest_variant
-from hapsight.least_squares import residuals
 from hapsight.workflow.variants import VariantReader
 
 __all__ = ["check_identity"]
@@ -19,7 +18,7 @@ _GENES_READ_TOGETHER = 32
 _FEWEST_PEOPLE = 30
 
 
-def check_identity(cohort: Cohort, how: Transform, pseudocount: float) -> CheckResult:
+def check_identity(cohort: Cohort) -> CheckResult:
     """Look for people whose expression fits somebody else's genotypes better than their own.
 
     Every gene's strongest variant within 100 kb predicts expression; over all genes with abs(r) >= 0.3 these
@@ -28,9 +27,7 @@ def check_identity(cohort: Cohort, how: Transform, pseudocount: float) -> CheckR
     name = "people match"
     if len(cohort.samples) < _FEWEST_PEOPLE:
         return CheckResult(name, "pass", f"not looked at: fewer than {_FEWEST_PEOPLE} people")
-    covariates = None if cohort.covariates is None else cohort.covariates.values
-    values = transform(cohort.expression.values, how, pseudocount)
-    expression = normal_scores(residuals(values, covariates))
+    expression = normal_scores(cohort.residual)
     dosages, outcomes, strengths = [], [], []
     for first in range(0, len(cohort.genes), _GENES_READ_TOGETHER):
         rows = range(first, min(first + _GENES_READ_TOGETHER, len(cohort.genes)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -18,20 +17,20 @@ from hapsight.cohort.digest import file_digest
 from hapsight.cohort.effect_fit import SAMPLE, require_fit
 from hapsight.cohort.effect_tables import read_effect_table
 from hapsight.cohort.nouns import Gene, Interval, Variants
-from hapsight.least_squares import residuals
 from hapsight.predict.store import UnitStore
 from hapsight.workflow.baseline_runs import ImportedRun
-from hapsight.workflow.blocks import KeyedBlock, in_turn, keyed_blocks, linear_blocks
-from hapsight.workflow.comparisons import Compared, Source, expression, observed_in_words
+from hapsight.workflow.blocks import KeyedBlock, keyed_blocks, linear_blocks
 from hapsight.workflow.opened import LINEAR_KEYS, Opened, Progress, dropped_table, gene_keys
 from hapsight.workflow.variants import VariantReader
 
 __all__ = [
+    "Rows",
     "apply_imported",
-    "imported_comparisons",
-    "imported_source",
+    "cohort_weights",
     "imported_store",
     "imported_units",
+    "reach",
+    "used_dosage",
     "weights_by_gene",
 ]
 
@@ -59,7 +58,7 @@ def apply_imported(opened: Opened, run: ImportedRun, progress: Progress) -> None
     """
     label = f"baseline {run.method}"
     with opened.folder.stage(f"{label} (trained elsewhere)") as stage:
-        weights = _weights(opened, run)
+        weights = cohort_weights(opened, run)
         store, units = imported_store(opened, run), imported_units(opened, run)
         todo = [unit for unit in units if not store.done(unit.name, unit.key)]
         if todo:
@@ -110,7 +109,8 @@ def weights_by_gene(
     return read_effect_table(run.path, "weights").for_genes(genes, contigs).by_gene()
 
 
-def _weights(opened: Opened, run: ImportedRun) -> Mapping[str, Rows]:
+def cohort_weights(opened: Opened, run: ImportedRun) -> Mapping[str, Rows]:
+    """`weights_by_gene` of the run's cohort."""
     return weights_by_gene(run, opened.cohort.genes, opened.cohort.reference.contigs)
 
 
@@ -121,17 +121,17 @@ def _samples(opened: Opened, weights: Mapping[str, Rows]) -> Iterator[tuple[Rows
     by_size = sorted(cohort.genes, key=lambda gene: -len(weights.get(gene.gene_id, ())))
     for gene in by_size[:SAMPLE]:
         rows = weights.get(gene.gene_id, ())
-        yield rows, reader(_reach(gene, rows, opened))
+        yield rows, reader(reach(gene, rows, opened))
 
 
 def _apply_unit(
     opened: Opened, run: ImportedRun, unit: KeyedBlock, weights: Mapping[str, Rows]
 ) -> dict[str, pl.DataFrame]:
     cohort = opened.cohort
-    reach = [_reach(gene, weights.get(gene.gene_id, ()), opened) for gene in unit.genes]
-    reader = VariantReader(cohort.genotypes, cohort.reference, reach)
+    intervals = [reach(gene, weights.get(gene.gene_id, ()), opened) for gene in unit.genes]
+    reader = VariantReader(cohort.genotypes, cohort.reference, intervals)
     predictions, facts = [], []
-    for gene, interval in zip(unit.genes, reach, strict=True):
+    for gene, interval in zip(unit.genes, intervals, strict=True):
         variants, rows = reader(interval), weights.get(gene.gene_id)
         aligned = align_weights(rows or (), variants)
         aligned.require_one_each("weights", f"{run.path}, gene {gene.gene_id}")
@@ -153,7 +153,7 @@ def _apply_unit(
     }
 
 
-def _reach(gene: Gene, rows: Rows, opened: Opened) -> Interval:
+def reach(gene: Gene, rows: Rows, opened: Opened) -> Interval:
     """The cis window, widened to all places that the gene's weights name on its contig."""
     cis = gene.cis(opened.config.baseline.cis_window)
     contig = plain_contig(gene.contig)
@@ -180,43 +180,7 @@ def _facts(gene: Gene, rows: Rows | None, aligned: Aligned, least: float) -> dic
     }
 
 
-def imported_source(opened: Opened, run: ImportedRun) -> Source:
-    """The labels of the numbers."""
-    return Source(run.method, run.read_out, opened.config.protocol, observed_in_words(opened))
-
-
-def imported_comparisons(opened: Opened, run: ImportedRun) -> Iterator[Compared]:
-    """Every gene: predictions by the file's weights beside the residuals of all people."""
-    cohort, store = opened.cohort, imported_store(opened, run)
-    covariates = None if cohort.covariates is None else cohort.covariates.values
-    observed = residuals(expression(opened), covariates)
-    row = {gene.gene_id: index for index, gene in enumerate(cohort.genes)}
-    weights = _weights(opened, run)
-    for unit, genes in in_turn(imported_units(opened, run), cohort.genes):
-        done = [(unit.name, unit.key)]
-        facts = store.read(done, "genes")
-        fact_of = {fact["gene_id"]: fact for fact in facts.iter_rows(named=True)}
-        tables = store.read(done, "predictions").partition_by("gene_id", as_dict=True)
-        reach = [_reach(gene, weights.get(gene.gene_id, ()), opened) for gene in genes]
-        reader = VariantReader(cohort.genotypes, cohort.reference, reach)
-        for gene, interval in zip(genes, reach, strict=True):
-            fact = fact_of[gene.gene_id]
-            yield Compared(
-                gene,
-                tables[(gene.gene_id,)]["predicted"].to_numpy(),
-                observed[row[gene.gene_id]],
-                None,
-                partial(_used_dosage, reader, interval, weights.get(gene.gene_id, ())),
-                None,
-                None if fact["status"] == "ok" else fact["status"],
-                share_used=fact["share_used"],
-                share_weight_used=fact["share_weight_used"],
-            )
-
-
-def _used_dosage(reader: VariantReader, interval: Interval, rows: Rows) -> NDArray[np.uint8]:
-    return _used(reader(interval), rows).linear_dosage
-
-
-def _used(variants: Variants, rows: Rows) -> Variants:
-    return variants.take(np.flatnonzero(align_weights(rows, variants).used))
+def used_dosage(reader: VariantReader, interval: Interval, rows: Rows) -> NDArray[np.uint8]:
+    """(V, N) of the variants that weights are laid on."""
+    variants = reader(interval)
+    return variants.take(np.flatnonzero(align_weights(rows, variants).used)).linear_dosage

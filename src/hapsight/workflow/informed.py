@@ -17,14 +17,14 @@ from hapsight.config import InformedConfig
 from hapsight.errors import ConfigError
 from hapsight.workflow.baseline import fit_baseline
 from hapsight.workflow.baseline_runs import BaselineRun
-from hapsight.workflow.baseline_units import baseline_units
+from hapsight.workflow.baseline_units import baseline_blocks
 from hapsight.workflow.crew import SetAside, compute, crew_of
 from hapsight.workflow.informed_evidence import EffectEvidence, Feature, open_features
 from hapsight.workflow.informed_tables import gene_rows, summary_table
 from hapsight.workflow.informed_units import (
-    Arm,
+    Evidence,
     InformedUnit,
-    arms,
+    evidence_sets,
     fit_unit,
     fit_units,
     learn_unit,
@@ -35,7 +35,7 @@ from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.predictdb import Exported, export_units
 from hapsight.workflow.variants import VariantReader
 
-__all__ = ["Informed", "export_informed", "informed", "require_arm"]
+__all__ = ["Informed", "export_informed", "informed", "require_evidence"]
 
 _Rows = tuple[pl.DataFrame, list[NDArray[np.float64]]]
 
@@ -50,7 +50,7 @@ class Informed:
 
 
 def informed(opened: Opened, progress: Progress) -> Informed:
-    """Fit the plain elastic net and every arm on the same folds, and compare them; finished units are kept.
+    """Fit the plain elastic net and all evidence on the same folds, and compare; finished units are kept.
 
     Raises
     ------
@@ -63,16 +63,16 @@ def informed(opened: Opened, progress: Progress) -> Informed:
     for feature in features.values():
         if isinstance(feature, EffectEvidence):
             require_fit(feature.path, "effects", _samples(opened, feature), opened.cohort.reference)
-    wanted = arms(opened.config.informed)
+    wanted = evidence_sets(opened.config.informed)
     aside = SetAside()
     for split in opened.config.informed.splits:
         with aside.later():
             fit_baseline(opened, plain_run(opened, split), progress)
     with aside.later():
-        shapes = _fit_arms(opened, wanted, features, progress)
+        shapes = _fit_all(opened, wanted, features, progress)
     aside.report()
     found = [_plain_rows(opened, split) for split in opened.config.informed.splits]
-    found += [_arm_rows(opened, arm, features, shapes) for arm in wanted]
+    found += [_evidence_rows(opened, one, features, shapes) for one in wanted]
     result = Informed(pl.concat([table for table, _ in found]), shapes, summary_table(found))
     for name in ("per_gene", "shapes", "summary"):
         opened.folder.write(f"informed/{name}.parquet", getattr(result, name))
@@ -92,14 +92,14 @@ def _samples(opened: Opened, given: EffectEvidence) -> Iterator[tuple[Sequence[W
         yield given.rows(gene), reader(gene.cis(opened.config.baseline.cis_window))
 
 
-def _fit_arms(
-    opened: Opened, wanted: Sequence[Arm], features: dict[str, Feature], progress: Progress
+def _fit_all(
+    opened: Opened, wanted: Sequence[Evidence], features: dict[str, Feature], progress: Progress
 ) -> pl.DataFrame:
-    """Learn what evidence is worth, and fit every arm by that; returns the shapes that were learned."""
+    """Learn what evidence is worth, and fit every set by that; returns the shapes that were learned."""
     learning = learn_units(opened, wanted, features)
     _run(opened, "informed shapes", learn_unit, learning, progress)
     shapes = _read_shapes(learning)
-    units = [unit for arm in wanted for unit in _fit_units(opened, arm, features, shapes)]
+    units = [unit for one in wanted for unit in _fit_units(opened, one, features, shapes)]
     _run(opened, "informed", fit_unit, units, progress)
     return shapes
 
@@ -107,46 +107,48 @@ def _fit_arms(
 def export_informed(
     opened: Opened, evidence: str, split: str, path: Path, build: str | None = None
 ) -> Exported:
-    """Write an arm's final weights as a PredictDB file, as `export_predictdb` does a baseline's.
+    """Write the final weights by some evidence as a PredictDB file, as `export_predictdb` does.
 
     Raises
     ------
     ConfigError
-        There is no such arm.
+        There is no such evidence.
     IncompleteError
         It has not been fitted.
     """
-    arm = require_arm(opened.config.informed, evidence, split)
+    one = require_evidence(opened.config.informed, evidence, split)
     features = _features(opened)
-    shapes = _read_shapes(learn_units(opened, arms(opened.config.informed), features))
-    units = _fit_units(opened, arm, features, shapes)
+    shapes = _read_shapes(learn_units(opened, evidence_sets(opened.config.informed), features))
+    units = _fit_units(opened, one, features, shapes)
     run = BaselineRun(
         f"{opened.config.informed.method} informed by {evidence}",
         split,
         plain_run(opened, split).read_out,
         "",
     )
-    return export_units(opened, opened.folder.informed(*arm.words), _done(units), run, path, build)
+    return export_units(
+        opened, opened.folder.informed(*one.words), [unit.base for unit in units], run, path, build
+    )
 
 
-def require_arm(config: InformedConfig, evidence: str, split: str) -> Arm:
-    """The arm of this evidence and split.
+def require_evidence(config: InformedConfig, evidence: str, split: str) -> Evidence:
+    """The evidence of this name and split.
 
     Raises
     ------
     ConfigError
-        There is no such arm.
+        There is no such evidence.
     """
-    known = [arm for arm in arms(config) if not arm.shuffled]
-    arm = next((arm for arm in known if (arm.name, arm.split) == (evidence, split)), None)
-    if arm is None:
+    known = [one for one in evidence_sets(config) if not one.shuffled]
+    one = next((one for one in known if (one.name, one.split) == (evidence, split)), None)
+    if one is None:
         raise ConfigError(
             "The configuration has no such evidence.",
             where="[informed]",
-            expected="; ".join(f"{arm.name}, {arm.split}" for arm in known),
+            expected="; ".join(f"{one.name}, {one.split}" for one in known),
             got=f"{evidence}, {split}",
         )
-    return arm
+    return one
 
 
 def _run(
@@ -168,31 +170,28 @@ def _run(
         stage["detail"] = f"{computed} units computed, {len(units) - computed} kept, {crew}"
 
 
-def _done(units: Sequence[InformedUnit]) -> list[tuple[str, str]]:
-    return [(unit.base.name, unit.base.key) for unit in units]
-
-
 def _read_shapes(units: Sequence[InformedUnit]) -> pl.DataFrame:
-    return pl.concat([unit.base.store.read(_done([unit]), "shapes") for unit in units])
+    return pl.concat([unit.base.store.read([unit.base], "shapes") for unit in units])
 
 
 def _fit_units(
-    opened: Opened, arm: Arm, features: dict[str, Feature], shapes: pl.DataFrame
+    opened: Opened, one: Evidence, features: dict[str, Feature], shapes: pl.DataFrame
 ) -> list[InformedUnit]:
     mine = shapes.filter(
-        pl.col("evidence") == arm.name, pl.col("shuffled") == arm.shuffled, pl.col("split") == arm.split
+        pl.col("evidence") == one.name, pl.col("shuffled") == one.shuffled, pl.col("split") == one.split
     )
-    return fit_units(opened, arm, features, mine)
+    return fit_units(opened, one, features, mine)
 
 
 def _plain_rows(opened: Opened, split: str) -> _Rows:
     run = plain_run(opened, split)
-    units = [(unit.name, unit.key) for unit in baseline_units(opened, run)]
     store = opened.folder.baseline(run.folder)
-    return gene_rows(opened.cohort.genes, store, units, "plain", False, split)
+    return gene_rows(opened.cohort.genes, store, baseline_blocks(opened, run), "plain", False, split)
 
 
-def _arm_rows(opened: Opened, arm: Arm, features: dict[str, Feature], shapes: pl.DataFrame) -> _Rows:
-    units = _done(_fit_units(opened, arm, features, shapes))
-    store = opened.folder.informed(*arm.words)
-    return gene_rows(opened.cohort.genes, store, units, arm.name, arm.shuffled, arm.split)
+def _evidence_rows(
+    opened: Opened, one: Evidence, features: dict[str, Feature], shapes: pl.DataFrame
+) -> _Rows:
+    units = [unit.base for unit in _fit_units(opened, one, features, shapes)]
+    store = opened.folder.informed(*one.words)
+    return gene_rows(opened.cohort.genes, store, units, one.name, one.shuffled, one.split)

@@ -16,7 +16,7 @@ from hapsight.evaluate.folds import fold_p
 from hapsight.evaluate.nulls import benjamini_hochberg
 from hapsight.evaluate.paired import Mean, mean_fold_r, mean_interval
 from hapsight.informed_tables import INFORMED_GENES, INFORMED_SUMMARY
-from hapsight.predict.store import UnitStore
+from hapsight.predict.store import NamedUnit, UnitStore
 from hapsight.workflow.blocks import in_gene_order
 
 __all__ = ["gene_rows", "summary_table"]
@@ -30,7 +30,7 @@ _SIGNIFICANT = 0.05
 def gene_rows(
     genes: Sequence[Gene],
     store: UnitStore,
-    units: Sequence[tuple[str, str]],
+    units: Sequence[NamedUnit],
     evidence: str,
     shuffled: bool,
     split: str,

@@ -1,4 +1,4 @@
-"""Arms of informed prediction, and their units of work: learn priors, then fit blocks of genes."""
+"""Evidence of informed prediction, and its units of work: learn priors, then fit blocks of genes."""
 
 from __future__ import annotations
 
@@ -38,13 +38,22 @@ from hapsight.workflow.informed_evidence import EffectEvidence, Feature
 from hapsight.workflow.opened import Opened, dropped_table, gene_keys
 from hapsight.workflow.variants import VariantReader
 
-__all__ = ["Arm", "InformedUnit", "arms", "fit_unit", "fit_units", "learn_unit", "learn_units", "plain_run"]
+__all__ = [
+    "Evidence",
+    "InformedUnit",
+    "evidence_sets",
+    "fit_unit",
+    "fit_units",
+    "learn_unit",
+    "learn_units",
+    "plain_run",
+]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class Evidence:
     """One set of evidence, or its control, judged on one split of people.
 
     Attributes
@@ -68,8 +77,8 @@ class Arm:
         """What its folder of units in ``informed/`` is called by."""
         return (self.name, *(("shuffled",) if self.shuffled else ()), self.split)
 
-    def evidence(self, columns: Mapping[str, Floats], distance: NDArray[np.int64], seed: int) -> Floats:
-        """(V, F) of a gene's variants; the gene's `seed` decides the shuffle, the same in all arms.
+    def at(self, columns: Mapping[str, Floats], distance: NDArray[np.int64], seed: int) -> Floats:
+        """(V, F) of a gene's variants; the gene's `seed` decides the shuffle, the same in all sets.
 
         Parameters
         ----------
@@ -91,7 +100,7 @@ class Arm:
         return evidence
 
 
-def arms(config: InformedConfig) -> list[Arm]:
+def evidence_sets(config: InformedConfig) -> list[Evidence]:
     """No evidence; each source by itself, tracks as one; each beside distance; all; and their controls."""
     tracks = tuple(track.label for track in config.tracks)
     sources = {"tracks": tracks} if tracks else {}
@@ -102,7 +111,7 @@ def arms(config: InformedConfig) -> list[Arm]:
     if sources:
         sets["all"] = ("distance", *(label for labels in sources.values() for label in labels))
     return [
-        Arm(name, features, split, shuffled)
+        Evidence(name, features, split, shuffled)
         for split in config.splits
         for shuffled in (False, True)
         for name, features in sets.items()
@@ -111,23 +120,23 @@ def arms(config: InformedConfig) -> list[Arm]:
 
 
 def plain_run(opened: Opened, split: str) -> BaselineRun:
-    """The baseline that an arm of this split is compared with: the elastic net on the same folds."""
+    """The baseline that evidence on this split is compared with: the elastic net on the same folds."""
     read_out, suffix = baseline_words(opened.config.baseline)[split]
     return BaselineRun("elastic_net", split, read_out, f"elastic_net{suffix}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InformedUnit:
-    """All that a process needs to learn the priors of a split's arms, or to fit an arm to a block of genes.
+    """All that a process needs to learn a split's priors, or to fit one set of evidence to some genes.
 
     Attributes
     ----------
     base
         As the plain net's, under this unit's name and key; its genes are to be learned from, or fitted.
-    arms
+    sets
         To be learned, or the one to be fitted.
     features
-        Of the arms.
+        Of the sets.
     thetas
         (K + 1, F) log odds of each fold, and of all people; without rows before they are learned.
     method
@@ -135,7 +144,7 @@ class InformedUnit:
     """
 
     base: BaselineUnit
-    arms: tuple[Arm, ...]
+    sets: tuple[Evidence, ...]
     features: tuple[Feature, ...]
     thetas: Floats
     method: str
@@ -143,16 +152,18 @@ class InformedUnit:
 
     @property
     def name(self) -> str:
-        """What errors call it: the arm and the block, or that arms of a split are learned."""
-        return self.base.name if len(self.arms) > 1 else f"{'.'.join(self.arms[0].words)} {self.base.name}"
+        """What errors call it: the evidence and the block, or that a split's are learned."""
+        return self.base.name if len(self.sets) > 1 else f"{'.'.join(self.sets[0].words)} {self.base.name}"
 
     def done(self) -> bool:
         """Whether its tables are there, whole and of its key."""
         return self.base.done()
 
 
-def learn_units(opened: Opened, arms: Sequence[Arm], features: Mapping[str, Feature]) -> list[InformedUnit]:
-    """One unit for each split: the priors of its arms, from genes evenly spread over all of the cohort's."""
+def learn_units(
+    opened: Opened, sets: Sequence[Evidence], features: Mapping[str, Feature]
+) -> list[InformedUnit]:
+    """One unit for each split: the priors of its evidence, from genes evenly spread over the cohort's."""
     units = []
     for split in opened.config.informed.splits:
         run = plain_run(opened, split)
@@ -160,7 +171,7 @@ def learn_units(opened: Opened, arms: Sequence[Arm], features: Mapping[str, Feat
         count = min(opened.config.informed.learning_genes, len(whole.genes))
         chosen = np.linspace(0, len(whole.genes) - 1, count).round().astype(int)
         genes = tuple(whole.genes[i] for i in chosen)
-        mine = tuple(arm for arm in arms if arm.split == split and arm.features)
+        mine = tuple(one for one in sets if one.split == split and one.features)
         facts = _facts(opened, mine, features, np.empty((0, 0)))
         own = {"plain": baseline_keys(opened, run), "genes": [gene.gene_id for gene in genes]}
         key, store = content_key("informed", facts | own), opened.folder.informed("shapes")
@@ -173,16 +184,16 @@ def learn_units(opened: Opened, arms: Sequence[Arm], features: Mapping[str, Feat
 
 
 def fit_units(
-    opened: Opened, arm: Arm, features: Mapping[str, Feature], shapes: pl.DataFrame
+    opened: Opened, one: Evidence, features: Mapping[str, Feature], shapes: pl.DataFrame
 ) -> list[InformedUnit]:
-    """The arm's blocks of genes, given its table of shapes."""
-    run, store = plain_run(opened, arm.split), opened.folder.informed(*arm.words)
+    """The blocks of genes, given its table of shapes."""
+    run, store = plain_run(opened, one.split), opened.folder.informed(*one.words)
     by_fold = [fold["theta"].to_list() for fold in shapes.partition_by("fold", maintain_order=True)]
-    thetas = np.array(by_fold) if arm.features else np.empty((int(run.folds(opened).max()) + 2, 0))
-    facts, plain = _facts(opened, (arm,), features, thetas), baseline_keys(opened, run)
+    thetas = np.array(by_fold) if one.features else np.empty((int(run.folds(opened).max()) + 2, 0))
+    facts, plain = _facts(opened, (one,), features, thetas), baseline_keys(opened, run)
     keys = gene_keys("informed", opened.cohort.genes, facts, plain)
     return [
-        _unit(opened, base, (arm,), features, thetas) for base in baseline_units(opened, run, store, keys)
+        _unit(opened, base, (one,), features, thetas) for base in baseline_units(opened, run, store, keys)
     ]
 
 
@@ -196,50 +207,50 @@ def _joined(opened: Opened, units: Sequence[BaselineUnit]) -> BaselineUnit:
 
 
 def _facts(
-    opened: Opened, arms: tuple[Arm, ...], features: Mapping[str, Feature], thetas: Floats
+    opened: Opened, sets: tuple[Evidence, ...], features: Mapping[str, Feature], thetas: Floats
 ) -> dict[str, object]:
     """What the numbers of all genes depend on."""
     return {
         "method": opened.config.informed.method if len(thetas) else "none",
-        "features": [dict(feature.facts()) for feature in _used(arms, features)],
-        "arms": [[arm.name, arm.split, arm.shuffled, *arm.features] for arm in arms],
+        "features": [dict(feature.facts()) for feature in _used(sets, features)],
+        "arms": [[one.name, one.split, one.shuffled, *one.features] for one in sets],
         "thetas": thetas.tolist(),
     }
 
 
-def _used(arms: tuple[Arm, ...], features: Mapping[str, Feature]) -> tuple[Feature, ...]:
-    return tuple(features[label] for label in features if any(label in arm.features for arm in arms))
+def _used(sets: tuple[Evidence, ...], features: Mapping[str, Feature]) -> tuple[Feature, ...]:
+    return tuple(features[label] for label in features if any(label in one.features for one in sets))
 
 
 def _unit(
     opened: Opened,
     base: BaselineUnit,
-    arms: tuple[Arm, ...],
+    sets: tuple[Evidence, ...],
     features: Mapping[str, Feature],
     thetas: Floats,
 ) -> InformedUnit:
     method = opened.config.informed.method if len(thetas) else "none"
     options = net_options(opened.config.baseline)
-    return InformedUnit(base, arms, _used(arms, features), thetas, method, options)
+    return InformedUnit(base, sets, _used(sets, features), thetas, method, options)
 
 
 def learn_unit(unit: InformedUnit) -> str:
-    """Learn the priors of a split's arms and store them; returns the unit's name."""
+    """Learn the priors of a split's sets of evidence and store them; returns the unit's name."""
     base = unit.base
     reader, folds = _reader(base), range(int(base.outer_folds.max()) + 2)
     supports: list[list[Support]] = [[] for _ in folds]
-    evidence: list[list[Floats]] = [[] for _ in unit.arms]
+    evidence: list[list[Floats]] = [[] for _ in unit.sets]
     for gene, expression in zip(base.genes, base.expression, strict=True):
         near, columns = _near(unit, reader, gene)
         learning = LearningGene(near.linear_dosage, expression, base.covariates, near.one_copy)
         for fold in folds:
             supports[fold].append(gene_support(learning, base.outer_folds != fold, unit.options.min_maf))
         seed, distance = gene_seed(base.seed, gene.gene_id), near.position - gene.tss
-        for index, arm in enumerate(unit.arms):
-            evidence[index].append(arm.evidence(columns, distance, seed))
+        for index, one in enumerate(unit.sets):
+            evidence[index].append(one.at(columns, distance, seed))
     tables = [
-        _shape_table(arm, rows, [learn_prior(supports[fold], rows) for fold in folds])
-        for arm, rows in zip(unit.arms, evidence, strict=True)
+        _shape_table(one, rows, [learn_prior(supports[fold], rows) for fold in folds])
+        for one, rows in zip(unit.sets, evidence, strict=True)
     ]
     base.store.write(base.name, base.key, {"shapes": pl.concat(tables)})
     return base.name
@@ -257,13 +268,13 @@ def _share_used(unit: InformedUnit, gene: Gene, near: Variants) -> float | None:
     return min((one.share_used for one in given if one.share_used is not None), default=None)
 
 
-def _shape_table(arm: Arm, evidence: Sequence[Floats], priors: Sequence[LearnedPrior]) -> pl.DataFrame:
+def _shape_table(one: Evidence, evidence: Sequence[Floats], priors: Sequence[LearnedPrior]) -> pl.DataFrame:
     """One row per fold (null: all people) and feature."""
     rows = [
         {
-            "evidence": arm.name,
-            "shuffled": arm.shuffled,
-            "split": arm.split,
+            "evidence": one.name,
+            "shuffled": one.shuffled,
+            "split": one.split,
             "fold": fold if fold < len(priors) - 1 else None,
             "feature": label,
             "theta": float(prior.theta[index]),
@@ -272,21 +283,21 @@ def _shape_table(arm: Arm, evidence: Sequence[Floats], priors: Sequence[LearnedP
             "genes_with_evidence": sum(bool(of_gene[:, index].any()) for of_gene in evidence),
         }
         for fold, prior in enumerate(priors)
-        for index, label in enumerate(arm.features)
+        for index, label in enumerate(one.features)
     ]
     return pl.DataFrame(rows, schema=INFORMED_SHAPES)
 
 
 def fit_unit(unit: InformedUnit) -> str:
     """Fit a block of genes with the prior of each fold and store it; returns the unit's name."""
-    base, (arm,) = unit.base, unit.arms
+    base, (one,) = unit.base, unit.sets
     reader = _reader(base)
     fits, variants, shares = [], [], []
     for gene, expression in zip(base.genes, base.expression, strict=True):
         near, columns = _near(unit, reader, gene)
         shares.append(_share_used(unit, gene, near))
         seed = gene_seed(base.seed, gene.gene_id)
-        evidence = arm.evidence(columns, near.position - gene.tss, seed)
+        evidence = one.at(columns, near.position - gene.tss, seed)
         methods = [
             informed_method(unit.method, log_prior(evidence, theta), unit.options) for theta in unit.thetas
         ]

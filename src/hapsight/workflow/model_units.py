@@ -16,14 +16,13 @@ from hapsight.cohort.nouns import Gene, Interval
 from hapsight.cohort.phase_sets import people_across_sets
 from hapsight.cohort.reference import Reference
 from hapsight.errors import WeightsError
-from hapsight.models.protocol import ReadOut, SequenceModel
+from hapsight.models.protocol import Precision, ReadOut, SequenceModel
 from hapsight.predict.store import StoredUnit, UnitStore
 from hapsight.predict.windows import window_of
 from hapsight.workflow.opened import dropped_table
 from hapsight.workflow.variants import VariantReader
 
 if TYPE_CHECKING:
-    from hapsight.predict.arithmetic import Precision
     from hapsight.predict.engine import GenePrediction
 
 __all__ = ["ModelSource", "PredictUnit", "model_here", "predict_elsewhere", "predict_with"]

@@ -17,11 +17,10 @@ from hapsight.explain.modisco import hypothetical, write_modisco
 from hapsight.explain.modisco_run import read_patterns, run_modisco
 from hapsight.files import file_name
 from hapsight.predict.store import write_atomically, write_table
-from hapsight.workflow.arrays import track_names
+from hapsight.workflow.cards import ModelCard
 from hapsight.workflow.centres import centres
 from hapsight.workflow.explain import explain_store
 from hapsight.workflow.opened import Opened
-from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.saturation import Saturation, stored_saturation
 
 __all__ = ["ModiscoExport", "export_modisco", "find_patterns"]
@@ -50,7 +49,7 @@ class ModiscoExport:
     unknown: int
 
 
-def export_modisco(opened: Opened, runs: Sequence[ModelRun], out: Path) -> list[ModiscoExport]:
+def export_modisco(opened: Opened, runs: Sequence[ModelCard], out: Path) -> list[ModiscoExport]:
     """Write ``<out>/<model>.<read-out>/<track>/{sequences,attributions}.npz``, and which genes they are of.
 
     ``genes.bed`` has the genes in the order of the arrays. Sequences are read in the direction of
@@ -67,7 +66,7 @@ def export_modisco(opened: Opened, runs: Sequence[ModelRun], out: Path) -> list[
     return [
         _export(opened, run, track, out / explain_store(opened, run).folder.name / file_name(track))
         for run in runs
-        for track in track_names(run)
+        for track in run.track_names
     ]
 
 
@@ -88,7 +87,7 @@ def find_patterns(exported: ModiscoExport) -> pl.DataFrame:
     return patterns
 
 
-def _export(opened: Opened, run: ModelRun, track: str, folder: Path) -> ModiscoExport:
+def _export(opened: Opened, run: ModelCard, track: str, folder: Path) -> ModiscoExport:
     found = list(_stored(opened, run, track))
     if not found:
         raise IncompleteError(
@@ -107,7 +106,7 @@ def _export(opened: Opened, run: ModelRun, track: str, folder: Path) -> ModiscoE
     return ModiscoExport(folder, len(found), len(opened.cohort.genes), sequences.shape[1], unknown)
 
 
-def _stored(opened: Opened, run: ModelRun, track: str) -> Iterator[tuple[Gene, Saturation]]:
+def _stored(opened: Opened, run: ModelCard, track: str) -> Iterator[tuple[Gene, Saturation]]:
     """Genes that have saturation, in the cohort's order."""
     around = centres(opened, run, track)
     for gene in opened.cohort.genes:

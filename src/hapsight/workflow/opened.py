@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from hapsight.cohort.join import Cohort, CohortFiles, CohortParts
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.permute import permute_people
 from hapsight.cohort.ploidy import Ploidy
-from hapsight.config import CohortConfig, Config, as_toml
+from hapsight.config import CohortConfig, Config, ExpressionConfig, as_toml
 from hapsight.errors import IncompleteError
 from hapsight.predict.store import content_key
 from hapsight.workflow.config_keys import differing, table_key
@@ -33,6 +33,7 @@ __all__ = [
     "POLICY_KEYS",
     "Opened",
     "Progress",
+    "as_compared",
     "cohort_files",
     "dropped_table",
     "gene_facts",
@@ -95,6 +96,7 @@ class Opened:
         """
         parts = parts_of(config) if parts is None else parts
         cohort, dropped = parts.joined
+        cohort = as_compared(cohort, config.expression)
         if config.expression.permuted is not None:
             cohort = permute_people(cohort, config.expression.permuted)
         folder = RunFolder(config.output, config.share_output)
@@ -208,6 +210,11 @@ def row_digests(genes: Sequence[Gene], values: NDArray[np.float64]) -> dict[str,
 def parts_of(config: Config) -> CohortParts:
     """The parts of a configured cohort, not opened yet."""
     return CohortParts(cohort_files(config.cohort), policy_of(config.cohort))
+
+
+def as_compared(cohort: Cohort, config: ExpressionConfig) -> Cohort:
+    """The cohort with its expression transformed as configured."""
+    return replace(cohort, transform=config.transform, pseudocount=config.pseudocount)
 
 
 def cohort_files(config: CohortConfig) -> CohortFiles:

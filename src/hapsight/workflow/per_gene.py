@@ -23,7 +23,7 @@ from hapsight.evaluate.nulls import (
 )
 from hapsight.streams import stream
 from hapsight.tables import PER_GENE
-from hapsight.workflow.comparisons import Compared, Source
+from hapsight.workflow.arms import Arm, Comparison
 from hapsight.workflow.opened import Opened
 
 __all__ = ["Chance", "gene_row", "with_qvalues"]
@@ -58,7 +58,7 @@ class Chance:
         orders = permutations(opened.cohort.populations, config.evaluate.permutations, rng)
         return cls(config.evaluate.null_draws, config.seed, orders)
 
-    def random_weights(self, one: Compared) -> Float:
+    def random_weights(self, one: Comparison) -> Float:
         """(draws,) abs(r) of random weights on a gene's variants, drawn once for each outcome."""
         digest = hashlib.sha256(one.gene.gene_id.encode() + one.observed.tobytes() + one.dosage.tobytes())
         key = digest.hexdigest()
@@ -68,7 +68,7 @@ class Chance:
         return self.drawn[key]
 
 
-def gene_row(source: Source, one: Compared, chance: Chance) -> dict[str, Any]:
+def gene_row(arm: Arm, one: Comparison, chance: Chance) -> dict[str, Any]:
     """Make a row of ``per_gene``, its q-values still missing."""
     gene = one.gene
     row: dict[str, Any] = {
@@ -78,8 +78,8 @@ def gene_row(source: Source, one: Compared, chance: Chance) -> dict[str, Any]:
         "contig": gene.contig,
         "tss": gene.tss,
         "strand": gene.strand.value if gene.strand else None,
-        **source.labels(),
-        "observed": source.observed,
+        **arm.labels(),
+        "observed": arm.observed,
         "n": len(one.observed),
         "n_variants": len(one.dosage),
         "n_distinct": one.n_distinct,
@@ -100,7 +100,7 @@ def gene_row(source: Source, one: Compared, chance: Chance) -> dict[str, Any]:
     return row | _judged(found.pearson_r, one, chance)
 
 
-def _judged(r: float, one: Compared, chance: Chance) -> dict[str, Any]:
+def _judged(r: float, one: Comparison, chance: Chance) -> dict[str, Any]:
     """Columns of every test of `r` that needs a null."""
     exchanged = permutation_null(one.predicted, one.observed, chance.orders)
     row = asdict(null_test(r, chance.random_weights(one)))

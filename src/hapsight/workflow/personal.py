@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hapsight.config import USUAL_BUDGET, ModelConfig
 from hapsight.errors import ConfigError
 from hapsight.files import file_name
-from hapsight.predict.store import UnitStore, content_key
+from hapsight.predict.store import UnitKey, UnitStore, content_key
 from hapsight.train_config import TrainArmConfig
 from hapsight.train_tables import ARM, TRAIN_RUNS
 from hapsight.workflow.opened import LINEAR_KEYS, Opened, Progress, gene_facts
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hapsight.train.loop import TrainArguments
     from hapsight.train.personal_run import PersonalCohort, Trained
 
-__all__ = ["Arm", "arms_of", "train_personal"]
+__all__ = ["Training", "train_personal", "trainings"]
 
 _NOT_IN_KEY: Final = {
     *("model", "arms", "seeds", "baselines", "people", "min_maf"),
@@ -49,7 +49,7 @@ _LINEAR: Final = "linear"
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class Training:
     """One training: a model and how it is trained, or a linear baseline.
 
     Attributes
@@ -79,23 +79,23 @@ class Arm:
         return file_name(*(word for word in said if word))
 
 
-def arms_of(opened: Opened, label: str, arms: Sequence[TrainArmConfig]) -> list[Arm]:
+def trainings(opened: Opened, label: str, arms: Sequence[TrainArmConfig]) -> list[Training]:
     """Every arm with every number of people, frequency floor and seed; then the baselines."""
     config = opened.config.train
     sizes, floors = config.people or (None,), config.min_maf or (None,)
     found = [
-        Arm(label, one.mode, one.loss, one.init, one.prior, people, floor, seed)
+        Training(label, one.mode, one.loss, one.init, one.prior, people, floor, seed)
         for one, people, floor in product(arms, sizes, floors)
         for seed in (range(1, config.seeds + 1) if one.mode != "untouched" else (None,))
     ]
     linear = product(config.baselines, sizes)
-    return found + [Arm(name, _LINEAR, "", "", "", people, None, None) for name, people in linear]
+    return found + [Training(name, _LINEAR, "", "", "", people, None, None) for name, people in linear]
 
 
 def train_personal(
     opened: Opened, runs: Sequence[ModelRun], arms: Sequence[TrainArmConfig], progress: Progress, name: str
 ) -> Path:
-    """Train every arm that is not done, and write ``train/<name>_{per_gene,summary,runs}.parquet``.
+    """Do every training that is not done, and write ``train/<name>_{per_gene,summary,runs}.parquet``.
 
     Parameters
     ----------
@@ -111,23 +111,23 @@ def train_personal(
     ConfigError
         There is no model to train, or people and genes cannot be split.
     """
-    folder, done = opened.folder.path / "train", list[tuple[str, str]]()
+    folder, done = opened.folder.path / "train", list[UnitKey]()
     store, data = UnitStore(folder), dict[tuple[int | None, float | None], PersonalData]()
     run, source = _chosen(opened, runs)
     with opened.folder.stage(f"train {name}") as stage:
         computed = 0
-        for arm in (every := arms_of(opened, run.label, arms)):
+        for one in (every := trainings(opened, run.label, arms)):
             progress(f"train {name}", len(done), len(every))
-            place = (arm.most_people, arm.min_maf)
+            place = (one.most_people, one.min_maf)
             if place not in data:
                 data[place] = personal_data(opened, run, source, *place)
-            key = _key(data[place], arm)
-            unit = store.name_for(arm.unit, key)
+            key = _key(data[place], one)
+            unit = store.name_for(one.unit, key)
             if not store.done(unit, key):
-                mine = folder / f"{arm.unit}.{key[:12]}"
-                store.write(unit, key, _compute(data[place], arm, mine, progress))
+                mine = folder / f"{one.unit}.{key[:12]}"
+                store.write(unit, key, _compute(data[place], one, mine, progress))
                 computed += 1
-            done.append((unit, key))
+            done.append(UnitKey(unit, key))
         progress(f"train {name}", len(done), len(every))
         per_gene = store.read(done, "per_gene")
         opened.folder.write(f"train/{name}_per_gene.parquet", per_gene)
@@ -138,21 +138,21 @@ def train_personal(
     return folder
 
 
-def _key(data: PersonalData, arm: Arm) -> str:
+def _key(data: PersonalData, one: Training) -> str:
     opened = data.opened
     config, model = opened.config, data.run.model
     return content_key(
         "train on people",
         {
-            "arm": asdict(arm),
-            "prior": prior_key(data, arm.prior),
+            "arm": asdict(one),
+            "prior": prior_key(data, one.prior),
             "fingerprint": data.run.fingerprint,
             "read_out": asdict(data.run.read_out),
             "window": asdict(model.window),
             "device": data.run.device,
-            "train": config.train.model_dump(mode="json", exclude=_NOT_IN_KEY) if arm.seed else None,
+            "train": config.train.model_dump(mode="json", exclude=_NOT_IN_KEY) if one.seed else None,
             "baseline": (
-                config.baseline.model_dump(mode="json", exclude=_NO_FIT) if arm.mode == _LINEAR else None
+                config.baseline.model_dump(mode="json", exclude=_NO_FIT) if one.mode == _LINEAR else None
             ),
             "split": asdict(data.split),
             "policy": config.cohort.model_dump(mode="json", include=LINEAR_KEYS),
@@ -164,24 +164,24 @@ def _key(data: PersonalData, arm: Arm) -> str:
     )
 
 
-def _compute(data: PersonalData, arm: Arm, folder: Path, progress: Progress) -> dict[str, pl.DataFrame]:
+def _compute(data: PersonalData, one: Training, folder: Path, progress: Progress) -> dict[str, pl.DataFrame]:
     """The tables of one unit."""
     split = data.split
     labels = {
-        "model": arm.label,
-        "read_out": data.run.read_out.name if arm.mode != _LINEAR else "linear in dosages",
-        "mode": arm.mode,
-        "loss": arm.loss,
-        "init": arm.init,
-        "prior": arm.prior,
+        "model": one.label,
+        "read_out": data.run.read_out.name if one.mode != _LINEAR else "linear in dosages",
+        "mode": one.mode,
+        "loss": one.loss,
+        "init": one.init,
+        "prior": one.prior,
         "people": len(split.train_people),
-        "min_maf": data.min_maf if arm.mode != _LINEAR else data.opened.config.baseline.min_maf,
-        "seed": arm.seed,
+        "min_maf": data.min_maf if one.mode != _LINEAR else data.opened.config.baseline.min_maf,
+        "seed": one.seed,
     }
-    if arm.mode == _LINEAR:
-        predicted, said = linear_predictions(data, arm.label, progress), dict[str, Any]()
+    if one.mode == _LINEAR:
+        predicted, said = linear_predictions(data, one.label, progress), dict[str, Any]()
     else:
-        predicted, said = _train(data, arm, folder, progress)
+        predicted, said = _train(data, one, folder, progress)
     facts = {
         "valid_people": len(split.valid_people),
         "test_people": len(split.test_people),
@@ -197,7 +197,7 @@ def _compute(data: PersonalData, arm: Arm, folder: Path, progress: Progress) -> 
 
 
 def _train(
-    data: PersonalData, arm: Arm, folder: Path, progress: Progress
+    data: PersonalData, one: Training, folder: Path, progress: Progress
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Gene -> (N,) predictions of all people, and what is said of the run."""
     from hapsight.train.adapters import adapt
@@ -205,22 +205,22 @@ def _train(
 
     opened, split = data.opened, data.split
     model, device = data.fresh_model(), data.run.device
-    said, explained = dict[str, Any](), activity_explains(data, arm.prior)
-    if arm.mode == "untouched":
+    said, explained = dict[str, Any](), activity_explains(data, one.prior)
+    if one.mode == "untouched":
         adapter = adapt(model, data.run.read_out, "full", device=device)
     else:
         adapter, trained = train_people(
             model,
             data.run.read_out,
-            _cohort(data, arm.prior, explained),
-            mode=arm.mode,  # type: ignore[arg-type]
-            loss=arm.loss,
-            init_seed=arm.seed if arm.init == "random" else None,
+            _cohort(data, one.prior, explained),
+            mode=one.mode,  # type: ignore[arg-type]
+            loss=one.loss,
+            init_seed=one.seed if one.init == "random" else None,
             people_per_batch=opened.config.train.people_per_batch,
-            arguments=_arguments(opened, arm),
+            arguments=_arguments(opened, one),
             folder=folder,
             device=device,
-            progress=lambda _, step, steps: progress(arm.unit, step, steps),
+            progress=lambda _, step, steps: progress(one.unit, step, steps),
         )
         said = _said(trained, folder)
     genes = (*split.seen_genes, *split.unseen_genes)
@@ -263,11 +263,11 @@ def _cohort(data: PersonalData, prior: str, explained: NDArray[np.float64] | Non
     )
 
 
-def _arguments(opened: Opened, arm: Arm) -> TrainArguments:
+def _arguments(opened: Opened, one: Training) -> TrainArguments:
     from hapsight.train.loop import TrainArguments
 
     config = opened.config.train
-    assert arm.seed is not None, "what is trained has a seed"
+    assert one.seed is not None, "what is trained has a seed"
     return TrainArguments(
         max_steps=config.max_steps,
         learning_rate=config.learning_rate,
@@ -277,7 +277,7 @@ def _arguments(opened: Opened, arm: Arm) -> TrainArguments:
         accumulate=config.accumulate,
         validate_every=config.validate_every,
         patience=config.patience,
-        seed=arm.seed,
+        seed=one.seed,
         checkpoint_every=config.validate_every,
     )
 
@@ -287,7 +287,7 @@ def _chosen(opened: Opened, runs: Sequence[ModelRun]) -> tuple[ModelRun, ModelCo
     wanted = opened.config.train.model
     for run, source in zip(runs, opened.config.models, strict=True):
         if wanted is None or wanted == run.label:
-            return replace(run, read_out=_read_out(opened, run, source)), source
+            return run.reading(_read_out(opened, run, source)), source
     raise ConfigError(
         "There is no such model to train.",
         expected=", ".join(run.label for run in runs) or "a model under [[models]]",

@@ -16,7 +16,6 @@ from hapsight.cohort.nouns import Gene, Interval
 from hapsight.config import USUAL_BUDGET, ModelConfig
 from hapsight.models.protocol import SequenceModel
 from hapsight.predict.windows import require_fitting, window_of
-from hapsight.workflow.comparisons import expression
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import ModelRun
 from hapsight.workflow.variants import VariantReader
@@ -78,7 +77,7 @@ class PersonalData:
         return Targets.of(
             [gene.gene_id for gene in cohort.genes],
             cohort.expression.values,
-            expression(self.opened),
+            cohort.transformed,
             None if cohort.covariates is None else cohort.covariates.values,
             self.trained_on,
         )

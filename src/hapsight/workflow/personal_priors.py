@@ -14,7 +14,6 @@ from hapsight.priors.activity import dealt_regulators, regulator_score, z_scores
 from hapsight.priors.sign_table import SignPriors, read_sign_priors
 from hapsight.priors_tables import SIGNS_LEARNED
 from hapsight.streams import stream
-from hapsight.workflow.comparisons import expression
 from hapsight.workflow.personal_data import PersonalData
 from hapsight.workflow.variants import VariantReader
 
@@ -98,7 +97,7 @@ def activity_explains(data: PersonalData, prior: str) -> Float | None:
     cohort, leave_out = data.opened.cohort, data.opened.config.priors.leave_out
     covariates = None if cohort.covariates is None else cohort.covariates.values
     weight, whose = _regulators(data, shuffled=prior == "activity_shuffled")
-    scores = z_scores(expression(data.opened), covariates, data.trained_on)
+    scores = z_scores(cohort.transformed, covariates, data.trained_on)
     seen_genes = set(data.split.seen_genes)
     is_seen = np.array([gene.gene_id in seen_genes for gene in cohort.genes])
     found = np.empty(scores.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,24 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hapsight.cohort.nouns import Gene
-from hapsight.config import Config
-from hapsight.errors import ConfigError
+from hapsight.config import Config, ModelConfig
+from hapsight.errors import ConfigError, HapsightError, WeightsError
 from hapsight.models.protocol import ReadOut, SequenceModel
-from hapsight.predict.cost import predicted_flop
+from hapsight.predict.cost import Cost
 from hapsight.predict.pool import Here
-from hapsight.predict.store import UnitStore, content_key
-from hapsight.predict.windows import require_fitting, window_of
-from hapsight.workflow.blocks import (
-    Block,
-    KeyedBlock,
-    blocks_of_size,
-    even_blocks,
-    keyed_blocks,
-    model_target,
-)
+from hapsight.predict.store import content_key
+from hapsight.predict.windows import require_fitting, seen_bases
+from hapsight.workflow.blocks import KeyedBlock, model_target
+from hapsight.workflow.cards import ModelCard, asked_of, read_card, write_card
 from hapsight.workflow.crew import SetAside, compute, crew_of
 from hapsight.workflow.model_units import ModelSource, PredictUnit, predict_elsewhere, predict_with
-from hapsight.workflow.opened import POLICY_KEYS, Opened, Progress, gene_keys
+from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.variants import VariantReader
 
 if TYPE_CHECKING:
@@ -40,10 +35,11 @@ __all__ = [
     "ModelRun",
     "guard_precision",
     "load_models",
-    "model_entry",
     "predict",
     "predicted",
+    "read_models",
     "require_apart",
+    "require_model",
     "spread_genes",
 ]
 
@@ -54,70 +50,68 @@ _GUARD_BLOCKS = 0.4
 """Work of the trial, at most, but for the first two genes, in blocks that a worker is given at once."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ModelRun:
-    """A loaded model and how it is read.
+_NOT_HERE = (HapsightError, ImportError, OSError)
+"""What loading a model ends with where its weights, torch or its package are missing."""
 
-    Attributes
-    ----------
-    label
-        What the model is called in tables: its name, or what the configuration calls it.
-    device
-        Where this process has it.
-    source
-        How other processes load it, and where these have it.
-    fingerprint
-        Of its weights as they were loaded, whatever the model says.
-    """
 
-    label: str
+@dataclass(frozen=True, eq=False)
+class ModelRun(ModelCard):
+    """A model that is loaded."""
+
     model: SequenceModel
-    read_out: ReadOut
-    device: str
-    source: ModelSource
-    fingerprint: str
 
-    def gene_keys(self, opened: Opened, genes: Sequence[Gene]) -> dict[str, str]:
-        """By ``gene_id``: digest of all that the predictions of the gene depend on."""
-        return gene_keys(
-            "predict",
-            genes,
-            {
-                "fingerprint": self.fingerprint,
-                "read_out": asdict(self.read_out),
-                "window": asdict(self.model.window),
-                "device": self.source.device,
-                "arithmetic": opened.config.predict.model_dump(
-                    mode="json", include={"batch_size", "budget_gb", "precision", "compiled"}
-                ),
-                "policy": opened.config.cohort.model_dump(mode="json", include=POLICY_KEYS),
-                **opened.key_parts("genotypes", "reference"),
-            },
+    @classmethod
+    def of(cls, opened: Opened, wanted: ModelConfig, there_already: SequenceModel | None = None) -> ModelRun:
+        """Load the model of an entry of the configuration onto the configured device.
+
+        Parameters
+        ----------
+        there_already
+            The model on another device, as it was loaded.
+
+        Raises
+        ------
+        HapsightError
+            It cannot be loaded, or it cannot be run on some gene.
+        """
+        (here, there), config = _devices(opened.config), opened.config.predict
+        options = json.dumps(wanted.options, sort_keys=True)
+        source = ModelSource(wanted.name, wanted.weights, options, there, config.precision, config.compiled)
+        model, fingerprint = replace(source, device=here).load(there_already)
+        require_fitting(model, opened.cohort.genes, opened.cohort.reference.contigs)
+        read_out, asked = model.read_out(wanted.read_out), asked_of(opened.config, wanted)
+        return cls.loaded(model, read_out, fingerprint, source, here, wanted.label, asked)
+
+    @classmethod
+    def loaded(
+        cls,
+        model: SequenceModel,
+        read_out: ReadOut,
+        fingerprint: str,
+        source: ModelSource,
+        device: str,
+        label: str | None = None,
+        asked: dict[str, Any] | None = None,
+    ) -> ModelRun:
+        """A model that is there already, on a device."""
+        return cls(
+            label=label or model.name,
+            name=model.name,
+            window=model.window,
+            fingerprint=fingerprint,
+            device=device,
+            source=source,
+            asked=asked or {},
+            model=model,
+            **_read_by(model, read_out),
         )
 
-    def units(self, opened: Opened) -> list[KeyedBlock]:
-        """Name, key and genes of every unit."""
-        keys = self.gene_keys(opened, opened.cohort.genes)
-        return keyed_blocks(self.store(opened), self._blocks(opened), keys)
+    def reading(self, read_out: ReadOut) -> ModelRun:
+        """The same model, read in another way."""
+        return replace(self, **_read_by(self.model, read_out))
 
-    def store(self, opened: Opened) -> UnitStore:
-        """Where the units are."""
-        return opened.folder.predictions(self.label, self.read_out.name)
-
-    def _blocks(self, opened: Opened) -> list[Block]:
-        """As many genes as are asked for, else of about equal predicted work."""
-        cohort, size = opened.cohort, opened.config.predict.genes_per_unit
-        if size is not None:
-            return blocks_of_size(cohort.genes, size)
-
-        def cost(gene: Gene) -> float:
-            variants = cohort.genotypes.expected_records(window_of(gene, self.model).interval)
-            return predicted_flop(self.model, self.read_out, variants, len(cohort.samples))
-
-        return even_blocks(cohort.genes, cost, model_target(self.source.device))
-
-    def work(self, opened: Opened) -> list[PredictUnit]:
-        """The units, with all that a process needs to do them."""
+    def work(self, opened: Opened, units: Sequence[KeyedBlock]) -> list[PredictUnit]:
+        """These units, with all that a process needs to do them."""
         config = opened.config.predict
         return [
             PredictUnit(
@@ -133,8 +127,19 @@ class ModelRun:
                 batch_size=config.batch_size,
                 budget=config.budget,
             )
-            for unit in self.units(opened)
+            for unit in units
         ]
+
+
+def _read_by(model: SequenceModel, read_out: ReadOut) -> dict[str, Any]:
+    """What of a card follows from the read-out."""
+    return {
+        "read_out": read_out,
+        "tracks": tuple(model.tracks[index] for index in read_out.tracks),
+        "seen": seen_bases(model, read_out),
+        "cost": Cost.of(model, read_out),
+        "toggled": Cost.of(model.local(), read_out),
+    }
 
 
 def load_models(opened: Opened, loaded: Mapping[int, SequenceModel] | None = None) -> list[ModelRun]:
@@ -150,17 +155,64 @@ def load_models(opened: Opened, loaded: Mapping[int, SequenceModel] | None = Non
     ConfigError
         Two of them could not be told apart in the tables.
     """
-    (here, there), config = _devices(opened.config), opened.config.predict
-    runs = []
-    for place, wanted in enumerate(opened.config.models):
-        options = json.dumps(wanted.options, sort_keys=True)
-        source = ModelSource(wanted.name, wanted.weights, options, there, config.precision, config.compiled)
-        model, fingerprint = replace(source, device=here).load((loaded or {}).get(place))
-        require_fitting(model, opened.cohort.genes, opened.cohort.reference.contigs)
-        read_out = model.read_out(wanted.read_out)
-        runs.append(ModelRun(wanted.label or model.name, model, read_out, here, source, fingerprint))
+    there = loaded or {}
+    runs = [ModelRun.of(opened, one, there.get(place)) for place, one in enumerate(opened.config.models)]
     require_apart([(run.label, run.read_out.name) for run in runs])
     return runs
+
+
+def read_models(opened: Opened) -> list[ModelCard]:
+    """The configured models, for stages that read what was predicted: of one that is not here, its card.
+
+    Where a model is here it is loaded, so that other weights than those of the run are noticed.
+
+    Raises
+    ------
+    HapsightError
+        As `load_models`, of a model of which the run folder has no card either.
+    """
+    cards = [_loaded_or_card(opened, wanted) for wanted in opened.config.models]
+    require_apart([(card.label, card.read_out.name) for card in cards])
+    return cards
+
+
+def _loaded_or_card(opened: Opened, wanted: ModelConfig) -> ModelCard:
+    try:
+        return ModelRun.of(opened, wanted)
+    except _NOT_HERE as error:
+        card = read_card(opened, wanted)
+        if card is None:
+            raise
+        log, why = logging.getLogger("hapsight"), _why(error).rstrip(".")
+        log.warning("%s is not loaded (%s); what the run keeps of it is used", card.label, why)
+        return card
+
+
+def _why(error: Exception) -> str:
+    return error.what if isinstance(error, HapsightError) else str(error)
+
+
+def require_model(opened: Opened, card: ModelCard, purpose: str) -> ModelRun:
+    """The model of a card, loaded if it is not yet.
+
+    Raises
+    ------
+    WeightsError
+        It cannot be; says what needs it, and what it needs.
+    """
+    if isinstance(card, ModelRun):
+        return card
+    wanted = next(one for one in opened.config.models if asked_of(opened.config, one) == card.asked)
+    try:
+        return ModelRun.of(opened, wanted)
+    except _NOT_HERE as error:
+        details = error.details if isinstance(error, HapsightError) else {}
+        raise WeightsError(
+            f"{purpose} needs the model {card.label} itself, which cannot be loaded here.",
+            where=details.get("where"),
+            got=_why(error),
+            fix=details.get("to mend"),
+        ) from error
 
 
 def require_apart(names: Sequence[tuple[str, str]]) -> None:
@@ -214,11 +266,12 @@ def predict(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> Non
 def _predict(opened: Opened, run: ModelRun, progress: Progress) -> None:
     label = f"predict {run.label}"
     with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
-        units, crew = run.work(opened), crew_of(opened, models=True)
-        guard_precision(opened, run)
+        units, crew = run.units(opened), crew_of(opened, models=True)
+        guard_precision(opened, run, units)
+        write_card(opened, run)
         work = partial(predict_with, run.model) if isinstance(crew, Here) else predict_elsewhere
-        computed = compute(crew, label, work, units, progress)
-        entry = model_entry(opened, run)
+        computed = compute(crew, label, work, run.work(opened, units), progress)
+        entry = run.entry(opened, units)
         opened.folder.add_model(entry)
         stage["computed"] = computed
         stage["detail"] = (
@@ -228,36 +281,13 @@ def _predict(opened: Opened, run: ModelRun, progress: Progress) -> None:
         )
 
 
-def model_entry(opened: Opened, run: ModelRun) -> dict[str, Any]:
-    """What the record says of a model whose units are done.
-
-    Raises
-    ------
-    IncompleteError
-        Some are not.
-    """
-    names = [(unit.name, unit.key) for unit in run.units(opened)]
-    genes = run.store(opened).read(names, "genes")
-    window = run.model.window
-    return {
-        "name": run.label,
-        "model": run.model.name,
-        "read_out": run.read_out.name,
-        "fingerprint": run.fingerprint,
-        "window": f"{window.upstream:,} bp before and {window.downstream:,} bp from the TSS on",
-        "device": run.device,
-        "asked": 2 * len(opened.cohort.samples) * len(genes),
-        "distinct": int(genes["n_distinct"].sum()),
-    }
-
-
 def spread_genes(genes: Sequence[Gene], count: int) -> list[Gene]:
     """`count` genes evenly spread over a list, or all of a shorter one."""
     places = np.unique(np.linspace(0, len(genes) - 1, min(count, len(genes))).round().astype(int))
     return [genes[place] for place in places]
 
 
-def guard_precision(opened: Opened, run: ModelRun) -> None:
+def guard_precision(opened: Opened, run: ModelRun, units: Sequence[KeyedBlock] | None = None) -> None:
     """Try a run's arithmetic on some genes against float32, once, before anything is computed in it.
 
     What it loses is kept in the record of the run; the report says it where that was allowed.
@@ -271,7 +301,8 @@ def guard_precision(opened: Opened, run: ModelRun) -> None:
     if config.precision == "float32":
         opened.folder.record_trial(run.label, run.read_out.name, None)
         return
-    key = content_key("predict", {"units": [unit.key for unit in run.units(opened)]})
+    units = run.units(opened) if units is None else units
+    key = content_key("predict", {"units": [unit.key for unit in units]})
     known = opened.folder.trial(run.label, run.read_out.name)
     trial = known if known is not None and known.get("key") == key else _tried(opened, run) | {"key": key}
     if not (trial["acceptable"] or config.allow_imprecise):
@@ -319,11 +350,10 @@ def _loses(run: ModelRun, trial: dict[str, Any]) -> ConfigError:
 
 def _affordable(opened: Opened, run: ModelRun) -> list[Gene]:
     """Evenly spread genes whose trial is quick, but two at least."""
-    cohort, taken, flop = opened.cohort, list[Gene](), 0.0
+    taken, flop = list[Gene](), 0.0
     most = _GUARD_BLOCKS * model_target(run.device)
-    for gene in spread_genes(cohort.genes, _GUARD_GENES):
-        variants = cohort.genotypes.expected_records(window_of(gene, run.model).interval)
-        flop += predicted_flop(run.model, run.read_out, variants, len(cohort.samples))
+    for gene in spread_genes(opened.cohort.genes, _GUARD_GENES):
+        flop += run.predicted_flop(opened, gene)
         if flop > most and len(taken) >= 2:
             break
         taken.append(gene)
@@ -356,7 +386,5 @@ def _sequences(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> Sequence
     from hapsight.predict.engine import Sequences
 
     cohort = opened.cohort
-    reader = VariantReader(
-        cohort.genotypes, cohort.reference, [window_of(g, run.model).interval for g in genes]
-    )
+    reader = VariantReader(cohort.genotypes, cohort.reference, [run.reads(gene) for gene in genes])
     return Sequences(run.model, run.read_out, reader, cohort.reference.fetch)

@@ -14,9 +14,9 @@ from hapsight.cohort.predictdb import EXTRA, write_predictdb
 from hapsight.errors import ConfigError
 from hapsight.evaluate.correlation import correlate
 from hapsight.evaluate.nulls import benjamini_hochberg
-from hapsight.predict.store import UnitStore
+from hapsight.predict.store import NamedUnit, UnitStore
 from hapsight.workflow.baseline_runs import BaselineRun, baseline_runs
-from hapsight.workflow.baseline_units import baseline_units
+from hapsight.workflow.baseline_units import baseline_blocks
 from hapsight.workflow.blocks import in_gene_order
 from hapsight.workflow.opened import Opened
 
@@ -67,19 +67,19 @@ def export_predictdb(opened: Opened, run: BaselineRun, path: Path, build: str | 
     IncompleteError
         Some units of the baseline are not done.
     """
-    units = [(unit.name, unit.key) for unit in baseline_units(opened, run)]
-    return export_units(opened, opened.folder.baseline(run.folder), units, run, path, build)
+    store, units = opened.folder.baseline(run.folder), baseline_blocks(opened, run)
+    return export_units(opened, store, units, run, path, build)
 
 
 def export_units(
     opened: Opened,
     store: UnitStore,
-    units: Sequence[tuple[str, str]],
+    units: Sequence[NamedUnit],
     run: BaselineRun,
     path: Path,
     build: str | None = None,
 ) -> Exported:
-    """`export_predictdb` of finished units (name and key) of any store with a baseline's tables."""
+    """`export_predictdb` of finished units of any store with a baseline's tables."""
     status = store.read(units, "genes").select("gene_id", "status")
     ok = status.filter(pl.col("status") == "ok")["gene_id"].to_list()
     weights = in_gene_order(store.read(units, "weights"), opened.cohort.genes)

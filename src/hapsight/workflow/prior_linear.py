@@ -15,7 +15,6 @@ from hapsight.baseline.informed import shuffled_evidence
 from hapsight.baseline.linear import weighted_sum
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.regulons import Regulons
-from hapsight.evaluate.expression import transform
 from hapsight.predict.store import UnitStore
 from hapsight.priors.activity import dealt_regulators, regulator_score, z_scores
 from hapsight.priors.combine import Combined, combine, held_out_r
@@ -105,8 +104,7 @@ def linear_ablation(
     units = _units(opened, signs, persons, regulons)
     compute(crew_of(opened), "priors linear", _fit_unit, units, progress)
     store = units[0].base.store
-    done = [(unit.base.name, unit.base.key) for unit in units]
-    return in_gene_order(store.read(done, "per_gene"), opened.cohort.genes)
+    return in_gene_order(store.read([unit.base for unit in units], "per_gene"), opened.cohort.genes)
 
 
 def _units(
@@ -114,7 +112,6 @@ def _units(
 ) -> list[_Unit]:
     config, cohort = opened.config, opened.cohort
     run = BaselineRun(config.priors.method, "random", "", "priors")
-    values = transform(cohort.expression.values, config.expression.transform, config.expression.pseudocount)
     rng = stream(config.seed, "regulators of genes")
     store = UnitStore(opened.folder.path / "priors" / "linear")
     bases = baseline_units(opened, run, store, _keys(opened, run, signs, persons, regulons))
@@ -124,7 +121,7 @@ def _units(
         signs={},
         persons=persons,
         cohort_genes=tuple(cohort.genes),
-        values=values,
+        values=cohort.transformed,
         regulons=regulons,
         dealt=np.empty(0, np.intp) if regulons is None else dealt_regulators(regulons.weight, rng),
         leave_out=config.priors.leave_out,

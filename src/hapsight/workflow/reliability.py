@@ -16,7 +16,7 @@ from hapsight.explain.driver_summary import CHANGED
 from hapsight.explain.reliability import Genes, out_of_fold
 from hapsight.explain.reliability_quality import judge
 from hapsight.explain_tables import RELIABILITY, RELIABILITY_FEATURES, RELIABILITY_SUMMARY
-from hapsight.workflow.agreement import Predicted
+from hapsight.workflow.arms import Arm
 
 __all__ = ["TOO_FEW", "Reliability", "features", "reliability"]
 
@@ -35,7 +35,7 @@ class Reliability:
 
 
 def features(
-    drivers: pl.DataFrame, per_gene: pl.DataFrame, own: Predicted, others: Sequence[Predicted]
+    drivers: pl.DataFrame, per_gene: pl.DataFrame, arm: Arm, predictions: Mapping[Arm, NDArray[np.float32]]
 ) -> pl.DataFrame:
     """What is known of each gene's prediction without its expression.
 
@@ -45,16 +45,17 @@ def features(
         Rows of one model and one form.
     per_gene
         The model's rows of ``per_gene``, genes as in the predictions.
-    others
-        Other sequence models of the run.
+    predictions
+        (G, N) of every sequence model of the run, `arm` among them.
 
     Returns
     -------
     Columns ``gene_id`` and `RELIABILITY_FEATURES`; one row per gene of `per_gene`.
     """
+    others = [other for other in predictions if other is not arm]
     agreement = {
-        "agreement_models": _mean_r(own, [o for o in others if not own.is_replicate_of(o)]),
-        "agreement_replicates": _mean_r(own, [o for o in others if own.is_replicate_of(o)]),
+        name: _mean_r(predictions[arm], [predictions[o] for o in others if o.is_replicate_of(arm) == alike])
+        for name, alike in (("agreement_models", False), ("agreement_replicates", True))
     }
     beside = per_gene.select(
         "gene_id",
@@ -128,12 +129,12 @@ def _summary(table: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, An
     return rows
 
 
-def _mean_r(own: Predicted, others: Sequence[Predicted]) -> NDArray[np.float64]:
+def _mean_r(own: NDArray[np.float32], others: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     """(G,) mean over other models of the r over people of both predictions; NaN where there is none."""
-    table = np.array([prediction_r(own.predictions, other.predictions) for other in others])
+    table = np.array([prediction_r(own, other) for other in others])
     known = np.isfinite(table)
     if not len(others):
-        return np.full(len(own.predictions), np.nan)
+        return np.full(len(own), np.nan)
     total = np.where(known, table, 0.0).sum(axis=0)
     n = known.sum(axis=0)
     return np.asarray(np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0))

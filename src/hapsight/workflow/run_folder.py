@@ -40,6 +40,7 @@ OWN: Final = frozenset(
         "evaluation",
         "explain",
         "informed",
+        "models",
         "predictions",
         "priors",
         "report",

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.errors import IncompleteError
 from hapsight.predict.views import margin
-from hapsight.predict.windows import window_of
-from hapsight.workflow.arrays import track_names
+from hapsight.predict.windows import placed
 from hapsight.workflow.centres import Centre, centres, main_drivers
 from hapsight.workflow.crew import SetAside
 from hapsight.workflow.dropped import add_dropped
@@ -72,7 +71,7 @@ def _placed(
 ) -> dict[tuple[Gene, int], list[Centre]]:
     """Each gene's drivers by their place, so that tracks with one driver share the work."""
     found: dict[tuple[Gene, int], list[Centre]] = {}
-    for track in track_names(run):
+    for track in run.track_names:
         for gene, centre in _usable(opened, run, track, genes, beyond, dropped):
             found.setdefault((gene, centre.position), []).append(centre)
     return found
@@ -89,7 +88,7 @@ def _usable(
         if centre is None:
             dropped.add("gene", f"{where}: no driver", gene.gene_id)
             continue
-        stretch, window = stretch_around(opened, gene, centre), window_of(gene, run.model, beyond).interval
+        stretch, window = stretch_around(opened, gene, centre), placed(gene, run.window, beyond).interval
         if stretch.start < window.start or stretch.end > window.end:
             reason = f"{where}: the stretch around its driver reaches out of the window"
             dropped.add("gene", reason, gene.gene_id)

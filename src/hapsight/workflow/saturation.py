@@ -20,10 +20,10 @@ from hapsight.workflow.arrays import (
     name_beside,
     open_array,
     save_array,
-    track_names,
     track_path,
     write_track,
 )
+from hapsight.workflow.cards import ModelCard
 from hapsight.workflow.centres import Centre, tss_centre
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import ModelRun
@@ -75,12 +75,12 @@ def stretch_around(opened: Opened, gene: Gene, centre: Centre) -> Interval:
     return saturation_stretch(gene, *opened.config.explain.saturation, centre.position)
 
 
-def has_saturation(opened: Opened, run: ModelRun, gene: Gene, centre: Centre) -> bool:
+def has_saturation(opened: Opened, run: ModelCard, gene: Gene, centre: Centre) -> bool:
     """Whether the array of a gene and centre is there, as this configuration makes it."""
     return has_array(_path(opened, run, gene, centre), _key(opened, run, gene, centre))
 
 
-def stored_saturation(opened: Opened, run: ModelRun, gene: Gene, centre: Centre) -> Saturation | None:
+def stored_saturation(opened: Opened, run: ModelCard, gene: Gene, centre: Centre) -> Saturation | None:
     """A gene's saturation mutagenesis; None where it is not asked for, or not there yet.
 
     Raises
@@ -90,13 +90,13 @@ def stored_saturation(opened: Opened, run: ModelRun, gene: Gene, centre: Centre)
     """
     if opened.config.explain.saturation is None or not has_saturation(opened, run, gene, centre):
         return None
-    array = open_array(_path(opened, run, gene, centre))
-    labels, start = dict(array.attrs), int(array.attrs["start"])
+    array, labels = open_array(_path(opened, run, gene, centre))
+    start = int(labels["start"])
     stretch = Interval(str(labels["contig"]), start, start + array.shape[0])
     return Saturation(stretch, np.asarray(array[:], np.float64), tuple(map(str, labels["tracks"])))
 
 
-def stored_around_tss(opened: Opened, run: ModelRun, gene: Gene) -> Saturation | None:
+def stored_around_tss(opened: Opened, run: ModelCard, gene: Gene) -> Saturation | None:
     """The same around the TSS; None where the configuration wants it around drivers."""
     if opened.config.explain.saturation_around != "tss":
         return None
@@ -171,7 +171,7 @@ class SaturationUnit:
             if shown is not None:
                 length = self.reference.contigs[found.stretch.contig]
                 write_track(shown, found.stretch, strongest(found.of(name)), length)
-        save_array(array.path, found.effect, array.labels)
+        save_array(array.path, "effect", found.effect, array.labels)
 
 
 def saturation_unit(opened: Opened, run: ModelRun, gene: Gene, centres: Sequence[Centre]) -> SaturationUnit:
@@ -188,13 +188,13 @@ def saturation_unit(opened: Opened, run: ModelRun, gene: Gene, centres: Sequence
         stretch=stretch,
         reference=opened.cohort.reference,
         values=ValuerSource.of(opened, run),
-        tracks=track_names(run),
+        tracks=run.track_names,
         shown=opened.config.explain.tracks,
         arrays=tuple(_array(opened, run, gene, stretch, centre) for centre in centres),
     )
 
 
-def _array(opened: Opened, run: ModelRun, gene: Gene, stretch: Interval, centre: Centre) -> _Array:
+def _array(opened: Opened, run: ModelCard, gene: Gene, stretch: Interval, centre: Centre) -> _Array:
     key = _key(opened, run, gene, centre)
     labels = array_labels(gene, stretch, run.label, run.read_out.name, centre.tracks, key)
     words = _words(opened, run, gene, centre)
@@ -207,21 +207,21 @@ def strongest(effect: Float) -> Float:
     return np.asarray(np.take_along_axis(effect, best[:, None], axis=1)[:, 0])
 
 
-def _path(opened: Opened, run: ModelRun, gene: Gene, centre: Centre) -> Path:
-    """An array (n, 4, T), in Zarr format 3."""
+def _path(opened: Opened, run: ModelCard, gene: Gene, centre: Centre) -> Path:
+    """A Zarr group, format 3, of an array (n, 4, T) and its coordinates."""
     return _folder(opened, run) / file_name(*_words(opened, run, gene, centre), suffix=".zarr")
 
 
-def _folder(opened: Opened, run: ModelRun) -> Path:
+def _folder(opened: Opened, run: ModelCard) -> Path:
     return opened.folder.explain(run.label, run.read_out.name).folder / "saturation"
 
 
-def _words(opened: Opened, run: ModelRun, gene: Gene, centre: Centre) -> tuple[str, ...]:
+def _words(opened: Opened, run: ModelCard, gene: Gene, centre: Centre) -> tuple[str, ...]:
     key = _key(opened, run, gene, centre)
     return name_beside(_folder(opened, run), centre.words(gene), key)
 
 
-def _key(opened: Opened, run: ModelRun, gene: Gene, centre: Centre) -> str:
+def _key(opened: Opened, run: ModelCard, gene: Gene, centre: Centre) -> str:
     """Digest of all that an array and its tracks depend on."""
     options = opened.config.explain.model_dump(mode="json", include={"saturation", "tracks"})
     own = {

@@ -125,9 +125,9 @@ def _gene_rows(
                 where = f"{_in_words(key)} {sample} haplotype {haplotype}"
                 dropped.add("variant", "overlaps another that the haplotype carries", where)
                 continue
-            for t, index in enumerate(run.read_out.tracks):
+            for t, name in enumerate(run.track_names):
                 numbers = {"without": float(without[place[v], t]), "effect": float(effect[place[v], t])}
-                track = {"track": run.model.tracks[index].name, "haplotype": haplotype}
+                track = {"track": name, "haplotype": haplotype}
                 yield labels | track | row | {"pos": row["position"] + 1} | numbers
 
 

@@ -71,7 +71,7 @@ def top_eqtls(opened: Opened, progress: Progress) -> dict[str, TopEqtl]:
 
 def _current(opened: Opened, units: list[EqtlUnit]) -> pl.DataFrame:
     """``cis_qtl``, if it was made of the units as they are now."""
-    top = opened.folder.eqtl().read([(unit.name, unit.key) for unit in units], "top")
+    top = opened.folder.eqtl().read(units, "top")
     top = in_gene_order(top, opened.cohort.genes, "phenotype_id")
     genes = _table(opened, "cis_qtl", CIS_QTL)
     if not genes.drop("qval").equals(top):

@@ -57,10 +57,7 @@ class Validated:
 
 def track_labels(run: ModelRun) -> list[dict[str, str]]:
     """What each of the T tracks of a read-out is called in rows."""
-    return [
-        {"model": run.label, "read_out": run.read_out.name, "track": run.model.tracks[index].name}
-        for index in run.read_out.tracks
-    ]
+    return [{"model": run.label, "read_out": run.read_out.name, "track": name} for name in run.track_names]
 
 
 def estimate_row(
