@@ -12,8 +12,8 @@ from hypothesis import settings
 settings.register_profile("busy", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("busy")
 
-# Threads that wait for each other, where other work has the cores. Numba's own parallel loops set the number of
-# OpenMP's threads for the whole process, so that without the last one a search for motifs gives torch all cores.
+# Threads that wait for each other, where other work has the cores. Numba's parallel loops set the number of
+# OpenMP's threads for the whole process: without the last one, a search for motifs gives torch all cores.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
