@@ -46,7 +46,7 @@ def quiet(*_: object) -> None:
 def explained(tmp_path_factory) -> Path:
     """All stages up to the page, one after another."""
     folder = tmp_path_factory.mktemp("basenji2")
-    config = write_config(folder, "basenji2", 'weights = "random:1"\noptions = {width = 24}')
+    config = write_config(folder, "basenji2", 'weights = "random:1"\noptions = {width = 24}', people=8)
     config.write_text(config.read_text() + EXPLAIN)
     opened = Opened.from_config(load_config(config))
     runs = load_models(opened)
