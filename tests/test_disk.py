@@ -6,9 +6,8 @@ import os
 
 import pytest
 
-from hapsight.disk import temporary_name
+from hapsight.disk import temporary_name, write_atomically
 from hapsight.errors import StoreError
-from hapsight.predict.store import write_atomically
 from hapsight.workflow.run_folder import RunFolder
 
 OTHERS = (

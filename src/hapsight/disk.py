@@ -16,7 +16,7 @@ from typing import Final
 
 from hapsight.errors import StoreError
 
-__all__ = ["locked", "own_entries", "sweep", "temporary_name"]
+__all__ = ["locked", "own_entries", "sweep", "temporary_name", "write_atomically"]
 
 _TEMPORARY: Final = re.compile(r"\.hapsight-[0-9a-f]{32}\.tmp")
 
@@ -69,6 +69,36 @@ def sweep(folder: Path, names: Collection[str]) -> None:
                 shutil.rmtree(entry.path)
             else:
                 Path(entry.path).unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is either the old one or the whole new one, even if the machine dies.
+
+    Several processes, of several hosts, may write one file: each has a temporary name of its own.
+
+    Raises
+    ------
+    StoreError
+        The disk is full, or the folder cannot be written to.
+    """
+    temporary = temporary_name(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            "A file cannot be written.",
+            where=path,
+            got=error.strerror or error,
+            fix="make room or mend the folder, and run the same command again: finished units are kept",
+        ) from error
 
 
 @contextmanager

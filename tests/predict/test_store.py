@@ -4,8 +4,9 @@ import json
 import polars as pl
 import pytest
 
+from hapsight.disk import write_atomically
 from hapsight.errors import IncompleteError, StoreError
-from hapsight.predict.store import STAGES, UnitKey, UnitStore, content_key, write_atomically
+from hapsight.predict.store import STAGES, UnitKey, UnitStore, content_key
 
 TABLE = pl.DataFrame({"gene_id": ["a", "b"], "value": [1.0, 2.0]})
 

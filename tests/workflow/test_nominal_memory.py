@@ -42,10 +42,11 @@ def peak(genes: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     units = [
         SimpleNamespace(name=name, key="k", halves=np.array([1, 2] * 10), covariates=None) for name in names
     ]
-    store = SimpleNamespace(read=lambda done, table: block(done[0][0]))
+    store = SimpleNamespace(read=lambda done, table: block(done[0].name))
     cohort = SimpleNamespace(genes=[Gene(name, "chr1", 5) for name in names])
     opened = SimpleNamespace(folder=SimpleNamespace(eqtl=lambda: store), cohort=cohort)
     monkeypatch.setattr(eqtl_sets, "eqtl_units", lambda opened: units)
+    monkeypatch.setattr(eqtl_sets, "eqtl_blocks", lambda opened: units)
     turns = list(zip(units, ([gene] for gene in cohort.genes), strict=True))
     monkeypatch.setattr(eqtl_sets, "in_turn", lambda units, genes: iter(turns))
     nominal = NominalEffects(opened)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hapsight.disk import write_atomically
 from hapsight.dna import Codes
 from hapsight.errors import InputError
-from hapsight.predict.store import write_atomically
 
 __all__ = ["hypothetical", "write_modisco"]
 

@@ -22,8 +22,8 @@ import hapsight
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.pgen import PgenFile
 from hapsight.cohort.split import SplitGenotypes
+from hapsight.disk import write_atomically
 from hapsight.errors import StoreError
-from hapsight.predict.store import write_atomically
 
 __all__ = ["Guard", "Spool", "do_parcel", "parcel"]
 

@@ -20,8 +20,8 @@ from typing import Final, NamedTuple, Protocol
 
 import polars as pl
 
-from hapsight.disk import temporary_name
-from hapsight.errors import ConfigError, IncompleteError, StoreError
+from hapsight.disk import write_atomically
+from hapsight.errors import ConfigError, IncompleteError
 
 __all__ = [
     "STAGES",
@@ -32,7 +32,6 @@ __all__ = [
     "block_key",
     "content_key",
     "require_writable",
-    "write_atomically",
     "write_table",
 ]
 
@@ -70,36 +69,6 @@ def content_key(stage: str, parts: Mapping[str, object]) -> str:
 def block_key(keys: Iterable[str]) -> str:
     """Key of a unit that is made of parts, each with a key of its own."""
     return ".".join(keys)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is either the old one or the whole new one, even if the machine dies.
-
-    Several processes, of several hosts, may write one file: each has a temporary name of its own.
-
-    Raises
-    ------
-    StoreError
-        The disk is full, or the folder cannot be written to.
-    """
-    temporary = temporary_name(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(
-            "A file cannot be written.",
-            where=path,
-            got=error.strerror or error,
-            fix="make room or mend the folder, and run the same command again: finished units are kept",
-        ) from error
 
 
 def require_writable(path: Path | None, folder: bool = False) -> None:

@@ -11,8 +11,8 @@ from typing import Final
 
 from hapsight.cohort.tables import read_lines
 from hapsight.config import load_config
+from hapsight.disk import write_atomically
 from hapsight.errors import InputError
-from hapsight.predict.store import write_atomically
 from hapsight.recipes.remote import RemoteFile
 
 __all__ = ["CONFIG", "FILES", "UNPACKED", "prepare"]

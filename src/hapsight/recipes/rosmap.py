@@ -15,8 +15,8 @@ from hapsight.cohort.people import read_sample_sheet
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.split import open_genotypes
 from hapsight.config import load_config
+from hapsight.disk import write_atomically
 from hapsight.errors import HapsightError, IncompleteError, StoreError
-from hapsight.predict.store import write_atomically
 
 __all__ = ["APPLY", "PEOPLE", "RosmapFiles", "check_files", "write_config"]
 

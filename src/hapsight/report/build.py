@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from hapsight.disk import write_atomically
 from hapsight.evaluate.nulls import TESTS
 from hapsight.evaluate.protocols import protocol_named
 from hapsight.explain_tables import PAGES_WITHHELD, WITHHELD
 from hapsight.files import file_name
-from hapsight.predict.store import write_atomically
 from hapsight.report.extra import require_extra
 from hapsight.report.individuals import (
     asked_for,

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import polars as pl
 from markupsafe import Markup
 
+from hapsight.disk import write_atomically
 from hapsight.explain_tables import PAGE_VARIANTS, WITHHELD
 from hapsight.files import file_name
-from hapsight.predict.store import write_atomically
 from hapsight.report import words
 from hapsight.report.gene_disclosure import disclosed
 from hapsight.report.gene_groups import group_pictures

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.disk import temporary_name
+from hapsight.disk import temporary_name, write_atomically
 from hapsight.errors import MissingExtraError
 from hapsight.files import file_name
-from hapsight.predict.store import write_atomically
 
 __all__ = [
     "array_labels",

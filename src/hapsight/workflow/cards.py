@@ -12,10 +12,11 @@ from pydantic import TypeAdapter
 import hapsight
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.config import Config, ModelConfig
+from hapsight.disk import write_atomically
 from hapsight.files import file_name
 from hapsight.models.protocol import ModelWindow, ReadOut, Track
 from hapsight.predict.cost import Cost
-from hapsight.predict.store import UnitStore, write_atomically
+from hapsight.predict.store import UnitStore
 from hapsight.predict.windows import placed, seen_interval
 from hapsight.workflow.blocks import (
     Block,

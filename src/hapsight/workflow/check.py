@@ -10,9 +10,9 @@ from hapsight.cohort.check import CheckResult, check_parts
 from hapsight.cohort.join import CohortParts
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.config import Config
+from hapsight.disk import write_atomically
 from hapsight.errors import HapsightError
 from hapsight.models.protocol import SequenceModel
-from hapsight.predict.store import write_atomically
 from hapsight.predict.windows import window_of
 from hapsight.workflow.check_stages import LoadedModel, check_stages
 from hapsight.workflow.identity import check_identity

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from hapsight.config import Config, ModelConfig, as_toml
 from hapsight.disk import own_entries
+from hapsight.errors import HapsightError
 from hapsight.models.catalogue import WEIGHTS, published_weights
 from hapsight.models.weights import find
 from hapsight.workflow.run_folder import OWN, RunFolder, versions
@@ -69,7 +70,11 @@ def _weights(model: ModelConfig) -> list[str] | None:
     elif model.name == "mini":
         found = [Path(str(files("hapsight"))) / "data" / "mini"]
     else:
-        found = [path for file in published_weights(model.name, model.weights) if (path := find(file))]
+        try:
+            named = published_weights(model.name, model.weights)
+        except HapsightError:  # random weights
+            return None
+        found = [path for file in named if (path := find(file))]
     if not found or any(path.is_dir() for path in found):
         return None
     return [str(beside) for path in found for beside in path.parent.iterdir()]

@@ -21,10 +21,10 @@ import polars as pl
 import hapsight
 from hapsight.cohort.digest import KnownDigest
 from hapsight.config import Config, to_toml
-from hapsight.disk import locked, sweep
+from hapsight.disk import locked, sweep, write_atomically
 from hapsight.errors import HapsightError, StoreError
 from hapsight.files import file_name
-from hapsight.predict.store import UnitStore, write_atomically, write_table
+from hapsight.predict.store import UnitStore, write_table
 from hapsight.report.run_folder import require_record
 from hapsight.workflow.memory import peak_mb, reset_peak
 
