@@ -1,7 +1,8 @@
-"""Damaged Parquet files: polars' compiled code panics at some, and ends the process at others."""
+"""Parquet files: written whole, and read where a damaged one would end the process in polars' compiled code."""
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Final
 
 import polars as pl
 
+from hapsight.disk import write_atomically
 from hapsight.errors import InputError
 
-__all__ = ["BAD_PARQUET", "require_readable"]
+__all__ = ["BAD_PARQUET", "as_parquet", "require_readable", "write_table"]
 
 BAD_PARQUET: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """What polars raises at a damaged Parquet file; a panic of its compiled code is no `Exception`."""
@@ -38,3 +40,15 @@ def require_readable(path: Path, what: str) -> None:
             got=panicked or (said[-1] if said else f"its reader ended with {tried.returncode}"),
             fix="write the file again",
         )
+
+
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Write a Parquet table atomically."""
+    write_atomically(path, as_parquet(table))
+
+
+def as_parquet(table: pl.DataFrame) -> bytes:
+    """A table as the bytes of a Parquet file."""
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()

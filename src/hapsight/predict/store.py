@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, Protocol
 
 import polars as pl
 
+from hapsight.cohort.parquet import as_parquet
 from hapsight.disk import write_atomically
 from hapsight.errors import ConfigError, IncompleteError
 
@@ -32,7 +33,6 @@ __all__ = [
     "block_key",
     "content_key",
     "require_writable",
-    "write_table",
 ]
 
 FORMAT = 1
@@ -101,17 +101,6 @@ def require_writable(path: Path | None, folder: bool = False) -> None:
     )
 
 
-def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Write a Parquet table atomically."""
-    write_atomically(path, _parquet(table))
-
-
-def _parquet(table: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    table.write_parquet(buffer, compression="zstd")
-    return buffer.getvalue()
-
-
 class NamedUnit(Protocol):
     """What a store calls a unit, and the digest of all that its numbers depend on."""
 
@@ -148,7 +137,7 @@ class UnitStore:
         """Write a unit's tables, then its seal."""
         digests = {}
         for name, table in tables.items():
-            data = _parquet(table)
+            data = as_parquet(table)
             digests[name] = hashlib.sha256(data).hexdigest()
             write_atomically(self._table(unit, name), data)
         seal = json.dumps({"key": key, "tables": digests}, indent=1)

@@ -16,12 +16,12 @@ from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.nouns import Gene
+from hapsight.cohort.parquet import write_table
 from hapsight.disk import write_atomically
 from hapsight.errors import ConfigError
 from hapsight.models.mini import Mini
 from hapsight.models.mini import load as load_mini
 from hapsight.models.registry import load_model
-from hapsight.predict.store import write_table
 from hapsight.train.measure import (
     ACTIVE_READS,
     EXPRESSED,

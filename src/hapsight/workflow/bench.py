@@ -13,11 +13,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene
+from hapsight.cohort.parquet import write_table
 from hapsight.dna import Codes
 from hapsight.errors import ConfigError
 from hapsight.evaluate.correlation import correlate
 from hapsight.models.protocol import SharedModel
-from hapsight.predict.store import write_table
 from hapsight.tables import PRECISION
 from hapsight.workflow.memory import peak_mb, reset_peak
 from hapsight.workflow.opened import Opened

@@ -11,13 +11,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval, Strand
+from hapsight.cohort.parquet import write_table
 from hapsight.disk import write_atomically
 from hapsight.dna import N_CODE, Codes, reverse_complement
 from hapsight.errors import IncompleteError
 from hapsight.explain.modisco import hypothetical, write_modisco
 from hapsight.explain.modisco_run import read_patterns, run_modisco
 from hapsight.files import file_name
-from hapsight.predict.store import write_table
 from hapsight.workflow.cards import ModelCard
 from hapsight.workflow.centres import centres
 from hapsight.workflow.explain import explain_store

@@ -20,11 +20,12 @@ import polars as pl
 
 import hapsight
 from hapsight.cohort.digest import KnownDigest
+from hapsight.cohort.parquet import write_table
 from hapsight.config import Config, to_toml
 from hapsight.disk import locked, sweep, write_atomically
 from hapsight.errors import HapsightError, StoreError
 from hapsight.files import file_name
-from hapsight.predict.store import UnitStore, write_table
+from hapsight.predict.store import UnitStore
 from hapsight.report.run_folder import require_record
 from hapsight.workflow.memory import peak_mb, reset_peak
 

@@ -11,10 +11,10 @@ from typing import Any
 import polars as pl
 
 from hapsight.cohort.nouns import Dropped
+from hapsight.cohort.parquet import write_table
 from hapsight.disk import write_atomically
 from hapsight.evaluate.direction import Share
 from hapsight.evaluate.ranks import Estimate
-from hapsight.predict.store import write_table
 from hapsight.spreadsheets import csv_text
 from hapsight.validate_tables import VALIDATION
 from hapsight.workflow.opened import Opened
