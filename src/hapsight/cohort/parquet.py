@@ -1,4 +1,4 @@
-"""Parquet files: written whole, and read where a damaged one would end the process in polars' compiled code."""
+"""Parquet files: written whole, and read where a damaged one would end the process in polars' code."""
 
 from __future__ import annotations
 
