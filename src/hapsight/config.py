@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hapsight.effects_config import EffectsKeys
 from hapsight.errors import ConfigError
 from hapsight.evaluate.protocols import PROTOCOLS
 from hapsight.linear_config import (
@@ -117,16 +118,25 @@ class ExpressionConfig(_Section):
     )
 
 
-class ModelConfig(_Section):
-    """A model to run."""
+class ModelConfig(EffectsKeys):
+    """A model to run, or a table of variant effects that stands for one."""
 
-    name: str = Field(description="as in `hapsight models`, or file:PATH, a Python file, which is run")
+    name: str = Field(
+        description='as in `hapsight models`; file:PATH, a Python file, which is run; or "effects"'
+    )
     label: str | None = Field(None, description="what tables call it; else its name and weights")
     weights: str | None = Field(None, description="a named set of weights, or a file")
     read_out: str | None = Field(
         None, description="a named read-out; else the model's default, or in training the one it has for that"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="options of this model")
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> ModelConfig:
+        """A table has none of a network's keys, and a network none of a table's."""
+        if fault := self.fault(self.name, bool(self.weights or self.read_out or self.options)):
+            raise ValueError(fault)
+        return self
 
 
 USUAL_BUDGET = 2 * 2**30
@@ -399,6 +409,7 @@ def _absolute(config: Config, folder: Path) -> Config:
             update={
                 "name": _absolute_file(model.name, folder),
                 "weights": _absolute_weights(model.weights, folder),
+                "table": None if model.table is None else folder / model.table,
             }
         )
         for model in config.models

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import h5py
 import numpy as np
 import polars as pl
 
+from hapsight.cohort.effect_layouts import Wanted, read_given_effects
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.cohort.regulons import read_gene_covariates, read_regulons
 from hapsight.config import EvidenceEffectsConfig
@@ -79,6 +81,44 @@ def effects_parquet(path: Path) -> None:
     assert measured.given.table["value"].is_finite().all()
     found = EffectEvidence.opened(EvidenceEffectsConfig(label="x", path=path), GENES)
     assert np.isfinite(found.typical)
+
+
+def good_variant_scores() -> bytes:
+    header: list[object] = [
+        "variant_id",
+        "gene_id",
+        "output_type",
+        "variant_scorer",
+        "track_name",
+        "raw_score",
+    ]
+    rows = [
+        [f"{CONTIG}:{p}:A>C", "ENSG01", "RNA_SEQ", "GeneMaskLFCScorer()", "t", -0.5] for p in range(20, 26)
+    ]
+    return text([header, *rows], ",")
+
+
+def good_info() -> bytes:
+    header: list[object] = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO"]
+    return text([header, *([CONTIG, p, ".", "A", "C,G", ".", ".", "EFF=0.5,-1"] for p in range(20, 26))])
+
+
+def good_sed() -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file["si"], file["gene"] = np.array([0, 1, 1]), np.array(["ENSG01", "ENSG01", "ENSG02"], "S")
+        file["chr"], file["pos"] = np.array([CONTIG, CONTIG], "S"), np.array([20, 21], np.uint32)
+        file["ref_allele"], file["alt_allele"] = np.array(["A", "A"], "S"), np.array(["C", "G"], "S")
+        file["target_ids"], file["target_labels"] = np.array(["t1", "t2"], "S"), np.array(["a", "b"], "S")
+        file["SED"] = np.arange(6, dtype=np.float16).reshape(3, 2)
+    return buffer.getvalue()
+
+
+def given_effects(path: Path) -> None:
+    """A table as a model; a CSV has a row for each of its lines."""
+    found = read_given_effects(path, Wanted()).table
+    assert found["value"].is_finite().all()
+    assert path.suffix != ".csv" or len(found) == len(rows_of(path)) - 1
 
 
 def good_sasse() -> bytes:

@@ -12,7 +12,7 @@ import pytest
 
 from hapsight.cohort.nouns import Dropped
 from hapsight.cohort.regulons import read_regulons
-from hapsight.config import Config, load_config
+from hapsight.config import Config, ModelConfig, load_config
 from hapsight.models.registry import register
 from hapsight.workflow.baseline_runs import BaselineRun, baseline_runs, imported_runs
 from hapsight.workflow.baseline_units import baseline_units
@@ -118,6 +118,17 @@ BY_HAND = {
 """Other values that the rule below would not find."""
 
 
+OF_EFFECTS = {
+    "table": "other.tsv",
+    "gene": "other_gene",
+    "within": 100,
+    "value": "z",
+    "tracks": ("liver",),
+    "where": {"kind": "mine"},
+}
+"""Other values of keys that only a table of effects has."""
+
+
 def another(value):
     """A value of the same kind."""
     if isinstance(value, bool):
@@ -161,6 +172,15 @@ def of_models(opened, runs):
         yield from explain_keys(opened, run, genes).values()
         yield saturation_key(opened, run, genes[0], tss_centre(run, genes[0]))
         yield gradient_key(opened, run, genes[0])
+
+
+def of_effects(opened, files, **keys):
+    """Of a table of effects, which lies beside the other cohort's files."""
+    model = ModelConfig(name="effects", table=files / keys.pop("table", "given.tsv"), **keys)
+    own = replace(opened, config=opened.config.model_copy(update={"models": (model,)}))
+    (run,) = load_models(own)
+    for key in (run.gene_keys(own, own.cohort.genes), explain_keys(own, run, own.cohort.genes)):
+        yield from key.values()
 
 
 def of_linear(opened, runs):
@@ -244,18 +264,26 @@ def base(tmp_path_factory):
     (other.folder / "genes.tsv").write_text("".join("\t".join(row) + "\n" for row in moved))
     from safetensors.torch import save_file
 
+    header = "gene_id\tother_gene\tvariant_id\ttrack\tkind\teffect\tz\n"
+    for name, effect in (("given", 1), ("other", 2)):
+        row = f"up1\tup2\tchr1_3010_A_C\tliver\tmine\t{effect}\t1\n"
+        (other.folder / f"{name}.tsv").write_text(header + row)
     state = load_trainable(seed=5).network.state_dict()
     save_file(state, other.folder / "other.safetensors")
     made.config.write_text(made.config.read_text() + SECTIONS)
     with register("toy", load_trainable), register("toy2", lambda **given: load_trainable(seed=2, **given)):
         opened = Opened.from_config(load_config(made.config))
         runs = load_models(opened)
-        yield opened, runs, frozenset(unit_keys(opened, runs)), other.folder
+        known = {*unit_keys(opened, runs), *of_effects(opened, other.folder)}
+        yield opened, runs, frozenset(known), other.folder
 
 
 def keys_with(base, key):
     """With another value of this key; one after the other."""
     opened, runs, _, files = base
+    section, _, name = key.rpartition(".")
+    if section == "models" and name in OF_EFFECTS:
+        return of_effects(opened, files, **{name: OF_EFFECTS[name]})
     config = changed(opened.config, key, files)
     if key.startswith("cohort.") or key == "expression.permuted":
         opened = Opened.from_config(config)
@@ -276,7 +304,9 @@ def test_every_key_is_in_a_units_key_or_on_the_list(base, key):
         fewer = key == "cohort.keep_genes"
         assert new or fewer, f"{key} is in no unit's key, and not on the list"
     if key in CHANGE_NOTHING and key != "output":
-        assert set(keys_with(base, key)) == base[2], f"{key} changes nothing, and is in a unit's key"
+        assert {*keys_with(base, key), *of_effects(base[0], base[3])} == base[2], (
+            f"{key} changes nothing, and is in a unit's key"
+        )
 
 
 def test_the_lists_name_keys_that_there_are():

@@ -48,14 +48,14 @@ def sharing(
     from hapsight.workflow.bench import bench_sharing
     from hapsight.workflow.demo import demo_cohort
     from hapsight.workflow.opened import Opened
-    from hapsight.workflow.predict import load_models
+    from hapsight.workflow.predict import load_sequence_models
 
     require_writable(json_to)
     loaded = load_config(config) if config else demo_cohort()
     options = {} if width is None else {"width": width}
     wanted = ModelConfig(name=model, weights=weights, read_out=read_out, options=options)
     opened = Opened.from_config(loaded.model_copy(update={"models": (wanted,)}))
-    (run,) = load_models(opened)
+    (run,) = load_sequence_models(opened, "`hapsight bench sharing`")
     every = max(1, len(opened.cohort.genes) // genes)
     rows, found = [], []
     for gene in opened.cohort.genes[every // 2 :: every][:genes]:

@@ -80,13 +80,13 @@ def score(
     from hapsight.cli.console import progress, say
     from hapsight.config import load_config
     from hapsight.workflow.opened import Opened
-    from hapsight.workflow.predict import load_models
+    from hapsight.workflow.predict import load_sequence_models
     from hapsight.workflow.score import score as compute
     from hapsight.workflow.score_files import require_score_file, write_scores
 
     require_score_file(out)
     opened = Opened.from_config(load_config(config))
-    runs = load_models(opened)
+    runs = load_sequence_models(opened, "`hapsight score`")
     with progress() as show:
         found = compute(opened, runs, vcf, sample, show)
     write_scores(out, found.table, opened.cohort.reference.contigs, private=sample is not None)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hapsight.cohort.join import CohortParts
     from hapsight.config import Config
     from hapsight.models.protocol import SequenceModel
+    from hapsight.workflow.effects import EffectsRun
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.predict import ModelRun
 
@@ -129,12 +130,17 @@ def check(config: ConfigPath) -> None:
 def plan(config: ConfigPath) -> None:
     """Count people, genes and distinct sequences; estimate time and disk; compute nothing."""
     from hapsight.cli.console import progress, table
+    from hapsight.workflow.effects import EffectsRun
     from hapsight.workflow.plan import plan_baseline, plan_model
 
     opened = _open(_load(config))
     rows: list[list[str]] = []
     with progress() as report:
         for run in _models(opened):
+            if isinstance(run, EffectsRun):
+                work = f"{len(run.given.table):,} effects of a table added up; no passes"
+                rows.append([run.label, work, "-", "-"])
+                continue
             found = plan_model(opened, run, report)
             ratio, saved = found.asked / found.distinct, found.asked_tflop / found.tflop
             passes = f"{found.distinct:,} passes of {found.asked:,} asked for: {ratio:.1f}x fewer"
@@ -273,7 +279,7 @@ def _open(config: Config) -> Opened:
     return Opened.from_config(config)
 
 
-def _models(opened: Opened, loaded: Mapping[int, SequenceModel] | None = None) -> list[ModelRun]:
+def _models(opened: Opened, loaded: Mapping[int, SequenceModel] | None = None) -> list[ModelRun | EffectsRun]:
     if not opened.config.models:
         return []
     from hapsight.workflow.predict import load_models

@@ -71,12 +71,12 @@ def _run(path: Path, name: str, options: dict[str, Any], arm: dict[str, str] | N
     from hapsight.config import load_config
     from hapsight.workflow.opened import Opened
     from hapsight.workflow.personal import train_personal
-    from hapsight.workflow.predict import load_models
+    from hapsight.workflow.predict import load_sequence_models
 
     config = load_config(path)
     config = config.model_copy(update={"train": _section(config.train.model_dump() | options, arm)})
     opened = Opened.from_config(config)
-    runs = load_models(opened)
+    runs = load_sequence_models(opened, "Training")
     with opened.folder.locked(), progress() as show:
         opened.begin()
         folder = train_personal(opened, runs, opened.config.train.arms, show, name)

@@ -105,7 +105,7 @@ def _open(config: Path, out: Path | None) -> Opened:
 
 def _models(opened: Opened) -> list[ModelRun]:
     from hapsight.errors import ConfigError
-    from hapsight.workflow.predict import load_models
+    from hapsight.workflow.predict import load_sequence_models
 
     if not opened.config.models:
         raise ConfigError(
@@ -113,7 +113,7 @@ def _models(opened: Opened) -> list[ModelRun]:
             expected="[[models]]",
             fix="add a [[models]] section",
         )
-    return load_models(opened)
+    return load_sequence_models(opened, "`hapsight validate`")
 
 
 def _finish(opened: Opened, found: Validated, assay: str, out: Path | None) -> None:

@@ -43,6 +43,7 @@ the gene's; ``build`` is that which the variant's name ends in."""
 VALUES: Final = ("weight", "beta", "effect")
 """Columns that may hold the value, per copy of ALT."""
 
+_LEVEL: Final = "reference_value"
 _SYNONYMS: Final = {
     "gene": "gene_id",
     "phenotype_id": "gene_id",
@@ -74,7 +75,8 @@ class EffectTable:
     what
         ``"weights"`` or ``"effects"``, for errors.
     table
-        Columns `ROWS`, and ``track`` where the file has it; no gene has a variant twice (per track).
+        Columns `ROWS`, and ``track`` and ``reference_value`` (of the reference sequence) where the file has
+        them; no gene has a variant twice (per track).
     genes
         Names of all genes of the file, those without a row too; empty where it names none.
     """
@@ -259,7 +261,7 @@ def _renamed(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _typed(path: Path, table: pl.DataFrame, what: str, value: str, has: set[str]) -> pl.DataFrame:
-    """The columns `ROWS`, and ``track``."""
+    """The columns `ROWS`, and ``track`` and ``reference_value`` where they are there."""
     wanted = ("gene_id", "variant_id", "rsid", "chrom", "pos", "contig", "position", "ref", "alt", "track")
     try:
         cells = table.select(pl.col(name).cast(pl.String) for name in wanted if name in has)
@@ -287,6 +289,9 @@ def _typed(path: Path, table: pl.DataFrame, what: str, value: str, has: set[str]
     _require_dna(path, rows, what)
     amount = numbers(table.select(value), [str(row + 1) for row in range(table.height)], path)[:, 0]
     extra = [text["track"]] if "track" in has else []
+    if _LEVEL in has:
+        level = numbers(table.select(_LEVEL), [str(row + 1) for row in range(table.height)], path)[:, 0]
+        extra.append(pl.Series(_LEVEL, level))
     return rows.with_columns(pl.Series("value", amount), *extra).cast(ROWS)  # type: ignore[arg-type]
 
 

@@ -16,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from hapsight.effects_config import EFFECTS
 from hapsight.errors import ConfigError, MissingExtraError
 from hapsight.models.catalogue import WEIGHTS
 from hapsight.models.fingerprint import declared_fingerprint, fingerprint_of
@@ -124,7 +125,7 @@ def available() -> list[ModelEntry]:
     ConfigError
         Two installed packages offer a model of one name.
     """
-    sources = {name: _package(point) for name, point in _installed().items()}
+    sources = {name: _package(point) for name, point in _installed().items()} | {EFFECTS: "hapsight"}
     sources |= dict.fromkeys(_registered, "this session")
     return [_entry(name, source) for name, source in sorted(sources.items())]
 
@@ -241,9 +242,16 @@ def _loader(name: str) -> Loader:
         return _registered[name]
     if name.startswith(PREFIX):
         return loader_of_file(name)
+    if name == EFFECTS:
+        raise ConfigError(
+            "A table of effects is no model that sequences can be given to.",
+            expected="a model that reads sequences",
+            got=repr(name),
+            fix="put it under [[models]] with its `table`, for the stages that predict people",
+        )
     points = _installed()
     if name not in points:
-        names = sorted({*points, *_registered})
+        names = sorted({*points, *_registered, EFFECTS})
         close = difflib.get_close_matches(name, names, n=1)
         raise ConfigError(
             f"There is no model {name!r}.",

@@ -19,6 +19,7 @@ from hapsight.workflow.baseline_runs import BaselineRun, ImportedRun, baseline_r
 from hapsight.workflow.baseline_units import baseline_blocks
 from hapsight.workflow.blocks import KeyedBlock, in_turn
 from hapsight.workflow.cards import ModelCard
+from hapsight.workflow.effects import laid_by_gene
 from hapsight.workflow.imported import (
     Rows,
     cohort_weights,
@@ -263,17 +264,20 @@ def _of_model(opened: Opened, card: ModelCard, track: str, unit: KeyedBlock, gen
     values = store.read([unit], "values").filter(pl.col("track") == track)
     distinct = dict(store.read([unit], "genes").select("gene_id", "n_distinct").iter_rows())
     by_gene = values.partition_by("gene_id", as_dict=True, include_key=False)
+    laid = laid_by_gene(store, unit, track) if card.of_effects else {}
     windows = [card.sees(gene) for gene in genes]
     reader = VariantReader(cohort.genotypes, cohort.reference, windows)
     for gene, window in zip(genes, windows, strict=True):
         reference, people = _split(by_gene[(gene.gene_id,)])
+        one = laid.get(gene.gene_id)
         yield Comparison(
             gene,
             people.mean(axis=1),
             cohort.observed(gene),
-            reference,
-            partial(_dosage, reader, window),
+            reference if card.levels else None,
+            partial(_dosage if one is None else one.dosage, reader, window),
             distinct[gene.gene_id],
+            **({} if one is None else one.facts),
         )
 
 

@@ -21,7 +21,7 @@ from hapsight.models.protocol import SharedModel
 from hapsight.tables import PRECISION
 from hapsight.workflow.memory import peak_mb, reset_peak
 from hapsight.workflow.opened import Opened
-from hapsight.workflow.predict import ModelRun, load_models, predicted, spread_genes
+from hapsight.workflow.predict import ModelRun, load_sequence_models, predicted, spread_genes
 from hapsight.workflow.variants import VariantReader
 
 if TYPE_CHECKING:
@@ -207,7 +207,8 @@ def precision_of_models(opened: Opened, precisions: Sequence[Precision], genes: 
     """`bench_precision` of all configured models, on so many genes evenly spread over the list, or all."""
     every = opened.cohort.genes
     some = spread_genes(every, len(every) if genes is None else genes)
-    return pl.concat([bench_precision(opened, run, precisions, some) for run in load_models(opened)])
+    runs = load_sequence_models(opened, "`hapsight bench precision`")
+    return pl.concat([bench_precision(opened, run, precisions, some) for run in runs])
 
 
 def keep_precision(opened: Opened, found: pl.DataFrame) -> Path:

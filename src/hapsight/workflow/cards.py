@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -13,6 +13,7 @@ import hapsight
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.config import Config, ModelConfig
 from hapsight.disk import write_atomically
+from hapsight.effects_config import EFFECTS
 from hapsight.files import file_name
 from hapsight.models.protocol import ModelWindow, ReadOut, Track
 from hapsight.predict.cost import Cost
@@ -56,6 +57,8 @@ class ModelCard:
         How other processes load it, and where these have it.
     asked
         What the configuration said of it.
+    levels
+        Whether values of different genes can be compared: not where a value is only what variants change.
     """
 
     label: str
@@ -70,6 +73,12 @@ class ModelCard:
     device: str
     source: ModelSource
     asked: dict[str, Any]
+    levels: bool = field(default=True, kw_only=True)
+
+    @property
+    def of_effects(self) -> bool:
+        """Whether it is a table of effects, which no sequence can be given to."""
+        return self.source.name == EFFECTS
 
     @property
     def track_names(self) -> tuple[str, ...]:
@@ -164,7 +173,7 @@ def asked_of(config: Config, wanted: ModelConfig) -> dict[str, Any]:
 
 def write_card(opened: Opened, card: ModelCard) -> None:
     """Keep a model's card in the run folder; its file is left alone where it says the same."""
-    facts = {field.name: getattr(card, field.name) for field in fields(ModelCard)}
+    facts = {one.name: getattr(card, one.name) for one in fields(ModelCard)}
     data = json.dumps(asdict(ModelCard(**facts)), indent=1).encode()
     path = opened.folder.path / "models" / file_name(card.label, card.read_out.name, suffix=".json")
     if not path.is_file() or path.read_bytes() != data:

@@ -8,15 +8,17 @@ from dataclasses import asdict, replace
 
 from hapsight.cohort.check import CheckResult, check_parts
 from hapsight.cohort.join import CohortParts
-from hapsight.cohort.nouns import Gene, Interval, Strand
+from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
 from hapsight.config import Config
 from hapsight.disk import write_atomically
 from hapsight.errors import HapsightError
 from hapsight.models.protocol import SequenceModel
 from hapsight.predict.windows import window_of
 from hapsight.workflow.check_stages import LoadedModel, check_stages
+from hapsight.workflow.effects import check_effects
 from hapsight.workflow.identity import check_identity
-from hapsight.workflow.opened import as_compared, parts_of
+from hapsight.workflow.opened import Opened, as_compared, parts_of
+from hapsight.workflow.run_folder import RunFolder
 
 __all__ = ["check", "save_checks"]
 
@@ -48,6 +50,8 @@ def check(
         return results
     cohort = as_compared(parts.joined[0], config.expression)
     results += check_stages(config, cohort, models)
+    opened = Opened(config, cohort, Dropped(), (), RunFolder(config.output))
+    results += [check_effects(opened, wanted) for wanted in config.models if wanted.table is not None]
     if all(result.status != "fail" for result in results):
         results.append(check_identity(cohort))
     return results
@@ -66,6 +70,8 @@ def _check_models(
 
     models, results = list[LoadedModel](), list[CheckResult]()
     for place, wanted in enumerate(config.models):
+        if wanted.table is not None:  # read with the cohort's genes
+            continue
         try:
             model = loaded[place] = load_model(wanted.name, wanted.weights, "cpu", **wanted.options)
             read_out = model.read_out(wanted.read_out)

@@ -83,7 +83,7 @@ def evaluate(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
 
 
 def _add(opened: Opened, arm: Arm, chance: Chance, rows: _Rows, progress: Progress) -> None:
-    """The arm's rows of all tables; only models predict across genes and within people."""
+    """The arm's rows of all tables; only models of levels predict across genes and within people."""
     predicted, reference = [], []
 
     def kept() -> Iterator[Comparison]:
@@ -94,7 +94,7 @@ def _add(opened: Opened, arm: Arm, chance: Chance, rows: _Rows, progress: Progre
             progress(f"evaluate {arm.model}", done, len(opened.cohort.genes))
 
     _add_per_gene(opened, arm, kept(), chance, rows)
-    if arm.card is not None:
+    if arm.card is not None and arm.card.levels:
         observed = opened.cohort.transformed
         _add_across_genes(opened, arm, np.array(reference, np.float64), observed, rows)
         _add_within_people(opened, arm, np.array(predicted), observed, rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.matching import find_genes
@@ -32,9 +33,10 @@ from hapsight.workflow.cards import ModelCard
 from hapsight.workflow.centres import tss_centre
 from hapsight.workflow.crew import SetAside
 from hapsight.workflow.dropped import add_dropped
+from hapsight.workflow.effects import EffectsRun, laid_effects
 from hapsight.workflow.gradients import gradient_unit
 from hapsight.workflow.opened import Opened, Progress, dropped_table, gene_keys
-from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.predict import ModelRun, sequence_models
 from hapsight.workflow.saturation import saturation_unit
 from hapsight.workflow.valued_units import ValuedUnit, ValuerSource, compute_values
 from hapsight.workflow.variants import VariantReader
@@ -55,7 +57,14 @@ __all__ = [
     "variant_rows",
 ]
 
-_TABLES = ("effects", "background_dependent", "additivity")
+_SCHEMAS = {
+    "effects": EXPLAIN_EFFECTS,
+    "background_dependent": BACKGROUND_DEPENDENT,
+    "additivity": EXPLAIN_ADDITIVITY,
+}
+_TABLES = tuple(_SCHEMAS)
+
+Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,11 +94,13 @@ class ExplainUnit(StoredUnit):
         self.store.write(self.name, self.key, _unit_tables(self, valuer))
 
 
-def explain(opened: Opened, runs: Sequence[ModelRun], progress: Progress, genes: Sequence[str] = ()) -> None:
+def explain(
+    opened: Opened, runs: Sequence[ModelRun | EffectsRun], progress: Progress, genes: Sequence[str] = ()
+) -> None:
     """Effects of every variant on every model's prediction, and what is configured of single bases.
 
-    Finished units and arrays are not computed again. Saturation mutagenesis around drivers waits for these:
-    `hapsight.workflow.saturate_drivers`.
+    Of a table of effects, these are its effects. Finished units and arrays are not computed again.
+    Saturation mutagenesis around drivers waits for these: `hapsight.workflow.saturate_drivers`.
 
     Parameters
     ----------
@@ -100,15 +111,43 @@ def explain(opened: Opened, runs: Sequence[ModelRun], progress: Progress, genes:
     Raises
     ------
     ConfigError, IncompleteError
-        As `chosen_genes`.
+        As `chosen_genes`; or single bases are asked for, and no model reads sequences.
     IncompleteError
         Some units were set aside, after all others of all models were finished.
     """
+    if opened.config.explain.saturation is not None or opened.config.explain.gradients:
+        sequence_models(runs, "What single bases are worth ([explain] saturation, gradients)")
     aside = SetAside()
     for run in runs:
         with aside.later():
-            _explain(opened, run, progress, genes)
+            if isinstance(run, EffectsRun):
+                _explain_effects(opened, run, progress, genes)
+            else:
+                _explain(opened, run, progress, genes)
     aside.report()
+
+
+def _explain_effects(opened: Opened, run: EffectsRun, progress: Progress, genes: Sequence[str]) -> None:
+    """The effects of a table as they are laid on the cohort's variants."""
+    label = f"explain {run.label}"
+    with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
+        store, units = explain_store(opened, run), explain_blocks(opened, run, genes)
+        todo = [unit for unit in units if not store.done(unit.name, unit.key)]
+        for done, unit in enumerate(todo, start=len(units) - len(todo) + 1):
+            store.write(unit.name, unit.key, _given_tables(opened, run, unit))
+            progress(label, done, len(units))
+        tables = _whole_tables(opened, store, units)
+        if not genes:
+            _write_whole(opened, store, units, tables)
+        if opened.config.explain.saturation is not None or opened.config.explain.gradients:
+            opened.folder.note(
+                f"{run.label} is a table of effects: what single bases are worth is not known."
+            )
+        stage["computed"] = len(todo)
+        stage["detail"] = (
+            f"{len(tables['effects']):,} effects on {tables['additivity']['gene_id'].n_unique():,} genes, as "
+            f"the table has them; {len(todo)} units computed, {len(units) - len(todo)} kept"
+        )
 
 
 def _explain(opened: Opened, run: ModelRun, progress: Progress, genes: Sequence[str]) -> None:
@@ -258,9 +297,39 @@ def _unit_tables(unit: ExplainUnit, valuer: Valuer) -> dict[str, pl.DataFrame]:
         for t, track in enumerate(unit.tracks):
             _add_rows(rows, gene, track, found, t)
     return {
-        "effects": pl.DataFrame(rows["effects"], schema=EXPLAIN_EFFECTS),
-        "background_dependent": pl.DataFrame(rows["background_dependent"], schema=BACKGROUND_DEPENDENT),
-        "additivity": pl.DataFrame(rows["additivity"], schema=EXPLAIN_ADDITIVITY),
+        **{name: pl.DataFrame(rows[name], schema=schema) for name, schema in _SCHEMAS.items()},
+        "dropped": dropped_table(reader.dropped),
+    }
+
+
+def _given_tables(opened: Opened, run: EffectsRun, unit: KeyedBlock) -> dict[str, pl.DataFrame]:
+    """The same tables of effects that are given: no sequence is computed, and no background is looked at."""
+    cohort, windows = opened.cohort, [run.reads(gene) for gene in unit.genes]
+    reader = VariantReader(cohort.genotypes, cohort.reference, windows)
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
+    for gene, window in zip(unit.genes, windows, strict=True):
+        variants = reader(window)
+        for track in run.track_names:
+            laid = laid_effects(run, gene, track, variants)
+            own = variants.take(laid.aligned.used)
+            effect, people = laid.aligned.weights[laid.aligned.used], laid.haplotypes(variants)
+            for row, size, af in zip(variant_rows(gene, own), effect.tolist(), own.af.tolist(), strict=True):
+                rows["effects"].append(
+                    {
+                        "gene_id": gene.gene_id,
+                        "track": track,
+                        **row,
+                        "af": af,
+                        "effect": size,
+                        "n_backgrounds": 0,
+                    }
+                )
+            rows["additivity"].append(
+                _sums(gene, track, effect, own, people.reshape(-1, 2).mean(axis=1))
+                | {"n_dependent": 0, "asked": 0, "distinct": 0, "gflop": 0.0}
+            )
+    return {
+        **{name: pl.DataFrame(rows[name], schema=schema) for name, schema in _SCHEMAS.items()},
         "dropped": dropped_table(reader.dropped),
     }
 
@@ -287,22 +356,24 @@ def _add_rows(rows: dict[str, list[dict[str, Any]]], gene: Gene, track: str, fou
         if dependent[v]:
             more = {"spread": _known(relative[v]), "share_opposite": _known(found.share_opposite[v, t])}
             rows["background_dependent"].append(row | more)
-    people = found.predicted[..., t].mean(axis=1)
-    sums = additivity(effect, found.variants.dosage, people)
     rows["additivity"].append(
-        {
-            "gene_id": gene.gene_id,
-            "track": track,
-            "status": sums.status if len(effect) else "no_variants",
-            "n": sums.n,
-            "n_variants": len(effect),
-            "pearson_r": sums.pearson_r,
-            "n_dependent": int(dependent.sum()),
-            "asked": found.asked,
-            "distinct": found.distinct,
-            "gflop": found.flop / 1e9,
-        }
+        _sums(gene, track, effect, found.variants, found.predicted[..., t].mean(axis=1))
+        | {"n_dependent": int(dependent.sum()), "asked": found.asked, "distinct": found.distinct}
+        | {"gflop": found.flop / 1e9}
     )
+
+
+def _sums(gene: Gene, track: str, effect: Float, variants: Variants, people: Float) -> dict[str, Any]:
+    """Whether the prediction (N,) is the sum of the effects (V,)."""
+    sums = additivity(effect, variants.dosage, people)
+    return {
+        "gene_id": gene.gene_id,
+        "track": track,
+        "status": sums.status if len(effect) else "no_variants",
+        "n": sums.n,
+        "n_variants": len(effect),
+        "pearson_r": sums.pearson_r,
+    }
 
 
 def effect_rows(gene: Gene, track: str, found: GeneIsm, t: int) -> Iterator[dict[str, Any]]:
@@ -340,18 +411,22 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _whole_tables(opened: Opened, store: UnitStore, units: Sequence[ExplainUnit]) -> dict[str, pl.DataFrame]:
+def _whole_tables(
+    opened: Opened, store: UnitStore, units: Sequence[ExplainUnit | KeyedBlock]
+) -> dict[str, pl.DataFrame]:
     """The tables of all units, genes in the cohort's order."""
-    schemas = dict(zip(_TABLES, (EXPLAIN_EFFECTS, BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY), strict=True))
     order = opened.cohort.genes
     return {
         name: in_gene_order(store.read(units, name) if units else pl.DataFrame(schema=schema), order)
-        for name, schema in schemas.items()
+        for name, schema in _SCHEMAS.items()
     }
 
 
 def _write_whole(
-    opened: Opened, store: UnitStore, units: Sequence[ExplainUnit], tables: dict[str, pl.DataFrame]
+    opened: Opened,
+    store: UnitStore,
+    units: Sequence[ExplainUnit | KeyedBlock],
+    tables: dict[str, pl.DataFrame],
 ) -> None:
     """The tables of the stage, and what it left out beside what others did."""
     for name, table in tables.items():

@@ -63,6 +63,8 @@ def _weights(model: ModelConfig) -> list[str] | None:
     """Files of a model's weights, with all beside them; ``None`` where hapsight does not know them."""
     from hapsight.models.registry import is_registered
 
+    if model.table is not None:  # is named by the configuration
+        return []
     if is_registered(model.name) or model.name not in {"mini", *WEIGHTS}:
         return None
     if model.weights and os.path.exists(model.weights):

@@ -18,6 +18,7 @@ from hapsight.report.gene_view import GenePage, ModelView, Motif
 from hapsight.tables import CIS_NOMINAL
 from hapsight.workflow.arms import Arm, Comparison, cards_in, results_of
 from hapsight.workflow.cards import ModelCard
+from hapsight.workflow.effects import EffectsRun
 from hapsight.workflow.eqtl import eqtl_blocks
 from hapsight.workflow.explain import explain, explain_blocks, explain_store, genes_of_cohort
 from hapsight.workflow.gene_view import Known, gene_view
@@ -124,7 +125,8 @@ def _effects(opened: Opened, card: ModelCard, chosen: Sequence[Gene], progress: 
     if missing:
         names = sorted(missing)
         purpose = f"Computing the effects of variants on {len(names)} genes that are not explained yet"
-        explain(opened, [require_model(opened, card, purpose)], progress, names)
+        run = card if isinstance(card, EffectsRun) else require_model(opened, card, purpose)
+        explain(opened, [run], progress, names)
         units += explain_blocks(opened, card, names)
     if not units:
         return pl.DataFrame(schema=EXPLAIN_EFFECTS)

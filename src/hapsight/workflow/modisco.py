@@ -22,6 +22,7 @@ from hapsight.workflow.cards import ModelCard
 from hapsight.workflow.centres import centres
 from hapsight.workflow.explain import explain_store
 from hapsight.workflow.opened import Opened
+from hapsight.workflow.predict import require_sequences
 from hapsight.workflow.saturation import Saturation, stored_saturation
 
 __all__ = ["ModiscoExport", "export_modisco", "find_patterns"]
@@ -58,12 +59,15 @@ def export_modisco(opened: Opened, runs: Sequence[ModelCard], out: Path) -> list
 
     Raises
     ------
+    ConfigError
+        A model is a table of effects.
     IncompleteError
         A model has no gene with saturation of the present configuration, or drivers, which it is to be
         around, were not looked for.
     MissingExtraError
         zarr is not installed.
     """
+    require_sequences([run.label for run in runs if run.of_effects], "TF-MoDISco")
     return [
         _export(opened, run, track, out / explain_store(opened, run).folder.name / file_name(track))
         for run in runs

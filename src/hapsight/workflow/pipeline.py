@@ -15,6 +15,7 @@ from hapsight.workflow.check import save_checks
 from hapsight.workflow.crew import SetAside
 from hapsight.workflow.direction import direction
 from hapsight.workflow.drivers import drivers
+from hapsight.workflow.effects import EffectsRun
 from hapsight.workflow.eqtl import eqtl
 from hapsight.workflow.evaluate import evaluate
 from hapsight.workflow.explain import explain
@@ -74,7 +75,7 @@ def run(
     return page
 
 
-def do_units(opened: Opened, models: Sequence[ModelRun], progress: Progress) -> None:
+def do_units(opened: Opened, models: Sequence[ModelRun | EffectsRun], progress: Progress) -> None:
     """Predict, fit the baselines and map eQTLs, as configured; finished units are not done again.
 
     Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,7 @@ import numpy as np
 
 from hapsight.cohort.nouns import Gene
 from hapsight.config import Config, ModelConfig
+from hapsight.effects_config import EFFECTS
 from hapsight.errors import ConfigError, HapsightError, WeightsError
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.predict.cost import Cost
@@ -23,6 +24,7 @@ from hapsight.predict.windows import require_fitting, seen_bases
 from hapsight.workflow.blocks import KeyedBlock, model_target
 from hapsight.workflow.cards import ModelCard, asked_of, read_card, write_card
 from hapsight.workflow.crew import SetAside, compute, crew_of
+from hapsight.workflow.effects import EffectsRun, predict_effects
 from hapsight.workflow.model_units import ModelSource, PredictUnit, predict_elsewhere, predict_with
 from hapsight.workflow.opened import Opened, Progress
 from hapsight.workflow.variants import VariantReader
@@ -35,11 +37,14 @@ __all__ = [
     "ModelRun",
     "guard_precision",
     "load_models",
+    "load_sequence_models",
     "predict",
     "predicted",
     "read_models",
     "require_apart",
     "require_model",
+    "require_sequences",
+    "sequence_models",
     "spread_genes",
 ]
 
@@ -142,8 +147,10 @@ def _read_by(model: SequenceModel, read_out: ReadOut) -> dict[str, Any]:
     }
 
 
-def load_models(opened: Opened, loaded: Mapping[int, SequenceModel] | None = None) -> list[ModelRun]:
-    """Load the configured models, with their read-outs, onto the configured device.
+def load_models(
+    opened: Opened, loaded: Mapping[int, SequenceModel] | None = None
+) -> list[ModelRun | EffectsRun]:
+    """Load the configured models, with their read-outs, onto the configured device; and tables of effects.
 
     Parameters
     ----------
@@ -156,9 +163,56 @@ def load_models(opened: Opened, loaded: Mapping[int, SequenceModel] | None = Non
         Two of them could not be told apart in the tables.
     """
     there = loaded or {}
-    runs = [ModelRun.of(opened, one, there.get(place)) for place, one in enumerate(opened.config.models)]
+    runs = [_load(opened, one, there.get(place)) for place, one in enumerate(opened.config.models)]
     require_apart([(run.label, run.read_out.name) for run in runs])
     return runs
+
+
+def load_sequence_models(opened: Opened, purpose: str) -> list[ModelRun]:
+    """Load the configured models for what needs values of any sequence.
+
+    Raises
+    ------
+    ConfigError
+        One is a table of effects; says what needs sequences. Or as `load_models`.
+    """
+    require_sequences([one.label or str(one.table) for one in opened.config.models if one.table], purpose)
+    return [run for run in load_models(opened) if isinstance(run, ModelRun)]
+
+
+def require_sequences(tables: Sequence[str], purpose: str) -> None:
+    """Refuse tables of effects, by name, where sequences are needed.
+
+    Raises
+    ------
+    ConfigError
+        There are such.
+    """
+    if tables:
+        raise ConfigError(
+            f"{purpose} needs a model that reads sequences, and a table of effects does not.",
+            where="[[models]]",
+            got=", ".join(tables),
+            fix='leave name = "effects" out of the configuration for this',
+        )
+
+
+def sequence_models(runs: Iterable[ModelRun | EffectsRun], purpose: str) -> list[ModelRun]:
+    """Those that read sequences, for what the others cannot do.
+
+    Raises
+    ------
+    ConfigError
+        There is none; says what needs one.
+    """
+    runs = list(runs)
+    found = [run for run in runs if isinstance(run, ModelRun)]
+    require_sequences([] if found else [run.label for run in runs], purpose)
+    return found
+
+
+def _load(opened: Opened, wanted: ModelConfig, model: SequenceModel | None = None) -> ModelRun | EffectsRun:
+    return EffectsRun.of(opened, wanted) if wanted.name == EFFECTS else ModelRun.of(opened, wanted, model)
 
 
 def read_models(opened: Opened) -> list[ModelCard]:
@@ -178,7 +232,7 @@ def read_models(opened: Opened) -> list[ModelCard]:
 
 def _loaded_or_card(opened: Opened, wanted: ModelConfig) -> ModelCard:
     try:
-        return ModelRun.of(opened, wanted)
+        return _load(opened, wanted)
     except _NOT_HERE as error:
         card = read_card(opened, wanted)
         if card is None:
@@ -202,6 +256,10 @@ def require_model(opened: Opened, card: ModelCard, purpose: str) -> ModelRun:
     """
     if isinstance(card, ModelRun):
         return card
+    if card.of_effects:
+        raise WeightsError(
+            f"{purpose} needs a model that reads sequences.", got=f"{card.label} is a table of effects"
+        )
     wanted = next(one for one in opened.config.models if asked_of(opened.config, one) == card.asked)
     try:
         return ModelRun.of(opened, wanted)
@@ -248,8 +306,10 @@ def _devices(config: Config) -> tuple[str, str]:
         return str(resolve_device("auto")), there
 
 
-def predict(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> None:
+def predict(opened: Opened, runs: Sequence[ModelRun | EffectsRun], progress: Progress) -> None:
     """Run every model on every gene's distinct haplotypes; finished units are not run again.
+
+    Of a table of effects, these are added up.
 
     Raises
     ------
@@ -259,8 +319,25 @@ def predict(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -> Non
     aside = SetAside()
     for run in runs:
         with aside.later():
-            _predict(opened, run, progress)
+            if isinstance(run, EffectsRun):
+                _add_up(opened, run, progress)
+            else:
+                _predict(opened, run, progress)
     aside.report()
+
+
+def _add_up(opened: Opened, run: EffectsRun, progress: Progress) -> None:
+    label = f"predict {run.label}"
+    with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
+        units = run.units(opened)
+        write_card(opened, run)
+        computed = predict_effects(opened, run, units, label, progress)
+        opened.folder.add_model(run.entry(opened, units))
+        stage["computed"] = computed
+        stage["detail"] = (
+            f"{len(run.given.table):,} effects added up; "
+            f"{computed} units computed, {len(units) - computed} kept"
+        )
 
 
 def _predict(opened: Opened, run: ModelRun, progress: Progress) -> None:

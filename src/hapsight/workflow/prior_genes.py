@@ -99,10 +99,10 @@ def _into_xpresso(opened: Opened, table: pl.DataFrame, known: Values, path: Path
     """Every Xpresso of the run with zeros, with each gene's own features, and with another gene's."""
     from hapsight.models.xpresso import Xpresso
     from hapsight.priors.half_life import half_life_predictions
-    from hapsight.workflow.predict import load_models
+    from hapsight.workflow.predict import ModelRun, load_models
 
     _require_features(known, path)
-    runs = [(run.label, run.model) for run in load_models(opened)]
+    runs = [(run.label, run.model) for run in load_models(opened) if isinstance(run, ModelRun)]
     models = [(label, model) for label, model in runs if isinstance(model, Xpresso)]
     if not models:
         raise ConfigError(

@@ -11,9 +11,10 @@ from hapsight.predict.windows import placed
 from hapsight.workflow.centres import Centre, centres, main_drivers
 from hapsight.workflow.crew import SetAside
 from hapsight.workflow.dropped import add_dropped
+from hapsight.workflow.effects import EffectsRun
 from hapsight.workflow.explain import chosen_genes, explain_store
 from hapsight.workflow.opened import Opened, Progress, dropped_table
-from hapsight.workflow.predict import ModelRun
+from hapsight.workflow.predict import ModelRun, sequence_models
 from hapsight.workflow.saturation import has_saturation, saturation_unit, stretch_around
 from hapsight.workflow.valued_units import compute_values
 
@@ -23,7 +24,7 @@ _SHOWN = 5
 
 
 def saturate_drivers(
-    opened: Opened, runs: Sequence[ModelRun], progress: Progress, genes: Sequence[str] = ()
+    opened: Opened, runs: Sequence[ModelRun | EffectsRun], progress: Progress, genes: Sequence[str] = ()
 ) -> None:
     """Saturation mutagenesis around main drivers, where the configuration wants it there.
 
@@ -44,7 +45,7 @@ def saturate_drivers(
     if options.saturation is None or options.saturation_around != "driver":
         return
     aside = SetAside()
-    for run in runs:
+    for run in sequence_models(runs, "Saturation around drivers"):
         with aside.later():
             _saturate(opened, run, chosen_genes(opened, run, genes), progress)
     aside.report()

@@ -1,0 +1,281 @@
+"""Files of variant effects as AlphaGenome, Borzoi, Enformer, Basenji and ExPecto write them, and VCF.
+
+Each becomes the table that `hapsight.cohort.effect_tables` takes up, a row for each variant, gene and track.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+import polars as pl
+
+from hapsight.cohort.effect_hdf5 import places_of_tracks, read_score_hdf5
+from hapsight.cohort.effect_tables import VALUES, EffectTable, effect_table, read_effect_table
+from hapsight.cohort.predictdb import is_sqlite
+from hapsight.cohort.tables import read_lines, read_table
+from hapsight.errors import InputError
+
+__all__ = ["TRACK", "Wanted", "read_given_effects"]
+
+TRACK: Final = "effect"
+"""What the one track of a file is called that names none."""
+
+_WHAT: Final = "effects"
+_HDF5: Final = (".h5", ".hdf5")
+_VCF: Final = (".vcf", ".vcf.gz", ".vcf.bgz")
+_OF_ALL: Final = re.compile(r"##INFO=<ID=([^,]+),Number=R,")
+"""A key of INFO with a number for each allele, REF's first."""
+_SCORE_ENTRY: Final = "entries gene_id|gene_name|track|haplotype|without|effect, of one ALT"
+_ALPHAGENOME: Final = frozenset({"variant_id", "variant_scorer", "raw_score", "track_name"})
+_EXPECTO: Final = frozenset({"0", "1", "2", "3", "4", "dist", "strand"})
+_EFFECT: Final = ("effect",)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a file is to be used.
+
+    Attributes
+    ----------
+    value
+        The column, dataset or INFO key with the effect; else what the layout has.
+    gene
+        The column or INFO key that names the gene; else what the layout has.
+    tracks
+        Names of tracks; all where empty.
+    where
+        Only rows that have one of these texts in these columns.
+    """
+
+    value: str | None = None
+    gene: str | None = None
+    tracks: tuple[str, ...] = ()
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def read_given_effects(path: Path, wanted: Wanted) -> EffectTable:
+    """Read effects of variants, whoever wrote them; ``track`` is among the columns.
+
+    Known layouts, told by their columns or datasets (the name says HDF5, VCF, CSV or Parquet):
+
+    - AlphaGenome's ``variant_scores`` (``tidy_scores`` of the package alphagenome, 0.1 and later, as its
+      notebooks save it): ``variant_id`` as ``chr22:36201698:A>C``, ``gene_id`` (perhaps empty),
+      ``track_name``, ``raw_score``; one scorer, by `where` if there are several.
+    - Borzoi's ``sed.h5`` (``borzoi_sed.py`` of calico/borzoi, commit 6d657e1): ``logSED``, else ``SED``, one
+      row for each pair of ``si`` (a variant) and ``gene``.
+    - ``sad.h5`` of Basenji (``basenji_sad.py`` of calico/basenji), and the like of Enformer's published
+      scores of 1000 Genomes (its README: ``ref, alt``, not ``ref_allele, alt_allele``): ``SAD``, no gene.
+    - ExPecto's CSV (``predict.py`` of FunctionLab/ExPecto, commit 05f482c): columns ``0`` to ``4`` of its
+      VCF, ``dist, gene, strand``, and one for each expression model.
+    - A VCF whose INFO has a number for each ALT (`value`), or the entries of ``hapsight score``.
+    - Any table of `hapsight.cohort.effect_tables`, that of ``hapsight explain`` too.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, lacks what is wanted, or has more than `MOST_TRACKS` tracks of which none
+        are chosen.
+    MissingExtraError
+        It is HDF5, and h5py is not installed.
+    """
+    if path.is_file() and is_sqlite(path):
+        found = read_effect_table(path, _WHAT)
+    else:
+        frame, values = _read(path, wanted)
+        found = effect_table(path, frame, _WHAT, values)
+    return _with_tracks(found, wanted)
+
+
+def _read(path: Path, wanted: Wanted) -> tuple[pl.DataFrame, Sequence[str]]:
+    """The rows, and which columns may hold the value."""
+    name = path.name.lower()
+    if name.endswith(_HDF5):
+        return read_score_hdf5(path, wanted.value, wanted.tracks), _EFFECT
+    if name.endswith(_VCF):
+        return pl.DataFrame(list(_vcf_rows(path, wanted)), schema=_VCF_ROW, orient="row"), _EFFECT
+    frame = read_table(path, _WHAT)
+    frame = frame.rename({column: column.lower().lstrip("#") for column in frame.columns})
+    frame = _with_gene(_chosen(frame, path, wanted.where), path, wanted.gene)
+    if set(frame.columns) >= _ALPHAGENOME:
+        return _alphagenome(frame, path, wanted), _EFFECT
+    if set(frame.columns) >= _EXPECTO and {"gene", "gene_id"} & set(frame.columns):
+        return _expecto(frame, path, wanted), _EFFECT
+    return frame, VALUES if wanted.value is None else (wanted.value.lower(),)
+
+
+def _chosen(frame: pl.DataFrame, path: Path, where: Mapping[str, tuple[str, ...]]) -> pl.DataFrame:
+    """Rows that say what was asked for."""
+    for name, texts in where.items():
+        column = _column(frame, path, name)
+        kept = frame.filter(pl.col(column).cast(pl.String).is_in(texts))
+        if kept.is_empty():
+            there = frame[column].cast(pl.String).drop_nulls().unique(maintain_order=True).head(8)
+            raise InputError(
+                "No row of the effects is one of those that are asked for.",
+                where=f"{path}, column {name}",
+                expected=" or ".join(texts),
+                got=", ".join(there),
+                fix="give texts of the column under `where`",
+            )
+        frame = kept
+    return frame
+
+
+def _column(frame: pl.DataFrame, path: Path, name: str) -> str:
+    if name.lower() not in frame.columns:
+        raise InputError(
+            "The table of effects lacks a column that is asked for.",
+            where=path,
+            expected=name,
+            got=", ".join(frame.columns),
+        )
+    return name.lower()
+
+
+def _with_gene(frame: pl.DataFrame, path: Path, gene: str | None) -> pl.DataFrame:
+    """The column that names the gene, under the name that it has in tables."""
+    if gene is None:
+        return frame
+    column = _column(frame, path, gene)
+    others = [
+        name for name in ("gene", "gene_id", "phenotype_id") if name in frame.columns and name != column
+    ]
+    return frame.drop(others).rename({column: "gene_id"})
+
+
+def _alphagenome(frame: pl.DataFrame, path: Path, wanted: Wanted) -> pl.DataFrame:
+    """One scorer of AlphaGenome; its tracks are told apart by strand where the score is not a gene's."""
+    scorers = frame["variant_scorer"].cast(pl.String).unique(maintain_order=True).to_list()
+    if len(scorers) > 1:
+        first = next((name for name in scorers if str(name).startswith("GeneMaskLFCScorer")), scorers[0])
+        raise InputError(
+            "The table has scores of several kinds, which are no effects on one scale.",
+            where=path,
+            expected="one of its scorers (GeneMaskLFCScorer: log fold change over a gene's exons)",
+            got=[str(name) for name in scorers[:8]],
+            fix=f"set where = {{ variant_scorer = {str(first)!r} }} under [[models]]",
+        )
+    name = track = pl.col("track_name").cast(pl.String)
+    if {"track_strand", "gene_id"} <= set(frame.columns):
+        stranded = pl.col("gene_id").is_null() & pl.col("track_strand").is_in(["+", "-"])
+        track = pl.when(stranded).then(pl.format("{} ({})", name, pl.col("track_strand"))).otherwise(name)
+    kept = [column for column in ("variant_id", "gene_id") if column in frame.columns]
+    value = (wanted.value or "raw_score").lower()
+    return frame.select(*kept, track=track, effect=_column(frame, path, value))
+
+
+def _expecto(frame: pl.DataFrame, path: Path, wanted: Wanted) -> pl.DataFrame:
+    """Columns behind ``strand`` are expression models."""
+    models = frame.columns[frame.columns.index("strand") + 1 :]
+    chosen = [models[i] for i in places_of_tracks(path, (models, models), wanted.tracks)]
+    names = {"0": "chrom", "1": "pos", "2": "rsid", "3": "ref", "4": "alt"}
+    names["gene_id" if "gene_id" in frame.columns else "gene"] = "gene_id"
+    table = frame.select(*(pl.col(old).alias(new) for old, new in names.items()), *chosen)
+    long = table.unpivot(chosen, index=list(names.values()), variable_name="track", value_name="effect")
+    return long.with_columns(pl.col("rsid").replace(".", None))
+
+
+def _with_tracks(found: EffectTable, wanted: Wanted) -> EffectTable:
+    """Every row with a track, of those that are wanted."""
+    table = found.table
+    if "track" not in table.columns:
+        table = table.with_columns(track=pl.lit(TRACK))
+    table = table.with_columns(pl.col("track").fill_null(TRACK))
+    names = table["track"].unique(maintain_order=True).to_list()
+    kept = (
+        [names[i] for i in places_of_tracks(found.path, (names,), wanted.tracks)]
+        if not _by_target(found)
+        else names
+    )
+    return EffectTable(found.path, found.what, table.filter(pl.col("track").is_in(kept)), found.genes)
+
+
+def _by_target(found: EffectTable) -> bool:
+    """Whether tracks were chosen where the file was read, by either of their names."""
+    return found.path.name.lower().endswith(_HDF5)
+
+
+_VCF_ROW: Final[Any] = {
+    **dict.fromkeys(("chrom", "pos", "rsid", "ref", "alt", "gene_id", "track"), pl.String),
+    "effect": pl.String,
+}
+
+
+def _vcf_rows(path: Path, wanted: Wanted) -> Iterator[tuple[str | None, ...]]:
+    """An effect of each ALT of each record that has one: INFO keys with a number, or entries of ``score``."""
+    key, tagged, of_all = wanted.value, False, set[str]()
+    for number, line in enumerate(read_lines(path, _WHAT), start=1):
+        if line.startswith("#"):
+            of_all |= {declared[1]} if (declared := _OF_ALL.match(line)) else set()
+            continue
+        fields = line.split("\t", 8)
+        if len(fields) < 8:
+            raise InputError(
+                "A record of a VCF is cut short.",
+                where=f"{path}, line {number}",
+                expected="8 columns, separated by tabs",
+                got=f"{len(fields)} columns",
+            )
+        info = dict(entry.partition("=")[::2] for entry in fields[7].split(";"))
+        if key is None:
+            key = _only_key(path, info)
+        if key in info:
+            tagged = True
+            yield from _record_rows(f"{path}, line {number}", fields, info, key, wanted.gene, key in of_all)
+    if not tagged:
+        raise InputError(
+            "No record of the VCF has an effect.",
+            where=path,
+            expected=f"INFO with {key}" if key else "an INFO key that `value` names",
+            got="none",
+        )
+
+
+def _only_key(path: Path, info: Mapping[str, str]) -> str:
+    """The key of the first record, where nobody says which."""
+    own = [name for name in info if name.startswith("hapsight_") and not name.endswith("_max")]
+    keys = own or list(info)
+    if len(keys) != 1:
+        raise InputError(
+            "Which key of INFO is the effect is not said.",
+            where=path,
+            expected="value = one of its keys, under [[models]]",
+            got=", ".join(keys) or "no key",
+        )
+    return keys[0]
+
+
+def _record_rows(
+    where: str, fields: Sequence[str], info: Mapping[str, str], key: str, gene: str | None, of_ref: bool
+) -> Iterator[tuple[str | None, ...]]:
+    chrom, pos, name, ref, alt = fields[:5]
+    alts, cells = alt.split(","), info[key].split(",")
+    rsid = None if name == "." else name
+    if "|" in info[key]:
+        for cell in cells:
+            parts = [unquote(part) for part in cell.split("|")]
+            if len(parts) != 6 or len(alts) != 1:
+                raise _miscounted(where, key, _SCORE_ENTRY, cell)
+            if parts[3] == "0":
+                yield chrom, pos, rsid, ref, alt, parts[0], parts[2], parts[5]
+        return
+    cells = cells[1:] if of_ref else cells
+    if len(cells) != len(alts):
+        raise _miscounted(where, key, f"{len(alts)} numbers, one for each ALT", info[key])
+    for allele, cell in zip(alts, cells, strict=True):
+        if cell != ".":
+            yield chrom, pos, rsid, ref, allele, info.get(gene) if gene else None, None, cell
+
+
+def _miscounted(where: str, key: str, expected: str, got: str) -> InputError:
+    return InputError(
+        "The effects of a record do not fit its alleles.",
+        where=f"{where}, INFO key {key}",
+        expected=expected,
+        got=got,
+    )
