@@ -11,15 +11,20 @@ import pytest
 from typer.testing import CliRunner
 
 from hapsight.cli.main import app
-from hapsight.config import load_config
+from hapsight.config import EvidenceEffectsConfig, load_config
+from hapsight.effects_config import EffectsKeys
 from hapsight.errors import ConfigError, HapsightError, InputError
 from hapsight.models.registry import available, load_model, register
 from hapsight.workflow.arms import model_arms
 from hapsight.workflow.effects import EffectsRun
+from hapsight.workflow.informed_evidence import EffectEvidence
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models, predict
-from tests.planted import load_toy, write_planted
+from tests.conftest import ROOT
+from tests.planted import Planted, load_toy, write_planted
 from tests.workflow.test_cards import WITHOUT_TORCH
+from tests.workflow.test_chrx import write as write_chrx
+from tests.workflow.test_formats import text as text_of
 
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 REACH = 400
@@ -281,7 +286,7 @@ def test_what_needs_sequences_refuses_by_name(both, words):
 
 def test_single_bases_need_sequences_too(both):
     config = both.folder / "summed.toml"
-    text = config.read_text()
+    text = config.read_text().replace('output = "summed"', 'output = "bases"')
     bases = both.folder / "bases.toml"
     bases.write_text(text.replace("[explain]", "[explain]\nsaturation = [-4, 3]"))
     error = call("explain", bases).exception
@@ -293,7 +298,7 @@ def test_single_bases_need_sequences_too(both):
     bases.write_text(beside.replace("[explain]", '[explain]\nsaturation = [-4, 3]\ngenes = ["up1"]'))
     done = call("explain", bases)
     assert done.exit_code == 0, done.output
-    assert "what single bases are worth is not known" in (both.folder / "summed/run.json").read_text()
+    assert "what single bases are worth is not known" in (both.folder / "bases/run.json").read_text()
 
 
 def test_units_follow_the_table(planted):
@@ -362,3 +367,63 @@ def test_the_name_is_listed_and_kept():
         load_model("effects")
     with pytest.raises(ConfigError, match="already"):
         register("effects", load_toy)
+
+
+def test_a_mans_chrx_counts_once_for_each_of_his_rows(tmp_path):
+    """Exchanged alleles too, whatever linear methods make of his dosage."""
+    path = write_chrx(tmp_path)
+    planted = Planted(tmp_path, path, ())
+    rows = ["gene_id\tchrom\tpos\tref\talt\teffect"]
+    calls = [line.split("\t") for line in text_of(tmp_path / "genotypes.vcf.gz") if line[0] != "#"]
+    rng = np.random.default_rng(2)
+    effects = {fields[1]: round(rng.normal(), 3) for fields in calls}
+    for i, (_, pos, _, ref, alt) in enumerate(fields[:5] for fields in calls):
+        theirs = (alt, ref) if i % 2 else (ref, alt)
+        rows.append("\t".join(("null1", "X", pos, *theirs, str(effects[pos]))))
+    (tmp_path / "x.tsv").write_text("\n".join(rows) + "\n")
+    expected = np.zeros((len(calls[0]) - 9, 2))
+    for i, fields in enumerate(calls):
+        for person, call_ in enumerate(fields[9:]):
+            pair = call_.split("|") * (1 if "|" in call_ else 2)
+            expected[person] += [effects[fields[1]] if allele == "10"[i % 2] else 0.0 for allele in pair]
+    for dosage in (1, 2):
+        config = with_table(planted, f"x{dosage}", "x.tsv")
+        config.write_text(
+            config.read_text().replace("[expression]", f"chrx_dosage = {dosage}\n[expression]", 1)
+        )
+        opened, run = predicted(config)
+        values = run.store(opened).read(run.units(opened), "values").filter(pl.col("gene_id") == "null1")
+        np.testing.assert_allclose(values["value"][1:].to_numpy().reshape(-1, 2), expected, atol=1e-12)
+
+
+def test_effects_inform_linear_prediction(both):
+    """What a table becomes by `explain` is evidence, whatever layout it had."""
+    opened = Opened.from_config(load_config(both.folder / "summed.toml"))
+    own, given = (
+        EffectEvidence.opened(
+            EvidenceEffectsConfig(
+                label="given", path=next((both.folder / run).glob("explain/*/effects.parquet"))
+            ),
+            opened.cohort.genes,
+            opened.cohort.reference.contigs,
+        )
+        for run in ("run", "summed")
+    )
+    for gene in opened.cohort.genes[:3]:
+        near, _ = opened.cohort.genotypes.read(gene.cis(REACH), opened.cohort.reference)
+        np.testing.assert_allclose(given.at(gene, near), own.at(gene, near), atol=1e-12)
+        assert given.at(gene, near).any()
+
+
+def test_the_configuration_of_the_page_is_one(planted):
+    page = (ROOT / "docs/effects.md").read_text()
+    example = page.split("```toml\n")[1].split("```")[0]
+    (planted.folder / "page.toml").write_text(
+        planted.config.read_text().replace('[[models]]\nname = "toy"\n', example)
+    )
+    (model,) = load_config(planted.folder / "page.toml").models
+    keys = [
+        line.split("`")[1] for line in page.split("## Keys")[1].split("##")[0].splitlines() if "| `" in line
+    ]
+    assert set(keys) == {*EffectsKeys.model_fields, "label"}
+    assert model.table == planted.folder / "variant_scores.csv"
