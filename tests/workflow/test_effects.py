@@ -17,6 +17,7 @@ from hapsight.errors import ConfigError, HapsightError, InputError
 from hapsight.models.registry import available, load_model, register
 from hapsight.workflow.arms import model_arms
 from hapsight.workflow.effects import EffectsRun
+from hapsight.workflow.finished import is_finished, mark_finished
 from hapsight.workflow.informed_evidence import EffectEvidence
 from hapsight.workflow.opened import Opened
 from hapsight.workflow.predict import load_models, predict
@@ -427,3 +428,13 @@ def test_the_configuration_of_the_page_is_one(planted):
     ]
     assert set(keys) == {*EffectsKeys.model_fields, "label"}
     assert model.table == planted.folder / "variant_scores.csv"
+
+
+def test_a_finished_run_follows_its_table(planted):
+    write_made_up(planted, planted.folder / "done.tsv")
+    config = with_table(planted, "done", "done.tsv")
+    predicted(config)
+    mark_finished(load_config(config), ())
+    assert is_finished(load_config(config), ())
+    (planted.folder / "done.tsv").touch()
+    assert not is_finished(load_config(config), ())
