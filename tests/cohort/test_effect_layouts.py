@@ -252,6 +252,21 @@ def test_a_bcftools_made_vcf_reads_the_same(tmp_path):
     assert sorted(rows(whole)) == sorted(rows(parts))
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("sad.h5", Wanted(where={"tissue": ("liver",)})),
+        ("sad.h5", Wanted(gene="symbol")),
+        ("e.vcf", Wanted("EFF", where={"tissue": ("liver",)})),
+    ],
+)
+def test_keys_that_a_layout_has_no_use_for(tmp_path, name, wanted):
+    write_h5(tmp_path / "sad.h5", ["SAD"])
+    (tmp_path / "e.vcf").write_text(VCF)
+    with pytest.raises(InputError, match="has no columns to choose by"):
+        read_given_effects(tmp_path / name, wanted)
+
+
 def test_columns_by_name(tmp_path):
     table = pl.DataFrame(
         {

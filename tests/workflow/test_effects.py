@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hapsight.cli.main import app
+from hapsight.cohort.effect_layouts import Wanted, read_given_effects
 from hapsight.config import EvidenceEffectsConfig, load_config
 from hapsight.effects_config import EffectsKeys
 from hapsight.errors import ConfigError, HapsightError, InputError
@@ -259,6 +260,21 @@ def test_effects_come_with_pages_and_a_report(both):
     assert direction["predicted_reference"].null_count() == len(direction)
     again = call("explain", both.folder / "summed.toml", "up1")
     assert again.exit_code == 0, again.output
+
+
+@pytest.mark.parametrize("name", ["scores.vcf.gz", "scores.tsv", "scores.parquet"])
+def test_scores_are_effects(both, name):
+    """What `hapsight score` writes, in its formats."""
+    done = call("score", both.config, "--vcf", both.folder / "genotypes.vcf.gz", "--out", both.folder / name)
+    assert done.exit_code == 0, done.output
+    columns = ("gene_id", "position", "ref", "alt", "value")
+    snv = pl.all_horizontal(pl.col("ref", "alt").str.len_chars() == 1)  # the run has these only
+    found = read_given_effects(both.folder / name, Wanted()).table.filter(snv)
+    found = found.select(columns).sort(columns[:-1])
+    own = next((both.folder / "run/explain").glob("toy*/effects.parquet"))
+    expected = read_given_effects(own, Wanted()).table.select(columns).sort(columns[:-1])
+    assert found.select(columns[:-1]).equals(expected.select(columns[:-1]))
+    np.testing.assert_allclose(found["value"].to_numpy(), expected["value"].to_numpy(), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ def read_given_effects(path: Path, wanted: Wanted) -> EffectTable:
         It is HDF5, and h5py is not installed.
     """
     if path.is_file() and is_sqlite(path):
+        _require_unused(path, where=wanted.where, gene=wanted.gene, value=wanted.value)
         found = read_effect_table(path, _WHAT)
     else:
         frame, values = _read(path, wanted)
@@ -95,8 +96,10 @@ def _read(path: Path, wanted: Wanted) -> tuple[pl.DataFrame, Sequence[str]]:
     """The rows, and which columns may hold the value."""
     name = path.name.lower()
     if name.endswith(_HDF5):
+        _require_unused(path, where=wanted.where, gene=wanted.gene)
         return read_score_hdf5(path, wanted.value, wanted.tracks), _EFFECT
     if name.endswith(_VCF):
+        _require_unused(path, where=wanted.where)
         return pl.DataFrame(list(_vcf_rows(path, wanted)), schema=_VCF_ROW, orient="row"), _EFFECT
     frame = read_table(path, _WHAT)
     frame = frame.rename({column: column.lower().lstrip("#") for column in frame.columns})
@@ -106,6 +109,18 @@ def _read(path: Path, wanted: Wanted) -> tuple[pl.DataFrame, Sequence[str]]:
     if set(frame.columns) >= _EXPECTO and {"gene", "gene_id"} & set(frame.columns):
         return _expecto(frame, path, wanted), _EFFECT
     return frame, VALUES if wanted.value is None else (wanted.value.lower(),)
+
+
+def _require_unused(path: Path, **keys: object) -> None:
+    """Refuse keys that a layout has no use for."""
+    given = [name for name, value in keys.items() if value]
+    if given:
+        raise InputError(
+            f"The effects are in a file that has no columns to choose by `{given[0]}`.",
+            where=path,
+            expected=f"a model without {' and '.join(f'`{name}`' for name in given)}, or another layout",
+            got=f"{given[0]} = {keys[given[0]]!r}",
+        )
 
 
 def _chosen(frame: pl.DataFrame, path: Path, where: Mapping[str, tuple[str, ...]]) -> pl.DataFrame:
