@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -11,17 +12,63 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import plain_contig
+from hapsight.cohort.effect_layouts import Wanted, read_given_effects
 from hapsight.cohort.effect_tables import EffectTable
 from hapsight.cohort.nouns import Gene
 from hapsight.errors import InputError
 
-__all__ = ["NEAREST", "NEAREST_WITHIN", "by_place", "no_farther", "require_genes"]
+__all__ = ["NEAREST", "NEAREST_WITHIN", "by_place", "given_effects", "no_farther", "require_genes"]
 
 NEAREST: Final = "nearest TSS"
 """The rule by which an effect is of the gene whose TSS is nearest."""
 
 NEAREST_WITHIN: Final = 100_000
 """Bases to the nearest TSS at most, where nobody says how many."""
+
+
+def given_effects(
+    path: Path, wanted: Wanted, within: int | None, genes: Sequence[Gene], contigs: Mapping[str, int]
+) -> EffectTable:
+    """The rows of a file that are of a cohort's genes, each with its gene and track.
+
+    Parameters
+    ----------
+    wanted
+        Its `gene` may be `NEAREST`.
+    within
+        Bases from the TSS at most. Where the file names no gene, a row is of every gene so near.
+    contigs
+        Lengths of the FASTA's contigs.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, has no effect on a gene of the cohort, or does not say which genes its rows
+        are of.
+    """
+    nearest = wanted.gene == NEAREST
+    given = read_given_effects(path, replace(wanted, gene=None) if nearest else wanted)
+    if nearest or (within is not None and not given.genes):
+        bare = replace(given, genes=(), table=given.table.with_columns(gene_id=pl.lit(None, pl.String)))
+        reach = NEAREST_WITHIN if within is None else within
+        placed = by_place(bare.for_genes(genes, contigs), genes, reach, nearest)
+    else:
+        require_genes(given)
+        placed = given.for_genes(genes, contigs)
+        placed = placed if within is None else no_farther(placed, genes, within)
+    _require_some(placed, genes)
+    return placed
+
+
+def _require_some(given: EffectTable, genes: Sequence[Gene]) -> None:
+    if given.table.is_empty():
+        raise InputError(
+            "No effect is of a gene of the cohort.",
+            where=given.path,
+            expected=f"effects on genes such as {', '.join(gene.gene_id for gene in genes[:3])}",
+            got="no row within reach of their TSSs",
+            fix="widen `within`, or look whether contigs and build are the cohort's",
+        )
 
 
 def by_place(given: EffectTable, genes: Sequence[Gene], within: int | None, nearest: bool) -> EffectTable:

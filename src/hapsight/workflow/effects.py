@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
@@ -18,9 +18,8 @@ from hapsight.cohort.alleles import OUTCOMES, Aligned, WeightRow, align_weights
 from hapsight.cohort.check import CheckResult
 from hapsight.cohort.digest import file_digest
 from hapsight.cohort.effect_fit import SAMPLE, require_fit
-from hapsight.cohort.effect_genes import NEAREST, NEAREST_WITHIN, by_place, no_farther, require_genes
-from hapsight.cohort.effect_hdf5 import MOST_TRACKS
-from hapsight.cohort.effect_layouts import Wanted, read_given_effects
+from hapsight.cohort.effect_genes import given_effects
+from hapsight.cohort.effect_layouts import Wanted
 from hapsight.cohort.effect_tables import EffectTable, weight_rows
 from hapsight.cohort.nouns import Gene, Interval, Variants
 from hapsight.config import ModelConfig
@@ -38,7 +37,6 @@ __all__ = [
     "EffectsRun",
     "LaidGene",
     "check_effects",
-    "given_effects",
     "laid_by_gene",
     "laid_effects",
     "predict_effects",
@@ -99,7 +97,13 @@ class EffectsRun(ModelCard):
             The table cannot be read, has no gene of the cohort, or does not say which genes its rows are of.
         """
         assert wanted.table is not None, "the configuration is checked"
-        given = given_effects(wanted, opened.cohort.genes, opened.cohort.reference.contigs)
+        given = given_effects(
+            wanted.table,
+            Wanted(wanted.value, wanted.gene, wanted.tracks, wanted.texts),
+            wanted.within,
+            opened.cohort.genes,
+            opened.cohort.reference.contigs,
+        )
         digest = _fingerprint(wanted)
         reach = _reach(given, opened.cohort.genes, opened.config.baseline.cis_window)
         tracks = tuple(given.table["track"].unique(maintain_order=True))
@@ -149,49 +153,6 @@ class EffectsRun(ModelCard):
                 got=", ".join(map(str, values[:5])),
             )
         return float(values[0])
-
-
-def given_effects(wanted: ModelConfig, genes: Sequence[Gene], contigs: Mapping[str, int]) -> EffectTable:
-    """The rows of a configured table that are of the cohort's genes, each with its gene and track.
-
-    Raises
-    ------
-    InputError
-        As `EffectsRun.of`.
-    """
-    assert wanted.table is not None
-    ruled = wanted.gene == NEAREST
-    column = None if ruled else wanted.gene
-    given = read_given_effects(wanted.table, Wanted(wanted.value, column, wanted.tracks, wanted.texts))
-    if ruled or (wanted.within is not None and not given.genes):
-        bare = replace(given, genes=(), table=given.table.with_columns(gene_id=pl.lit(None, pl.String)))
-        within = NEAREST_WITHIN if wanted.within is None else wanted.within
-        placed = by_place(bare.for_genes(genes, contigs), genes, within, nearest=ruled)
-    else:
-        require_genes(given)
-        placed = given.for_genes(genes, contigs)
-        placed = placed if wanted.within is None else no_farther(placed, genes, wanted.within)
-    _require_some(placed, genes)
-    return placed
-
-
-def _require_some(given: EffectTable, genes: Sequence[Gene]) -> None:
-    tracks = given.table["track"].n_unique()
-    if given.table.is_empty():
-        raise InputError(
-            "No effect is of a gene of the cohort.",
-            where=given.path,
-            expected=f"effects on genes such as {', '.join(gene.gene_id for gene in genes[:3])}",
-            got="no row within reach of their TSSs",
-            fix="widen `within`, or look whether contigs and build are the cohort's",
-        )
-    if tracks > MOST_TRACKS:
-        raise InputError(
-            f"The table has {tracks:,} tracks, each of which would have statistics of its own.",
-            where=given.path,
-            expected=f"up to {MOST_TRACKS}",
-            fix="choose some with `tracks` under [[models]]",
-        )
 
 
 def _fingerprint(wanted: ModelConfig) -> str:
