@@ -22,7 +22,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 test: lint  ## what CI runs
-	$(BIN)/python -m pytest -m 'not verify' --numprocesses logical --dist worksteal
+	$(BIN)/python -m pytest -m 'not verify' --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 JUDGES := keras enformer basenji2 borzoi xgboost tensorqtl captum modisco triton
 

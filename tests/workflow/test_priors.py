@@ -282,15 +282,19 @@ def test_half_lives_need_six_features_and_a_model_that_takes_them(done, planted)
         priors(changed(planted, "six", given), nothing)
 
 
-def test_half_lives_go_into_xpresso(done, planted):
+def test_half_lives_go_into_xpresso(done, planted, tmp_path):
     from hapsight.models.xpresso import Xpresso, XpressoNet, save_safetensors
 
     save_safetensors(Xpresso("x", XpressoNet(), cell_type="none"), planted.folder / "random.safetensors")
     path = done[0].folder.path / "evaluation/across_genes.parquet"
     table = pl.read_parquet(path).filter(pl.col("model") == "toy")
-    table.vstack(table.with_columns(model=pl.lit("xpresso/random"))).write_parquet(path)
+    (tmp_path / "evaluation").mkdir()
+    both = table.vstack(table.with_columns(model=pl.lit("xpresso/random")))
+    both.write_parquet(tmp_path / "evaluation/across_genes.parquet")
     model = '[[models]]\nname = "xpresso"\nweights = "random.safetensors"\n[eqtl]'
-    opened = changed(planted, "xpresso", six_features(planted), ("[eqtl]", model))
+    own = ('output = "run"', f'output = "{tmp_path}"')
+    opened = changed(planted, "xpresso", six_features(planted), ("[eqtl]", model), own)
+    opened.begin()
     found = priors(opened, nothing).ablation.filter(pl.col("enters") == "input of the model")
     assert found.select("prior", "beside", "n").rows() == [("half-life", "xpresso/random", 7)]
     assert found["alone"].null_count() == 1
