@@ -1,7 +1,8 @@
-"""Files of the published layouts of the small models with random numbers, and their networks in NumPy, slowly."""
+"""Files of the small models' published layouts with random numbers, and their networks in NumPy, slowly."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -26,7 +27,7 @@ def encoder_arrays(seed: int = 1) -> Arrays:
     """Random values under the names and shapes of EPInformer's published checkpoints, counters left out."""
     rng, shapes = np.random.default_rng(seed), dict[str, tuple[int, ...]]()
     shapes |= {"encoder.stem_conv.0.weight": (256, 4, 1, 8), "encoder.stem_conv.0.bias": (256,)}
-    for block, (i, o) in enumerate(zip(CHANNELS[:-1], CHANNELS[1:], strict=True)):
+    for block, (i, o) in enumerate(pairwise(CHANNELS)):
         tower = f"encoder.conv_tower.{2 * block}"
         shapes |= {f"{tower}.0.weight": (o, i, 1, 3), f"{tower}.0.bias": (o,)}
         for kind in ("weight", "bias", "running_mean", "running_var"):
@@ -165,7 +166,9 @@ def framepool_slowly(arrays: Arrays, utr: NDArray[np.uint8], library: int) -> fl
     m = np.maximum(dense, 0.0) @ arrays["mrl_output_unscaled/kernel"].astype(float)[:, 0]
     m += arrays["mrl_output_unscaled/bias"][0]
     chosen = np.eye(2)[library]
-    return float(np.concatenate([m * chosen, chosen]) @ arrays["scaling_regression/kernel"].astype(float)[:, 0])
+    return float(
+        np.concatenate([m * chosen, chosen]) @ arrays["scaling_regression/kernel"].astype(float)[:, 0]
+    )
 
 
 def _same(x: Floats, arrays: Arrays, layer: int) -> Floats:

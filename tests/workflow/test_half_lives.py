@@ -83,7 +83,9 @@ def test_ribosome_loads_are_of_what_lies_before_the_start_codon(planted):
     transcripts, _ = read_transcripts(gtf, opened.cohort.genes)
     read, fetch = (lambda i: opened.cohort.genotypes.read(i)[0]), opened.cohort.reference.fetch
     assert table["gene_id"].n_unique() == 5
-    for (gene, values), asked in zip(table.group_by("gene_id", maintain_order=True), model.asked, strict=True):
+    for (gene, values), asked in zip(
+        table.group_by("gene_id", maintain_order=True), model.asked, strict=True
+    ):
         made = personal_transcripts(transcripts[gene[0]], read, fetch)
         utrs = [mrna.codes[: mrna.codon_starts[0]] for mrna in made.distinct]
         slowly = [[np.sum(utrs[d] == 2) for d in both] for both in made.index]
@@ -104,6 +106,8 @@ def test_a_transcript_without_5_prime_utr_is_named(planted, tmp_path):
         for number, line in enumerate(text)
     ]
     (tmp_path / "cut.gtf").write_text("\n".join(cut) + "\n")
-    table, dropped = ribosome_load_values(opened, tmp_path / "cut.gtf", CountOfGuanines(), lambda *words: None)
+    table, dropped = ribosome_load_values(
+        opened, tmp_path / "cut.gtf", CountOfGuanines(), lambda *words: None
+    )
     assert dropped.names["gene", "no whole 5' UTR in everybody"] == [first.gene_id]
     assert first.gene_id not in table["gene_id"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,9 @@ Centres = Mapping[str, NDArray[np.int64]]
 
 NEAR: Final = 5_000
 """Bases within which contact is taken to be the same, as in the ABC model."""
+
+LAST: Final = 2**31
+"""No chromosome is longer."""
 
 GZIP: Final = b"\x1f\x8b"
 
@@ -178,7 +182,7 @@ def _lines(path: Path) -> Iterator[str]:
             packed = handle.read(2) == GZIP
         with gzip.open(path, "rt") if packed else path.open("rt") as text:
             yield from text
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise InputError("A BED file of elements cannot be read.", where=path, got=error) from error
 
 
@@ -187,7 +191,7 @@ def _element(path: Path, number: int, columns: list[str]) -> tuple[str, int, int
         contig, start, end = columns[0], int(columns[1]), int(columns[2])
     except (IndexError, ValueError):
         start, end = 0, 0
-    if not 0 <= start < end:
+    if not 0 <= start < end <= LAST:
         raise InputError(
             "A line of a BED file is not an element.",
             where=f"{path}, line {number}",

@@ -1,4 +1,4 @@
-"""Ribosome loads of people's 5' UTRs, by a model such as Framepool: a prior of what comes after transcription."""
+"""Ribosome loads of people's 5' UTRs, by a model such as Framepool: a prior of what follows transcription."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Half-lives and ribosome loads of everyone's transcripts by a model, as a table for ``[[priors.person_covariates]]``."""
+"""Half-lives and ribosome loads of everyone's transcripts, as tables for ``[[priors.person_covariates]]``."""
 
 from __future__ import annotations
 
