@@ -410,6 +410,7 @@ def _absolute(config: Config, folder: Path) -> Config:
                 "name": _absolute_file(model.name, folder),
                 "weights": _absolute_weights(model.weights, folder),
                 "table": None if model.table is None else folder / model.table,
+                "options": {name: _absolute_option(value, folder) for name, value in model.options.items()},
             }
         )
         for model in config.models
@@ -457,6 +458,12 @@ def _absolute_file(name: str, folder: Path) -> str:
 def _absolute_weights(weights: str | None, folder: Path) -> str | None:
     """Weights given as a file, from `folder`; a name is left as it is."""
     return str(folder / weights) if weights is not None and Path(weights).suffix else weights
+
+
+def _absolute_option(option: object, folder: Path) -> object:
+    """A model's option that names a file in `folder`, from there; any other is left as it is."""
+    named = isinstance(option, str) and option != "" and (folder / option).is_file()
+    return str(folder / str(option)) if named else option
 
 
 def to_toml(config: Config) -> str:

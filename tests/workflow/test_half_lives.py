@@ -10,7 +10,7 @@ from hapsight.config import load_config
 from hapsight.priors.half_life_model import half_lives
 from hapsight.priors.person_table import PERSON_VALUES, read_person_values
 from hapsight.sequence.transcripts import personal_transcripts
-from hapsight.workflow.half_lives import half_life_values
+from hapsight.workflow.half_lives import half_life_values, ribosome_load_values
 from hapsight.workflow.opened import Opened
 from tests.planted import write_planted
 
@@ -61,3 +61,53 @@ def test_every_person_has_a_value_of_every_gene_with_a_transcript(planted, tmp_p
         slowly = [[np.sum(made.distinct[d].codes == 2) for d in both] for both in made.index]
         np.testing.assert_allclose(values, np.mean(slowly, axis=1))
         assert np.ptp(values) > 0
+
+
+class CountOfGuanines:
+    """Ribosome load: guanines of the 5' UTR."""
+
+    def __init__(self):
+        self.asked = []
+
+    def predict(self, utrs):
+        self.asked.append(len(utrs))
+        return np.array([np.sum(utr == 2) for utr in utrs], float)
+
+
+def test_ribosome_loads_are_of_what_lies_before_the_start_codon(planted):
+    opened, gtf = planted
+    model = CountOfGuanines()
+    table, dropped = ribosome_load_values(opened, gtf, model, lambda *words: None)
+    assert dict(table.schema) == PERSON_VALUES
+    assert dropped.names["gene", "not in the GTF"] == ["null2", "bare"]
+    transcripts, _ = read_transcripts(gtf, opened.cohort.genes)
+    read, fetch = (lambda i: opened.cohort.genotypes.read(i)[0]), opened.cohort.reference.fetch
+    assert table["gene_id"].n_unique() == 5
+    for (gene, values), asked in zip(
+        table.group_by("gene_id", maintain_order=True), model.asked, strict=True
+    ):
+        made = personal_transcripts(transcripts[gene[0]], read, fetch)
+        utrs = [mrna.codes[: mrna.codon_starts[0]] for mrna in made.distinct]
+        slowly = [[np.sum(utrs[d] == 2) for d in both] for both in made.index]
+        np.testing.assert_allclose(values["value"].to_numpy(), np.mean(slowly, axis=1))
+        assert asked == len({utr.tobytes() for utr in utrs}) <= len(made.distinct)
+
+
+def test_a_transcript_without_5_prime_utr_is_named(planted, tmp_path):
+    opened, gtf = planted
+    text = gtf.read_text().splitlines()
+    first = opened.cohort.genes[0]
+    sign = 1 if first.strand == "+" else -1
+    start, end = sorted((first.tss + 1, first.tss + sign * 299 + 1))
+    cut = [
+        line.replace(line.split("\t")[3], str(start), 1).replace(line.split("\t")[4], str(end), 1)
+        if f'"{first.gene_id}"' in line and "\tCDS\t" in line and number == 2
+        else line
+        for number, line in enumerate(text)
+    ]
+    (tmp_path / "cut.gtf").write_text("\n".join(cut) + "\n")
+    table, dropped = ribosome_load_values(
+        opened, tmp_path / "cut.gtf", CountOfGuanines(), lambda *words: None
+    )
+    assert dropped.names["gene", "no whole 5' UTR in everybody"] == [first.gene_id]
+    assert first.gene_id not in table["gene_id"]

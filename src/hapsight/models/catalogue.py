@@ -5,20 +5,24 @@ Read without torch, so that listing and fetching need nothing heavy.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from hapsight.errors import ConfigError
-from hapsight.models.weights import WeightsFile, cache_folder
+from hapsight.errors import ConfigError, WeightsError
+from hapsight.models.weights import WeightsFile, cache_folder, locate, verify
 
 __all__ = [
     "BORZOI_TARGETS",
     "COMPANIONS",
+    "EPINFORMER_TESTED",
     "PROTOCOL_OPTIONS",
     "PROTOCOL_READ_OUTS",
     "TARGETS",
     "WEIGHTS",
+    "chosen_weights",
     "how_to_get",
     "published_weights",
 ]
@@ -67,6 +71,29 @@ def _borzoi(model: str, replicate: int) -> WeightsFile:
         None,
         "CC-BY-4.0 / MIT",
     )
+
+
+EPINFORMER_TESTED: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
+    {
+        **{fold: (str(fold + 1), str(fold + 11)) for fold in range(1, 11)},
+        11: ("22", "X"),
+        12: ("1",),
+    }
+)
+"""Fold of EPInformer -> chromosomes that it was tested on, so not trained on; only fold 11 holds chr22 out.
+
+Which ones chose when a training stopped is not published; of fold 12, most likely chr22."""
+
+_EPINFORMER_URL: Final = (
+    "https://raw.githubusercontent.com/JasonLinjc/EPInformer/3f96c43a0a5e8f7725d580d16d536268fe85b4a5/"
+    "trained_models/pretrained_enhancer_encoder/fold_{fold}_best_{cell}_seq2activityLog2_leaveChrOut_combinedRS_"
+    "2bins_bs64_H3K27ac_adamW_erisxdl_r0_checkpoint.pt"
+)
+
+
+def _epinformer(cell: str, fold: int, size: int, sha256: str) -> WeightsFile:
+    name, url = f"{cell}_fold{fold:02d}", _EPINFORMER_URL.format(cell=cell, fold=fold)
+    return WeightsFile("epinformer", name, f"epinformer/{name}.pt", url, sha256, size, "MIT")
 
 
 WEIGHTS: Final[Mapping[str, tuple[WeightsFile, ...]]] = MappingProxyType(
@@ -144,6 +171,71 @@ WEIGHTS: Final[Mapping[str, tuple[WeightsFile, ...]]] = MappingProxyType(
         ),
         "borzoi": tuple(_borzoi("borzoi", replicate) for replicate in range(4)),
         "flashzoi": tuple(_borzoi("flashzoi", replicate) for replicate in range(4)),
+        "epinformer": (
+            _epinformer(
+                "GM12878", 11, 3_244_771, "3e8f329d2b9bf20824d85cdffdff9b71b4fb26bfbfbbc5156c20729c30bed6f6"
+            ),
+            _epinformer(
+                "GM12878", 1, 3_244_715, "f45ec77998ce45de827934925b449c16bf9e7115227b3d4ffbe781b884e67eac"
+            ),
+            _epinformer(
+                "GM12878", 2, 3_244_715, "51e34edd0ef814b5f82ff5b5b7d9d6810fd1ed18b1e1bfb294f4db2047fdd307"
+            ),
+            _epinformer(
+                "GM12878", 3, 3_244_715, "38e580181d3ebd4d23c83ff45be7f14c9301a5f0d8178c09b985161ea19b79bd"
+            ),
+            _epinformer(
+                "GM12878", 4, 3_244_715, "5130a9206cd8f53b00e63893a0054da2adacf5d8f060045b3cbd31baf4180615"
+            ),
+            _epinformer(
+                "GM12878", 5, 3_244_715, "5668a1f59cc33c2209670d9b9011615665091cc00d9a0149a8453ff91e682320"
+            ),
+            _epinformer(
+                "GM12878", 6, 3_244_715, "e61fb6ba66e4b381cd866f646c38cd1204a9dd66073ebfe11c107a9268755720"
+            ),
+            _epinformer(
+                "GM12878", 7, 3_244_715, "a63a42abe5e9a8d32d15cc9f319e3df05e42130df0581aa6fdadf1889feeb6ac"
+            ),
+            _epinformer(
+                "GM12878", 8, 3_244_715, "c84d972791e1b371dd0f5651758ca99724b90569bf98a10c176bb6138ce863c4"
+            ),
+            _epinformer(
+                "GM12878", 9, 3_244_715, "f63ffdd012ee694c13f01e5b7d9a4bec26be86db4f9c8da38ecbc33fbcadbfec"
+            ),
+            _epinformer(
+                "GM12878", 10, 3_244_771, "edbd3c5112961ef26350a7ad99ce8c91737c4da38663b04528fdda251df45565"
+            ),
+            _epinformer(
+                "GM12878", 12, 3_244_771, "989d6fc3299fc192d021cd7e7cfe8a752f10c9a3e59dac1ae64c89a12c915a7a"
+            ),
+            _epinformer(
+                "K562", 11, 3_244_603, "e135f82ad37b745e917135b6eb39beae88b80184d405824ea5591fedd50f7ad1"
+            ),
+        ),
+        "mpra_dragonn": (
+            WeightsFile(
+                "mpra_dragonn",
+                "conv",
+                "mpra_dragonn/conv.hdf5",
+                "https://raw.githubusercontent.com/kundajelab/mpra_minimal/"
+                "2799ed87821130fc537836651d37e45a3247382d/kipoi/ConvModel/pretrained.hdf5",
+                "27eb5aee40317b012a17a6a409f545825292eb1787c2ad506d6d37b97990f006",
+                1_390_888,
+                "MIT",
+            ),
+        ),
+        "framepool": (
+            WeightsFile(
+                "framepool",
+                "combined_residual",
+                "framepool/combined_residual.h5",
+                "https://raw.githubusercontent.com/Karollus/5UTR/"
+                "c575f9cdca0cac1ffa88eb18e4435fdfbc674b08/Models/utr_model_combined_residual.h5",
+                "f009163ecb33e64f7a40db4f8da474317a1481003fdbacda95205736d956ad3b",
+                3_459_120,
+                "MIT",
+            ),
+        ),
     }
 )
 """Model -> its published weights, the default first."""
@@ -206,3 +298,37 @@ def how_to_get(model: str) -> str:
     place = cache_folder() / first.filename
     accept = " --accept-licence" if first.terms else ""
     return f"run `hapsight models fetch {model}{accept}`, or download {first.url} by hand to {place}"
+
+
+def chosen_weights(model: str, title: str, weights: str) -> tuple[Path, str]:
+    """The file of the weights of a model, given by published name or by path; and what to call it.
+
+    Parameters
+    ----------
+    title
+        The model's name as people write it.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing, or is not the published one.
+    ConfigError
+        An unknown name of weights.
+    """
+    known = {file.name: file for file in WEIGHTS[model]}
+    if weights in known:
+        path = locate(known[weights])
+        verify(path, str(known[weights].sha256))
+        return path, weights
+    path = Path(weights).expanduser()
+    if path.is_file():
+        return path, path.stem
+    suffixes = [*dict.fromkeys(Path(file.filename).suffix for file in known.values()), ".safetensors"]
+    if path.suffix in {*suffixes, ".h5", ".hdf5"}:
+        raise WeightsError("There is no file of weights at this path.", where=path)
+    close = difflib.get_close_matches(weights, known, n=1)
+    raise ConfigError(
+        f"{title} has no weights {weights!r}.",
+        expected=f"{', '.join(known)}, or the path of an {' or '.join(suffixes)} file",
+        fix=f"did you mean {close[0]!r}?" if close else None,
+    )

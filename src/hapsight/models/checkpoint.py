@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -166,13 +166,34 @@ def read_safetensors(path: Path, shapes: Shapes, unused: Sequence[str] = ()) -> 
     return _checked(_without(found, unused), shapes, path)
 
 
-def read_torch(path: Path, shapes: Shapes, unused: Sequence[str] = ()) -> Arrays:
+class _Ignored:
+    """Stands for a NumPy scalar beside the tensors; what the file says of it is thrown away unread."""
+
+    def __init__(self, *said: object) -> None:
+        pass
+
+    def __setstate__(self, said: object) -> None:
+        pass
+
+
+_IGNORED: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
+    (_Ignored, f"numpy{name}")
+    for name in (".core.multiarray.scalar", "._core.multiarray.scalar", ".dtype", ".dtypes.Float64DType")
+]
+
+
+def read_torch(
+    path: Path, shapes: Shapes, unused: Sequence[str] = (), *, inside: str | None = None
+) -> Arrays:
     """Arrays of a torch file of tensors (.pth, .bin, of any age), read with ``weights_only``: no code is run.
 
     Parameters
     ----------
     unused
         As of `read_safetensors`.
+    inside
+        The entry that holds the tensors where the file is a checkpoint of a training, with numbers of torch
+        or NumPy beside them, which are not looked at.
 
     Raises
     ------
@@ -184,7 +205,8 @@ def read_torch(path: Path, shapes: Shapes, unused: Sequence[str] = ()) -> Arrays
 
     _refuse_packed(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([] if inside is None else _IGNORED):
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged pickle leads the unpickler to
         raise WeightsError(
             "A file cannot be read as torch tensors.",
@@ -192,6 +214,8 @@ def read_torch(path: Path, shapes: Shapes, unused: Sequence[str] = ()) -> Arrays
             expected="named tensors and nothing else, as torch.save writes a state dict",
             got=str(error).partition("\n")[0],
         ) from error
+    if inside is not None and isinstance(found, dict):
+        found = found.get(inside)
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise WeightsError("A torch file does not hold named tensors.", where=path, got=type(found).__name__)
     arrays = {name: tensor.detach().numpy() for name, tensor in found.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from hapsight.models.protocol import SequenceModel
 
-__all__ = ["declared_fingerprint", "device_of", "fingerprint_of"]
+__all__ = ["declared_fingerprint", "device_of", "fingerprint_of", "weights_digest"]
 
 
 def declared_fingerprint(model: SequenceModel) -> str:
@@ -66,6 +67,15 @@ def device_of(model: SequenceModel) -> torch.device:
 
     found = (values.device for _, values in _parameters(model, "", set()) if isinstance(values, torch.Tensor))
     return next((device for device in found if device.type != "cpu"), torch.device("cpu"))
+
+
+def weights_digest(model: str, network: torch.nn.Module, options: Mapping[str, object]) -> str:
+    """SHA-256 over every weight and option; the file format of the weights does not matter."""
+    digest = hashlib.sha256(json.dumps([model, options], sort_keys=True).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        if not name.endswith("num_batches_tracked"):
+            digest.update(name.encode() + tensor.cpu().numpy().astype("<f4").tobytes())
+    return digest.hexdigest()
 
 
 def _parameters(thing: object, name: str, seen: set[int]) -> Iterator[tuple[str, torch.Tensor | np.ndarray]]:

@@ -113,6 +113,8 @@ class SequenceModel(ABC):
     training_read_out
         The read-out that training on people uses where none is configured; None: the default. A model whose
         default saturates, so that its gradient vanishes, has another.
+    held_out
+        Chromosomes, without ``chr``, that the weights were not trained on; None: not known.
     flop_per_pass
         Floating-point operations of one forward pass of one sequence, 2 per multiply-add.
     """
@@ -123,6 +125,7 @@ class SequenceModel(ABC):
     read_outs: Mapping[str, ReadOut]
     default_read_out: str
     training_read_out: str | None = None
+    held_out: tuple[str, ...] | None = None
     fingerprint: str
     flop_per_pass: float
 

@@ -6,9 +6,6 @@ Keras; padding as Keras pads.
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -18,16 +15,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
-from hapsight.errors import ConfigError, WeightsError
+from hapsight.errors import ConfigError
 from hapsight.models import checkpoint
 from hapsight.models.binned import evaluation
-from hapsight.models.catalogue import WEIGHTS
+from hapsight.models.catalogue import WEIGHTS, chosen_weights
+from hapsight.models.fingerprint import weights_digest
 from hapsight.models.onehot import layers_wanted, one_hot, without_gradients
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
 from hapsight.models.shapes import require_window
 from hapsight.models.threads import map_on_threads
 from hapsight.models.trimers import pooled_by_trimers, trimer_table
-from hapsight.models.weights import locate, verify
 
 __all__ = ["Xpresso", "XpressoNet", "load", "read_weights", "save_safetensors"]
 
@@ -131,7 +128,7 @@ class Xpresso(SequenceModel):
         self.read_outs = {"default": ReadOut("default", description=f"the model's output, {UNITS}")}
         self.default_read_out = "default"
         options = {"tss_index": tss_index, "half_life": features, "code_version": CODE_VERSION}
-        self.fingerprint = _fingerprint(network, options)
+        self.fingerprint = weights_digest("xpresso", network, options)
 
     def to(self, device: torch.device) -> Self:
         """Move the parameters to `device`; returns the model."""
@@ -220,17 +217,17 @@ def load(
     ConfigError
         An unknown name of weights, or an option out of range.
     """
-    known = {file.name: file for file in WEIGHTS["xpresso"]}
-    if weights in known:
-        path = locate(known[weights])
-        verify(path, str(known[weights].sha256))
-        cell_type = weights
-    else:
-        path, cell_type = _own_file(weights, list(known)), "unknown"
+    path, name = chosen_weights("xpresso", "Xpresso", weights)
+    published = {file.name for file in WEIGHTS["xpresso"]}
     network = XpressoNet()
     network.load_state_dict(read_weights(path))
-    name = f"xpresso/{weights if weights in known else path.stem}"
-    model = Xpresso(name, network, cell_type=cell_type, tss_index=tss_index, half_life=half_life)
+    model = Xpresso(
+        f"xpresso/{name}",
+        network,
+        cell_type=weights if weights in published else "unknown",
+        tss_index=tss_index,
+        half_life=half_life,
+    )
     return model.to(torch.device(device))
 
 
@@ -263,20 +260,6 @@ def save_safetensors(model: Xpresso, path: Path) -> None:
     checkpoint.write_safetensors(path, {name: tensor.cpu().numpy() for name, tensor in state.items()})
 
 
-def _own_file(weights: str, known: list[str]) -> Path:
-    path = Path(weights).expanduser()
-    if path.is_file():
-        return path
-    if path.suffix in {".h5", ".hdf5", ".safetensors"}:
-        raise WeightsError("There is no file of weights at this path.", where=path)
-    close = difflib.get_close_matches(weights, known, n=1)
-    raise ConfigError(
-        f"Xpresso has no weights {weights!r}.",
-        expected=f"{', '.join(known)}, or the path of an .h5 or .safetensors file",
-        fix=f"did you mean {close[0]!r}?" if close else None,
-    )
-
-
 def _half_life(features: Sequence[float] | None) -> list[float]:
     values = [0.0] * HALF_LIFE_FEATURES if features is None else [float(value) for value in features]
     if len(values) != HALF_LIFE_FEATURES or not np.isfinite(values).all():
@@ -292,11 +275,3 @@ def _window(tss_index: int) -> ModelWindow:
             "Xpresso's 'tss_index' lies outside its window.", expected=f"0 to {LENGTH - 1}", got=tss_index
         )
     return ModelWindow(upstream=tss_index, downstream=LENGTH - tss_index, oriented=True)
-
-
-def _fingerprint(network: XpressoNet, options: dict[str, object]) -> str:
-    """SHA-256 over every weight and option; the file format of the weights does not matter."""
-    digest = hashlib.sha256(json.dumps(["xpresso", options], sort_keys=True).encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode() + tensor.cpu().numpy().astype("<f4").tobytes())
-    return digest.hexdigest()

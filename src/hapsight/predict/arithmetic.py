@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
 from hapsight.errors import ConfigError
+from hapsight.models.elements import ElementSum
 from hapsight.models.onehot import with_layers
 from hapsight.models.protocol import Precision, SequenceModel, SharedModel, WindowedModel
 from hapsight.predict.split import split_product, tf32_product, unfolded
@@ -74,6 +75,9 @@ def in_arithmetic(
             where="compiled of [predict]",
             fix="set compiled = false, or another precision",
         )
+    if isinstance(model, ElementSum):
+        in_arithmetic(model.element, device, precision, compiled=compiled)
+        return model
     mode = _mode(precision, torch.device(device))
     for step in _steps(model):
         model.__dict__.pop(step, None)  # the class's own

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel, WindowedModel
 from hapsight.predict.views import views
 
@@ -39,6 +40,8 @@ class Cost:
     def of(cls, model: SequenceModel, read_out: ReadOut) -> Cost:
         """What a model says of itself."""
         passes = sum(1 for _ in views(model, read_out))
+        if isinstance(model, ElementSum):
+            return cls(passes, model.flop_per_pass, model.element.flop_per_pass * model.covered, 0.0)
         if not isinstance(model, SharedModel):
             return cls(passes, model.flop_per_pass)
         return cls(passes, model.flop_per_pass, _local_flop(model), model.read_flop(read_out))

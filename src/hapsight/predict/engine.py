@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.dna import Codes
 from hapsight.errors import ConfigError, ModelError
+from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
 from hapsight.predict.buffers import Buffer
 from hapsight.predict.outputs import at_gene, finite, of_shape
@@ -179,6 +180,10 @@ def predict_genes(
     _require_room(model, budget)
     room = budget // SHARES
     batch_size = min(batch_size, room // (_BYTES_PER_BASE * model.window.length))
+    if isinstance(model, ElementSum):
+        from hapsight.predict.elements import predict_elements
+
+        return predict_elements(sequences, model, genes, batch_size=batch_size, device=device)
     made: dict[str, _People] = {}
     means: dict[int, NDArray[np.float64]] = {}
     flop = np.zeros(len(genes))

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from hapsight.cohort.nouns import Gene
+from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
+from hapsight.predict.elements import count_elements
 from hapsight.predict.engine import Sequences, gathered
 from hapsight.predict.shared import count_work
 from hapsight.predict.views import margin, views
@@ -25,6 +27,8 @@ def plan_gene(sequences: Sequences, gene: Gene, room: int = 2**29) -> tuple[int,
     Sequences that take more than `room` bytes lie in a temporary file.
     """
     model, read_out = sequences.model, sequences.read_out
+    if isinstance(model, ElementSum):
+        return count_elements(sequences, model, gene)
     found = sequences.find(gene)
     reads, flop = 0, 0.0
     for view in views(model, read_out):
@@ -43,6 +47,7 @@ def flop_per_second(
 
     Of a shared model the local layers are timed: they are most of its work, or run at about its speed.
     """
+    model = model.element if isinstance(model, ElementSum) else model
     rng = np.random.default_rng(0)
     if isinstance(model, SharedModel):
         grid = model.grid

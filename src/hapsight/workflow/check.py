@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from hapsight.cohort.check import CheckResult, check_parts
+from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.join import CohortParts
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
 from hapsight.config import Config
@@ -52,6 +53,7 @@ def check(
     results += check_stages(config, cohort, models)
     opened = Opened(config, cohort, Dropped(), (), RunFolder(config.output))
     results += [check_effects(opened, wanted) for wanted in config.models if wanted.table is not None]
+    results += [_check_held_out(one, cohort.genes) for one in models if one.model.held_out is not None]
     if all(result.status != "fail" for result in results):
         results.append(check_identity(cohort))
     return results
@@ -83,6 +85,20 @@ def _check_models(
         message = f"{model.name}, read-out {read_out.name}, {model.window.length:,} bp"
         results.append(CheckResult(f"model {wanted.name}", "pass", message))
     return models, results
+
+
+def _check_held_out(one: LoadedModel, genes: Sequence[Gene]) -> CheckResult:
+    """Whether the genes lie on chromosomes that the weights were not trained on, where that is known."""
+    held_out = one.model.held_out or ()
+    contigs = list(dict.fromkeys(gene.contig for gene in genes))
+    seen = [contig for contig in contigs if plain_contig(contig) not in held_out]
+    name, known = f"training of {one.label}", ", ".join(held_out)
+    if not seen:
+        return CheckResult(name, "pass", f"all genes lie on chromosomes it was not trained on ({known})")
+    message = (
+        f"held out only {known}: its figures across genes of {', '.join(seen)} are of genes it may have seen"
+    )
+    return CheckResult(name, "warn", message)
 
 
 def _interval(gene: Gene, model: SequenceModel) -> Interval:

@@ -97,6 +97,11 @@ def _fit(opened: Opened, run: BaselineRun) -> None:
 
 def _explain(opened: Opened, models: Sequence[LoadedModel]) -> None:
     """Whether the genes to explain are there, the stretch lies in the windows, and tables can be read."""
+    from hapsight.models.elements import ElementSum
+
+    for one in models:
+        if isinstance(one.model, ElementSum):
+            one.model.refuse_sequences()
     config, genes = opened.config.explain, opened.cohort.genes
     chosen = genes_of_cohort(genes, config.genes, "to explain") if config.genes else genes
     if config.saturation is not None and config.saturation_around == "tss":
