@@ -67,6 +67,19 @@ def test_few_frequencies_change_when_a_person_leaves():
     assert (shown["a"] != shown["b"]).mean() < 0.2
 
 
+def test_few_frequencies_change_when_a_person_is_exchanged_for_another():
+    """With all digits, the difference of the two people's genotypes is known of every variant."""
+    dosage = np.random.default_rng(4).binomial(2, 0.3, (400, 61)).astype(float)
+    truth = dosage[:, 0] - dosage[:, 60]
+    one, other = (pl.Series(part.mean(axis=1) / 2) for part in (dosage[:, :60], dosage[:, 1:]))
+    assert ((one - other) * 120).to_numpy() == pytest.approx(truth)
+    by = step(pl.lit(60.0))
+    shown = pl.DataFrame({"a": one, "b": other}).select(rounded(pl.col("a"), by), rounded(pl.col("b"), by))
+    guess = 120 * (shown["a"] - shown["b"]).to_numpy()
+    assert (np.rint(guess) == truth).mean() <= (truth == 0).mean()
+    assert (guess != 0).mean() < 0.2
+
+
 @pytest.mark.parametrize(("count", "shown"), [(0, 0), (1, 5), (4, 5), (7, 5), (8, 10), (1234, 1235)])
 def test_counts_are_to_the_nearest_five(count, shown):
     assert pl.select(nearest_five(pl.lit(count))).item() == shown
@@ -198,7 +211,7 @@ def test_every_column_that_a_run_writes_has_a_rule_or_is_withheld_on_purpose():
 
 def write_two_signs(folder, r):
     """A run with two models, of which two genes' R hangs on two people and is `r` or so; all its tables."""
-    write_run(folder, Plan(models=("xpresso/GM12878", "mini/chr22")))
+    write_run(folder, Plan(genes=20, models=("xpresso/GM12878", "mini/chr22")))
     place = pl.int_range(pl.len()).over("model", "read_out")
     few = place.is_in([3, 4])
     path = folder / "evaluation/per_gene.parquet"
