@@ -1,6 +1,7 @@
 """The disclosure rule: steps, floors, p's, and that every published table has a rule."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -211,7 +212,7 @@ def test_every_column_that_a_run_writes_has_a_rule_or_is_withheld_on_purpose():
 
 def write_two_signs(folder, r):
     """A run with two models, of which two genes' R hangs on two people and is `r` or so; all its tables."""
-    write_run(folder, Plan(genes=20, models=("xpresso/GM12878", "mini/chr22")))
+    write_run(folder, Plan(genes=30, models=("xpresso/GM12878", "mini/chr22")))
     place = pl.int_range(pl.len()).over("model", "read_out")
     few = place.is_in([3, 4])
     path = folder / "evaluation/per_gene.parquet"
@@ -255,7 +256,7 @@ def write_reliability(folder, per_gene):
     for labels, own in table.group_by("model", "read_out", "protocol", maintain_order=True):
         named = dict(zip(("model", "read_out", "protocol"), labels, strict=True))
         columns = (own[name].to_numpy() for name in ("probability", "base_rate", "sign_right"))
-        verdict = judge(*columns, np.random.default_rng(1)).verdict
+        verdict = judge(*columns, np.random.default_rng(1), draws=20).verdict
         judged.append(dict.fromkeys(RELIABILITY_SUMMARY) | named | {"genes": "all", "verdict": verdict})
         for form in FORMS:
             part = drivers.filter(model=named["model"], read_out=named["read_out"], form=form)
@@ -270,6 +271,7 @@ def write_reliability(folder, per_gene):
 def test_no_published_number_depends_on_an_r_that_is_withheld(tmp_path, monkeypatch):
     """Runs that differ only in R's that hang on two people have one and the same report."""
     monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+    monkeypatch.setattr("hapsight.report.shown_genes.judge", partial(judge, draws=20))
     runs = [write_two_signs(tmp_path / name / "run", r) for name, r in (("right", 0.6), ("wrong", -0.5))]
     for run in runs:
         build_report(run)

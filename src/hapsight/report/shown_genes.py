@@ -116,8 +116,8 @@ def reliability(run: RunFolder, table: pl.DataFrame, genes: pl.DataFrame) -> pl.
             mine = run.disclosure.without_hanging(_of(genes, row)).drop_nulls("probability")
             if row["genes"] == "significant":
                 mine = mine.filter(pl.col("qval") < 0.05)
-            columns = (mine[name].to_numpy() for name in ("probability", "base_rate", "sign_right"))
-            quality = judge(*columns, np.random.default_rng(_SEED)) if len(mine) else None
+            said, base, right = (mine[name].to_numpy() for name in ("probability", "base_rate", "sign_right"))
+            quality = judge(said, base, right, np.random.default_rng(_SEED)) if len(mine) else None
             yield row | {"n": len(mine), "verdict": TOO_FEW if quality is None else quality.verdict}
 
     return _anew(run.disclosure, table, dict(table.schema), rows)
