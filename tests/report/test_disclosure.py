@@ -1,6 +1,7 @@
 """The disclosure rule: steps, floors, p's, and that every published table has a rule."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -8,15 +9,20 @@ import pytest
 from fake_direction import write_direction
 from fake_gene_page import page, variants, view
 from fake_run import Plan, write_run
+from fake_run import _summary as made_up_summary
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hapsight.explain_tables import DRIVERS
+from hapsight.explain.driver_summary import driver_summary
+from hapsight.explain.reliability_quality import judge
+from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.report.build import build_report, check_disclosure
 from hapsight.report.disclosure import FEWEST, Disclosure, hidden_p, nearest_five, rounded, step
 from hapsight.report.disclosure_rules import KINDS
+from hapsight.report.drivers import FORMS
 from hapsight.report.gene_disclosure import HIDDEN, disclosed
+from hapsight.report.gene_page import _rows
 from hapsight.tables import (
     ACROSS_GENES,
     BASELINES,
@@ -60,6 +66,19 @@ def test_few_frequencies_change_when_a_person_leaves():
     one, other = (pl.Series(part.mean(axis=1) / 2) for part in (dosage, dosage[:, 1:]))
     shown = pl.DataFrame({"a": one, "b": other}).select(rounded(pl.col("a"), by), rounded(pl.col("b"), by))
     assert (shown["a"] != shown["b"]).mean() < 0.2
+
+
+def test_few_frequencies_change_when_a_person_is_exchanged_for_another():
+    """With all digits, the difference of the two people's genotypes is known of every variant."""
+    dosage = np.random.default_rng(4).binomial(2, 0.3, (400, 61)).astype(float)
+    truth = dosage[:, 0] - dosage[:, 60]
+    one, other = (pl.Series(part.mean(axis=1) / 2) for part in (dosage[:, :60], dosage[:, 1:]))
+    assert ((one - other) * 120).to_numpy() == pytest.approx(truth)
+    by = step(pl.lit(60.0))
+    shown = pl.DataFrame({"a": one, "b": other}).select(rounded(pl.col("a"), by), rounded(pl.col("b"), by))
+    guess = 120 * (shown["a"] - shown["b"]).to_numpy()
+    assert (np.rint(guess) == truth).mean() <= (truth == 0).mean()
+    assert (guess != 0).mean() < 0.2
 
 
 @pytest.mark.parametrize(("count", "shown"), [(0, 0), (1, 5), (4, 5), (7, 5), (8, 10), (1234, 1235)])
@@ -189,3 +208,85 @@ def test_every_column_that_a_run_writes_has_a_rule_or_is_withheld_on_purpose():
     }
     without = {name: set(columns) - set(KINDS[name]) for name, columns in tables.items()}
     assert {name: left for name, left in without.items() if left} == {"drivers": {"control_id"}}
+
+
+def write_two_signs(folder, r):
+    """A run with two models, of which two genes' R hangs on two people and is `r` or so; all its tables."""
+    write_run(folder, Plan(genes=30, models=("xpresso/GM12878", "mini/chr22")))
+    place = pl.int_range(pl.len()).over("model", "read_out")
+    few = place.is_in([3, 4])
+    path = folder / "evaluation/per_gene.parquet"
+    per_gene = pl.read_parquet(path).with_columns(
+        effective_people=pl.when(few).then(2.0).otherwise("effective_people"),
+        **{name: pl.when(few).then(r + place / 100).otherwise(name) for name in ("pearson_r", "spearman_r")},
+        **{name: pl.when(few).then(0.001).otherwise(name) for name in ("qval", "qval_empirical")},
+    )
+    per_gene.write_parquet(path)
+    beside = (pl.read_parquet(folder / f"evaluation/{n}.parquet") for n in ("across_genes", "per_person"))
+    made_up_summary(per_gene, *beside).write_parquet(folder / "evaluation/summary.parquet")
+    baseline_rows(per_gene).write_parquet(folder / "evaluation/baselines.parquet")
+    write_reliability(folder, per_gene)
+    return write_direction(folder)
+
+
+def baseline_rows(per_gene):
+    """The part of ``baselines`` that is over all genes of the elastic net."""
+    own = per_gene.filter(model="elastic_net")
+    ok = own.filter(status="ok")["pearson_r"]
+    row = dict.fromkeys(BASELINES) | own.select("model", "read_out", "protocol").row(0, named=True)
+    row |= {"split": "random", "genes": len(own), "genes_ok": len(ok), "mean_r": ok.mean()}
+    return pl.DataFrame([row | {"share_negative": (ok < 0).mean()}], schema=BASELINES)
+
+
+def write_reliability(folder, per_gene):
+    """Probabilities that do not know the signs, what they are worth, and a driver a gene."""
+    genes = per_gene.filter(status="ok").with_columns(sign_right=pl.col("pearson_r") > 0)
+    genes = genes.with_columns(
+        fold=pl.lit(0), base_rate=pl.lit(0.5), probability=pl.int_range(pl.len()) / pl.len() / 2
+    )
+    (folder / "explain").mkdir()
+    table = pl.concat([pl.DataFrame(schema=RELIABILITY), genes], how="diagonal_relaxed")
+    table = table.select(list(RELIABILITY))
+    table.write_parquet(folder / "explain/reliability.parquet")
+    drivers = genes.with_columns(n_drivers=pl.lit(1), distance=pl.lit(900))
+    drivers = drivers.join(pl.DataFrame({"form": list(FORMS)}), how="cross")
+    drivers = pl.concat([pl.DataFrame(schema=DRIVERS), drivers], how="diagonal_relaxed").select(list(DRIVERS))
+    drivers.write_parquet(folder / "explain/drivers.parquet")
+    judged, counted = [], []
+    for labels, own in table.group_by("model", "read_out", "protocol", maintain_order=True):
+        named = dict(zip(("model", "read_out", "protocol"), labels, strict=True))
+        columns = (own[name].to_numpy() for name in ("probability", "base_rate", "sign_right"))
+        verdict = judge(*columns, np.random.default_rng(1), draws=20).verdict
+        judged.append(dict.fromkeys(RELIABILITY_SUMMARY) | named | {"genes": "all", "verdict": verdict})
+        for form in FORMS:
+            part = drivers.filter(model=named["model"], read_out=named["read_out"], form=form)
+            counted += [named | {"form": form} | row for row in driver_summary(part)]
+    for name, rows, schema in (
+        ("reliability_summary", judged, RELIABILITY_SUMMARY),
+        ("driver_summary", counted, DRIVER_SUMMARY),
+    ):
+        pl.DataFrame(rows, schema=schema).write_parquet(folder / f"explain/{name}.parquet")
+
+
+def test_no_published_number_depends_on_an_r_that_is_withheld(tmp_path, monkeypatch):
+    """Runs that differ only in R's that hang on two people have one and the same report."""
+    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+    monkeypatch.setattr("hapsight.report.shown_genes.judge", partial(judge, draws=20))
+    runs = [write_two_signs(tmp_path / name / "run", r) for name, r in (("right", 0.6), ("wrong", -0.5))]
+    for run in runs:
+        build_report(run)
+    files = {path.relative_to(runs[0]) for path in [*runs[0].glob("report*/*.csv"), runs[0] / "report.html"]}
+    assert {"summary.csv", "baselines.csv", "driver_summary.csv", "abstention.csv"} <= {p.name for p in files}
+    one, other = ({file: (run / file).read_text().splitlines() for file in files} for run in runs)
+    for file in files:
+        differ = [pair for pair in zip(one[file], other[file], strict=True) if pair[0] != pair[1]]
+        assert differ == [], file
+
+
+def test_a_frequency_that_is_rounded_to_0_is_not_called_0():
+    """Of 80 people, six carry the allele once; the step is 0.1."""
+    rare = variants().with_columns(af=pl.lit(6 / 160), carriers=pl.lit(6))
+    published, _ = disclosed(page(view(variants=rare)))
+    assert published.views[0].variants["af"].unique().to_list() == [0.0]
+    assert {row.cells[3] for row in _rows(published.views[0])} == {"≤ 0.05"}
+    assert {row.cells[3] for row in _rows(view(variants=rare))} == {"0.037"}

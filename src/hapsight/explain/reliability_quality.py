@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from hapsight.explain.ridge import ridge_logistic
 
-__all__ = ["Abstention", "Quality", "abstention", "average_precision", "judge"]
+__all__ = ["TOO_FEW", "Abstention", "Quality", "abstention", "average_precision", "judge"]
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+TOO_FEW = "Too few genes with a sign of either kind to estimate a reliability."
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def abstention_figure(run: RunFolder) -> Figure | None:
     """One panel an arm; None where no gene has a probability."""
     table = read_table(run.folder / "explain/reliability.parquet", RELIABILITY)
     known = table.filter(pl.col("probability").is_not_null())
+    known = known if run.disclosure is None else run.disclosure.without_hanging(known)
     curves = [
         (arm, run.published("abstention", _curve(own)))
         for arm in run.arms

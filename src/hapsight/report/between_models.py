@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from hapsight.report import direction_charts, words
+from hapsight.report import direction_charts, shown_genes, words
 from hapsight.report.figure import Figure, Panel
 from hapsight.report.run_folder import RunFolder, read_table
 from hapsight.tables import AGREEMENT
@@ -72,7 +72,7 @@ def pair_rows(run: RunFolder) -> list[PairRow]:
 def _pairs(run: RunFolder) -> pl.DataFrame:
     """``evaluation/agreement.parquet`` with the labels of both; empty where the run has none."""
     table = read_table(run.folder / "evaluation/agreement.parquet", AGREEMENT)
-    table = run.published("between_models", table)
+    table = run.published("between_models", shown_genes.agreement(run, table))
     label = {(arm.model, arm.read_out): arm.label for arm in run.arms}
     named = [
         [label.get((row[0], row[1]), row[0]) for row in table.select(*columns).iter_rows()]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from hapsight.report import charts, direction_charts, words
+from hapsight.report import charts, direction_charts, shown_genes, words
 from hapsight.report.figure import Figure, Panel, numbers
 from hapsight.report.run_folder import Arm, RunFolder, read_table
 from hapsight.report.seed_figure import beside_eqtls
@@ -38,7 +38,7 @@ _WHOLE: Final = frozenset({"distance", "n_ld80", "n_signals", "neg_log10_p"})
 def direction_strata(run: RunFolder) -> Figure | None:
     """One panel a factor, all arms in it; None without eQTLs."""
     table = read_table(run.folder / "evaluation/direction_strata.parquet", DIRECTION_STRATA)
-    table = run.published("direction_strata", table)
+    table = run.published("direction_strata", shown_genes.beside_eqtls(run, "direction_strata", table))
     arms = [(arm, arm.of(table)) for arm in beside_eqtls(run)]
     arms = [(arm, rows) for arm, rows in arms if not rows.is_empty()]
     if not arms:

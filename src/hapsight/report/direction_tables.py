@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from hapsight.report import words
+from hapsight.report import shown_genes, words
 from hapsight.report.direction import FACTORS
 from hapsight.report.run_folder import Arm, RunFolder, read_table
 from hapsight.report.seed_figure import beside_eqtls
@@ -63,7 +63,8 @@ class AgreementRow:
 
 def agreement_table(run: RunFolder) -> pl.DataFrame:
     """``evaluation/direction.parquet``; empty where the run has none."""
-    return run.published("direction", read_table(run.folder / "evaluation/direction.parquet", DIRECTION))
+    table = read_table(run.folder / "evaluation/direction.parquet", DIRECTION)
+    return run.published("direction", shown_genes.beside_eqtls(run, "direction", table))
 
 
 def agreement_rows(run: RunFolder) -> list[tuple[Arm, list[AgreementRow]]]:
@@ -109,7 +110,7 @@ class FactorRow:
 def factor_table(run: RunFolder) -> pl.DataFrame:
     """``evaluation/direction_factors.parquet``; empty where the run has none."""
     table = read_table(run.folder / "evaluation/direction_factors.parquet", DIRECTION_FACTORS)
-    return run.published("direction_factors", table)
+    return run.published("direction_factors", shown_genes.beside_eqtls(run, "direction_factors", table))
 
 
 def factor_rows(run: RunFolder) -> list[tuple[Arm, list[FactorRow], str]]:

@@ -43,6 +43,8 @@ _LARGEST_Z: Final = 37.0
 _LEVEL, _BELOW = 0.05, 0.0499
 _OVER: Final = "mean over "
 """Kind of a mean over genes, before the name of the column that counts them."""
+_OVER_ALL: Final = "mean over all of "
+"""The same, where genes whose R is withheld are among them."""
 _ARM: Final = ("gene_id", "model", "read_out")
 _HANGS: Final = (
     f"R hangs on fewer than {FEWEST} people, or the run does not say on how many (evaluate it again)"
@@ -252,18 +254,21 @@ class Disclosure:
             known = table[column].count()
             self.note(name, known, f"column {column}: in the run's own tables only")
             return pl.lit(None, table.schema[column])
+        if kind.startswith(_OVER_ALL):
+            return _over_genes(column, pl.col(kind.removeprefix(_OVER_ALL)), withheld=True)
         if kind.startswith(_OVER):
             return _over_genes(column, pl.col(kind.removeprefix(_OVER)))
         return _RULES[kind](column)
 
 
-def _over_genes(column: str, genes: pl.Expr) -> pl.Expr:
+def _over_genes(column: str, genes: pl.Expr, withheld: bool = False) -> pl.Expr:
     """A mean over genes: one person moves it by that person's share of each, over all genes.
 
-    Where an R is withheld, it follows from the mean and the others, so that the step is five of its standard
-    errors over all genes.
+    Where genes whose R is withheld are among them, it follows from the mean and the others, so that the step
+    is five of its standard errors over all genes.
     """
-    one = pl.max_horizontal(step(pl.col("_n")), pl.when("_coarse").then(FEWEST / pl.col("_n").sqrt()))
+    coarse = pl.when(pl.col("_coarse") & withheld).then(FEWEST / pl.col("_n").sqrt())
+    one = pl.max_horizontal(step(pl.col("_n")), coarse)
     by = pl.max_horizontal(one / genes.cast(pl.Float64), 10.0**-_DIGITS)
     return rounded(pl.col(column), by).round(_DIGITS)
 

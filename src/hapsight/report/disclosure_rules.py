@@ -2,7 +2,8 @@
 
 The kinds are those of `hapsight.report.disclosure`: ``share`` (correlations, shares, frequencies: a step that
 depends on the people), ``p`` and ``p of carriers``, ``expression`` and ``slope`` (a step in standard
-deviations), ``count`` (to the nearest five), ``mean over COLUMN`` (over the genes that the column counts),
+deviations), ``count`` (to the nearest five), ``mean over COLUMN`` (over the genes that the column counts;
+``mean over all of COLUMN``: those whose R is withheld are among them),
 ``of drivers`` (over the main drivers of ``n`` genes: nothing of few, which may be variants that are not
 shown), ``three decimals``, ``plain`` (nothing of people in it).
 """
@@ -92,8 +93,8 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         **_ARM,
         **_all("plain", "split genes genes_ok fold_genes against paired_genes"),
         **_all("mean over genes_ok", "mean_r ci_low ci_high"),
-        **_all("mean over fold_genes", "mean_fold_r fold_ci_low fold_ci_high"),
-        **_all("mean over paired_genes", "difference difference_ci_low difference_ci_high"),
+        **_all("mean over all of fold_genes", "mean_fold_r fold_ci_low fold_ci_high"),
+        **_all("mean over all of paired_genes", "difference difference_ci_low difference_ci_high"),
         **_all("three decimals", "share_negative share_used share_weight_used"),
         "genes_low_share": "plain",
     },

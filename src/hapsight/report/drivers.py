@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY_SUMMARY
-from hapsight.report import words
+from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
+from hapsight.report import shown_genes, words
 from hapsight.report.run_folder import Arm, RunFolder, read_table
 
 __all__ = [
@@ -108,7 +108,7 @@ def driver_table(run: RunFolder) -> pl.DataFrame:
 def driver_summary_table(run: RunFolder) -> pl.DataFrame:
     """``explain/driver_summary.parquet``; empty where the run has none."""
     table = read_table(run.folder / "explain/driver_summary.parquet", DRIVER_SUMMARY)
-    return run.published("driver_summary", table)
+    return run.published("driver_summary", shown_genes.drivers(run, table))
 
 
 def driver_rows(run: RunFolder) -> list[tuple[Arm, list[DriverRow]]]:
@@ -192,6 +192,8 @@ def _priors(own: Mapping[str, Mapping[str, Any]]) -> str:
 def reliability_sentences(run: RunFolder) -> list[tuple[Arm, tuple[str, ...]]]:
     """What each arm's probabilities of a right sign are worth, a sentence per choice of genes."""
     table = read_table(run.folder / "explain/reliability_summary.parquet", RELIABILITY_SUMMARY)
+    genes = read_table(run.folder / "explain/reliability.parquet", RELIABILITY)
+    table = shown_genes.reliability(run, table, genes)
     said = [
         (arm, tuple(f"{row['genes'].capitalize()} genes: {row['verdict']}" for row in rows))
         for arm in run.arms

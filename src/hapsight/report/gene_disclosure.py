@@ -60,6 +60,7 @@ def _view(gene_id: str, view: ModelView, rule: Disclosure) -> ModelView:
     changes: dict[str, Any] = {
         "variants": shown.select(list(VIEW_VARIANTS)),
         "marked": marked,
+        "af_step": rule.coarse,
         "result": result,
         "additivity": _share(view.additivity, len(view.people)),
         "top_eqtl": _top(gene_id, view.top_eqtl, rule, r2_to),

@@ -133,7 +133,7 @@ def _rows(view: ModelView) -> Iterator[_Row]:
                 f"{row['contig']}:{row['position'] + 1:,}",
                 words.count(row["tss_distance"]).replace("-", "−"),
                 f"{row['ref']} > {row['alt']}",
-                words.decimal(row["af"]),
+                words.frequency(row["af"], view.af_step),
                 words.decimal(row["effect"], 4),
                 words.decimal(row["effect_sd"], 4),
                 words.decimal(row["slope"]),

@@ -170,7 +170,7 @@ def _drawn(view: ModelView) -> pl.DataFrame:
         slope=in_words("slope", words.decimal),
         P=in_words("pval_nominal", words.p_value),
         r2=in_words("r2", lambda value: words.decimal(value, 2)),
-        AF=in_words("af", words.decimal),
+        AF=in_words("af", lambda value: words.frequency(value, view.af_step)),
     )
 
 

@@ -104,6 +104,8 @@ class ModelView:
         In words, what the height of a letter is.
     withheld
         Whether variants of few people were left out.
+    af_step
+        What frequencies were rounded to; None where they have all digits.
     """
 
     model: str
@@ -126,6 +128,7 @@ class ModelView:
     logos: tuple[Logo, Logo] | None
     logo_note: str
     withheld: bool = False
+    af_step: float | None = None
 
     @property
     def variant(self) -> dict[str, Any] | None:

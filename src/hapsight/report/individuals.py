@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from hapsight.report import shown_genes
 from hapsight.report.disclosure import FEWEST, Disclosure, hanging, nearest_five
 from hapsight.report.run_folder import RunFolder, read_table
 from hapsight.tables import DIRECTION_GENES
@@ -59,7 +60,7 @@ def without_individuals(run: RunFolder) -> RunFolder:
         unrounded=run.per_gene,
         per_gene=rule.table("genes", run.per_gene),
         across_genes=rule.table("across_genes", run.across_genes),
-        summary=rule.table("summary", run.summary),
+        summary=rule.table("summary", shown_genes.summary(run, rule)),
     )
 
 

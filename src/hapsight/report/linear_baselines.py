@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from hapsight.evaluate.heritability import mean_ceiling
-from hapsight.report import words
+from hapsight.report import shown_genes, words
 from hapsight.report.run_folder import RunFolder, read_table
 from hapsight.tables import BASELINES, HERITABILITY
 
@@ -34,7 +34,8 @@ class BaselineRow:
 
 def baseline_table(run: RunFolder) -> pl.DataFrame:
     """``evaluation/baselines.parquet``; empty where the run has none."""
-    return run.published("baselines", read_table(run.folder / "evaluation/baselines.parquet", BASELINES))
+    table = read_table(run.folder / "evaluation/baselines.parquet", BASELINES)
+    return run.published("baselines", shown_genes.baselines(run, table))
 
 
 def baseline_rows(run: RunFolder) -> tuple[BaselineRow, ...]:

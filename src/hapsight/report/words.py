@@ -12,6 +12,7 @@ __all__ = [
     "count",
     "decimal",
     "duration",
+    "frequency",
     "listed",
     "p_value",
     "percent",
@@ -52,6 +53,19 @@ def decimal(value: float | None, digits: int = 3) -> str:
         return ABSENT
     text = f"{abs(value):.{digits}f}"
     return f"{_MINUS}{text}" if value < 0 and float(text) != 0 else text
+
+
+def frequency(value: float | None, step: float | None = None) -> str:
+    """Write an allele frequency; where it was rounded to a `step`, 0 and 1 are told as what they stand for.
+
+    Examples
+    --------
+    >>> frequency(0.1, 0.1), frequency(0.0, 0.1), frequency(1.0, 0.02), frequency(0.0)
+    ('0.100', '≤ 0.05', '≥ 0.99', '0.000')
+    """
+    if step is None or value not in (0.0, 1.0):
+        return decimal(value)
+    return f"≤ {step / 2:g}" if value == 0 else f"≥ {1 - step / 2:g}"
 
 
 def percent(value: float | None) -> str:

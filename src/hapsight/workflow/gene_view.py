@@ -118,6 +118,7 @@ def gene_view(
         logos=logos,
         logo_note=note,
         withheld=False,
+        af_step=None,
     )
 
 

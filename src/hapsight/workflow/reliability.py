@@ -14,13 +14,11 @@ from hapsight.evaluate.agreement import prediction_r
 from hapsight.evaluate.summary import SIGNIFICANT
 from hapsight.explain.driver_summary import CHANGED
 from hapsight.explain.reliability import Genes, out_of_fold
-from hapsight.explain.reliability_quality import judge
+from hapsight.explain.reliability_quality import TOO_FEW, judge
 from hapsight.explain_tables import RELIABILITY, RELIABILITY_FEATURES, RELIABILITY_SUMMARY
 from hapsight.workflow.arms import Arm
 
 __all__ = ["TOO_FEW", "Reliability", "features", "reliability"]
-
-TOO_FEW = "Too few genes with a sign of either kind to estimate a reliability."
 
 _SMALLEST = 1e-12
 """Added before logarithms of what can be 0."""
