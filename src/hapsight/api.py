@@ -40,7 +40,6 @@ from hapsight.models.registry import load_model
 from hapsight.predict.windows import placed, window_of
 from hapsight.results import Prediction, Run, read_run
 from hapsight.sequence.haplotypes import Haplotypes, find_haplotypes
-from hapsight.streams import stream
 from hapsight.workflow.arms import arms_of
 from hapsight.workflow.baseline import baseline, gene_seed, weights_table
 from hapsight.workflow.baseline_units import net_options
@@ -382,7 +381,7 @@ def random_weights_null(
     >>> null.test(found).pval_empirical  # doctest: +SKIP
     """
     own = () if gene is None else (gene.gene_id,)
-    rng = stream(seed, "random weights", *own)
+    rng = nulls.weights_stream(seed, *own)
     return RandomWeights(nulls.random_weights_null(dosage, observed, draws, rng))
 
 

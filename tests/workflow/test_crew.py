@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from hapsight.cli import eqtl as eqtl_command
 from hapsight.cli.crew import load_staffed
+from hapsight.cli.main import app
 from hapsight.config import ClusterConfig, Config, load_config
 from hapsight.disk import temporary_name
 from hapsight.errors import ConfigError, IncompleteError, InputError, StoreError, WeightsError
@@ -197,12 +196,10 @@ def test_a_scheduler_file_starts_at_the_configuration(cohort, tmp_path):
 
 
 def test_the_command_line_says_who_does_the_work(cohort, tmp_path):
-    app = typer.Typer()
-    eqtl_command.register(app)
     path = str(cohort.config)
     with pytest.raises(ConfigError, match=r"--workers are[\s\S]*got: --workers 2 --scheduler head:1"):
         load_staffed(cohort.config, 2, "head:1")
     assert load_staffed(cohort.config, None, "head:1").cluster.scheduler == "head:1"
     assert load_staffed(cohort.config, 3, None).workers == 3
-    found = CliRunner().invoke(app, [path, "--workers", "1"], catch_exceptions=False)
+    found = CliRunner().invoke(app, ["eqtl", path, "--workers", "1"], catch_exceptions=False)
     assert found.exit_code == 0

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from hapsight.errors import InputError
+from hapsight.streams import stream
 
 __all__ = [
     "SASSE_DRAWS",
@@ -27,6 +28,7 @@ __all__ = [
     "permutations",
     "random_weights_null",
     "sasse2023_p",
+    "weights_stream",
     "z_scores",
 ]
 
@@ -79,6 +81,11 @@ class NullTest:
     pval_empirical: float
     pval_z: float
     pval_sasse2023: float
+
+
+def weights_stream(seed: int, *gene: str) -> np.random.Generator:
+    """What random weights are drawn from; of a gene by its ``gene_id``."""
+    return stream(seed, "random weights", *gene)
 
 
 def random_weights_null(

@@ -63,7 +63,7 @@ class Chance:
         digest = hashlib.sha256(one.gene.gene_id.encode() + one.observed.tobytes() + one.dosage.tobytes())
         key = digest.hexdigest()
         if key not in self.drawn:
-            rng = stream(self.seed, "random weights", one.gene.gene_id)
+            rng = weights_stream(self.seed, one.gene.gene_id)
             self.drawn[key] = random_weights_null(one.dosage, one.observed, self.draws, rng)
         return self.drawn[key]
 
