@@ -20,6 +20,7 @@ from hapsight.evaluate.nulls import (
     permutation_null,
     permutations,
     random_weights_null,
+    weights_stream,
 )
 from hapsight.streams import stream
 from hapsight.tables import PER_GENE
