@@ -94,7 +94,7 @@ class TestPython:
         first, *_ = WEIGHTS["xpresso"]
         path = synthetic_h5(folder / first.filename)
         known = replace(first, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-        monkeypatch.setattr("hapsight.models.xpresso.WEIGHTS", {"xpresso": (known,)})
+        monkeypatch.setattr("hapsight.models.catalogue.WEIGHTS", {"xpresso": (known,)})
         return folder
 
     def test_the_ten_lines_and_a_model_of_ones_own(self, there):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
 
 from hapsight.evaluate.direction_tables import direction_tables, r_beside_r
@@ -23,6 +22,7 @@ from hapsight.explain.reliability_quality import TOO_FEW, judge
 from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS
 from hapsight.report.disclosure import Disclosure
 from hapsight.report.run_folder import RunFolder, read_table
+from hapsight.streams import stream
 from hapsight.tables import AGREEMENT, BASELINES, DIRECTION_GENES, SUMMARY
 
 __all__ = ["agreement", "baselines", "beside_eqtls", "drivers", "reliability", "summary"]
@@ -117,7 +117,8 @@ def reliability(run: RunFolder, table: pl.DataFrame, genes: pl.DataFrame) -> pl.
             if row["genes"] == "significant":
                 mine = mine.filter(pl.col("qval") < 0.05)
             said, base, right = (mine[name].to_numpy() for name in ("probability", "base_rate", "sign_right"))
-            quality = judge(said, base, right, np.random.default_rng(_SEED)) if len(mine) else None
+            rng = stream(_SEED, "verdicts of shown genes")
+            quality = judge(said, base, right, rng) if len(mine) else None
             yield row | {"n": len(mine), "verdict": TOO_FEW if quality is None else quality.verdict}
 
     return _anew(run.disclosure, table, dict(table.schema), rows)
