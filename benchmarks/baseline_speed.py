@@ -18,11 +18,11 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNetCV
 from sklearn.model_selection import PredefinedSplit
-from tests.baseline.cohort import RealGene, real_genes, simulated_gene
+from tests.linear.cohort import RealGene, real_genes, simulated_gene
 from threadpoolctl import threadpool_limits
 
-from hapsight.baseline.nested import ElasticNetOptions, fit_gene, make_folds
 from hapsight.least_squares import residualise
+from hapsight.linear.nested import ElasticNetOptions, fit_gene, make_folds
 
 DEMO = Path(str(files("hapsight") / "demo"))
 FITS = 6  # outer folds and the fit on all people

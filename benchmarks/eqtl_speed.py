@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.baseline.cohort import real_genes
+from tests.linear.cohort import real_genes
 from threadpoolctl import threadpool_limits
 
-from hapsight.evaluate.eqtl import CisDosage, nominal_scan
-from hapsight.evaluate.eqtl_independent import independent_signals
-from hapsight.evaluate.eqtl_permutations import draw_permutations, map_gene
-from hapsight.evaluate.heritability import cis_heritability
 from hapsight.least_squares import Design
+from hapsight.stats.eqtl import CisDosage, nominal_scan
+from hapsight.stats.eqtl_permutations import draw_permutations, independent_signals, map_gene
+from hapsight.stats.heritability import cis_heritability
 
 DEMO = Path(str(files("hapsight") / "demo"))
 SIGNIFICANT = 0.01

@@ -23,15 +23,15 @@ import torch
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.cohort.nouns import Gene
-from hapsight.config import ModelConfig, load_config
+from hapsight.engine.arithmetic import PRECISIONS, _Split, _SplitWeights, in_arithmetic
+from hapsight.engine.engine import GenePrediction, Sequences, predict_genes
+from hapsight.engine.precision import FLOAT32_ROUNDING, compare
 from hapsight.models.attention import attend_by_distance
-from hapsight.predict.arithmetic import PRECISIONS, _Split, _SplitWeights, in_arithmetic
-from hapsight.predict.engine import GenePrediction, Sequences, predict_genes
-from hapsight.predict.precision import FLOAT32_ROUNDING, compare
-from hapsight.workflow.demo import demo_cohort
-from hapsight.workflow.opened import Opened
-from hapsight.workflow.predict import load_models, spread_genes
-from hapsight.workflow.variants import VariantReader
+from hapsight.recipes.demo import demo_cohort
+from hapsight.run.blocks import VariantReader
+from hapsight.run.config import ModelConfig, load_config
+from hapsight.run.opened import Opened
+from hapsight.stages.predict import load_models, spread_genes
 
 
 def main() -> None:

@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from hapsight.cohort.nouns import Gene
-from hapsight.config import load_config
 from hapsight.dna import reverse_complement
+from hapsight.engine.shared import plain_values
 from hapsight.explain.ism import ism_window, pair_effects
 from hapsight.explain.mutations import REFERENCE, Backgrounds, pair_sequences, read_near
-from hapsight.predict.shared import plain_values
-from hapsight.workflow.explain import valuer_of
-from hapsight.workflow.opened import Opened
-from hapsight.workflow.predict import ModelRun, load_models
-from hapsight.workflow.variants import VariantReader
+from hapsight.run.blocks import VariantReader
+from hapsight.run.config import load_config
+from hapsight.run.opened import Opened
+from hapsight.stages.explain import valuer_of
+from hapsight.stages.predict import ModelRun, load_models
 
 
 def measure(opened: Opened, run: ModelRun, gene: Gene, plain: int) -> dict[str, object]:

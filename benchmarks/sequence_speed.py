@@ -20,10 +20,8 @@ import numpy as np
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
-from hapsight.sequence.edits import Carriers, Edits
-from hapsight.sequence.haplotypes import personal_sequences
-from hapsight.sequence.kernels import build
-from hapsight.sequence.window import Window
+from hapsight.sequence.edits import Carriers, Edits, build
+from hapsight.sequence.haplotypes import Window, personal_sequences
 
 
 def best(action, repeats: int) -> float:

@@ -19,8 +19,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from hapsight.evaluate.correlation import correlate
-from hapsight.evaluate.nulls import (
+from hapsight.run.run_folder import peak_mb
+from hapsight.stats.correlation import correlate
+from hapsight.stats.nulls import (
     benjamini_hochberg,
     empirical_p,
     null_test,
@@ -28,7 +29,6 @@ from hapsight.evaluate.nulls import (
     permutations,
     random_weights_null,
 )
-from hapsight.workflow.memory import peak_mb
 
 
 class Clock:

@@ -17,7 +17,7 @@ import polars as pl
 import pysam
 from numpy.typing import NDArray
 
-from hapsight.explain_tables import PAGE_VARIANTS
+from hapsight.explain.tables import PAGE_VARIANTS
 from hapsight.least_squares import residuals
 from tests.planted import write_planted
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from hapsight.config import Config
-from hapsight.evaluate.expression import transform
-from hapsight.workflow.opened import Opened
+from hapsight.run.config import Config
+from hapsight.run.opened import Opened
+from hapsight.stats.correlation import transform
 
 ROOT = Path(__file__).resolve().parents[1]
 DASHBOARD = ("--dashboard-address", "127.0.0.1:0")
@@ -24,7 +24,7 @@ DASHBOARD = ("--dashboard-address", "127.0.0.1:0")
 
 def record_parcels(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Everything that is handed to a scheduler from now on."""
-    from hapsight.predict import cluster
+    from hapsight.run import cluster
 
     sent: list[bytes] = []
     pack = cluster.parcel

@@ -15,18 +15,17 @@ import torch
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.cohort.reference import Reference
-from hapsight.config import load_config
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
 from hapsight.models.registry import register
-from hapsight.sequence.haplotypes import personal_sequences
-from hapsight.sequence.window import Window
-from hapsight.workflow.arms import arms_of
-from hapsight.workflow.direction import direction
-from hapsight.workflow.evaluate import evaluate
-from hapsight.workflow.explain import explain
-from hapsight.workflow.opened import Opened
-from hapsight.workflow.pipeline import do_units
-from hapsight.workflow.predict import load_models
+from hapsight.pipeline import do_units
+from hapsight.run.arms import arms_of
+from hapsight.run.config import load_config
+from hapsight.run.opened import Opened
+from hapsight.sequence.haplotypes import Window, personal_sequences
+from hapsight.stages.direction import direction
+from hapsight.stages.evaluate import evaluate
+from hapsight.stages.explain import explain
+from hapsight.stages.predict import load_models
 from tests.cohort.files import Record, write_bed, write_fasta, write_table, write_vcf
 
 UPSTREAM, DOWNSTREAM = 300, 200

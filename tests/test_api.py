@@ -13,13 +13,13 @@ import torch
 from polars.testing import assert_frame_equal
 
 import hapsight as hs
-from hapsight.config import load_config
 from hapsight.dna import decode
 from hapsight.errors import ConfigError, HapsightWarning, InputError, ModelError
 from hapsight.models.own import TorchModel
 from hapsight.models.protocol import ModelWindow, ReadOut
+from hapsight.run.config import load_config
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, run_stages, write_planted
-from tests.workflow import test_chrx as chrx
+from tests.stages import test_chrx as chrx
 
 ROOT = Path(__file__).parents[1]
 
@@ -83,12 +83,12 @@ class TestImport:
     def test_packages_of_a_functions_name_are_called_as_it(self):
         import inspect
 
-        import hapsight.evaluate.correlation as correlation
-        import hapsight.predict.store as store
+        import hapsight.run.store as store
+        import hapsight.stats.correlation as correlation
 
         assert (correlation.__name__, store.__name__) == (
-            "hapsight.evaluate.correlation",
-            "hapsight.predict.store",
+            "hapsight.stats.correlation",
+            "hapsight.run.store",
         )
         assert inspect.signature(hs.predict) == inspect.signature(hs.api.predict)
         assert inspect.signature(hs.evaluate) == inspect.signature(hs.api.evaluate)

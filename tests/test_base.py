@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from hapsight.cli import machine
+from hapsight.cli import console
 from tests.report.fake_run import write_run
 
 ROOT = Path(__file__).parents[1]
@@ -64,7 +64,7 @@ def test_a_report_is_made_without_numba(tmp_path):
 
 
 def test_extras_that_errors_name_bring_what_is_missing():
-    for package, extra in machine.BROUGHT_BY.items():
+    for package, extra in console.BROUGHT_BY.items():
         assert package in names(extra), (package, extra)
         assert package in names("all")
 

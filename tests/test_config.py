@@ -3,9 +3,9 @@ from typing import get_args
 
 import pytest
 
-from hapsight.config import Config, load_config, to_toml
 from hapsight.errors import ConfigError
-from hapsight.evaluate.protocols import PROTOCOLS
+from hapsight.run.config import Config, load_config, to_toml
+from hapsight.stats.protocols import PROTOCOLS
 
 MINIMAL = """
 name = "toy"

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from hapsight.disk import temporary_name, write_atomically
 from hapsight.errors import StoreError
-from hapsight.workflow.run_folder import RunFolder
+from hapsight.files import temporary_name, write_atomically
+from hapsight.run.run_folder import RunFolder
 
 OTHERS = (
     ".session.tmp",

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hapsight.cli.main import app
-from hapsight.config import Config, load_config
 from hapsight.models.catalogue import WEIGHTS
+from hapsight.run.config import Config, load_config
 from tests.models.synthetic import synthetic_h5
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from hapsight.cli import main as door
-from hapsight.cli.machine import in_words
+from hapsight.cli.console import in_words
 from tests.report.fake_run import write_run
 
 

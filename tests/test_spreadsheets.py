@@ -5,7 +5,7 @@ import io
 import polars as pl
 import pytest
 
-from hapsight.spreadsheets import csv_text
+from hapsight.cohort.tables import csv_text
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\tx", "\r=1", "=", "@"])

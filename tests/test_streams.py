@@ -8,26 +8,26 @@ import numpy as np
 import pytest
 
 import hapsight
-from hapsight.streams import stream, torch_seed
+from hapsight.seeds import stream, torch_seed
 
 SOURCE = Path(hapsight.__file__).parent
 
 # What draws without words: the three older streams, and what has a seed that nothing else has.
 PLAIN = {
     "api.py": "outer folds, as a run has them",
-    "workflow/baseline_runs.py": "outer folds: the bare seed",
-    "workflow/eqtl.py": "halves of people: the seed and 1",
-    "baseline/nested.py": "a gene's seed and the fold",
+    "run/baselines.py": "outer folds: the bare seed",
+    "stages/eqtl.py": "halves of people: the seed and 1",
+    "linear/nested.py": "a gene's seed and the fold",
     "priors/combine.py": "the same, on purpose",
-    "streams.py": "",
+    "seeds.py": "",
     "train/evaluation.py": "a constant seed",
-    "predict/sharing.py": "hashing",
-    "predict/work.py": "sequences to time",
-    "models/basenji2_files.py": "random:<seed>",
+    "engine/sharing.py": "hashing",
+    "engine/work.py": "sequences to time",
+    "models/basenji2_net.py": "random:<seed>",
     "models/borzoi_files.py": "random:<seed>",
     "models/enformer_files.py": "random:<seed>",
     "models/expecto.py": "random:<seed>",
-    "models/mini_files.py": "random:<seed>",
+    "models/mini_net.py": "random:<seed>",
 }
 
 
@@ -54,7 +54,7 @@ def test_no_two_places_have_one_purpose():
         ast.unparse(call.args[1])
         for path in SOURCE.rglob("*.py")
         for call in calls(path, "stream", "torch_seed")
-        if len(call.args) > 1 and path.name != "streams.py"
+        if len(call.args) > 1 and path.name != "seeds.py"
     )
     assert len(words) > 15
     assert [word for word, times in words.items() if times > 1] == []
@@ -72,7 +72,7 @@ def test_words_keep_apart_what_numbers_do_not():
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_the_null_of_a_gene_is_not_the_stream_of_its_inner_folds(seed):
-    from hapsight.workflow.baseline_units import gene_seed
+    from hapsight.run.baselines import gene_seed
 
     alone, first_fold = gene_seed(seed, "g"), (gene_seed(seed, "g"), 0)
     inner = {np.random.default_rng(one).random() for one in (alone, first_fold)}

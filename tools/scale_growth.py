@@ -19,14 +19,14 @@ import numpy as np
 from scipy import stats
 
 from hapsight.cohort.nouns import Gene
-from hapsight.config import load_config
+from hapsight.engine.engine import Sequences
+from hapsight.engine.views import views
+from hapsight.engine.work import plan_gene
 from hapsight.models.protocol import SequenceModel
 from hapsight.models.registry import load_model
-from hapsight.predict.engine import Sequences
-from hapsight.predict.views import views
-from hapsight.predict.work import plan_gene
-from hapsight.workflow.opened import Opened
-from hapsight.workflow.variants import VariantReader
+from hapsight.run.blocks import VariantReader
+from hapsight.run.config import load_config
+from hapsight.run.opened import Opened
 
 QUANTITIES = ("reads", "tflop")
 

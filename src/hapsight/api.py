@@ -21,36 +21,36 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
-from hapsight.baseline.methods import method_named
-from hapsight.baseline.nested import fit_held_out, make_folds
 from hapsight.cohort import join
 from hapsight.cohort.expression import Transform
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
-from hapsight.config import BaselineConfig, CohortConfig, Config, ExplainConfig, first_complaints
 from hapsight.dna import Codes
+from hapsight.engine.views import placed, window_of
 from hapsight.errors import ConfigError, HapsightWarning, InputError
-from hapsight.evaluate import nulls
-from hapsight.evaluate.correlation import Correlation, correlate
-from hapsight.evaluate.folds import fold_p
-from hapsight.explain_tables import EXPLAIN_EFFECTS
-from hapsight.models.fingerprint import device_of
+from hapsight.explain.tables import EXPLAIN_EFFECTS
+from hapsight.linear.methods import method_named
+from hapsight.linear.nested import fit_held_out, make_folds
 from hapsight.models.protocol import ModelWindow, SequenceModel
 from hapsight.models.registry import load_model
-from hapsight.predict.windows import placed, window_of
+from hapsight.models.weights import device_of
 from hapsight.results import Prediction, Run, read_run
+from hapsight.run.arms import arms_of
+from hapsight.run.baselines import net_options
+from hapsight.run.blocks import VariantReader
+from hapsight.run.config import BaselineConfig, CohortConfig, Config, ExplainConfig, first_complaints
+from hapsight.run.models import ModelSource
+from hapsight.run.opened import Opened, Progress, cohort_files, policy_of
+from hapsight.run.run_folder import RunFolder
 from hapsight.sequence.haplotypes import Haplotypes, find_haplotypes
-from hapsight.workflow.arms import arms_of
-from hapsight.workflow.baseline import baseline, gene_seed, weights_table
-from hapsight.workflow.baseline_units import net_options
-from hapsight.workflow.evaluate import evaluate as evaluate_stage
-from hapsight.workflow.explain import effect_rows
-from hapsight.workflow.model_units import ModelSource
-from hapsight.workflow.opened import Opened, Progress, cohort_files, policy_of
-from hapsight.workflow.predict import ModelRun
-from hapsight.workflow.predict import predict as predict_stage
-from hapsight.workflow.run_folder import RunFolder
-from hapsight.workflow.variants import VariantReader
+from hapsight.stages.baseline import baseline, gene_seed, weights_table
+from hapsight.stages.evaluate import evaluate as evaluate_stage
+from hapsight.stages.explain import effect_rows
+from hapsight.stages.predict import ModelRun
+from hapsight.stages.predict import predict as predict_stage
+from hapsight.stats import nulls
+from hapsight.stats.correlation import Correlation, correlate
+from hapsight.stats.summary import fold_p
 
 if TYPE_CHECKING:
     from hapsight.models.protocol import ReadOut
@@ -291,7 +291,7 @@ def predict(
     >>> predicted = hs.predict(model, haplotypes)  # doctest: +SKIP
     >>> predicted.person[:, 0]  # (N,), the mean of both haplotypes, first track  # doctest: +SKIP
     """
-    from hapsight.predict.engine import Sequences, predict_genes
+    from hapsight.engine.engine import Sequences, predict_genes
 
     _require_window(model, haplotypes)
     cohort, gene = haplotypes.cohort, haplotypes.gene
@@ -392,7 +392,7 @@ class HeldOut:
     Attributes
     ----------
     status
-        ``ok``, or why there is no prediction (`hapsight.baseline.nested.GeneStatus`).
+        ``ok``, or why there is no prediction (`hapsight.linear.nested.GeneStatus`).
     predicted, observed
         (N,) held-out prediction, and expression less what covariates explain by the other folds' people.
     fold
@@ -518,8 +518,8 @@ def variant_effects(
     >>> effects = hs.variant_effects(model, cohort, "PACSIN2")  # doctest: +SKIP
     >>> effects.sort(pl.col("effect").abs(), descending=True).head()  # doctest: +SKIP
     """
+    from hapsight.engine.values import Valuer
     from hapsight.explain.ism import gene_ism
-    from hapsight.predict.values import Valuer
 
     gene = cohort.gene(gene)
     _section(ExplainConfig, backgrounds=backgrounds)

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.people import read_sample_sheet
-from hapsight.config import load_config
 from hapsight.errors import ConfigError, MissingExtraError, StoreError
-from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY
+from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY
 from hapsight.files import file_name
-from hapsight.predict.store import UnitKey, UnitStore
 from hapsight.report.run_folder import read_record, read_table
+from hapsight.run.config import load_config
+from hapsight.run.store import UnitKey, UnitStore
 from hapsight.tables import (
     ACROSS_GENES,
     AGREEMENT,

@@ -9,9 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hapsight.cohort.effect_genes import by_place, no_farther, require_genes
 from hapsight.cohort.effect_hdf5 import MOST_TRACKS
-from hapsight.cohort.effect_layouts import Wanted, read_given_effects
+from hapsight.cohort.effect_layouts import Wanted, by_place, no_farther, read_given_effects, require_genes
 from hapsight.cohort.nouns import Gene
 from hapsight.errors import InputError
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from hapsight.cohort.alleles import Place, align_weights
-from hapsight.cohort.builds import build_named, build_of
+from hapsight.cohort.contigs import build_named, build_of
 from hapsight.cohort.effect_tables import read_effect_table
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.predictdb import EXTRA, WEIGHTS, write_predictdb

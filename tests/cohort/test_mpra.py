@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from hapsight.cohort.mpra import read_mpra
 from hapsight.cohort.reference import Reference
 from hapsight.errors import ConfigError, InputError
+from hapsight.validate.mpra import read_mpra
 from tests.cohort.files import CONTIG, SEQUENCE, write_fasta, write_table
 
 HEADER = [

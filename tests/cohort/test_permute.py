@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapsight.cohort.covariates import Covariates
 from hapsight.cohort.expression import Expression
-from hapsight.cohort.join import Cohort
+from hapsight.cohort.join import Cohort, exchange_within, permute_people
 from hapsight.cohort.nouns import Gene
-from hapsight.cohort.permute import exchange_within, permute_people
+from hapsight.cohort.people import Covariates
 
 
 @given(st.lists(st.sampled_from(["CEU", "TSI", None]), max_size=30), st.integers(0, 99))

@@ -12,8 +12,8 @@ from hapsight.cohort.nouns import Gene, Interval, Variants
 from hapsight.cohort.phase_sets import people_across_sets
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.split import SplitGenotypes
-from hapsight.workflow.model_units import _note_phase_sets
-from hapsight.workflow.variants import VariantReader
+from hapsight.run.blocks import VariantReader
+from hapsight.run.models import _note_phase_sets
 from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE, Record, write_bcf, write_fasta, write_vcf
 
 ALL = Interval(CONTIG, 0, 200)

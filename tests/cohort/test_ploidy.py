@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hapsight.baseline.elastic_net import usable_variants
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.cohort.pgen import PgenFile
@@ -18,9 +17,9 @@ from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import crosses_par, without_chry
 from hapsight.dna import decode
 from hapsight.errors import InputError
-from hapsight.evaluate.eqtl import allele_counts
-from hapsight.sequence.haplotypes import personal_sequences
-from hapsight.sequence.window import Window
+from hapsight.linear.elastic_net import usable_variants
+from hapsight.sequence.haplotypes import Window, personal_sequences
+from hapsight.stats.eqtl import allele_counts
 from tests.cohort.files import Record, write_fasta, write_vcf
 from tests.cohort.pgen_files import write_pgen
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hapsight.cohort.nouns import Gene
-from hapsight.cohort.regulons import read_gene_covariates, read_regulons
 from hapsight.errors import InputError
+from hapsight.priors.regulons import read_gene_covariates, read_regulons
 from tests.cohort.files import write_table
 
 GENES = [

@@ -8,12 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hapsight.cohort.covariates import read_covariates
-from hapsight.cohort.digest import file_digest
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.nouns import Gene
-from hapsight.cohort.people import SampleSheet, read_sample_sheet
+from hapsight.cohort.people import SampleSheet, read_covariates, read_sample_sheet
 from hapsight.errors import InputError
+from hapsight.files import file_digest
 from tests.cohort.files import write_bed, write_table
 
 GENES = {"g2": ("chr2", 50, [1.5, 2, 3, 4]), "g1": ("chr1", 40, [0, -1, 1e3, 0.25])}

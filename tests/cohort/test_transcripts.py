@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hapsight.cohort.nouns import Gene, Strand
-from hapsight.cohort.transcripts import Transcript, read_transcripts
 from hapsight.errors import InputError
+from hapsight.sequence.transcripts import Transcript, read_transcripts
 
 GENES = (
     Gene("ENSG1.3", "chr1", 99, Strand.PLUS),

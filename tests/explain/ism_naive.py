@@ -7,8 +7,8 @@ import torch
 
 from hapsight.cohort.nouns import Variants
 from hapsight.dna import Codes, encode, reverse_complement
-from hapsight.predict.values import Valuer
-from hapsight.sequence.window import Window
+from hapsight.engine.values import Valuer
+from hapsight.sequence.haplotypes import Window
 from tests.sequence.naive import naive_window, toy_variants
 
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.dna import decode, encode, reverse_complement
+from hapsight.engine.values import Valuer
 from hapsight.errors import ConfigError
 from hapsight.explain.allele_logo import REACH, allele_logos
 from hapsight.explain.gradients import gradient_times_input, input_gradient
 from hapsight.explain.ism import ism_window, saturation
-from hapsight.predict.values import Valuer
+from tests.engine.toy_shared import ToyShared, ToyWindowed
 from tests.explain.ism_naive import plain, sequence_with
-from tests.predict.toy_shared import ToyShared, ToyWindowed
 from tests.sequence.naive import toy_reference, toy_variants
 
 LENGTH, TSS = 700, 350

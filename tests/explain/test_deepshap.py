@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from hapsight.errors import ConfigError, InputError, MissingExtraError
-from hapsight.explain.deepshap import XpressoLayers, deepshap, shuffled
+from hapsight.explain.gradients import XpressoLayers, deepshap, shuffled
 from hapsight.models.onehot import one_hot
 from tests.models.lively_xpresso import lively_xpresso
 

@@ -5,11 +5,10 @@ import pytest
 
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.dna import encode
-from hapsight.explain.elements import element_effects, misfit, reference_effects
+from hapsight.engine.values import Valuer
+from hapsight.explain.elements import element_effects, misfit, reference_effects, shuffled_dinucleotides
 from hapsight.explain.ism import ism_window
 from hapsight.models.protocol import ModelWindow
-from hapsight.predict.values import Valuer
-from hapsight.sequence.shuffle import shuffled_dinucleotides
 from tests.explain.ism_naive import plain
 from tests.planted import ToyModel
 from tests.sequence.naive import toy_reference, toy_variants

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from hapsight.engine.values import Valuer
+from hapsight.engine.views import views
 from hapsight.errors import ConfigError
 from hapsight.explain.gradients import gradient_times_input, input_gradient
 from hapsight.models import onehot
-from hapsight.predict.values import Valuer
-from hapsight.predict.views import views
+from tests.engine.toy_shared import LENGTH, ToyShared, ToyWindowed
 from tests.models.lively_xpresso import lively_xpresso
 from tests.planted import ToyModel
-from tests.predict.toy_shared import LENGTH, ToyShared, ToyWindowed
 
 
 def codes(rows: int, length: int, seed: int = 0) -> np.ndarray:
@@ -34,7 +34,7 @@ def nudged(monkeypatch, valuer: Valuer, row: np.ndarray, base: int, place: int, 
     for view in views(valuer.model, valuer.read_out):
         seen = torch.from_numpy(np.ascontiguousarray(view.of(row[None], beyond)))
         monkeypatch.setattr(
-            "tests.predict.toy_shared.one_hot", lambda c, v=view: with_a_little(c, v.shift, v.flipped)
+            "tests.engine.toy_shared.one_hot", lambda c, v=view: with_a_little(c, v.shift, v.flipped)
         )
         with torch.no_grad():
             values.append(valuer.model.predict(seen, view.read_out)[0].numpy())

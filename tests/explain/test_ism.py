@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.dna import encode
+from hapsight.engine.values import Valuer
 from hapsight.errors import ConfigError
-from hapsight.explain.additivity import additivity, depends_on_background, ism_sum, spread
+from hapsight.explain.drivers import additivity, depends_on_background, ism_sum, spread
 from hapsight.explain.ism import gene_ism, ism_window, saturation, saturation_stretch
 from hapsight.explain.mutations import Backgrounds, read_near
-from hapsight.predict.values import Valuer
+from tests.engine.toy_shared import ToyCentre, ToyShared, ToyWindowed
 from tests.explain.ism_naive import naive_backgrounds, plain, sequence_with
 from tests.planted import ToyModel
-from tests.predict.toy_shared import ToyCentre, ToyShared, ToyWindowed
 from tests.sequence.naive import toy_reference, toy_variants
 
 LENGTH = 700

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from hapsight.errors import MissingExtraError
-from hapsight.explain.modisco import hypothetical, write_modisco
-from hapsight.explain.modisco_run import consensus, read_patterns, run_modisco
-from hapsight.explain_tables import MODISCO_PATTERNS
+from hapsight.explain.modisco import consensus, hypothetical, read_patterns, run_modisco, write_modisco
+from hapsight.explain.tables import MODISCO_PATTERNS
 
 MOTIF = "GATAAGCGTC"
 
@@ -58,7 +57,7 @@ def test_the_consensus_is_trimmed_and_has_an_n_where_bases_differ():
 
 
 def test_a_missing_package_is_named_with_its_licences(tmp_path, monkeypatch):
-    monkeypatch.setattr("hapsight.explain.modisco_run.find_spec", lambda name: None)
+    monkeypatch.setattr("hapsight.explain.modisco.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="run by modisco-lite") as caught:
         run_modisco(tmp_path)
     assert "pip install 'hapsight[modisco]'" in str(caught.value)

@@ -7,8 +7,8 @@ import pytest
 
 from hapsight.dna import encode
 from hapsight.errors import InputError
+from hapsight.explain.driver_summary import importance, neighbourhood
 from hapsight.explain.modisco import hypothetical, write_modisco
-from hapsight.explain.neighbourhood import importance, neighbourhood
 
 
 def test_importance_is_less_the_mean_of_the_others():

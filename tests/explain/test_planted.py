@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hapsight.evaluate.agreement import prediction_r
 from hapsight.explain.drivers import FORMS
 from hapsight.explain.motifs import motif_changes
 from hapsight.explain.reliability import Genes, out_of_fold
 from hapsight.explain.reliability_quality import judge
 from hapsight.explain.support import supported
+from hapsight.stats.agreement import prediction_r
 from tests.explain.planted import MotifModel, motif, plant
 
 MODEL = MotifModel()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapsight.errors import InputError
-from hapsight.explain.prior_support import prior_shares, shuffled_share
+from hapsight.explain.support import prior_shares, shuffled_share
 
 SIGNS = st.sampled_from([-1.0, 1.0])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from hapsight.explain.ranking import ranked
+from hapsight.explain.reliability_quality import ranked
 
 
 def scores(n: int = 200, seed: int = 0):

@@ -11,9 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss
 
 from hapsight.errors import InputError
-from hapsight.explain.reliability import Genes, out_of_fold, stretches, within_reach
+from hapsight.explain.reliability import Genes, log_loss, out_of_fold, ridge_logistic, stretches, within_reach
 from hapsight.explain.reliability_quality import abstention, average_precision, judge
-from hapsight.explain.ridge import log_loss, ridge_logistic
 
 
 def planted(strength: float, n: int = 400, k: int = 6, seed: int = 0) -> Genes:

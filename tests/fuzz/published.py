@@ -11,12 +11,12 @@ import polars as pl
 
 from hapsight.cohort.effect_layouts import Wanted, read_given_effects
 from hapsight.cohort.nouns import Gene, Strand
-from hapsight.cohort.regulons import read_gene_covariates, read_regulons
-from hapsight.config import EvidenceEffectsConfig
 from hapsight.explain.support import read_effects
+from hapsight.priors.regulons import read_gene_covariates, read_regulons
 from hapsight.priors.sign_table import read_sign_priors
-from hapsight.workflow.informed_evidence import EffectEvidence
-from hapsight.workflow.reproduce import reproduce_huang2023, reproduce_sasse2023
+from hapsight.run.config import EvidenceEffectsConfig
+from hapsight.stages.informed_evidence import EffectEvidence
+from hapsight.stages.reproduce import reproduce_huang2023, reproduce_sasse2023
 from tests.cohort.files import CONTIG
 from tests.fuzz.harness import rows_of, text
 

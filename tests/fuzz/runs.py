@@ -11,10 +11,10 @@ import polars as pl
 
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import IncompleteError
-from hapsight.predict.store import UnitKey, UnitStore
 from hapsight.report.run_folder import read_run
+from hapsight.run.run_folder import RunFolder
+from hapsight.run.store import UnitKey, UnitStore
 from hapsight.tables import PER_GENE
-from hapsight.workflow.run_folder import RunFolder
 
 RECORD = {
     "format": 1,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hapsight.cohort.predictdb import WEIGHTS, read_predictdb
-from hapsight.config import load_config, to_toml
+from hapsight.run.config import load_config, to_toml
 from tests.fuzz.harness import text
 from tests.models.old_booster import old_booster
 from tests.planted import CONFIG
@@ -34,7 +34,7 @@ def good_booster() -> bytes:
 
 
 def booster(path: Path) -> None:
-    from hapsight.models.gblinear import read_gblinear
+    from hapsight.models.expecto_files import read_gblinear
 
     found = read_gblinear(path, FEATURES)
     assert found.weights.shape == (FEATURES,)
@@ -62,7 +62,7 @@ def good_safetensors() -> bytes:
 
 
 def safetensors_file(path: Path) -> None:
-    from hapsight.models.checkpoint import read_safetensors
+    from hapsight.models.loading import read_safetensors
 
     _whole(read_safetensors(path, SHAPES))
 
@@ -78,7 +78,7 @@ def good_torch() -> bytes:
 
 
 def torch_file(path: Path) -> None:
-    from hapsight.models.checkpoint import read_torch
+    from hapsight.models.loading import read_torch
 
     _whole(read_torch(path, SHAPES))
 
@@ -106,7 +106,7 @@ KERAS = {
 
 
 def keras(path: Path) -> None:
-    from hapsight.models.checkpoint import read_keras, read_keras_in_order
+    from hapsight.models.loading import read_keras, read_keras_in_order
 
     for read in (read_keras, read_keras_in_order):
         found = read(path, KERAS)
@@ -116,8 +116,7 @@ def keras(path: Path) -> None:
 def good_mini() -> bytes:
     import tempfile
 
-    from hapsight.models.mini_files import TRACKS, save_mini
-    from hapsight.models.mini_net import Channels, MiniNet
+    from hapsight.models.mini_net import TRACKS, Channels, MiniNet, save_mini
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "w.safetensors"
@@ -126,7 +125,7 @@ def good_mini() -> bytes:
 
 
 def mini(path: Path) -> None:
-    from hapsight.models.mini_files import read_mini
+    from hapsight.models.mini_net import read_mini
 
     read_mini(path, "fuzz")
 
@@ -146,7 +145,7 @@ def good_targets() -> bytes:
 
 
 def targets_list(path: Path) -> None:
-    from hapsight.models.targets import read_targets
+    from hapsight.models.tracks import read_targets
 
     tracks = read_targets(path)
     assert all(track.name for track in tracks)

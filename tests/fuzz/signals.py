@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hapsight.models.protocol import Track
+from hapsight.stages.driver_context import add_conservation
 from hapsight.train.tracks import TrackFile, read_signal
-from hapsight.workflow.conservation import add_conservation
 
 LENGTH = 2_000
 TRACK = Track("t", "", "", ".", "")

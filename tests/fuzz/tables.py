@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from hapsight.cohort.covariates import read_covariates
-from hapsight.cohort.crispri import read_crispri
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genes import read_genes
-from hapsight.cohort.mpra import read_mpra
 from hapsight.cohort.nouns import Dropped, Gene, Strand
-from hapsight.cohort.people import read_sample_sheet
+from hapsight.cohort.people import read_covariates, read_sample_sheet
 from hapsight.explain.support import read_effects
+from hapsight.validate.crispri import read_crispri
+from hapsight.validate.mpra import read_mpra
 from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE
 from tests.fuzz.harness import companion, rows_of, text
 
@@ -145,7 +144,7 @@ def good_eqtl() -> bytes:
 
 
 def eqtl(path: Path) -> None:
-    from hapsight.workflow.eqtl_sets import read_eqtls
+    from hapsight.stages.eqtl_sets import read_eqtls
 
     genes = (Gene("ENSG01.1", CONTIG, 90, Strand.PLUS, "ONE"),)
     opened: Any = SimpleNamespace(cohort=SimpleNamespace(reference=companion(path), genes=genes))

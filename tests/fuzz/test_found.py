@@ -4,17 +4,16 @@ import gzip
 
 import pytest
 
-from hapsight.cohort.covariates import read_covariates
-from hapsight.cohort.crispri import read_crispri
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotypes import GenotypeFile
-from hapsight.cohort.people import read_sample_sheet
+from hapsight.cohort.people import read_covariates, read_sample_sheet
 from hapsight.cohort.predictdb import read_predictdb
 from hapsight.cohort.reference import Reference
-from hapsight.config import load_config
 from hapsight.errors import ConfigError, HapsightError, InputError, WeightsError
-from hapsight.models.targets import read_targets
+from hapsight.models.tracks import read_targets
+from hapsight.run.config import load_config
+from hapsight.validate.crispri import read_crispri
 from tests.fuzz.genomes import good_vcf, good_vcf_gz, vcf_text
 from tests.fuzz.harness import companion
 from tests.fuzz.settings import (
@@ -221,7 +220,7 @@ def test_tracks_of_mini_that_are_none(tmp_path, tracks):
 
 @pytest.mark.parametrize("spoilt", [b"\xff", b"x" * 200_000], ids=["no text", "long line"])
 def test_a_list_of_tracks_that_is_none(tmp_path, spoilt):
-    from hapsight.models.borzoi_tracks import read_targets as read_borzoi
+    from hapsight.models.tracks import read_borzoi_targets as read_borzoi
 
     path = written(tmp_path, "t.txt", good_targets() + spoilt)
     for read in (read_targets, read_borzoi):

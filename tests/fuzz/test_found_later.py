@@ -4,15 +4,15 @@ import polars as pl
 import pysam
 import pytest
 
-from hapsight.cohort import parquet
+from hapsight.cohort import tables
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.nouns import Gene, Strand
-from hapsight.cohort.regulons import read_gene_covariates
 from hapsight.cohort.sites import read_sites
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import InputError, StoreError
+from hapsight.priors.regulons import read_gene_covariates
 from hapsight.report.run_folder import read_run
-from hapsight.workflow.run_folder import RunFolder
+from hapsight.run.run_folder import RunFolder
 from tests.fuzz.genomes import LENIENT, good_vcf, good_vcf_gz
 from tests.fuzz.harness import companion, survives
 from tests.fuzz.targets import TARGETS
@@ -58,7 +58,7 @@ def test_a_sign_prior_has_a_place(tmp_path, cell):
     ],
 )
 def test_a_parquet_file_that_ends_its_reader_does_not_end_hapsight(tmp_path, monkeypatch, how, said):
-    monkeypatch.setattr(parquet, "_READ", f"import os; {how}")
+    monkeypatch.setattr(tables, "_READ", f"import os; {how}")
     path = written(tmp_path, "t.parquet", TARGETS["signs_parquet"].good())
     for name in ("signs_parquet", "effects_parquet"):
         with pytest.raises(InputError, match=rf"no Parquet that can be read[\s\S]*{said}"):
@@ -94,8 +94,8 @@ def test_a_contig_that_is_no_text(tmp_path):
 
 
 def test_effects_whose_column_is_of_another_type(tmp_path):
-    from hapsight.config import EvidenceEffectsConfig
-    from hapsight.workflow.informed_evidence import EffectEvidence
+    from hapsight.run.config import EvidenceEffectsConfig
+    from hapsight.stages.informed_evidence import EffectEvidence
 
     rows = {"gene_id": ["g"], "position": [1], "ref": ["A"], "alt": ["C"], "effect": ["high"]}
     path = tmp_path / "f.parquet"

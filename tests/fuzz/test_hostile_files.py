@@ -20,7 +20,7 @@ from hapsight.cohort.predictdb import read_predictdb
 from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError, WeightsError
 from hapsight.models import expecto_files
-from hapsight.models.checkpoint import read_keras, read_keras_in_order, read_torch, refuse_pickle
+from hapsight.models.loading import read_keras, read_keras_in_order, read_torch, refuse_pickle
 from tests.fuzz.settings import good_torch
 
 SHAPES = {"a.weight": (2, 3), "a.bias": (2,)}
@@ -91,7 +91,7 @@ def test_no_code_of_a_pickle_is_run(tmp_path, how):
 
 
 def test_numpy_reads_no_pickle(tmp_path):
-    from hapsight.explain.modisco_run import _loaded
+    from hapsight.explain.modisco import _loaded
 
     path = tmp_path / "sequences.npz"
     np.savez(path, np.array([Harm(tmp_path / "harmed")], dtype=object))

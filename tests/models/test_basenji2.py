@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapsight.errors import ConfigError, InputError, WeightsError
-from hapsight.models import basenji2_files
+from hapsight.models import basenji2_net
 from hapsight.models.basenji2 import BINS, HALO, LENGTH, POSITIONS, REACH, STRIDE, Basenji2, load
 from hapsight.models.basenji2_net import Basenji2Net, Channels
 from hapsight.models.protocol import ReadOut
@@ -263,10 +263,10 @@ class TestOptions:
 class TestFiles:
     @pytest.fixture
     def state(self) -> dict[str, torch.Tensor]:
-        return basenji2_files.random_state(Channels.of_width(8), np.random.default_rng(5))
+        return basenji2_net.random_state(Channels.of_width(8), np.random.default_rng(5))
 
     def assert_same(self, path: Path, state: dict[str, torch.Tensor]) -> None:
-        read = basenji2_files.read_weights(path, Channels.of_width(8))
+        read = basenji2_net.read_weights(path, Channels.of_width(8))
         assert read.keys() == state.keys()
         assert all(torch.equal(read[name], state[name]) for name in state)
 
@@ -284,7 +284,7 @@ class TestFiles:
 
     def test_safetensors(self, tmp_path: Path) -> None:
         model = load("random:5", width=8)
-        basenji2_files.save_safetensors(model.network, tmp_path / "mine.safetensors")
+        basenji2_net.save_safetensors(model.network, tmp_path / "mine.safetensors")
         again = load(str(tmp_path / "mine.safetensors"), width=8)
         assert (again.name, again.fingerprint) == ("basenji2/mine-width8", model.fingerprint)
 

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hapsight.dna import encode, reverse_complement
 from hapsight.errors import ConfigError, WeightsError
-from hapsight.models.beluga import BelugaNet, base_channels, random_weights, read_weights
+from hapsight.models.expecto_files import BelugaNet, base_channels, random_weights, read_weights
 from tests.models.published_beluga import narrow_judge, one_hot_2d, random_sequence
 
 WIDTH = 4

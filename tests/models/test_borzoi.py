@@ -14,7 +14,18 @@ from safetensors.torch import save_file
 from torch.nn import functional as F  # noqa: N812
 
 from hapsight.errors import ConfigError, InputError, WeightsError
-from hapsight.models.borzoi import BINS, CENTRE, FIRST_BIN, LENGTH, POSITIONS, Borzoi
+from hapsight.models.borzoi import (
+    BINS,
+    CENTRE,
+    FIRST_BIN,
+    LENGTH,
+    POSITIONS,
+    Borzoi,
+    attend_flop,
+    decode_flop,
+    embed_flop,
+    head_flop,
+)
 from hapsight.models.borzoi_blocks import (
     BorzoiNet,
     BorzoiSizes,
@@ -22,18 +33,11 @@ from hapsight.models.borzoi_blocks import (
     RotaryAttention,
     relative_features,
 )
-from hapsight.models.borzoi_files import (
-    load,
-    load_flashzoi,
-    random_weights,
-    read_weights,
-    save_safetensors,
-)
-from hapsight.models.borzoi_flop import attend_flop, decode_flop, embed_flop, head_flop
-from hapsight.models.borzoi_tracks import Squash, published_targets, read_targets
+from hapsight.models.borzoi_files import load, load_flashzoi, random_weights, read_weights, save_safetensors
 from hapsight.models.catalogue import BORZOI_TARGETS
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import ReadOut
+from hapsight.models.tracks import Squash, published_targets, read_borzoi_targets
 from tests.verify.borzoi_oracle import input_codes
 
 GOLDEN = json.loads((Path(__file__).parent / "data" / "borzoi_golden.json").read_text())
@@ -304,7 +308,7 @@ class TestReductions:
     def test_a_track_without_strand_counts_once(self, weights_folder: Path) -> None:
         write_targets(weights_folder / "two.txt", [("A", 0, "sum", "CAGE:x")])
         model = object.__new__(Borzoi)
-        model.targets = read_targets(weights_folder / "two.txt", 1)
+        model.targets = read_borzoi_targets(weights_folder / "two.txt", 1)
         assert self.combine(model, "sum_strands", (0,)) == [3.0]
 
     def test_squashing_is_undone_by_hand(self) -> None:
@@ -467,7 +471,7 @@ class TestTargets:
 
     def test_are_read(self, tmp_path: Path) -> None:
         write_targets(tmp_path / "t.txt", list(self.ROWS))
-        targets = read_targets(tmp_path / "t.txt", 3)
+        targets = read_borzoi_targets(tmp_path / "t.txt", 3)
         assert [target.pair for target in targets] == [1, 0, 2]
         assert [target.track.strand for target in targets] == ["+", "-", "."]
         assert (targets[2].track.assay, targets[2].track.cell_type) == ("CHIP:CTCF", "MCF-7")
@@ -486,7 +490,7 @@ class TestTargets:
     ) -> None:
         write_targets(tmp_path / "t.txt", list(rows))
         with pytest.raises(WeightsError, match=message):
-            read_targets(tmp_path / "t.txt", len(rows))
+            read_borzoi_targets(tmp_path / "t.txt", len(rows))
 
     def test_of_another_number_or_kind(self, tmp_path: Path) -> None:
         write_targets(tmp_path / "t.txt", list(self.ROWS))
@@ -494,7 +498,7 @@ class TestTargets:
             load("random:1", width=WIDTH, targets=str(tmp_path / "t.txt"))
         (tmp_path / "t.txt").write_text("index\tdescription\n")
         with pytest.raises(WeightsError, match="lacks columns"):
-            read_targets(tmp_path / "t.txt")
+            read_borzoi_targets(tmp_path / "t.txt")
 
     def test_a_wrong_published_file(self, weights_folder: Path) -> None:
         write_targets(weights_folder / BORZOI_TARGETS.filename, list(self.ROWS))

@@ -15,10 +15,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.dna import encode, reverse_complement
 from hapsight.errors import ConfigError, InputError, WeightsError
-from hapsight.models.beluga import BelugaNet
 from hapsight.models.expecto import ExPecto, decays, load
+from hapsight.models.expecto_files import BelugaNet
 from hapsight.models.protocol import ReadOut
-from hapsight.sequence.window import Window
+from hapsight.sequence.haplotypes import Window
 from tests.models.old_booster import write_head
 from tests.models.published_beluga import judge_features, narrow_judge, random_sequence
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hapsight.errors import WeightsError
-from hapsight.models.gblinear import read_gblinear
+from hapsight.models.expecto_files import read_gblinear
 from tests.models.old_booster import old_booster
 
 FEATURES = 7

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from hapsight.config import load_config
 from hapsight.errors import ConfigError, HapsightError, WeightsError
 from hapsight.models.own import TorchModel
 from hapsight.models.registry import fingerprint_as_loaded, load_model
-from hapsight.workflow.model_units import predict_elsewhere
-from hapsight.workflow.opened import Opened
-from hapsight.workflow.predict import load_models
+from hapsight.run.config import load_config
+from hapsight.run.models import predict_elsewhere
+from hapsight.run.opened import Opened
+from hapsight.stages.predict import load_models
 from tests.planted import write_planted
 
 FILE = """

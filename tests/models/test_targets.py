@@ -6,7 +6,7 @@ import pytest
 
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.models.protocol import Track
-from hapsight.models.targets import UNITS, find_tracks, human_tracks, read_targets, unnamed_tracks
+from hapsight.models.tracks import UNITS, find_tracks, human_tracks, read_targets, unnamed_tracks
 
 HEADER = "index\tgenome\tidentifier\tfile\tclip\tscale\tsum_stat\tdescription\n"
 DESCRIPTIONS = [

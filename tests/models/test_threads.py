@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hapsight.models.threads import map_on_threads
+from hapsight.models.xpresso import map_on_threads
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

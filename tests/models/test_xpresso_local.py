@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from hapsight.engine.shared import shared_values
+from hapsight.engine.values import Valuer
 from hapsight.explain.gradients import input_gradient
-from hapsight.models.xpresso import Xpresso
-from hapsight.models.xpresso_local import LocalXpresso
-from hapsight.predict.shared import shared_values
-from hapsight.predict.values import Valuer
+from hapsight.models.xpresso import LocalXpresso, Xpresso
 from tests.models.lively_xpresso import lively_xpresso
 
 

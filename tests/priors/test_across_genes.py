@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from hapsight.explain.reliability import stretches, within_reach
-from hapsight.priors.ablation import over_genes
-from hapsight.priors.across_genes import ablation_across_genes, gene_covariate_ablation, held_out_fit
+from hapsight.priors.across_genes import (
+    ablation_across_genes,
+    gene_covariate_ablation,
+    held_out_fit,
+    over_genes,
+)
 
 G = 120
 CONTIG, POSITION = ["chr1"] * G, 500_000 * np.arange(G)

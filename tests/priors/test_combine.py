@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from hapsight.baseline.elastic_net import ElasticNetOptions
-from hapsight.baseline.folds import make_folds
-from hapsight.baseline.methods import Blup, ElasticNet
-from hapsight.baseline.nested import fit_held_out
 from hapsight.errors import InputError
+from hapsight.linear.elastic_net import ElasticNetOptions
+from hapsight.linear.fits import make_folds
+from hapsight.linear.methods import Blup, ElasticNet
+from hapsight.linear.nested import fit_held_out
 from hapsight.priors.combine import combine, held_out_r
 
 N = 90

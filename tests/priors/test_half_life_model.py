@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from hapsight.cohort.nouns import Strand
-from hapsight.cohort.transcripts import Transcript
 from hapsight.dna import encode
 from hapsight.errors import InputError
-from hapsight.priors.half_life_model import CHANNELS, LENGTH, HalfLifeModel, half_lives, six_tracks
-from hapsight.sequence.transcripts import Mrna, personal_transcripts
+from hapsight.priors.half_life import CHANNELS, LENGTH, HalfLifeModel, half_lives, six_tracks
+from hapsight.sequence.transcripts import Mrna, Transcript, personal_transcripts
 from tests.sequence.naive import toy_reference, toy_variants
 
 MRNA = Mrna(encode("ACGTNAT"), np.array([1, 4]), np.array([3]))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from hapsight.cohort.nouns import Gene
-from hapsight.cohort.regulons import read_regulons
 from hapsight.explain.motifs import motif_changes, motif_differences
-from hapsight.priors.motif_columns import class_columns, motif_signs, signed_bits
+from hapsight.priors.regulons import read_regulons
+from hapsight.priors.signs import class_columns, motif_signs, signed_bits
 from tests.explain.test_motifs import MOTIFS, SITE, around
 
 GENES = [Gene("ENSG01.3", "chr1", 5, gene_name="A"), Gene("ENSG02.1", "chr1", 9, gene_name="B")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hapsight.errors import InputError
-from hapsight.priors.person_table import read_person_values
+from hapsight.priors.regulons import read_person_values
 
 SAMPLES = ("a", "b")
 

@@ -7,17 +7,17 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hapsight.cli import recipe
+from hapsight.cli import data
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.nouns import Interval
 from hapsight.cohort.people import read_sample_sheet
 from hapsight.cohort.reference import Reference
-from hapsight.config import load_config
 from hapsight.dna import decode
 from hapsight.errors import IncompleteError, InputError, StoreError
 from hapsight.recipes import geuvadis
 from hapsight.recipes.rosmap import RosmapFiles, check_files, write_config
+from hapsight.run.config import load_config
 from tests.cohort.files import write_cohort
 from tests.recipes.server import serving
 
@@ -58,7 +58,7 @@ def place(monkeypatch):
 @pytest.fixture
 def command():
     app = typer.Typer()
-    recipe.register(app)
+    data.register(app)
     return lambda *words, **options: CliRunner().invoke(app, ["recipe", *map(str, words)], **options)
 
 

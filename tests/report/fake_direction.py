@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from hapsight.engine.cost import Cost
 from hapsight.models.protocol import ModelWindow, ReadOut
-from hapsight.predict.cost import Cost
-from hapsight.predict.store import UnitStore
+from hapsight.run.arms import Arm
+from hapsight.run.models import ModelCard, ModelSource
+from hapsight.run.store import UnitStore
+from hapsight.stages.direction import agreement_table, direction_tables
 from hapsight.tables import DIRECTION_GENES
-from hapsight.workflow.arms import Arm
-from hapsight.workflow.cards import ModelCard
-from hapsight.workflow.direction import agreement_table, direction_tables
-from hapsight.workflow.model_units import ModelSource
 
 
 def write_direction(folder: Path, seed: int = 5) -> Path:

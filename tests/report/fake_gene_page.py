@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from hapsight.explain_tables import VIEW_VARIANTS
+from hapsight.explain.tables import VIEW_VARIANTS
 from hapsight.report.gene_view import PEOPLE, GenePage, Logo, ModelView, Motif, TopEqtl
 from hapsight.tables import PER_GENE
 

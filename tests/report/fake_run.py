@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from hapsight.evaluate.nulls import TESTS
-from hapsight.evaluate.summary import summarise_across_people
+from hapsight.stats.nulls import TESTS
+from hapsight.stats.summary import summarise_across_people
 from hapsight.tables import SUMMARY
 
 BASELINE = "elastic_net"

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from hapsight.stages.personal_data import summarise
 from hapsight.tables import HERITABILITY
-from hapsight.train_tables import CELLS, TRAIN_PER_GENE, TRAIN_RUNS
-from hapsight.workflow.personal_tables import summarise
+from hapsight.train.tables import CELLS, TRAIN_PER_GENE, TRAIN_RUNS
 
 ARMS = (
     ("untouched", "", "trained", (0.05, 0.05, 0.05, 0.05)),

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 from tests.report.fake_run import write_run
 
-from hapsight.explain_tables import RELIABILITY
+from hapsight.explain.tables import RELIABILITY
 from hapsight.report.run_folder import read_run
 
 pytest.importorskip("altair", reason="the report's extra is not installed")
 
-from hapsight.report.abstention import abstention_figure
+from hapsight.report.drivers import abstention_figure
 
 
 def with_probabilities(folder, probability: np.ndarray, right: np.ndarray):

@@ -3,7 +3,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from hapsight.report.binning import CORRELATION_EDGES, grid, histogram, log_floor, round_edges
+from hapsight.report.charts import CORRELATION_EDGES, grid, histogram, log_floor, round_edges
 
 correlations = arrays(np.float64, st.integers(1, 50), elements=st.floats(-1, 1))
 

@@ -9,10 +9,9 @@ from fake_run import Plan, write_run
 pytest.importorskip("altair", reason="the report's extra is not installed")
 
 from hapsight.report import build_report
-from hapsight.report.between_models import between_models, pair_rows
-from hapsight.report.direction import FACTORS, direction_strata, stratum_words
+from hapsight.report.between import between_models, pair_rows
+from hapsight.report.direction import FACTORS, agreement_rows, direction_strata, factor_rows, stratum_words
 from hapsight.report.direction_charts import RIGHT_COLOUR, WRONG_COLOUR
-from hapsight.report.direction_tables import agreement_rows, factor_rows
 from hapsight.report.run_folder import read_run
 from hapsight.report.seed_figure import seed_figure
 

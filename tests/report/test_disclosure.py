@@ -16,21 +16,22 @@ from scipy import stats
 
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.reliability_quality import judge
-from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
+from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.report.build import build_report, check_disclosure
-from hapsight.report.disclosure import FEWEST, Disclosure, hidden_p, nearest_five, rounded, step
+from hapsight.report.disclosure import (
+    FEWEST,
+    HIDDEN,
+    Disclosure,
+    disclosed,
+    hidden_p,
+    nearest_five,
+    rounded,
+    step,
+)
 from hapsight.report.disclosure_rules import KINDS
 from hapsight.report.drivers import FORMS
-from hapsight.report.gene_disclosure import HIDDEN, disclosed
 from hapsight.report.gene_page import _rows
-from hapsight.tables import (
-    ACROSS_GENES,
-    BASELINES,
-    DIRECTION_FACTORS,
-    DIRECTION_STRATA,
-    PER_GENE,
-    SUMMARY,
-)
+from hapsight.tables import ACROSS_GENES, BASELINES, DIRECTION_FACTORS, DIRECTION_STRATA, PER_GENE, SUMMARY
 
 SPREAD = pl.DataFrame({"gene_id": ["g"], "sd_expression": [0.5]})
 

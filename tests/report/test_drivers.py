@@ -9,7 +9,7 @@ from tests.report.fake_run import write_run
 
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.drivers import FORMS
-from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY_SUMMARY
+from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY_SUMMARY
 from hapsight.report.drivers import FORMS as FORM_WORDS
 from hapsight.report.drivers import (
     driver_rows,

@@ -8,12 +8,10 @@ from fake_run import Plan, write_run
 pytest.importorskip("altair", reason="the report's extra is not installed")
 
 from hapsight.report import figure as figure_module
-from hapsight.report.across_genes import across_genes
-from hapsight.report.across_people import across_people
+from hapsight.report.across import across_genes, across_people, within_person
+from hapsight.report.between import model_v_baseline
 from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR
-from hapsight.report.model_v_baseline import model_v_baseline
 from hapsight.report.run_folder import read_run
-from hapsight.report.within_person import within_person
 
 MAKERS = (across_people, model_v_baseline, across_genes, within_person)
 

@@ -127,8 +127,8 @@ def test_links_are_of_the_pages_files():
 
 @pytest.mark.usefixtures("light")
 def test_the_report_links_the_pages_that_are_there(tmp_path):
+    from hapsight.report.cards import gene_columns
     from hapsight.report.run_folder import read_run
-    from hapsight.report.tables import gene_columns
 
     run = write_run(tmp_path, Plan(genes=5))
     gene_id = "ENSG00000000002.2"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hapsight.report.build import build_report
 from hapsight.report.disclosure import FEWEST, step
-from hapsight.report.gene_groups import by_genotype, by_prediction
+from hapsight.report.gene_page import by_genotype, by_prediction
 from hapsight.report.gene_view import PEOPLE
 
 pytestmark = pytest.mark.skipif(

@@ -1,7 +1,7 @@
 import polars as pl
 from fake_run import write_run
 
-from hapsight.report.linear_baselines import ceiling_sentence
+from hapsight.report.cards import ceiling_sentence
 from hapsight.report.run_folder import read_run
 from hapsight.tables import HERITABILITY
 

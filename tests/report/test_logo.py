@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
+from hapsight.report.gene_pictures import logo_pair, logo_svg
 from hapsight.report.gene_view import Logo
-from hapsight.report.logo import logo_pair, logo_svg
 
 
 def letters(svg: str) -> list[tuple[float, float, float]]:

@@ -2,9 +2,8 @@ import polars as pl
 import pytest
 from fake_run import Plan, write_run
 
-from hapsight.report.cards import cards, summary_rows
+from hapsight.report.cards import cards, gene_columns, gene_rows, outcome, summary_rows
 from hapsight.report.run_folder import read_run
-from hapsight.report.tables import gene_columns, gene_rows, outcome
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import pytest
 from fake_run import write_run
 from fake_training import ARMS, SEEN, write_heritability, write_training
 
-from hapsight.cli.train_personal import _show
+from hapsight.cli.train import _show_cells
 from hapsight.errors import StoreError
 from hapsight.report import build_report
 from hapsight.report.run_folder import read_run
-from hapsight.report.training_table import CEILING, arm_rows, ceilings, four_cells, split_sentences
-from hapsight.train_tables import CELLS
-from hapsight.workflow.personal_tables import summarise
+from hapsight.report.training import CEILING, arm_rows, ceilings, four_cells, split_sentences
+from hapsight.stages.personal_data import summarise
+from hapsight.train.tables import CELLS
 
 needs_extra = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("altair", "jinja2", "vl_convert")),
@@ -119,7 +119,7 @@ def test_a_table_of_another_version_is_refused(tmp_path) -> None:
 def test_the_command_prints_the_numbers_of_the_report(tmp_path, capsys) -> None:
     write_training(tmp_path)
     write_heritability(tmp_path)
-    _show(tmp_path, "grid")
+    _show_cells(tmp_path, "grid")
     printed = " ".join(capsys.readouterr().out.split())
     for row in rows_of(tmp_path).values():
         for cell in row.cells:

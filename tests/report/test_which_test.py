@@ -5,11 +5,10 @@ import polars as pl
 import pytest
 from fake_run import Plan, write_run
 
-from hapsight.evaluate.nulls import TESTS
 from hapsight.report.build import build_report
-from hapsight.report.cards import cards
+from hapsight.report.cards import cards, judgements
 from hapsight.report.run_folder import read_run
-from hapsight.report.which_test import judgements
+from hapsight.stats.nulls import TESTS
 
 
 def with_protocol(folder, name: str):

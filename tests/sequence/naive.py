@@ -6,7 +6,7 @@ import numpy as np
 
 from hapsight.cohort.nouns import Interval, Variants
 from hapsight.dna import Codes, encode
-from hapsight.sequence.window import Window
+from hapsight.sequence.haplotypes import Window
 
 Base = tuple[str, int | None]
 """A base and the reference position it stands at (None: inserted)."""

@@ -12,8 +12,7 @@ import pytest
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
-from hapsight.sequence.haplotypes import personal_sequences
-from hapsight.sequence.window import Window
+from hapsight.sequence.haplotypes import Window, personal_sequences
 from tests.verify.bcftools_oracle import Triple, consensus, random_triples
 
 DATA = Path(__file__).parents[1] / "data"

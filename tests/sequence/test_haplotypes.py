@@ -7,8 +7,7 @@ from hapsight.cohort.nouns import Gene, Strand, Variants
 from hapsight.dna import decode, reverse_complement
 from hapsight.errors import ConfigError
 from hapsight.sequence.edits import distinct_columns
-from hapsight.sequence.haplotypes import coordinate_map, personal_sequences
-from hapsight.sequence.window import Window
+from hapsight.sequence.haplotypes import Window, coordinate_map, personal_sequences
 from tests.sequence.naive import naive_window, toy_reference, toy_variants
 
 REFERENCE = "ACGTACGGTTCATGCAACTGGATCCATGAC"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hapsight.dna import decode, encode
-from hapsight.sequence.shuffle import shuffled_dinucleotides
+from hapsight.explain.elements import shuffled_dinucleotides
 
 
 @given(st.text("ACGTN", max_size=60), st.integers(0, 2**32))

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Strand
 from hapsight.cohort.reference import Reference
-from hapsight.cohort.transcripts import Transcript
 from hapsight.dna import decode, encode, reverse_complement
-from hapsight.sequence.transcripts import personal_transcripts
+from hapsight.sequence.transcripts import Transcript, personal_transcripts
 from tests.sequence.naive import naive_contig, toy_reference, toy_variants
 
 EXONS = ((10, 30), (40, 55), (60, 61), (70, 95))

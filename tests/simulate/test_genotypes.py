@@ -7,9 +7,8 @@ import pytest
 
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.simulate import genotypes
-from hapsight.simulate.genotypes import SimulatedGenotypes, spans_of
-from hapsight.simulate.mosaic import draw_mosaic, draw_people
+from hapsight.simulate import mosaic as genotypes
+from hapsight.simulate.mosaic import SimulatedGenotypes, draw_mosaic, draw_people, spans_of
 from tests.simulate.source import open_source
 
 WHOLE = Interval("chr1", 0, 15_000)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Interval
 from hapsight.errors import ConfigError
+from hapsight.recipes.demo import demo_cohort
 from hapsight.simulate.mosaic import Mosaic, People, draw_mosaic, draw_people
-from hapsight.workflow.demo import demo_cohort
 from tests.sequence.naive import toy_variants
 
 WHOLE = Interval("c", 100, 1_100)

@@ -8,8 +8,8 @@ import pytest
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Interval
 from hapsight.dna import decode, encode
+from hapsight.simulate.cohort import Edit, Planter, patched
 from hapsight.simulate.grammar import Grammar, Motif
-from hapsight.simulate.planting import Edit, Planter, patched
 from tests.simulate.source import open_source
 
 GRAMMAR = Grammar(reach=600)

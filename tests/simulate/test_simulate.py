@@ -11,20 +11,21 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hapsight.cli.simulate import register
+from hapsight.cli.data import _add_simulate
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Interval, Variants
-from hapsight.config import load_config
 from hapsight.dna import decode
 from hapsight.errors import ConfigError, HapsightError, InputError, StoreError
-from hapsight.sequence.window import Window
-from hapsight.simulate import files, genotypes
+from hapsight.run.config import load_config
+from hapsight.run.opened import Opened
+from hapsight.sequence.haplotypes import Window
+from hapsight.simulate import mosaic
+from hapsight.simulate import truth as files
 from hapsight.simulate.cohort import Simulated, choose_genes, simulate
 from hapsight.simulate.design import Design, Heritability
 from hapsight.simulate.grammar import DEFAULT_MOTIFS, Grammar, Motif
+from hapsight.stages.check import check
 from hapsight.tables import SIMULATED_GENES, SIMULATED_VARIANTS
-from hapsight.workflow.check import check
-from hapsight.workflow.opened import Opened
 from tests.sequence.naive import naive_window
 from tests.simulate import naive
 from tests.simulate.source import LENGTHS, open_source, write_source
@@ -203,7 +204,7 @@ def test_equal_seeds_give_equal_files(source: Cohort, done: Simulated, tmp_path:
 def test_stretches_are_written_seamlessly(
     source: Cohort, done: Simulated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(genotypes, "_STRETCH", 50)
+    monkeypatch.setattr(mosaic, "_STRETCH", 50)
     monkeypatch.setattr(files, "_STRETCH", 600)
     again = simulate(source, DESIGN, tmp_path / "again", quiet)
     for name in ("genotypes.vcf.gz", "reference.fa.gz"):
@@ -335,7 +336,7 @@ def test_designs_that_make_no_sense(make: object, words: str) -> None:
 def command(*arguments: object) -> HapsightError | str:
     app = typer.Typer()
     app.callback()(lambda: None)
-    register(app)
+    _add_simulate(app)
     found = CliRunner().invoke(app, ["simulate", *map(str, arguments)])
     if isinstance(found.exception, HapsightError):
         return found.exception

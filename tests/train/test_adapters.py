@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from hapsight.dna import N_CODE
+from hapsight.engine.shared import plain_values
+from hapsight.engine.values import Valuer
 from hapsight.errors import ConfigError
 from hapsight.models.onehot import with_gradients
 from hapsight.models.registry import load_model
-from hapsight.predict.shared import plain_values
-from hapsight.predict.values import Valuer
 from hapsight.train.adapters import adapt, network_of, randomise
 from tests.models.lively_xpresso import lively_xpresso
 from tests.planted import ToyModel

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from hapsight.cohort.nouns import Interval
 from hapsight.errors import ConfigError
-from hapsight.train.blocks import ALWAYS_TEST, parse_interval, split_blocks
-from hapsight.train.windows import Frame, WindowSampler, tiles
+from hapsight.train.plan import ALWAYS_TEST, parse_interval, split_blocks
+from hapsight.train.tracks import Frame, WindowSampler, tiles
 
 REGION = Interval("chr22", 16_000_000, 50_000_000)
 FRAME = Frame(bins=16, width=32, crop=3)

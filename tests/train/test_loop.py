@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from hapsight.errors import ConfigError, StoreError, TrainingError
-from hapsight.train.distributed import own_device
-from hapsight.train.loop import FitResult, TrainArguments, fit, learning_rate
+from hapsight.train.loop import FitResult, TrainArguments, fit, learning_rate, own_device
 from tests.train.toy_training import Line, arguments
 
 ROOT = Path(__file__).resolve().parents[2]

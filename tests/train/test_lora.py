@@ -13,8 +13,7 @@ from torch.nn.utils import parametrize
 from hapsight.errors import ConfigError
 from hapsight.models.onehot import with_gradients
 from hapsight.models.registry import GROUP, load_model
-from hapsight.train.adapters import adapt
-from hapsight.train.lora import LowRank, add_lora, merged_state
+from hapsight.train.adapters import LowRank, adapt, add_lora, merged_state
 from tests.models.lively_xpresso import lively_xpresso
 from tests.train.test_adapters import ROWS, haplotypes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hapsight.train.person_prior import explained_by, without
+from hapsight.train.priors import explained_by, without
 from hapsight.train.targets import Targets
 
 RNG = np.random.default_rng(8)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hapsight.errors import ConfigError, TrainingError
-from hapsight.evaluate.correlation import correlate
 from hapsight.models.onehot import with_gradients
+from hapsight.stats.correlation import correlate
 from hapsight.train.adapters import adapt
 from hapsight.train.loop import TrainArguments, fit
 from hapsight.train.losses import loss_named

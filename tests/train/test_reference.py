@@ -15,15 +15,14 @@ import typer
 from scipy import stats
 from typer.testing import CliRunner
 
-from hapsight.cli.train import register
+from hapsight.cli.train import _add_train
 from hapsight.dna import decode, encode, reverse_complement
 from hapsight.errors import ConfigError, InputError, StoreError
 from hapsight.models.mini import load
 from hapsight.models.protocol import Track
+from hapsight.train.losses import TOTAL_WEIGHT, poisson, poisson_multinomial
 from hapsight.train.plan import ReferencePlan, load_plan
-from hapsight.train.reference import ReferenceTask, open_data, predict_blocks, reference_task
-from hapsight.train.reference_run import train_reference
-from hapsight.train.track_losses import TOTAL_WEIGHT, poisson, poisson_multinomial
+from hapsight.train.reference import ReferenceTask, open_data, predict_blocks, reference_task, train_reference
 from hapsight.train.tracks import TrackFile, read_signal
 
 LENGTH = 200_000
@@ -216,7 +215,7 @@ class TestTask:
 class TestCommands:
     def run(self, *arguments: str) -> str:
         app = typer.Typer()
-        register(app)
+        _add_train(app)
         found = CliRunner().invoke(app, ["train", *arguments], catch_exceptions=False)
         assert found.exit_code == 0, found.output
         return found.output

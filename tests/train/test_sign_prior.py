@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from hapsight.dna import decode, reverse_complement
 from hapsight.models.onehot import with_gradients
-from hapsight.sequence.window import Window
+from hapsight.sequence.haplotypes import Window
 from hapsight.train.adapters import adapt
 from hapsight.train.loop import TrainArguments, fit
 from hapsight.train.losses import loss_named
 from hapsight.train.personal import GeneSource, Haplotypes, PersonalTask
-from hapsight.train.sign_prior import SCALE, SignTerm, Toggled, sign_loss, toggle
+from hapsight.train.priors import SCALE, SignTerm, Toggled, sign_loss, toggle
 from tests.sequence.naive import naive_window, toy_reference, toy_variants
 from tests.train.toy_personal import trainable
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hapsight.baseline.nested import make_folds
 from hapsight.least_squares import residualise
-from tests.baseline.cohort import real_genes, simulated_gene
+from hapsight.linear.nested import make_folds
+from tests.linear.cohort import real_genes, simulated_gene
 
 SCRIPT = Path(__file__).with_name("glmnet_nested.R")
 GOLDEN = Path(__file__).parents[1] / "baseline" / "data"

@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from hapsight.models.basenji2 import Basenji2, load
-from hapsight.models.basenji2_files import random_state
-from hapsight.models.basenji2_net import Channels
+from hapsight.models.basenji2_net import Channels, random_state
 from hapsight.models.protocol import ReadOut
 from tests.models.test_basenji2 import GOLDEN, port_state
 from tests.verify.basenji2_oracle import random_codes

@@ -21,10 +21,9 @@ import torch
 
 from hapsight.models.borzoi_blocks import WIDTH, BorzoiNet, BorzoiSizes
 from hapsight.models.borzoi_files import random_weights, save_safetensors
-from hapsight.models.borzoi_tracks import published_targets
 from hapsight.models.catalogue import BORZOI_TARGETS
 from hapsight.models.onehot import one_hot
-from hapsight.models.targets import find_tracks
+from hapsight.models.tracks import find_tracks, published_targets
 from tests.verify.borzoi_oracle import input_codes
 
 ORACLE = Path(__file__).with_name("borzoi_oracle.py")

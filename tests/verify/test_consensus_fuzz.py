@@ -9,8 +9,7 @@ import pytest
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
-from hapsight.sequence.haplotypes import personal_sequences
-from hapsight.sequence.window import Window
+from hapsight.sequence.haplotypes import Window, personal_sequences
 from tests.cohort.files import Record, write_fasta, write_vcf
 
 LENGTH = 400

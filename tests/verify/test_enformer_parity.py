@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from hapsight.models.enformer import Enformer
+from hapsight.models.enformer import Enformer, Geometry
 from hapsight.models.enformer_files import load, random_weights
-from hapsight.models.enformer_geometry import Geometry
 from tests.verify.enformer_oracle import random_codes
 
 ORACLE = Path(__file__).with_name("enformer_oracle.py")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from hapsight.models.expecto import load
-from hapsight.models.gblinear import read_gblinear
+from hapsight.models.expecto_files import read_gblinear
 from tests.models.old_booster import old_booster
 from tests.models.published_beluga import Judge, judge_features, random_sequence
 

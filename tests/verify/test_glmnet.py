@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hapsight.baseline.elastic_net import fit_cross_validated
-from hapsight.baseline.nested import ElasticNetOptions, fit_gene, make_folds
 from hapsight.least_squares import residualise
-from tests.baseline.cohort import RealGene, real_genes, simulated_gene
+from hapsight.linear.elastic_net import fit_cross_validated
+from hapsight.linear.nested import ElasticNetOptions, fit_gene, make_folds
+from tests.linear.cohort import RealGene, real_genes, simulated_gene
 from tests.verify import glmnet_oracle
 
 pytestmark = pytest.mark.verify

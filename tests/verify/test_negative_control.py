@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hapsight.baseline.elastic_net import ElasticNetOptions
-from hapsight.baseline.methods import method_named
-from hapsight.baseline.nested import fit_held_out, make_folds
 from hapsight.cohort.expression import read_expression
+from hapsight.cohort.join import exchange_within
 from hapsight.cohort.people import read_sample_sheet
-from hapsight.cohort.permute import exchange_within
-from hapsight.evaluate.paired import mean_fold_r
-from tests.baseline.cohort import real_genes
-from tests.baseline.test_methods import permutation_p
+from hapsight.linear.elastic_net import ElasticNetOptions
+from hapsight.linear.methods import method_named
+from hapsight.linear.nested import fit_held_out, make_folds
+from hapsight.stats.summary import mean_fold_r
+from tests.linear.cohort import real_genes
+from tests.linear.test_methods import permutation_p
 
 
 @pytest.mark.verify

@@ -6,15 +6,9 @@ from scipy import stats
 
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import CohortFiles, open_cohort
-from hapsight.evaluate.expression import transform
-from hapsight.evaluate.nulls import (
-    empirical_p,
-    null_test,
-    permutation_null,
-    permutations,
-    random_weights_null,
-)
 from hapsight.least_squares import residuals
+from hapsight.stats.correlation import transform
+from hapsight.stats.nulls import empirical_p, null_test, permutation_null, permutations, random_weights_null
 
 pytestmark = pytest.mark.verify
 

@@ -13,16 +13,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hapsight.cohort.covariates import read_covariates
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Interval
-from hapsight.evaluate.eqtl import CisDosage, nominal_scan
-from hapsight.evaluate.eqtl_independent import Signal, independent_signals
-from hapsight.evaluate.eqtl_permutations import GeneTest, map_gene
-from hapsight.evaluate.expression import transform
-from hapsight.evaluate.nulls import benjamini_hochberg
+from hapsight.cohort.people import read_covariates
 from hapsight.least_squares import Design
+from hapsight.stats.correlation import transform
+from hapsight.stats.eqtl import CisDosage, nominal_scan
+from hapsight.stats.eqtl_permutations import GeneTest, Signal, independent_signals, map_gene
+from hapsight.stats.nulls import benjamini_hochberg
 
 pytestmark = pytest.mark.verify
 

@@ -16,7 +16,7 @@ from tests.entry_point import offer_model
 from tests.planted import write_planted
 from tools.faults.cohort import Cohort
 
-from hapsight.predict.encryption import make_certificates
+from hapsight.run.cluster import make_certificates
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEDULER = "tls://10.77.0.2:8786"

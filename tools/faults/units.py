@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from hapsight.config import load_config
 from hapsight.errors import HapsightError, IncompleteError
-from hapsight.workflow.opened import Opened
-from hapsight.workflow.pipeline import do_units
-from hapsight.workflow.predict import load_models
+from hapsight.pipeline import do_units
+from hapsight.run.config import load_config
+from hapsight.run.opened import Opened
+from hapsight.stages.predict import load_models
 
 
 def main() -> int:

@@ -1,17 +1,43 @@
-"""What a user sees while hapsight works: bars on a terminal, plain lines elsewhere."""
+"""What a user sees while hapsight works: bars on a terminal, plain lines elsewhere.
+
+Options that say who does the work, the same for every command that has units of work.
+
+What a machine lacks, in words: packages, room on a disk, memory, threads.
+"""
 
 from __future__ import annotations
 
+import errno
+import re
+import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-__all__ = ["out", "progress", "say", "show_error", "table"]
+if TYPE_CHECKING:
+    from hapsight.run.config import Config
+
+__all__ = [
+    "BROUGHT_BY",
+    "SchedulerOption",
+    "WorkersOption",
+    "in_words",
+    "load_staffed",
+    "out",
+    "progress",
+    "say",
+    "show_error",
+    "table",
+    "too_low_a_limit",
+]
 
 _PLAIN_WIDTH = 160
 """Columns where there is no terminal, so that tables in a log stay on their lines."""
@@ -80,3 +106,96 @@ class _Lines:
         if tenth != self._said.get(stage):
             self._said[stage] = tenth
             _err.print(f"{stage}: {done}/{total}", markup=False)
+
+
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=0, metavar="N", help="processes of this machine; 0: one per core"),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS|FILE", help="a Dask scheduler whose workers do the work"),
+]
+
+
+def load_staffed(path: Path, workers: int | None, scheduler: str | None) -> Config:
+    """The configuration, with the workers that the command line asks for.
+
+    Raises
+    ------
+    ConfigError
+        The file is not a valid configuration, or both kinds of workers are asked for.
+    """
+    from hapsight.errors import ConfigError
+    from hapsight.run.config import load_config
+    from hapsight.run.crew import staffed
+    from hapsight.run.sections import is_address
+
+    if workers is not None and scheduler is not None:
+        raise ConfigError(
+            "--workers are processes of this machine, --scheduler has workers of its own.",
+            got=f"--workers {workers} --scheduler {scheduler}",
+            fix="give one of the two",
+        )
+    if scheduler is not None and not is_address(scheduler):
+        scheduler = str(Path(scheduler).absolute())
+    return staffed(load_config(path), workers, scheduler)
+
+
+_ROOM: Final = "make room or mend the folder, and run the same command again: finished units are kept"
+_MEMORY: Final = "raise the limit (ulimit -v), or take fewer --workers, or a smaller budget_gb in [predict]"
+
+_LEAST: Final = 2 * 2**30
+"""Bytes of address space: with less, polars and OpenBLAS end the process when they are loaded."""
+
+BROUGHT_BY: Final = {
+    **dict.fromkeys(["numba", "scipy"], "run"),
+    **dict.fromkeys(["h5py", "safetensors", "torch"], "models"),
+}
+"""Packages that the base install lacks, and that modules import unasked -> the extra that has them."""
+
+_OUT_OF_MEMORY: Final = re.compile(
+    r"can't allocate memory|cannot allocate memory|not enough memory|out of memory|can't start new thread"
+    r"|std::bad_alloc|failed to map segment|DefaultCPUAllocator",
+    re.IGNORECASE,
+)
+"""How libraries say that there is no more: torch, the dynamic linker, Python's threads, C++."""
+
+
+def too_low_a_limit() -> str | None:
+    """What is wrong with this process's limit on address space, if anything is."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY or limit >= _LEAST:
+        return None
+    return (
+        "The limit on the memory of a process is too low.\n"
+        f"  expected: at least {_LEAST // 1024:,} kB of address space, and more for models\n"
+        f"  got: {limit // 1024:,} kB (ulimit -v)\n"
+        "  to mend: raise or lift the limit (ulimit -v unlimited)"
+    )
+
+
+def in_words(error: BaseException) -> str | None:
+    """An error of the machine as users read it; None where it is one of the program."""
+    if isinstance(error, ModuleNotFoundError):
+        return _missing(str(error.name).partition(".")[0])
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+        return f"The memory of this process is used up.\n  got: {_line(error)}\n  to mend: {_MEMORY}"
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, BrokenPipeError):
+        name = errno.errorcode.get(error.errno, str(error.errno))
+        where = f"\n  where: {error.filename}" if error.filename else ""
+        got = f"\n  got: {name}: {error.strerror}"
+        return f"A file cannot be read or written.{where}{got}\n  to mend: {_ROOM}"
+    return None
+
+
+def _missing(package: str) -> str | None:
+    extra = BROUGHT_BY.get(package)
+    return extra and (
+        f"{package} is not installed, and this command needs it.\n"
+        f"  to mend: pip install 'hapsight[{extra}]', or 'hapsight[all]'"
+    )
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".rstrip(": ")

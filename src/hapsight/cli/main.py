@@ -9,37 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hapsight.cli import (
-    bench,
-    cluster,
-    drivers,
-    eqtl,
-    explain,
-    informed,
-    models,
-    modisco,
-    pages,
-    predictdb,
-    priors,
-    recipe,
-    reproduce,
-    simulate,
-    train,
-    train_personal,
-    validate,
-)
-from hapsight.cli.crew import SchedulerOption, WorkersOption, load_staffed
+from hapsight.cli import data, explain, linear, tools, train
+from hapsight.cli.console import SchedulerOption, WorkersOption, load_staffed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from hapsight.cohort.check import CheckResult
     from hapsight.cohort.join import CohortParts
-    from hapsight.config import Config
     from hapsight.models.protocol import SequenceModel
-    from hapsight.workflow.effects import EffectsRun
-    from hapsight.workflow.opened import Opened
-    from hapsight.workflow.predict import ModelRun
+    from hapsight.run.config import Config
+    from hapsight.run.effects import EffectsRun
+    from hapsight.run.opened import Opened
+    from hapsight.stages.predict import ModelRun
 
 __all__ = ["app", "main"]
 
@@ -83,8 +65,7 @@ def _show_foreign(error: Exception) -> None:
     """
     import traceback
 
-    from hapsight.cli.console import show_error
-    from hapsight.cli.machine import in_words
+    from hapsight.cli.console import in_words, show_error
     from hapsight.errors import quoted
 
     words = in_words(error) if isinstance(error, (OSError, MemoryError, RuntimeError, ImportError)) else None
@@ -110,7 +91,7 @@ def _options(
     ] = False,
 ) -> None:
     """Every command takes --help."""
-    from hapsight.cli.machine import too_low_a_limit
+    from hapsight.cli.console import too_low_a_limit
 
     if (words := too_low_a_limit()) is not None:
         typer.echo(f"error: {words}", err=True)
@@ -120,7 +101,7 @@ def _options(
 @app.command()
 def check(config: ConfigPath) -> None:
     """Open everything and print one table of what passes, what to know, and what fails."""
-    from hapsight.workflow.opened import parts_of
+    from hapsight.run.opened import parts_of
 
     loaded = _load(config)
     _check(loaded, parts_of(loaded))
@@ -130,8 +111,8 @@ def check(config: ConfigPath) -> None:
 def plan(config: ConfigPath) -> None:
     """Count people, genes and distinct sequences; estimate time and disk; compute nothing."""
     from hapsight.cli.console import progress, table
-    from hapsight.workflow.effects import EffectsRun
-    from hapsight.workflow.plan import plan_baseline, plan_model
+    from hapsight.run.effects import EffectsRun
+    from hapsight.stages.plan import plan_baseline, plan_model
 
     opened = _open(_load(config))
     rows: list[list[str]] = []
@@ -165,7 +146,7 @@ def run(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerO
 def predict(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
     """Run the models on every person's two haplotypes."""
     from hapsight.cli.console import progress
-    from hapsight.workflow.predict import predict as stage
+    from hapsight.stages.predict import predict as stage
 
     opened = _open(load_staffed(config, workers, scheduler))
     runs = _models(opened)
@@ -178,7 +159,7 @@ def predict(config: ConfigPath, workers: WorkersOption = None, scheduler: Schedu
 def baseline(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
     """Fit the linear baselines, nested cross-validation, and apply weights trained elsewhere."""
     from hapsight.cli.console import progress
-    from hapsight.workflow.baseline import baseline as stage
+    from hapsight.stages.baseline import baseline as stage
 
     opened = _open(load_staffed(config, workers, scheduler))
     with opened.folder.locked(), progress() as report:
@@ -190,15 +171,15 @@ def baseline(config: ConfigPath, workers: WorkersOption = None, scheduler: Sched
 def evaluate(config: ConfigPath) -> None:
     """Compare predictions with expression, and with eQTLs, which are mapped if they are not yet."""
     from hapsight.cli.console import progress
-    from hapsight.workflow.arms import arms_of
-    from hapsight.workflow.pipeline import compare
-    from hapsight.workflow.predict import read_models
+    from hapsight.pipeline import compare
+    from hapsight.run.arms import arms_of
+    from hapsight.stages.predict import read_models
 
     opened = _open(_load(config))
-    models = read_models(opened)
+    tools = read_models(opened)
     with opened.folder.locked(), progress() as report:
         opened.begin()
-        compare(opened, arms_of(opened, models), report)
+        compare(opened, arms_of(opened, tools), report)
 
 
 @app.command()
@@ -214,7 +195,7 @@ def report(
     """Write report.html from the tables of a run."""
     from hapsight.report.build import build_report
     from hapsight.report.run_folder import require_run
-    from hapsight.workflow.run_folder import RunFolder
+    from hapsight.run.run_folder import RunFolder
 
     folder, asked = run, None
     if not run.is_dir():
@@ -251,7 +232,7 @@ def demo(
     ] = False,
 ) -> None:
     """Run everything on the real cohort that comes with hapsight (a stretch of chr22, 358 people)."""
-    from hapsight.workflow.demo import demo_config
+    from hapsight.recipes.demo import demo_config
 
     config, remarks = demo_config(output, fetch)
     for remark in remarks:
@@ -262,19 +243,19 @@ def demo(
 @app.command()
 def schema() -> None:
     """Print the JSON schema of the configuration."""
-    from hapsight.config import Config
+    from hapsight.run.config import Config
 
     typer.echo(json.dumps(Config.model_json_schema(), indent=2))
 
 
 def _load(path: Path) -> Config:
-    from hapsight.config import load_config
+    from hapsight.run.config import load_config
 
     return load_config(path)
 
 
 def _open(config: Config) -> Opened:
-    from hapsight.workflow.opened import Opened
+    from hapsight.run.opened import Opened
 
     return Opened.from_config(config)
 
@@ -282,7 +263,7 @@ def _open(config: Config) -> Opened:
 def _models(opened: Opened, loaded: Mapping[int, SequenceModel] | None = None) -> list[ModelRun | EffectsRun]:
     if not opened.config.models:
         return []
-    from hapsight.workflow.predict import load_models
+    from hapsight.stages.predict import load_models
 
     return load_models(opened, loaded)
 
@@ -292,7 +273,7 @@ def _check(
 ) -> list[CheckResult]:
     """Print the table of checks; leaves with exit code 1 where one failed."""
     from hapsight.cli.console import table
-    from hapsight.workflow.check import check as stage
+    from hapsight.stages.check import check as stage
 
     results = stage(config, parts, loaded)
     styles = {"pass": "", "warn": "yellow", "fail": "red"}
@@ -314,7 +295,7 @@ def _check(
 
 def _run(config: Config, notes: Sequence[str] = ()) -> None:
     """The check and all stages after it, of a cohort that is opened once; nothing, where all is done."""
-    from hapsight.workflow.finished import is_finished
+    from hapsight.run.run_folder import is_finished
 
     if is_finished(config, notes):
         _say("everything is done, and nothing has changed since")
@@ -326,8 +307,8 @@ def _run(config: Config, notes: Sequence[str] = ()) -> None:
 
 def _do(config: Config, notes: Sequence[str]) -> None:
     from hapsight.cli.console import progress
-    from hapsight.workflow.opened import Opened, parts_of
-    from hapsight.workflow.pipeline import run as run_stages
+    from hapsight.pipeline import run as run_stages
+    from hapsight.run.opened import Opened, parts_of
 
     parts = parts_of(config)
     loaded: dict[int, SequenceModel] = {}
@@ -344,8 +325,8 @@ def _show_summary(config: Config) -> None:
     import polars as pl
 
     from hapsight.cli.console import table
-    from hapsight.evaluate.protocols import headlines, protocol_named
-    from hapsight.workflow.run_folder import RunFolder
+    from hapsight.run.run_folder import RunFolder
+    from hapsight.stats.protocols import headlines, protocol_named
 
     words = headlines(protocol_named(config.protocol))
     summary = pl.read_parquet(config.output / "evaluation" / "summary.parquet")
@@ -378,22 +359,5 @@ def _say(text: str) -> None:
     say(text)
 
 
-for _topic in (
-    eqtl,
-    explain,
-    drivers,
-    pages,
-    modisco,
-    informed,
-    priors,
-    validate,
-    models,
-    predictdb,
-    reproduce,
-    recipe,
-    simulate,
-    bench,
-    cluster,
-):
+for _topic in (linear, explain, data, train, tools):
     _topic.register(app)
-train_personal.register(train.register(app))

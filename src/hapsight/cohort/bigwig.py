@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.cohort.wholeness import require_file
+from hapsight.cohort.tables import require_file
 from hapsight.errors import InputError
 
 __all__ = ["BigWig"]

@@ -11,13 +11,13 @@ import numpy as np
 
 from hapsight.cohort.check_sites import CheckResult, Status, scan_sites
 from hapsight.cohort.contigs import find_contig
-from hapsight.cohort.covariates import Covariates
 from hapsight.cohort.expression import Expression
 from hapsight.cohort.genes import gene_format
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import CohortFiles, CohortParts, join_covariates, join_genes, join_people
 from hapsight.cohort.nouns import Dropped, Gene, Interval
+from hapsight.cohort.people import Covariates
 from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import crosses_par, is_on, join_sexes, lacks_sex, without_chry

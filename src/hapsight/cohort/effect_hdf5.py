@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.wholeness import require_file
+from hapsight.cohort.tables import require_file
 from hapsight.errors import InputError, Listed, MissingExtraError
 
 if TYPE_CHECKING:

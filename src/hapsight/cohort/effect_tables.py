@@ -16,8 +16,7 @@ from typing import Final
 import polars as pl
 
 from hapsight.cohort.alleles import Place, WeightRow
-from hapsight.cohort.builds import build_named, build_of
-from hapsight.cohort.contigs import plain_contig
+from hapsight.cohort.contigs import build_named, build_of, plain_contig
 from hapsight.cohort.matching import without_version
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.predictdb import is_sqlite, read_predictdb

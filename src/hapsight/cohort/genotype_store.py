@@ -28,9 +28,8 @@ from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.ploidy import Sex
 from hapsight.cohort.policies import PLOIDY_CONFLICT, UNKNOWN_CALLS, GenotypePolicy
 from hapsight.cohort.reference import Reference
-from hapsight.disk import temporary_name
 from hapsight.errors import InputError
-from hapsight.files import file_name
+from hapsight.files import file_name, temporary_name
 
 __all__ = ["CODE_VERSION", "PieceStore", "StoredGenotypes", "lenient_policy", "store_key"]
 

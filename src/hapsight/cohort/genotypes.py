@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig, resolve_contig
 from hapsight.cohort.density import Density, index_densities
-from hapsight.cohort.htslib import hush_htslib
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.phase_sets import (
     PhaseSets,
@@ -28,9 +27,9 @@ from hapsight.cohort.phase_sets import (
 )
 from hapsight.cohort.ploidy import Ploidy, Sex
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
-from hapsight.cohort.records import RecordReader, Rows, without_leading_phase
+from hapsight.cohort.records import RecordReader, Rows, hush_htslib, without_leading_phase
 from hapsight.cohort.reference import Reference
-from hapsight.cohort.wholeness import is_bgzip, require_end, require_file
+from hapsight.cohort.tables import is_bgzip, require_end, require_file
 from hapsight.errors import InputError
 
 __all__ = ["GenotypeFile", "GenotypePolicy", "require_samples", "variants_of"]

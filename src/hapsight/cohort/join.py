@@ -1,4 +1,7 @@
-"""The files of a cohort joined to one whole: the same people everywhere, and genes with a place."""
+"""The files of a cohort joined to one whole: the same people everywhere, and genes with a place.
+
+Negative control: people's expression exchanged at random, so that no genotype can have to do with it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig
-from hapsight.cohort.covariates import Covariates, read_covariates
 from hapsight.cohort.expression import Expression, Transform, read_expression, require_tss, transform
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotype_source import Genotypes
@@ -20,22 +22,54 @@ from hapsight.cohort.genotype_store import Decoder, StoredGenotypes
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.matching import find_genes, match_genes, match_people
 from hapsight.cohort.nouns import Dropped, Gene
-from hapsight.cohort.people import SampleSheet, read_sample_sheet
+from hapsight.cohort.people import Covariates, SampleSheet, read_covariates, read_sample_sheet
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import join_sexes, without_chry
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import ConfigError, InputError
 from hapsight.least_squares import residuals
+from hapsight.seeds import stream
 
 __all__ = [
     "Cohort",
     "CohortFiles",
     "CohortParts",
+    "exchange_within",
     "join_covariates",
     "join_genes",
     "join_people",
     "open_cohort",
+    "permute_people",
 ]
+
+
+def exchange_within(groups: Sequence[str | None], rng: np.random.Generator) -> NDArray[np.intp]:
+    """A permutation (n,) that leaves everyone within their group; people without one are a group too."""
+    order = np.arange(len(groups))
+    for name in sorted(set(groups), key=str):
+        members = np.array([i for i, group in enumerate(groups) if group == name], dtype=np.intp)
+        order[members] = rng.permutation(members)
+    return order
+
+
+def permute_people(cohort: Cohort, seed: int) -> Cohort:
+    """The cohort with each person's expression and covariates those of another of the same population.
+
+    Expression and covariates move together: only their link to the genotypes is broken. Chance may leave a
+    person in place, and does so with somebody who is alone in a population.
+    """
+    order = exchange_within(cohort.populations, stream(seed, "people exchanged"))
+    expression, covariates = cohort.expression, cohort.covariates
+    return replace(
+        cohort,
+        expression=replace(expression, values=expression.values[:, order]),
+        covariates=None if covariates is None else replace(covariates, values=covariates.values[order]),
+        notes=(
+            *cohort.notes,
+            "NEGATIVE CONTROL: expression and covariates were exchanged at random between people of a "
+            f"population (permuted = {seed}); whatever predicts them here is chance or a leak",
+        ),
+    )
 
 
 @dataclass(frozen=True)

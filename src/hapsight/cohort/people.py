@@ -1,17 +1,24 @@
-"""The sample sheet: who the people are."""
+"""The sample sheet: who the people are.
+
+Covariates in tensorQTL's form, covariates x people, or PLINK's, people x covariates.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import Sex, parse_sexes
-from hapsight.cohort.tables import read_table, require_unique
+from hapsight.cohort.tables import numbers, read_lines, read_table, require_unique, table_of
 from hapsight.errors import InputError
+from hapsight.least_squares import independent
 
-__all__ = ["SampleSheet", "read_sample_sheet"]
+__all__ = ["Covariates", "SampleSheet", "read_covariates", "read_sample_sheet"]
 
 
 @dataclass(frozen=True)
@@ -65,3 +72,133 @@ def _column(table: pl.DataFrame, name: str) -> tuple[str | None, ...]:
         return (None,) * len(table)
     values = (None if value is None else str(value).strip() for value in table[name])
     return tuple(value or None for value in values)
+
+
+@dataclass(frozen=True, eq=False)
+class Covariates:
+    """Covariates of people.
+
+    Attributes
+    ----------
+    names
+        C covariates.
+    samples
+        N people.
+    values
+        (N, C) float64, finite.
+    """
+
+    names: tuple[str, ...]
+    samples: tuple[str, ...]
+    values: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.samples), len(self.names))
+        if self.values.shape != shape:
+            raise InputError(
+                "The parts of Covariates do not fit each other.", expected=shape, got=self.values.shape
+            )
+
+    @property
+    def redundant(self) -> tuple[str, ...]:
+        """Covariates that follow from the intercept and those before them, constant ones included."""
+        used = independent(self.values)
+        return tuple(name for name, flag in zip(self.names, used, strict=True) if not flag)
+
+    @property
+    def constant(self) -> tuple[str, ...]:
+        """Covariates that have one value in all people; they explain nothing."""
+        same = (self.values == self.values[:1]).all(axis=0)
+        return tuple(name for name, flag in zip(self.names, same, strict=True) if flag)
+
+    def take(self, samples: NDArray[np.intp]) -> Covariates:
+        """The people at these indices, in this order."""
+        return Covariates(self.names, tuple(self.samples[i] for i in samples), self.values[samples])
+
+
+def read_covariates(path: Path | str, samples: Collection[str]) -> tuple[Covariates, bool]:
+    """Read covariates x people, or people x covariates where the people are found in the first column.
+
+    Parameters
+    ----------
+    path
+        A table whose first column has names; tab-separated, or comma-separated where called ``.csv``. Or an
+        ``.eigenvec`` of PLINK or GCTA: tabs or spaces; ``FID`` and ``IID``, or ``IID``; a header or none.
+    samples
+        People of the cohort, by whose names the orientation is known.
+
+    Returns
+    -------
+    Covariates
+        With all people of the file, in its order.
+    bool
+        True where the file was people x covariates.
+
+    Raises
+    ------
+    InputError
+        No person of the cohort is in the file; a value is no finite number; a name comes twice.
+    """
+    path = Path(path)
+    table = _without_families(_read(path, set(samples)))
+    first, header = [str(name) for name in table[:, 0]], table.columns[1:]
+    require_unique(first, "row", path)
+    transposed = _is_transposed(path, header, first, set(samples))
+    values = numbers(table[:, 1:], first, path)
+    if transposed:
+        return Covariates(tuple(header), tuple(first), values), True
+    return Covariates(tuple(first), tuple(header), np.ascontiguousarray(values.T)), False
+
+
+def _read(path: Path, samples: set[str]) -> pl.DataFrame:
+    """The table, with a header where PLINK 1.9 and GCTA write none."""
+    if path.suffix == ".parquet" or ".csv" in path.suffixes:
+        return read_table(path, "covariates")
+    lines = [line for line in read_lines(path, "covariates") if line and not line.startswith("##")]
+    if lines and "\t" not in lines[0]:
+        lines = ["\t".join(line.split()) for line in lines]
+    rows = [line.split("\t") for line in lines]
+    named = next((n for n in (2, 1) if _is_headless(rows, n, samples)), 0)
+    if named:
+        values = len(rows[0]) - named
+        lines.insert(0, "\t".join([*("FID", "IID")[-named:], *(f"PC{n}" for n in range(1, values + 1))]))
+    return table_of(lines, path, "covariates")
+
+
+def _is_headless(rows: Sequence[Sequence[str]], named: int, samples: set[str]) -> bool:
+    """Whether the first row is a person as well: `named` names, then numbers."""
+    if not rows or len(rows[0]) <= named or not all(map(_is_number, rows[0][named:])):
+        return False
+    people = samples.intersection(row[named - 1] for row in rows if len(row) > named)
+    return len(people) > len(samples.intersection(rows[0])) and (named == 2 or rows[0][0] in samples)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _without_families(table: pl.DataFrame) -> pl.DataFrame:
+    """People by their ``IID`` alone, as the genotypes name them."""
+    names = [name.lstrip("#").upper() for name in table.columns]
+    families = [
+        name for name, plain in zip(table.columns[:3], names, strict=False) if plain in ("FID", "SID")
+    ]
+    return table.drop(families) if "IID" in names[:2] else table
+
+
+def _is_transposed(path: Path, header: list[str], first: list[str], samples: set[str]) -> bool:
+    across, down = len(samples.intersection(header)), len(samples.intersection(first))
+    if across == down:
+        raise InputError(
+            "It is not clear where the covariates file names the people."
+            if across
+            else "The covariates file names no person of the cohort.",
+            where=path,
+            expected=f"people such as {', '.join(sorted(samples)[:3])} in the header line",
+            got=f"header {', '.join(header[:3])} ...; first column {', '.join(first[:3])} ...",
+        )
+    return down > across

@@ -23,8 +23,7 @@ from hapsight.cohort.policies import GenotypePolicy, RowFilter
 from hapsight.cohort.pvar import Pvar, Site, map_text, read_pvar
 from hapsight.cohort.records import MISSING, NO_HARD_CALL, RecordReader
 from hapsight.cohort.reference import Reference
-from hapsight.cohort.tables import read_lines, require_unique
-from hapsight.cohort.wholeness import require_file
+from hapsight.cohort.tables import read_lines, require_file, require_unique
 from hapsight.errors import InputError, MissingExtraError
 
 __all__ = ["PgenFile"]

@@ -11,8 +11,8 @@ from typing import Final
 
 import polars as pl
 
-from hapsight.disk import temporary_name
 from hapsight.errors import InputError
+from hapsight.files import temporary_name
 
 __all__ = ["EXTRA", "WEIGHTS", "PredictDb", "is_sqlite", "read_predictdb", "write_predictdb"]
 

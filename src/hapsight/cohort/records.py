@@ -1,4 +1,7 @@
-"""Records of a VCF become biallelic rows; alleles that are no DNA sequence are left out and counted."""
+"""Records of a VCF become biallelic rows; alleles that are no DNA sequence are left out and counted.
+
+What htslib says by itself: nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from itertools import chain, islice
 from typing import Any, Final, Literal, Self
 
 import numpy as np
+import pysam
+from cyvcf2.cyvcf2 import set_htslib_log_level
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped, Interval
@@ -21,9 +26,20 @@ __all__ = [
     "RecordReader",
     "Rows",
     "allele_fault",
+    "hush_htslib",
     "reference_allele",
     "without_leading_phase",
 ]
+
+
+def hush_htslib() -> None:
+    """Keep both copies of htslib, pysam's and cyvcf2's, from writing to standard error.
+
+    Their complaints quote the file, names of people and genotypes included; ours, which follow, do not.
+    """
+    pysam.set_verbosity(0)
+    set_htslib_log_level(0)
+
 
 _BLOCK: Final = 512
 _DNA: Final = frozenset("ACGTN")

@@ -11,7 +11,7 @@ import pysam
 
 from hapsight.cohort.contigs import resolve_contig
 from hapsight.cohort.nouns import Interval
-from hapsight.cohort.wholeness import is_bgzip, is_gzip, require_end, require_file
+from hapsight.cohort.tables import is_bgzip, is_gzip, require_end, require_file
 from hapsight.dna import N_CODE, Codes, encode
 from hapsight.errors import InputError
 

@@ -7,10 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from hapsight.cohort.contigs import plain_contig
-from hapsight.cohort.covariates import Covariates
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Dropped, Gene, Interval
-from hapsight.cohort.people import SampleSheet
+from hapsight.cohort.people import Covariates, SampleSheet
 from hapsight.cohort.ploidy import Ploidy, Sex, build_of
 from hapsight.cohort.reference import Reference
 from hapsight.errors import InputError

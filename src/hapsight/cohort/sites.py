@@ -11,12 +11,11 @@ import cyvcf2
 import numpy as np
 
 from hapsight.cohort.contigs import find_contig
-from hapsight.cohort.htslib import hush_htslib
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.policies import GenotypePolicy
-from hapsight.cohort.records import allele_fault, reference_allele
+from hapsight.cohort.records import allele_fault, hush_htslib, reference_allele
 from hapsight.cohort.reference import Reference, ref_fits
-from hapsight.cohort.wholeness import require_file
+from hapsight.cohort.tables import require_file
 from hapsight.errors import InputError
 
 __all__ = ["read_sites"]

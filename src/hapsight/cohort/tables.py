@@ -1,10 +1,19 @@
-"""Text tables as the field writes them: plain or gzipped, tab- or comma-separated, with one header line."""
+"""Text tables as the field writes them: plain or gzipped, tab- or comma-separated, with one header line.
+
+Whether a file is there, how it is compressed, and whether it is whole.
+
+Parquet files: written whole, and read where a damaged one would end the process in polars' code.
+
+Text tables that a spreadsheet may open: no cell of them is run as a formula.
+"""
 
 from __future__ import annotations
 
 import gzip
 import io
 import os
+import subprocess
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,11 +24,113 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.parquet import require_readable
-from hapsight.cohort.wholeness import is_bgzip, is_gzip, require_end, require_file
 from hapsight.errors import InputError
+from hapsight.files import write_atomically
 
-__all__ = ["numbers", "read_lines", "read_table", "require_unique", "table_of"]
+__all__ = [
+    "BAD_PARQUET",
+    "as_parquet",
+    "csv_text",
+    "is_bgzip",
+    "is_gzip",
+    "numbers",
+    "read_lines",
+    "read_table",
+    "require_end",
+    "require_file",
+    "require_readable",
+    "require_unique",
+    "table_of",
+    "write_table",
+]
+
+_BGZF_END: Final = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+
+def _head(path: Path, count: int) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(count)
+
+
+def require_file(path: Path, what: str) -> None:
+    """Refuse a path that is no file; `what` names its part in the cohort."""
+    if not os.path.isfile(path):  # False for a name that no system takes
+        raise InputError(
+            f"The {what} file is not there.", where=path, fix="check the path in the configuration"
+        )
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the file begins as gzip, block-wise or not."""
+    return _head(path, 2) == b"\x1f\x8b"
+
+
+def is_bgzip(path: Path) -> bool:
+    """Whether the file begins as block gzip (BGZF), the kind that can be indexed."""
+    head = _head(path, 18)
+    return head[:4] == b"\x1f\x8b\x08\x04" and head[12:14] == b"BC"
+
+
+def require_end(path: Path) -> None:
+    """Refuse a bgzipped file without the empty block that ends every whole one (SAM specification, 4.1.2).
+
+    Raises
+    ------
+    InputError
+        The block is missing: the file was cut off.
+    """
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - len(_BGZF_END)))
+        tail = file.read()
+    if tail != _BGZF_END:
+        raise InputError(
+            "The file is cut off: the block that ends a bgzip file is missing.",
+            where=path,
+            expected="the 28-byte end-of-file block",
+            got=f"{size:,} bytes that end otherwise",
+            fix="copy or make the file again, and its index after it",
+        )
+
+
+BAD_PARQUET: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What polars raises at a damaged Parquet file; a panic of its compiled code is no `Exception`."""
+
+_READ: Final = "import sys, polars; polars.read_parquet(sys.argv[1])"
+
+
+def require_readable(path: Path, what: str) -> None:
+    """Let another process read a user's Parquet file first, since a damaged one may end the process.
+
+    Raises
+    ------
+    InputError
+        That process did not come through.
+    """
+    command = [sys.executable, "-c", _READ, str(path)]
+    tried = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if tried.returncode:
+        said = [line for line in tried.stderr.splitlines() if line.strip() and not line.startswith(" ")]
+        panicked = next((line for line in said if "alloc" in line or "panicked" in line), None)
+        raise InputError(
+            f"The {what} file is no Parquet that can be read.",
+            where=path,
+            got=panicked or (said[-1] if said else f"its reader ended with {tried.returncode}"),
+            fix="write the file again",
+        )
+
+
+def write_table(path: Path, table: pl.DataFrame) -> None:
+    """Write a Parquet table atomically."""
+    write_atomically(path, as_parquet(table))
+
+
+def as_parquet(table: pl.DataFrame) -> bytes:
+    """A table as the bytes of a Parquet file."""
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
 
 _MOST_UNPACKED: Final = 200
 """Times that a text may be longer than its gzipped file."""
@@ -168,3 +279,29 @@ def numbers(table: pl.DataFrame, rows: Sequence[str], where: object) -> NDArray[
             fix="give every value a number, or leave the row or the column out",
         )
     return values
+
+
+_FORMULA: Final = r"^[=+\-@\t\r]"
+_HARMLESS: Final = r"^(?:[+-]|[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)$"
+"""A strand, or a number."""
+
+
+def csv_text(table: pl.DataFrame, separator: str = ",") -> str:
+    r"""A table as text; a cell that a spreadsheet would take for a formula begins with an apostrophe.
+
+    Numbers stay numbers, and a strand (``+`` or ``-``) stays as it is.
+
+    Examples
+    --------
+    >>> csv_text(pl.DataFrame({"gene": ["=1+1", "-"], "slope": [-0.5, 2.0]}))
+    "gene,slope\n'=1+1,-0.5\n-,2.0\n"
+    """
+    text = pl.col(pl.String)
+    risky = text.str.contains(_FORMULA) & ~text.str.contains(_HARMLESS)
+    safe = table.with_columns(pl.when(risky).then("'" + text).otherwise(text).name.keep())
+    names = [_named(name) for name in table.columns]
+    return safe.rename(dict(zip(table.columns, names, strict=True))).write_csv(separator=separator)
+
+
+def _named(column: str) -> str:
+    return f"'{column}" if column[:1] in ("=", "+", "-", "@", "\t", "\r") else column

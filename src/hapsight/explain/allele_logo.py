@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Strand, Variants
 from hapsight.dna import N_CODE, Codes, decode, reverse_complement
+from hapsight.engine.outputs import names_its_gene
+from hapsight.engine.values import Valuer
 from hapsight.errors import ConfigError
 from hapsight.explain.ism import Distinct, ism_window
 from hapsight.explain.mutations import Backgrounds, Pairs, pair_sequences
-from hapsight.predict.outputs import names_its_gene
-from hapsight.predict.values import Valuer
-from hapsight.sequence.haplotypes import FetchReference, coordinate_map
-from hapsight.sequence.window import Window
+from hapsight.sequence.haplotypes import FetchReference, Window, coordinate_map
 
 __all__ = ["REACH", "AlleleLogo", "Measure", "allele_logos"]
 

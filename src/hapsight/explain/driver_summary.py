@@ -1,8 +1,12 @@
-"""Drivers of many genes in a few numbers: how many, where, how often supported, and who goes wrong."""
+"""Drivers of many genes in a few numbers: how many, where, how often supported, and who goes wrong.
+
+How much the bases around a driver matter, beside those around the TSS.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -11,11 +15,109 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
-from hapsight.evaluate.direction import Share, share_true
-from hapsight.explain.neighbourhood import SHARES
-from hapsight.explain.prior_support import prior_shares
+from hapsight.dna import Codes
+from hapsight.errors import InputError
+from hapsight.explain.support import prior_shares
+from hapsight.stats.direction import Share, share_true
 
-__all__ = ["CHANGED", "GROUPS", "PUBLISHED", "RUNS", "STRONG", "driver_summary", "median_interval"]
+__all__ = [
+    "CHANGED",
+    "GROUPS",
+    "PUBLISHED",
+    "RUNS",
+    "SHARES",
+    "STRONG",
+    "Neighbourhood",
+    "driver_summary",
+    "importance",
+    "median_interval",
+    "neighbourhood",
+]
+
+Float = NDArray[np.float64]
+
+SHARES: Final = (0.05, 0.1, 0.2, 0.5)
+"""Shares of the largest importance near the TSS at which runs are measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """The bases around a driver.
+
+    Attributes
+    ----------
+    share_of_max
+        Largest abs(importance) within reach of the driver, over that within reach of the TSS.
+    runs
+        For each of `SHARES`: bases in one run with the driver, itself included, whose importance has the
+        driver's sign and is at least that share of the TSS's largest; 0 where the driver's own is not.
+    """
+
+    share_of_max: float
+    runs: tuple[int, ...]
+
+
+def importance(saturation: Float, sequence: Codes) -> Float:
+    """What each base contributes: less the mean effect of the three that could stand in its place.
+
+    Parameters
+    ----------
+    saturation
+        (L, 4) effect of putting A, C, G, T in place of the base; that of the base itself is not looked at.
+    sequence
+        (L,) codes; an N has importance 0.
+
+    Returns
+    -------
+    (L,) positive where the base raises the prediction.
+    """
+    other = np.arange(4) != sequence[:, None]
+    mean = np.where(other, saturation, 0.0).sum(axis=1) / 3.0
+    return np.where(sequence < 4, -mean, 0.0)
+
+
+def neighbourhood(around_driver: Float, driver: int, around_tss: Float, reach: int = 20) -> Neighbourhood:
+    """Compare the importance of bases near a driver with the largest near the TSS (Sasse et al. 2023).
+
+    Parameters
+    ----------
+    around_driver
+        (M,) `importance` of the bases around the driver, at least `reach` on either side unless the window
+        ends.
+    driver
+        Its place in `around_driver`.
+    around_tss
+        (K,) importance of the bases around the TSS, in the paper 1 kb on either side.
+
+    Raises
+    ------
+    InputError
+        Nothing near the TSS has any importance, or the driver lies outside.
+    """
+    largest = float(np.abs(around_tss).max(initial=0.0))
+    if largest == 0 or not 0 <= driver < len(around_driver):
+        raise InputError(
+            "A driver's neighbourhood cannot be measured.",
+            expected=f"importance other than 0 near the TSS, and a driver among {len(around_driver)} bases",
+            got=f"largest importance near the TSS {largest:g}, driver at {driver}",
+        )
+    near = around_driver[max(0, driver - reach) : driver + reach + 1]
+    signed = around_driver * np.sign(around_driver[driver])
+    runs = tuple(_run(signed >= share * largest, driver) for share in SHARES)
+    return Neighbourhood(float(np.abs(near).max()) / largest, runs)
+
+
+def _run(above: NDArray[np.bool_], place: int) -> int:
+    """Length of the run of true values through `place`; 0 where it is false."""
+    if not above[place]:
+        return 0
+    stops = np.flatnonzero(~above)
+    before = stops[stops < place]
+    after = stops[stops > place]
+    first = before[-1] + 1 if len(before) else 0
+    end = after[0] if len(after) else len(above)
+    return int(end - first)
+
 
 Row = dict[str, Any]
 
@@ -68,7 +170,7 @@ def driver_summary(drivers: pl.DataFrame) -> Iterator[Row]:
     Columns of ``hapsight.tables.DRIVER_SUMMARY`` without the labels and ``form``. Shares have Wilson
     intervals and two-sided binomial p against 1/2, medians intervals from order statistics (both 95 %);
     ``driver_motif`` has McNemar's exact p against the controls of the same genes. Where drivers have a sign
-    prior: `hapsight.explain.prior_support.prior_shares`, by the slopes of half 2 for ``half1_*``.
+    prior: `hapsight.explain.support.prior_shares`, by the slopes of half 2 for ``half1_*``.
     """
     known = drivers.filter(pl.col("pearson_r").is_not_null())
     for name, chosen in GROUPS.items():

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval, Strand, Variants
 from hapsight.dna import Codes, reverse_complement
+from hapsight.engine.outputs import names_its_gene
+from hapsight.engine.values import Valuer
+from hapsight.engine.views import window_of
 from hapsight.explain.mutations import (
     REFERENCE,
     Backgrounds,
@@ -23,11 +26,7 @@ from hapsight.explain.mutations import (
     read_near,
     substitutions,
 )
-from hapsight.predict.outputs import names_its_gene
-from hapsight.predict.values import Valuer
-from hapsight.predict.windows import window_of
-from hapsight.sequence.haplotypes import FetchReference, ReadVariants
-from hapsight.sequence.window import Window
+from hapsight.sequence.haplotypes import FetchReference, ReadVariants, Window
 
 __all__ = [
     "Distinct",

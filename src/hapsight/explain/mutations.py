@@ -21,9 +21,9 @@ from hapsight.sequence.haplotypes import (
     FetchReference,
     PersonalSequences,
     ReadVariants,
+    Window,
     personal_sequences,
 )
-from hapsight.sequence.window import Window
 
 __all__ = [
     "REFERENCE",

@@ -17,7 +17,7 @@ from typing import Final, Self
 import torch
 
 from hapsight.errors import ConfigError
-from hapsight.models import basenji2_files
+from hapsight.models import basenji2_net
 from hapsight.models.basenji2_net import (
     ACTIVATIONS,
     DILATIONS,
@@ -28,11 +28,19 @@ from hapsight.models.basenji2_net import (
     Basenji2Net,
     Channels,
 )
-from hapsight.models.binned import REDUCE, evaluation, index_on, of_tracks, reduce_bins
+from hapsight.models.binned import (
+    REDUCE,
+    evaluation,
+    index_on,
+    of_tracks,
+    reduce_bins,
+    require_positions,
+    require_stretch,
+    require_window,
+)
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
-from hapsight.models.shapes import require_positions, require_stretch, require_window
-from hapsight.models.targets import find_tracks, human_tracks
+from hapsight.models.tracks import find_tracks, human_tracks
 
 __all__ = ["BINS", "READ_OUTS", "Basenji2", "load"]
 
@@ -295,7 +303,7 @@ def load(
     _check_choice("activation", activation, ACTIVATIONS)
     _check_choice("dtype", dtype, DTYPES)
     channels = Channels.of_width(width)
-    name, state = basenji2_files.state_of(weights, channels)
+    name, state = basenji2_net.state_of(weights, channels)
     listed = human_tracks(TRACKS)
     wanted = None if tracks is None else find_tracks(listed, tracks)
     with torch.device("meta"):

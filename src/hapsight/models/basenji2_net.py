@@ -1,19 +1,31 @@
-"""Basenji2's network in plain torch, in the published width or a narrower one of the same geometry."""
+"""Basenji2's network in plain torch, in the published width or a narrower one of the same geometry.
+
+Basenji2's weights: the official Keras file, its torch port, safetensors of our own, or random ones.
+"""
 
 from __future__ import annotations
 
+import difflib
+import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
-from hapsight.errors import ConfigError
+from hapsight.errors import ConfigError, WeightsError
+from hapsight.models import loading
 from hapsight.models.binned import index_on
+from hapsight.models.catalogue import how_to_get
+from hapsight.models.weights import cache_folder, verify_recorded
 
 __all__ = [
     "ACTIVATIONS",
@@ -24,6 +36,10 @@ __all__ = [
     "WIDTH",
     "Basenji2Net",
     "Channels",
+    "random_state",
+    "read_weights",
+    "save_safetensors",
+    "state_of",
 ]
 
 WIDTH: Final = 768
@@ -155,3 +171,164 @@ class Basenji2Net(nn.Module):
         x = self.activation(self.last(x)).transpose(1, 2)  # (B, P, 1536)
         rows = index_on(tracks, x.device)
         return F.softplus(F.linear(x, self.head.weight[rows], self.head.bias[rows]))
+
+
+PUBLISHED: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {"human": ("model_human.h5", ""), "zenodo": ("basenji2.pth", "1f46acc933e05515faf4d7eec0e27d42")}
+)
+"""Name of the weights -> file and its published md5; of the official file no checksum is published."""
+
+SUFFIXES: Final = (".h5", ".hdf5", ".pth", ".pt", ".safetensors")
+NORM: Final = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
+}
+"""Our name of a normalisation's numbers -> Keras'."""
+
+State = dict[str, torch.Tensor]
+
+
+def state_of(weights: str, channels: Channels) -> tuple[str, State]:
+    """Short name and state dict of `Basenji2Net` for the `weights` that a user asks `load` for.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing, damaged, or of another model.
+    ConfigError
+        An unknown name, or a seed that is not a number.
+    """
+    if weights.startswith("random:"):
+        return weights, random_state(channels, np.random.default_rng(_seed(weights)))
+    if weights in PUBLISHED:
+        filename, md5 = PUBLISHED[weights]
+        path = _present(cache_folder() / "basenji2" / filename)
+        _verify_md5(path, md5)
+        verify_recorded(path)
+        return weights, read_weights(path, channels)
+    path = Path(weights).expanduser()
+    if path.suffix in SUFFIXES:
+        return path.stem, read_weights(_present(path), channels)
+    close = difflib.get_close_matches(weights, PUBLISHED, n=1)
+    raise ConfigError(
+        f"Basenji2 has no weights {weights!r}.",
+        expected=f"{', '.join(PUBLISHED)}, random:<seed>, or the path of a file ({', '.join(SUFFIXES)})",
+        fix=f"did you mean {close[0]!r}?" if close else None,
+    )
+
+
+def read_weights(path: Path, channels: Channels) -> State:
+    """State dict of `Basenji2Net` from a Keras .h5, a torch .pth of basenji2-pytorch, or our .safetensors.
+
+    Raises
+    ------
+    WeightsError
+        Another format, a missing or foreign layer, another shape, or numbers that are not finite.
+    """
+    shapes = _shapes(channels)
+    if path.suffix == ".safetensors":
+        arrays = loading.read_safetensors(path, shapes)
+    elif path.suffix in {".pth", ".pt"}:
+        theirs = {_torch_name(name): shape for name, shape in shapes.items()}
+        read = loading.read_torch(path, theirs, unused=("*.num_batches_tracked",))
+        arrays = {name: read[_torch_name(name)] for name in shapes}
+    else:
+        names = _keras_names(list(shapes))
+        found = loading.read_keras_in_order(
+            path, {names[name]: shape[::-1] for name, shape in shapes.items()}
+        )
+        arrays = {name: np.ascontiguousarray(found[names[name]].T) for name in shapes}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def random_state(channels: Channels, rng: np.random.Generator) -> State:
+    """State dict that nobody trained; signals stay alive, and no normalisation is trivial."""
+    return {name: torch.from_numpy(_random(name, shape, rng)) for name, shape in _shapes(channels).items()}
+
+
+def save_safetensors(network: Basenji2Net, path: Path) -> None:
+    """Write the weights of a float32 network, exactly, to a file that `read_weights` reads."""
+    state = network.state_dict()
+    names = _without_counters(state)
+    loading.write_safetensors(path, {name: state[name].cpu().numpy() for name in names})
+
+
+def _shapes(channels: Channels) -> dict[str, tuple[int, ...]]:
+    """Our name -> shape of every tensor, layer after layer from the sequence to the head."""
+    with torch.device("meta"):
+        state = Basenji2Net(channels).state_dict()
+    return {name: tuple(state[name].shape) for name in _without_counters(state)}
+
+
+def _without_counters(state: Mapping[str, torch.Tensor]) -> list[str]:
+    return [name for name in state if not name.endswith("num_batches_tracked")]
+
+
+def _torch_name(name: str) -> str:
+    """Name in basenji2-pytorch's state dict."""
+    name = re.sub(r"\b(conv|norm)\.", lambda match: {"conv": "block.1.", "norm": "block.2."}[match[1]], name)
+    name = re.sub(r"^dilated\.(\d+)\.(wide|back)", _torch_residual, name)
+    for ours, theirs in (("stem", "0"), ("tower", "1.tower"), ("dilated", "2.block"), ("last", "4")):
+        if name.startswith(f"{ours}."):
+            return f"model.trunk.{theirs}{name.removeprefix(ours)}"
+    return name.replace("head.", "model.head.final.block.1.")
+
+
+def _torch_residual(match: re.Match[str]) -> str:
+    return f"dilated.{match[1]}.module.{('wide', 'back').index(match[2])}"
+
+
+def _keras_names(names: list[str]) -> dict[str, str]:
+    """Our name -> Keras' ``<layer>/<weight>``, layers numbered by kind from the sequence to the head."""
+    blocks = list(dict.fromkeys(name.rpartition(".conv.")[0] for name in names if ".conv." in name))
+    result = {"head.weight": "dense/kernel", "head.bias": "dense/bias"}
+    for number, block in enumerate(blocks):
+        suffix = f"_{number}" if number else ""
+        result[f"{block}.conv.weight"] = f"conv1d{suffix}/kernel"
+        for ours, theirs in NORM.items():
+            result[f"{block}.norm.{ours}"] = f"batch_normalization{suffix}/{theirs}"
+    return result
+
+
+def _random(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    if name.endswith(("norm.weight", "running_var")):
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    spread = np.sqrt(1.0 / np.prod(shape[1:])) if len(shape) > 1 else 0.3
+    return (rng.standard_normal(shape) * spread).astype(np.float32)
+
+
+def _seed(weights: str) -> int:
+    seed = weights.removeprefix("random:")
+    if not seed.isdecimal():
+        raise ConfigError(
+            "Random weights need a seed.", expected="random:<a whole number>", got=repr(weights)
+        )
+    return int(seed)
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        published = path.name in {filename for filename, _ in PUBLISHED.values()}
+        raise WeightsError(
+            "There is no file of weights at this path.",
+            where=path,
+            fix=how_to_get("basenji2") if published else None,
+        )
+    return path
+
+
+def _verify_md5(path: Path, md5: str) -> None:
+    if not md5:
+        return
+    with path.open("rb") as handle:
+        found = hashlib.file_digest(handle, "md5").hexdigest()
+    if found != md5:
+        raise WeightsError(
+            "A file of weights is not the published one: its checksum differs.",
+            where=path,
+            expected=f"md5 {md5}",
+            got=f"md5 {found} ({path.stat().st_size:,} bytes)",
+            fix="delete the file and download it again; weights of your own are given by path, not by name",
+        )

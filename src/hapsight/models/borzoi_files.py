@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from hapsight.errors import ConfigError, WeightsError
-from hapsight.models import checkpoint
+from hapsight.models import loading
 from hapsight.models.borzoi import Borzoi
 from hapsight.models.borzoi_blocks import WIDTH, BorzoiNet, BorzoiSizes
-from hapsight.models.borzoi_tracks import published_targets, read_targets
 from hapsight.models.catalogue import how_to_get
+from hapsight.models.tracks import published_targets, read_borzoi_targets
 from hapsight.models.weights import cache_folder, verify_recorded
 
 __all__ = ["load", "load_flashzoi", "random_weights", "read_weights", "save_safetensors"]
@@ -98,7 +98,7 @@ def _load(
         raise ConfigError("Borzoi's 'dtype' is unknown.", expected=", ".join(DTYPES), got=repr(dtype))
     sizes = BorzoiSizes.of_width(width, rotary=model == "flashzoi")
     label, network = _network(model, weights, sizes)
-    listed = published_targets() if targets is None else read_targets(Path(targets).expanduser())
+    listed = published_targets() if targets is None else read_borzoi_targets(Path(targets).expanduser())
     name = f"{model}/{label}" if width == WIDTH else f"{model}/{label}-width{width}"
     loaded = Borzoi(name, network.to(DTYPES[dtype]), listed, tracks=tracks, bins=bins, reduce=reduce)
     return loaded.to(torch.device(device))
@@ -112,7 +112,7 @@ def read_weights(path: Path, sizes: BorzoiSizes) -> State:
     WeightsError
         Not such a file, or a layer that is missing, foreign or of another shape.
     """
-    read = checkpoint.read_safetensors if path.suffix == ".safetensors" else checkpoint.read_torch
+    read = loading.read_safetensors if path.suffix == ".safetensors" else loading.read_torch
     return {name: torch.from_numpy(array) for name, array in read(path, _shapes(sizes), UNUSED).items()}
 
 
@@ -125,7 +125,7 @@ def random_weights(sizes: BorzoiSizes, seed: int) -> State:
 def save_safetensors(network: BorzoiNet, path: Path) -> None:
     """Write float32 weights, exactly, to a file that `read_weights` reads."""
     state = network.state_dict()
-    checkpoint.write_safetensors(path, {name: state[name].cpu().numpy() for name in _shapes(network.sizes)})
+    loading.write_safetensors(path, {name: state[name].cpu().numpy() for name in _shapes(network.sizes)})
 
 
 def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:

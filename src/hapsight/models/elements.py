@@ -1,7 +1,7 @@
 """A gene as the sum of the elements near it: a model of short windows, read at places of the genome.
 
 Every element is anchored at its own centre, so that an indel between it and the TSS does not move it. Each
-different window of a block of genes is read once (`hapsight.predict.elements`).
+different window of a block of genes is read once (`hapsight.engine.elements`).
 """
 
 from __future__ import annotations

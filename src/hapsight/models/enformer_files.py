@@ -12,11 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from hapsight.errors import ConfigError, WeightsError
-from hapsight.models import checkpoint
+from hapsight.models import loading
 from hapsight.models.catalogue import how_to_get
-from hapsight.models.enformer import Enformer, EnformerNet
-from hapsight.models.enformer_geometry import TRACKS, WIDTH, Geometry
-from hapsight.models.targets import find_tracks, human_tracks
+from hapsight.models.enformer import TRACKS, WIDTH, Enformer, EnformerNet, Geometry
+from hapsight.models.tracks import find_tracks, human_tracks
 from hapsight.models.weights import cache_folder, verify_recorded
 
 __all__ = ["load", "random_weights", "read_weights", "save_safetensors"]
@@ -93,7 +92,7 @@ def read_weights(path: Path, geometry: Geometry | None = None) -> State:
     WeightsError
         Not such a file, or a layer that is missing, foreign or of another shape.
     """
-    read = checkpoint.read_safetensors if path.suffix == ".safetensors" else checkpoint.read_torch
+    read = loading.read_safetensors if path.suffix == ".safetensors" else loading.read_torch
     arrays = read(path, _shapes(geometry or Geometry()), UNUSED)
     return _with_counters({name: torch.from_numpy(array) for name, array in arrays.items()})
 
@@ -110,7 +109,7 @@ def save_safetensors(network: EnformerNet, path: Path) -> None:
     """Write float32 weights, exactly, to a file that `read_weights` reads."""
     state = network.state_dict()
     kept = [name for name in state if not name.endswith("num_batches_tracked")]
-    checkpoint.write_safetensors(path, {name: state[name].cpu().numpy() for name in kept})
+    loading.write_safetensors(path, {name: state[name].cpu().numpy() for name in kept})
 
 
 def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:

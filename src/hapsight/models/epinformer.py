@@ -16,14 +16,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
-from hapsight.models import checkpoint
-from hapsight.models.binned import evaluation
+from hapsight.models import loading
+from hapsight.models.binned import evaluation, require_window
 from hapsight.models.catalogue import EPINFORMER_TESTED, chosen_weights
 from hapsight.models.elements import ElementSum, read_elements
-from hapsight.models.fingerprint import weights_digest
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
-from hapsight.models.shapes import require_window
+from hapsight.models.weights import weights_digest
 
 __all__ = ["LENGTH", "EPInformer", "EPInformerEncoder", "load", "read_weights"]
 
@@ -216,9 +215,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     shapes = {name: _published_shape(tensor) for name, tensor in own.items()}
     counters = ["*.num_batches_tracked"]
     if path.suffix == ".safetensors":
-        arrays = checkpoint.read_safetensors(path, shapes, counters)
+        arrays = loading.read_safetensors(path, shapes, counters)
     else:
-        arrays = checkpoint.read_torch(path, shapes, counters, inside="model_state_dict")
+        arrays = loading.read_torch(path, shapes, counters, inside="model_state_dict")
     return {name: torch.from_numpy(arrays[name]).reshape(own[name].shape) for name in own}
 
 

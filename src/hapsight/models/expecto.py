@@ -18,13 +18,20 @@ import torch
 from numpy.typing import NDArray
 
 from hapsight.errors import ConfigError, InputError
-from hapsight.models import beluga
-from hapsight.models.beluga import BelugaNet, base_channels
+from hapsight.models import expecto_files
 from hapsight.models.binned import evaluation
-from hapsight.models.expecto_files import find_beluga, find_heads, published_folder, tissue_track
-from hapsight.models.gblinear import LinearBooster, read_gblinear
+from hapsight.models.expecto_files import (
+    BelugaNet,
+    LinearBooster,
+    base_channels,
+    find_beluga,
+    find_heads,
+    published_folder,
+    read_gblinear,
+    tissue_track,
+)
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, Track, WindowedModel
-from hapsight.models.targets import find_tracks
+from hapsight.models.tracks import find_tracks
 
 __all__ = ["ExPecto", "decays", "load"]
 
@@ -35,7 +42,7 @@ SHIFTS: Final = np.arange(-20_000, 20_000, 200)
 RATES: Final = (0.01, 0.02, 0.05, 0.1, 0.2)
 STEP: Final = 200
 BLOCKS: Final = 2 * len(RATES)
-BLOCK: Final = beluga.FEATURES + 1
+BLOCK: Final = expecto_files.FEATURES + 1
 """Weights of a head for one weighted sum; the first one belongs to a feature that is always zero."""
 
 LCL: Final = "Cells_EBV-transformed_lymphocytes"
@@ -74,16 +81,18 @@ class ExPecto(WindowedModel):
     """
 
     window = ModelWindow(upstream=20_999, downstream=20_801, oriented=True, minus_shift=1)
-    window_step = STEP // beluga.STRIDE
-    window_length = (beluga.LENGTH - beluga.AFTER) // beluga.STRIDE
-    window_features = beluga.FEATURES
+    window_step = STEP // expecto_files.STRIDE
+    window_length = (expecto_files.LENGTH - expecto_files.AFTER) // expecto_files.STRIDE
+    window_features = expecto_files.FEATURES
 
     def __init__(
         self, name: str, network: BelugaNet, tracks: Sequence[Track], heads: Sequence[LinearBooster]
     ) -> None:
         self.name = name
         self.network = network.eval().requires_grad_(False)
-        self.grid = Grid(beluga.STRIDE, before=0, after=beluga.AFTER, channels=2 * network.channels)
+        self.grid = Grid(
+            expecto_files.STRIDE, before=0, after=expecto_files.AFTER, channels=2 * network.channels
+        )
         self.tracks = tuple(tracks)
         self.read_outs = _read_outs(self.tracks)
         self.default_read_out = "huang2023" if "huang2023" in self.read_outs else self.tracks[0].name
@@ -126,7 +135,7 @@ class ExPecto(WindowedModel):
             Sequences of another length than the window's.
         """
         _check_shape(self, codes, codes.shape[-1] == self.window.length, f"(sequences, {self.window.length})")
-        windows = codes.unfold(1, beluga.LENGTH, STEP)  # (B, 200, 2000)
+        windows = codes.unfold(1, expecto_files.LENGTH, STEP)  # (B, 200, 2000)
         parts = torch.split(windows.flatten(0, 1), PLAIN_WINDOWS)
         features = torch.cat([self._features(part) for part in parts])  # (B * 200, 2002)
         return self.read_windows(features.reshape(len(codes), len(SHIFTS), -1), read_out)
@@ -144,14 +153,14 @@ class ExPecto(WindowedModel):
             S is not a multiple of 8, or below 312.
         """
         bases = codes.shape[-1]
-        fits = bases % beluga.STRIDE == 0 and bases >= beluga.AFTER + beluga.STRIDE
-        _check_shape(self, codes, fits, f"(sequences, a multiple of {beluga.STRIDE} from 312 on)")
+        fits = bases % expecto_files.STRIDE == 0 and bases >= expecto_files.AFTER + expecto_files.STRIDE
+        _check_shape(self, codes, fits, f"(sequences, a multiple of {expecto_files.STRIDE} from 312 on)")
         x = base_channels(codes, self.decays.dtype)  # (B, 4, S)
         with evaluation():
             both = self.network.positions(torch.cat([x, x.flip(1, 2)]))  # (2B, 640, S/8 - 38)
         forward, reverse = both.transpose(1, 2).chunk(2)
         positions = torch.cat([forward, reverse.flip(1)], dim=2)  # (B, S/8 - 38, 1280)
-        return torch.nn.functional.pad(positions, (0, 0, 0, beluga.AFTER // beluga.STRIDE))
+        return torch.nn.functional.pad(positions, (0, 0, 0, expecto_files.AFTER // expecto_files.STRIDE))
 
     def embed_window(self, embedding: torch.Tensor) -> torch.Tensor:
         """Beluga's features of a window, mean of both strands: (B, 212, 1280) to (B, 2002).
@@ -178,7 +187,7 @@ class ExPecto(WindowedModel):
 
     def embed_flop(self, bases: int) -> float:
         """FLOP of `embed` on one stretch of so many bases, what lies beyond its core included."""
-        return 2 * self.network.convolution_flop(bases, spacing=beluga.STRIDE)
+        return 2 * self.network.convolution_flop(bases, spacing=expecto_files.STRIDE)
 
     def window_flop(self) -> float:
         """FLOP of `embed_window` on one window."""
@@ -186,11 +195,11 @@ class ExPecto(WindowedModel):
 
     def read_flop(self, read_out: ReadOut) -> float:
         """FLOP of `read_windows` on one haplotype."""
-        return 2.0 * len(read_out.tracks) * len(SHIFTS) * beluga.FEATURES * (BLOCKS + 1)
+        return 2.0 * len(read_out.tracks) * len(SHIFTS) * expecto_files.FEATURES * (BLOCKS + 1)
 
     def plain_flop(self) -> float:
         """FLOP of Beluga on both strands of all 200 windows of one haplotype, as published."""
-        window = self.network.convolution_flop(beluga.LENGTH, spacing=16) + self.network.dense_flop()
+        window = self.network.convolution_flop(expecto_files.LENGTH, spacing=16) + self.network.dense_flop()
         return 2 * len(SHIFTS) * window
 
     def _features(self, windows: torch.Tensor) -> torch.Tensor:
@@ -204,7 +213,7 @@ def load(
     weights: str = PUBLISHED,
     *,
     tracks: int | str | Iterable[int | str] | None = None,
-    width: int = beluga.WIDTH,
+    width: int = expecto_files.WIDTH,
     dtype: str = "float32",
     device: torch.device | str = "cpu",
 ) -> ExPecto:
@@ -256,7 +265,7 @@ def _read(weights: str, width: int) -> _Parts:
     paths = find_heads(folder)
     tracks = [tissue_track(tissue, path) for tissue, path in paths.items()]
     heads = [read_gblinear(path, BLOCKS * BLOCK) for path in paths.values()]
-    return beluga.read_weights(find_beluga(folder), width), tracks, heads
+    return expecto_files.read_weights(find_beluga(folder), width), tracks, heads
 
 
 def _random(weights: str, width: int) -> _Parts:
@@ -267,7 +276,7 @@ def _random(weights: str, width: int) -> _Parts:
         )
     rng = np.random.default_rng(int(seed))
     tracks = [tissue_track(tissue, Path(tissue)) for tissue in (LCL, "Liver", "Whole_Blood")]
-    return beluga.random_weights(width, rng), tracks, [_random_head(rng) for _ in tracks]
+    return expecto_files.random_weights(width, rng), tracks, [_random_head(rng) for _ in tracks]
 
 
 def _read_outs(tracks: tuple[Track, ...]) -> Mapping[str, ReadOut]:

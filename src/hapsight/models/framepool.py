@@ -19,11 +19,11 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.dna import Codes
 from hapsight.errors import ConfigError, InputError
-from hapsight.models import checkpoint
+from hapsight.models import loading
 from hapsight.models.binned import evaluation
 from hapsight.models.catalogue import chosen_weights
-from hapsight.models.fingerprint import weights_digest
 from hapsight.models.onehot import one_hot
+from hapsight.models.weights import weights_digest
 
 __all__ = ["LIBRARIES", "SHORTEST", "Framepool", "FramepoolNet", "load", "read_weights"]
 
@@ -165,13 +165,13 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     WeightsError
         Another format, a missing or foreign layer, another shape, or numbers that are not finite.
     """
-    checkpoint.refuse_pickle(path)
+    loading.refuse_pickle(path)
     shapes: dict[str, tuple[int, ...]] = {}
     for layer, (_, shape) in KERAS_LAYERS.items():
         shapes[f"{layer}/kernel"] = shape
         if layer != "scaling_regression":
             shapes[f"{layer}/bias"] = shape[-1:]
-    arrays = checkpoint.read_keras_in_order(path, shapes)
+    arrays = loading.read_keras_in_order(path, shapes)
     state = {}
     for name, array in arrays.items():
         layer, _, kind = name.partition("/")

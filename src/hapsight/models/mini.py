@@ -16,12 +16,11 @@ from typing import Final, Self
 import torch
 
 from hapsight.errors import ConfigError
-from hapsight.models import mini_files
-from hapsight.models.binned import evaluation
+from hapsight.models import mini_net
+from hapsight.models.binned import evaluation, require_positions, require_stretch, require_window
 from hapsight.models.mini_net import DILATIONS, REACH, STRIDE, MiniNet
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
-from hapsight.models.shapes import require_positions, require_stretch, require_window
 
 __all__ = ["BINS", "Mini", "load", "mirrored_tracks", "read_outs_of"]
 
@@ -250,7 +249,7 @@ def mirrored_tracks(tracks: Sequence[Track]) -> tuple[int, ...]:
 
 
 def load(
-    weights: str = mini_files.PACKAGED,
+    weights: str = mini_net.PACKAGED,
     *,
     dtype: str = "float32",
     device: torch.device | str = "cpu",
@@ -274,7 +273,7 @@ def load(
     """
     if dtype not in DTYPES:
         raise ConfigError("mini's 'dtype' is unknown.", expected=", ".join(DTYPES), got=repr(dtype))
-    found = mini_files.weights_of(weights)
+    found = mini_net.weights_of(weights)
     network = MiniNet(found.channels, len(found.tracks))
     network.load_state_dict(found.state, strict=False)  # counters of batches are not kept
     network = network.to(dtype=DTYPES[dtype]).requires_grad_(False)
@@ -289,6 +288,6 @@ def _fingerprint(network: MiniNet, tracks: Sequence[Track]) -> str:
     """SHA-256 over every weight, track and option; the file's name does not matter."""
     options = ["mini", CODE_VERSION, astuple(network.channels), [astuple(track) for track in tracks]]
     digest = hashlib.sha256(json.dumps([*options, str(network.head.weight.dtype)]).encode())
-    for name, tensor in sorted(mini_files.weights_in(network).items()):
+    for name, tensor in sorted(mini_net.weights_in(network).items()):
         digest.update(name.encode() + tensor.astype("<f4").tobytes())
     return digest.hexdigest()

@@ -14,13 +14,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
-from hapsight.models import checkpoint
-from hapsight.models.binned import evaluation
+from hapsight.models import loading
+from hapsight.models.binned import evaluation, require_window
 from hapsight.models.catalogue import chosen_weights
-from hapsight.models.fingerprint import weights_digest
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
-from hapsight.models.shapes import require_window
+from hapsight.models.weights import weights_digest
 
 __all__ = ["LENGTH", "MpraDragonn", "MpraDragonnNet", "load", "read_weights"]
 
@@ -156,7 +155,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     WeightsError
         Another format, a missing or foreign layer, another shape, or numbers that are not finite.
     """
-    checkpoint.refuse_pickle(path)
+    loading.refuse_pickle(path)
     shapes = {"dense/kernel": (LEFT * FILTERS, len(TASKS)), "dense/bias": (len(TASKS),)}
     norm = {
         "weight": "gamma",
@@ -174,5 +173,5 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         for ours, theirs in norm.items():
             shapes[f"batch_normalization{number}/{theirs}"] = (FILTERS,)
             names[f"norms.{layer}.{ours}"] = f"batch_normalization{number}/{theirs}"
-    arrays = checkpoint.read_keras_in_order(path, shapes)
+    arrays = loading.read_keras_in_order(path, shapes)
     return {ours: torch.from_numpy(np.ascontiguousarray(arrays[name].T)) for ours, name in names.items()}

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 Precision = Literal["float32", "float16x3", "tf32", "bfloat16"]
-"""The arithmetic that a model computes in; see `hapsight.predict.arithmetic`."""
+"""The arithmetic that a model computes in; see `hapsight.engine.arithmetic`."""
 
 WINDOWS_TOGETHER = 16
 """Windows of a haplotype that `WindowedModel.read` runs at a time: a batch for speed, a bound for memory."""
@@ -175,7 +175,7 @@ class SequenceModel(ABC):
         """Bases ``[first, last)`` of the window that one pass of a read-out depends on.
 
         A variant elsewhere has exactly no effect in that pass. Shifts and the other strand are passes of
-        their own: `hapsight.predict.windows.seen_bases` has them all.
+        their own: `hapsight.engine.views.seen_bases` has them all.
         """
         return 0, self.window.length
 

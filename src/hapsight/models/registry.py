@@ -16,12 +16,10 @@ from importlib.metadata import EntryPoint, entry_points
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from hapsight.effects_config import EFFECTS
 from hapsight.errors import ConfigError, MissingExtraError
-from hapsight.models.catalogue import WEIGHTS
-from hapsight.models.fingerprint import declared_fingerprint, fingerprint_of
+from hapsight.models.catalogue import EFFECTS, WEIGHTS
 from hapsight.models.own import PREFIX, file_digest_of, loader_of_file
-from hapsight.models.weights import find
+from hapsight.models.weights import declared_fingerprint, find, fingerprint_of
 
 if TYPE_CHECKING:
     import torch

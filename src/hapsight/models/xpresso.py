@@ -2,11 +2,19 @@
 
 Two convolutions, two poolings, three dense layers. Architecture and weights as published with
 Keras; padding as Keras pads.
+
+Items side by side, one to a thread: for many small forward passes on a CPU.
+
+Xpresso with its convolutions apart from the rest, so that they are computed once for what sequences share.
+
+Worth it where sequences differ at few places, as in mutagenesis: one base touches one or two of
+the 35 positions that the convolutions end in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self
 
@@ -16,17 +24,51 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError
-from hapsight.models import checkpoint
-from hapsight.models.binned import evaluation
+from hapsight.models import loading
+from hapsight.models.binned import evaluation, require_window
 from hapsight.models.catalogue import WEIGHTS, chosen_weights
-from hapsight.models.fingerprint import weights_digest
-from hapsight.models.onehot import layers_wanted, one_hot, without_gradients
-from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
-from hapsight.models.shapes import require_window
-from hapsight.models.threads import map_on_threads
-from hapsight.models.trimers import pooled_by_trimers, trimer_table
+from hapsight.models.onehot import (
+    POOL,
+    layers_wanted,
+    one_hot,
+    pooled_by_trimers,
+    trimer_table,
+    without_gradients,
+)
+from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SequenceModel, SharedModel, Track
+from hapsight.models.weights import weights_digest
 
-__all__ = ["Xpresso", "XpressoNet", "load", "read_weights", "save_safetensors"]
+__all__ = [
+    "LocalXpresso",
+    "Xpresso",
+    "XpressoNet",
+    "load",
+    "map_on_threads",
+    "read_weights",
+    "save_safetensors",
+]
+
+
+def map_on_threads(
+    function: Callable[[torch.Tensor], torch.Tensor], items: Iterable[torch.Tensor]
+) -> list[torch.Tensor]:
+    """Apply `function` to every item; as many at a time as torch has threads, each on one thread.
+
+    Threads that share every small operation wait for each other many times an item, which is ruinous
+    on a busy machine; and sums split between them may depend on their number. Gradient mode is a
+    thread's own, so `function` sets it itself.
+
+    Returns
+    -------
+    The results in the order of the items.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(function, items))
+    finally:
+        torch.set_num_threads(threads)  # a worker's setting is also the default of later threads
+
 
 LENGTH: Final = 10_500
 TRAINING_TSS_INDEX: Final = 7_000
@@ -171,8 +213,6 @@ class Xpresso(SequenceModel):
 
     def local(self) -> SequenceModel:
         """The same model with its convolutions computed once for what sequences share."""
-        from hapsight.models.xpresso_local import LocalXpresso
-
         return LocalXpresso(self)
 
     def _predict_together(self, codes: torch.Tensor) -> torch.Tensor:
@@ -239,13 +279,13 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     WeightsError
         A pickle, neither format, a missing or foreign layer, or another shape.
     """
-    checkpoint.refuse_pickle(path)
+    loading.refuse_pickle(path)
     if path.suffix == ".safetensors":
         shapes = {name: tuple(tensor.shape) for name, tensor in XpressoNet().state_dict().items()}
-        return {n: torch.from_numpy(a) for n, a in checkpoint.read_safetensors(path, shapes).items()}
+        return {n: torch.from_numpy(a) for n, a in loading.read_safetensors(path, shapes).items()}
     kernels = {f"{layer}/kernel": shape for layer, (_, shape) in KERAS_LAYERS.items()}
     biases = {f"{layer}/bias": shape[-1:] for layer, (_, shape) in KERAS_LAYERS.items()}
-    arrays = checkpoint.read_keras(path, kernels | biases)
+    arrays = loading.read_keras(path, kernels | biases)
     state = {}
     for layer, (module, _) in KERAS_LAYERS.items():
         kernel = np.ascontiguousarray(arrays[f"{layer}/kernel"].T)  # (width, in, out) -> (out, in, width)
@@ -257,7 +297,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 def save_safetensors(model: Xpresso, path: Path) -> None:
     """Write the model's weights, exactly, to a file that `load` reads."""
     state = model.network.state_dict()
-    checkpoint.write_safetensors(path, {name: tensor.cpu().numpy() for name, tensor in state.items()})
+    loading.write_safetensors(path, {name: tensor.cpu().numpy() for name, tensor in state.items()})
 
 
 def _half_life(features: Sequence[float] | None) -> list[float]:
@@ -275,3 +315,71 @@ def _window(tss_index: int) -> ModelWindow:
             "Xpresso's 'tss_index' lies outside its window.", expected=f"0 to {LENGTH - 1}", got=tss_index
         )
     return ModelWindow(upstream=tss_index, downstream=LENGTH - tss_index, oriented=True)
+
+
+STRIDE: Final = 300
+"""Bases of a position: poolings by 30 and by 10. The halo, 122 bases before and 123 behind, is one more."""
+
+CHANNELS: Final = 32
+
+
+class LocalXpresso(SharedModel):
+    """The same model as `whole`, with its name, weights and read-outs; values differ by rounding (some 3e-7).
+
+    Parameters
+    ----------
+    whole
+        The model as it is.
+    """
+
+    def __init__(self, whole: Xpresso) -> None:
+        self.whole = whole
+        self.name, self.fingerprint = whole.name, whole.fingerprint
+        self.window, self.tracks = whole.window, whole.tracks
+        self.read_outs, self.default_read_out = whole.read_outs, whole.default_read_out
+        self.flop_per_pass = whole.flop_per_pass
+        self.grid = Grid(STRIDE, STRIDE, STRIDE, CHANNELS)
+
+    def to(self, device: torch.device) -> Self:
+        """Move the parameters to `device`; returns the model."""
+        self.whole.to(device)
+        return self
+
+    def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        """Predicted expression of (B, 10500) codes, as (B, 1), by the whole model."""
+        return self.whole.predict(codes, read_out)
+
+    def span(self, read_out: ReadOut) -> tuple[int, int]:
+        """All positions: the dense layers see the whole window."""
+        return 0, self.window.length // STRIDE
+
+    def embed(self, codes: torch.Tensor) -> torch.Tensor:
+        """Both convolutions with their poolings, (B, S) codes to (B, S / 300, 32)."""
+        network = self.whole.network
+        with without_gradients():
+            if codes.device.type != "cpu" or layers_wanted():
+                with evaluation():
+                    x = F.relu(network.conv1(F.pad(one_hot(codes), (2, 3))))  # (B, 128, S)
+                    return network.positions(F.max_pool1d(x, POOL))
+            table = trimer_table(network.conv1)
+
+            @torch.no_grad()
+            def embed_one(sequence: torch.Tensor) -> torch.Tensor:
+                return network.positions(pooled_by_trimers(sequence, table, network.conv1)[None])[0]
+
+            return torch.stack(map_on_threads(embed_one, codes))
+
+    def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        """Run the dense layers, (B, 35, 32) to (B, 1)."""
+        with without_gradients():
+            return self.whole.network.from_positions(embedding, self.whole.half_life)
+
+    def embed_flop(self, bases: int) -> float:
+        """FLOP of both convolutions on one stretch of so many bases."""
+        network = self.whole.network
+        return 2.0 * (bases * network.conv1.weight.numel() + bases // POOL * network.conv2.weight.numel())
+
+    def read_flop(self, read_out: ReadOut) -> float:
+        """FLOP of the dense layers on one sequence."""
+        network = self.whole.network
+        return 2.0 * sum(layer.weight.numel() for layer in (network.dense1, network.dense2, network.dense3))

@@ -1,23 +1,86 @@
 """Covariates of genes beside a model's prediction: which genes are expressed more, in stretches held out.
 
 What is the same in all people cannot tell them apart, so these covariates enter across genes only.
+
+What a prior adds: a quantity with it, without it, and with its shuffled control, on the same folds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.evaluate.paired import Mean
 from hapsight.explain.reliability import stretches, within_reach
-from hapsight.priors.ablation import Ablation
+from hapsight.stats.summary import Mean, mean_interval
 
-__all__ = ["ablation_across_genes", "gene_covariate_ablation", "held_out_fit"]
+__all__ = ["Ablation", "ablation_across_genes", "gene_covariate_ablation", "held_out_fit", "over_genes"]
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """One quantity over `n` genes.
+
+    Attributes
+    ----------
+    without, with_prior, alone, shuffled
+        The quantity without the prior, with it, with nothing but it, and with its control in its place.
+    gain
+        With less without, and its 95 % interval.
+    over_shuffled
+        With less the control, likewise.
+    """
+
+    n: int
+    without: float | None
+    with_prior: float | None
+    alone: float | None
+    shuffled: float | None
+    gain: Mean
+    over_shuffled: Mean
+
+    def columns(self) -> dict[str, float | int | None]:
+        """As columns of `hapsight.priors.tables.PRIOR_ABLATION`."""
+        return {
+            "n": self.n,
+            "without": self.without,
+            "with_prior": self.with_prior,
+            "alone": self.alone,
+            "shuffled": self.shuffled,
+            **{
+                name: value
+                for label, mean in (("gain", self.gain), ("over_shuffled", self.over_shuffled))
+                for name, value in (
+                    (label, mean.value),
+                    (f"{label}_ci_low", mean.ci_low),
+                    (f"{label}_ci_high", mean.ci_high),
+                )
+            },
+        }
+
+
+def over_genes(without: Floats, with_prior: Floats, alone: Floats, shuffled: Floats) -> Ablation:
+    """Means over G genes and paired differences, with t intervals that take genes as independent.
+
+    Parameters
+    ----------
+    without, with_prior, alone, shuffled
+        (G,) of each gene; of several draws of the control, their mean.
+    """
+    return Ablation(
+        len(without),
+        mean_interval(without).value,
+        mean_interval(with_prior).value,
+        mean_interval(alone).value,
+        mean_interval(shuffled).value,
+        mean_interval(with_prior - without),
+        mean_interval(with_prior - shuffled),
+    )
+
 
 _FOLDS = 5
 _DRAWS = 1000

@@ -87,7 +87,7 @@ def regulator_score(scores: Floats, weight: Floats, genes: list[Gene], target: i
     scores
         (G, N) as from `z_scores`.
     weight
-        (R, G) as of `hapsight.cohort.regulons.Regulons`.
+        (R, G) as of `hapsight.priors.regulons.Regulons`.
     target
         Index of the gene.
     leave_out

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.baseline.methods import Method
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import InputError
-from hapsight.evaluate.correlation import correlate
 from hapsight.least_squares import residualise
+from hapsight.linear.methods import Method
+from hapsight.stats.correlation import correlate
 
 __all__ = ["Combined", "combine", "held_out_r"]
 
@@ -66,7 +66,7 @@ def combine(
     folds
         (N,) from 0 to K - 1.
     method
-        Draws from ``(seed, k)`` in fold k, whatever the prior; so does `hapsight.baseline.nested`.
+        Draws from ``(seed, k)`` in fold k, whatever the prior; so does `hapsight.linear.nested`.
     one_copy
         Who has one copy of which variants; None: everybody has two of all.
 

@@ -16,7 +16,7 @@ from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError
 from hapsight.explain.support import GivenEffects
-from hapsight.priors_tables import SIGNS_LEARNED
+from hapsight.priors.tables import SIGNS_LEARNED
 
 __all__ = ["SCORES", "SignPriors", "read_sign_priors"]
 

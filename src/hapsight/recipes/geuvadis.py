@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from hapsight.cohort.tables import read_lines
-from hapsight.config import load_config
-from hapsight.disk import write_atomically
 from hapsight.errors import InputError
+from hapsight.files import write_atomically
 from hapsight.recipes.remote import RemoteFile
+from hapsight.run.config import load_config
 
 __all__ = ["CONFIG", "FILES", "UNPACKED", "prepare"]
 

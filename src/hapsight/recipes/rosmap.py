@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from hapsight.cohort.check_sites import CheckResult
-from hapsight.cohort.covariates import read_covariates
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genes import read_genes
-from hapsight.cohort.people import read_sample_sheet
+from hapsight.cohort.people import read_covariates, read_sample_sheet
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.split import open_genotypes
-from hapsight.config import load_config
-from hapsight.disk import write_atomically
 from hapsight.errors import HapsightError, IncompleteError, StoreError
+from hapsight.files import write_atomically
+from hapsight.run.config import load_config
 
 __all__ = ["APPLY", "PEOPLE", "RosmapFiles", "check_files", "write_config"]
 

@@ -9,21 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from hapsight.disk import write_atomically
-from hapsight.evaluate.nulls import TESTS
-from hapsight.evaluate.protocols import protocol_named
-from hapsight.explain_tables import PAGES_WITHHELD, WITHHELD
-from hapsight.files import file_name
+from hapsight.cohort.tables import csv_text
+from hapsight.explain.tables import PAGES_WITHHELD, WITHHELD
+from hapsight.files import file_name, write_atomically
 from hapsight.report.extra import require_extra
-from hapsight.report.individuals import (
-    asked_for,
-    pages_with_individuals,
-    unruled_pages,
-    without_individuals,
-)
+from hapsight.report.individuals import asked_for, pages_with_individuals, unruled_pages, without_individuals
 from hapsight.report.run_folder import RunFolder, read_run, read_table
-from hapsight.spreadsheets import csv_text
-from hapsight.train_tables import CELLS
+from hapsight.stats.nulls import TESTS
+from hapsight.stats.protocols import protocol_named
+from hapsight.train.tables import CELLS
 
 if TYPE_CHECKING:
     from hapsight.report.figure import Figure
@@ -123,9 +117,9 @@ def build_report(run: Path, individuals: bool | None = None) -> Path:
 
 def _report(found: RunFolder, individuals: bool | None) -> _Report:
     from hapsight.report.arithmetic import arithmetic_table
-    from hapsight.report.direction_tables import agreement_table, factor_table
+    from hapsight.report.cards import baseline_table
+    from hapsight.report.direction import agreement_table, factor_table
     from hapsight.report.drivers import driver_summary_table, driver_table
-    from hapsight.report.linear_baselines import baseline_table
     from hapsight.report.page import render
 
     if not (asked_for(found) if individuals is None else individuals):
@@ -159,12 +153,10 @@ def _withheld(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def _figures(run: RunFolder) -> tuple[Figure, ...]:
-    from hapsight.report.across_genes import across_genes
-    from hapsight.report.across_people import across_people
+    from hapsight.report.across import across_genes, across_people, within_person
+    from hapsight.report.between import model_v_baseline
     from hapsight.report.direction import direction_strata
-    from hapsight.report.model_v_baseline import model_v_baseline
     from hapsight.report.seed_figure import seed_figure
-    from hapsight.report.within_person import within_person
 
     always = across_people(run), model_v_baseline(run), across_genes(run), within_person(run)
     beside_eqtls = seed_figure(run), direction_strata(run)
@@ -172,14 +164,14 @@ def _figures(run: RunFolder) -> tuple[Figure, ...]:
 
 
 def _pair_figures(run: RunFolder) -> tuple[Figure, ...]:
-    from hapsight.report.between_models import between_models
+    from hapsight.report.between import between_models
 
     figure = between_models(run)
     return () if figure is None else (figure,)
 
 
 def _reliability_figures(run: RunFolder) -> tuple[Figure, ...]:
-    from hapsight.report.abstention import abstention_figure
+    from hapsight.report.drivers import abstention_figure
 
     figure = abstention_figure(run)
     return () if figure is None else (figure,)
@@ -201,9 +193,17 @@ def _arithmetic_figures(run: RunFolder) -> tuple[Figure, ...]:
 
 def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
     from hapsight.report.arithmetic import arithmetic_rows
-    from hapsight.report.between_models import pair_rows
-    from hapsight.report.cards import cards, summary_rows
-    from hapsight.report.direction_tables import agreement_rows, factor_rows
+    from hapsight.report.between import pair_rows
+    from hapsight.report.cards import (
+        baseline_rows,
+        cards,
+        ceiling_sentence,
+        gene_columns,
+        gene_rows,
+        judgements,
+        summary_rows,
+    )
+    from hapsight.report.direction import agreement_rows, factor_rows
     from hapsight.report.drivers import (
         HOW_TO_READ,
         driver_rows,
@@ -212,11 +212,8 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         reliability_sentences,
         stratum_rows,
     )
-    from hapsight.report.linear_baselines import baseline_rows, ceiling_sentence
-    from hapsight.report.tables import gene_columns, gene_rows
     from hapsight.report.training import HOW_TO_READ as TRAINING_HOW
-    from hapsight.report.training_table import arm_rows, ceilings, four_cells, split_sentences
-    from hapsight.report.which_test import judgements
+    from hapsight.report.training import arm_rows, ceilings, four_cells, split_sentences
 
     protocol = protocol_named(run.record.get("protocol"))
     single = run.models[0] if len(run.models) == 1 else run.baseline if not run.models else None

@@ -1,6 +1,8 @@
 """Vega-Lite specifications, made from frames; pure functions that know nothing of runs.
 
 Text, axes and grid are drawn in ``currentColor``: the page's colours (light, dark, print) reach into the SVG.
+
+Counts of points in bins: what a histogram or a heat map draws instead of every point.
 """
 
 from __future__ import annotations
@@ -10,21 +12,109 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import altair as alt
+import numpy as np
 import polars as pl
-
-from hapsight.report.binning import grid, log_floor
+from numpy.typing import NDArray
 
 __all__ = [
     "BASELINE_COLOUR",
+    "CORRELATION_EDGES",
     "MODEL_COLOUR",
     "TEXT_COLOUR",
     "cloud",
     "density",
     "distribution",
     "finish",
+    "grid",
+    "histogram",
     "inline",
+    "log_floor",
+    "round_edges",
     "zero_rule",
 ]
+
+Values = NDArray[np.float64]
+
+CORRELATION_EDGES: Final[Values] = np.round(np.linspace(-1.0, 1.0, 41), 2)
+"""Edges of the bins of every distribution of per-gene R: 0.05 wide, from -1 to 1."""
+
+_STEPS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+_MOST_BINS: Final = 40
+_SKEWED: Final = 30.0
+
+
+def histogram(values: Values, edges: Values) -> pl.DataFrame:
+    """Count values in bins ``[start, end)``; the last bin includes its end.
+
+    Parameters
+    ----------
+    values
+        (N,) numbers within the edges.
+    edges
+        (B + 1,) increasing.
+
+    Returns
+    -------
+    B rows: ``start, end, count``.
+    """
+    counts, _ = np.histogram(values, edges)
+    return pl.DataFrame({"start": edges[:-1], "end": edges[1:], "count": counts.astype(np.int64)})
+
+
+def round_edges(values: Values) -> Values:
+    """Edges at round numbers that hold all `values` (correlations, N >= 1) in at most 40 bins or so."""
+    low, high = float(values.min()), float(values.max())
+    step = next((s for s in _STEPS if (high - low) / s <= _MOST_BINS), _STEPS[-1])
+    first, last = np.floor(low / step), np.floor(high / step) + 1
+    return np.round(np.arange(first, last + 1) * step, 3)
+
+
+def log_floor(values: Values) -> float | None:
+    """Decide whether values want a logarithmic axis, and above which value it is logarithmic.
+
+    Returns
+    -------
+    A tenth of the median, where no value is negative and the largest is over 30 medians; None (a linear
+    axis) otherwise.
+    """
+    centre = float(np.median(values))
+    skewed = centre > 0 and values.min() >= 0 and values.max() > _SKEWED * centre
+    return centre / 10 if skewed else None
+
+
+def grid(x: Values, y: Values, bins: int = 60) -> pl.DataFrame:
+    """Count points in the cells of a `bins` x `bins` grid over their range; even on the axis of `log_floor`.
+
+    Parameters
+    ----------
+    x, y
+        (N,) each, N >= 1, finite.
+
+    Returns
+    -------
+    One row per cell that is not empty: ``x, x_end, y, y_end, count``.
+    """
+    counts, x_edges, y_edges = np.histogram2d(x, y, bins=(_edges(x, bins), _edges(y, bins)))
+    column, row = np.nonzero(counts)
+    return pl.DataFrame(
+        {
+            "x": x_edges[column],
+            "x_end": x_edges[column + 1],
+            "y": y_edges[row],
+            "y_end": y_edges[row + 1],
+            "count": counts[column, row].astype(np.int64),
+        }
+    )
+
+
+def _edges(values: Values, bins: int) -> Values:
+    floor = log_floor(values)
+    if floor is None:
+        return np.histogram_bin_edges(values, bins)
+    edges: Values = floor * np.expm1(np.histogram_bin_edges(np.log1p(values / floor), bins))
+    edges[[0, -1]] = values.min(), values.max()
+    return edges
+
 
 MODEL_COLOUR: Final = "#0072b2"
 BASELINE_COLOUR: Final = "#d55e00"
@@ -48,7 +138,7 @@ def distribution(
     Parameters
     ----------
     bars, outline
-        ``start, end, count``, as `hapsight.report.binning.histogram` gives it; at least one of them.
+        ``start, end, count``, as `hapsight.report.charts.histogram` gives it; at least one of them.
     medians
         Place and colour of each vertical mark.
     axis
@@ -112,7 +202,7 @@ def density(
     Parameters
     ----------
     points
-        ``x, y``; what is drawn are the cells of `hapsight.report.binning.grid`.
+        ``x, y``; what is drawn are the cells of `hapsight.report.charts.grid`.
     unit
         What is counted, such as ``"genes"``.
     """

@@ -8,8 +8,7 @@ from typing import Any, Final
 import altair as alt
 import polars as pl
 
-from hapsight.report.binning import grid
-from hapsight.report.charts import MODEL_COLOUR, TEXT_COLOUR, finish, inline, zero_rule
+from hapsight.report.charts import MODEL_COLOUR, TEXT_COLOUR, finish, grid, inline, zero_rule
 
 __all__ = ["RIGHT_COLOUR", "WRONG_COLOUR", "coloured", "fitted", "matrix", "shares"]
 

@@ -88,7 +88,7 @@ class ModelView:
     people
         Columns `PEOPLE`; `genotype` is the dosage of the marked variant, null where there is none.
     variants
-        Columns `hapsight.explain_tables.VIEW_VARIANTS`, sorted by position.
+        Columns `hapsight.explain.tables.VIEW_VARIANTS`, sorted by position.
     marked
         Row of `variants` that the page is about: the main driver, else the variant that contributes most;
         None where no variant has an effect.

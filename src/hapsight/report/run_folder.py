@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from hapsight.cohort.parquet import BAD_PARQUET
+from hapsight.cohort.tables import BAD_PARQUET
 from hapsight.errors import StoreError
 from hapsight.report.disclosure import Disclosure
 from hapsight.tables import ACROSS_GENES, DROPPED, PER_GENE, PER_PERSON, SUMMARY

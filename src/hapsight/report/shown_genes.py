@@ -12,17 +12,16 @@ from typing import Any, Final
 
 import polars as pl
 
-from hapsight.evaluate.direction_tables import direction_tables, r_beside_r
-from hapsight.evaluate.nulls import TESTS
-from hapsight.evaluate.paired import mean_interval
-from hapsight.evaluate.protocols import protocol_named
-from hapsight.evaluate.summary import summarise_across_people
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.reliability_quality import TOO_FEW, judge
-from hapsight.explain_tables import DRIVER_SUMMARY, DRIVERS
+from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS
 from hapsight.report.disclosure import Disclosure
 from hapsight.report.run_folder import RunFolder, read_table
-from hapsight.streams import stream
+from hapsight.seeds import stream
+from hapsight.stats.agreement import direction_tables, r_beside_r
+from hapsight.stats.nulls import TESTS
+from hapsight.stats.protocols import protocol_named
+from hapsight.stats.summary import mean_interval, summarise_across_people
 from hapsight.tables import AGREEMENT, BASELINES, DIRECTION_GENES, SUMMARY
 
 __all__ = ["agreement", "baselines", "beside_eqtls", "drivers", "reliability", "summary"]

@@ -2,20 +2,24 @@
 
 The copying process of Li and Stephens (Genetics 165, 2003) without mutation: a new haplotype copies one
 haplotype of its population and changes to another, any with equal chance, at a constant rate per base.
+
+Genotypes of simulated people, read stretch by stretch from the source.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.cohort.nouns import Interval, Variants
+from hapsight.cohort.genotype_source import Genotypes
+from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
+from hapsight.cohort.reference import Reference
 from hapsight.errors import ConfigError
 
-__all__ = ["Mosaic", "People", "draw_mosaic", "draw_people"]
+__all__ = ["Mosaic", "People", "SimulatedGenotypes", "draw_mosaic", "draw_people", "spans_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +116,48 @@ def draw_mosaic(
         sources.append(rng.choice(pools[owner], count + 1))
     first = np.concatenate([[0], np.cumsum(switches + 1)]).astype(np.int64)
     return Mosaic(people.samples, first, np.concatenate(starts), np.concatenate(sources))
+
+
+_STRETCH = 100_000
+"""Bases that are read at a time, for the sake of memory."""
+
+
+def spans_of(genes: Sequence[Gene], flank: int) -> tuple[Interval, ...]:
+    """The stretches within `flank` bases of a TSS, joined where they touch; genes of one contig."""
+    spans: list[Interval] = []
+    for window in sorted((gene.cis(flank) for gene in genes), key=lambda one: one.start):
+        if spans and window.start <= spans[-1].end:
+            spans[-1] = Interval(window.contig, spans[-1].start, max(spans[-1].end, window.end))
+        else:
+            spans.append(Interval(window.contig, max(window.start, 0), window.end))
+    return tuple(spans)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimulatedGenotypes:
+    """The source's variants of one contig that lie in `spans`, as a mosaic's people carry them."""
+
+    source: Genotypes
+    reference: Reference
+    mosaic: Mosaic
+    spans: tuple[Interval, ...]
+    dropped: Dropped = field(default_factory=Dropped)
+
+    def __call__(self, interval: Interval) -> Variants:
+        """Variants whose reference allele overlaps `interval`."""
+        return self.mosaic.copy(self._kept(self.source.read(interval, self.reference)[0]))
+
+    def stretches(self) -> Iterator[Variants]:
+        """All variants, each once and in order; what the source's policy left out is counted in `dropped`."""
+        for span in self.spans:
+            for start in range(span.start, span.end, _STRETCH):
+                part = Interval(span.contig, start, min(start + _STRETCH, span.end))
+                variants, dropped = self.source.read(part, self.reference)
+                self.dropped.merge(dropped)
+                yield self.mosaic.copy(variants.take(variants.position >= start))
+
+    def _kept(self, variants: Variants) -> Variants:
+        inside = np.zeros(len(variants), dtype=np.bool_)
+        for span in self.spans:
+            inside |= (variants.position >= span.start) & (variants.position < span.end)
+        return variants.take(inside)

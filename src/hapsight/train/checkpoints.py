@@ -13,8 +13,8 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
-from hapsight.disk import temporary_name
 from hapsight.errors import StoreError
+from hapsight.files import temporary_name
 
 __all__ = ["Progress", "RunFiles", "load_state", "write_tensors"]
 

@@ -1,7 +1,7 @@
 """A gene's distinct haplotypes as a model takes them, and their differentiable read-outs.
 
 What people share is computed once in training as in prediction: the local layers run on distinct stretches
-(`hapsight.predict.sharing`), and their gradients flow back through the same stretches. Where the local
+(`hapsight.engine.sharing`), and their gradients flow back through the same stretches. Where the local
 layers are frozen, their outputs are computed once and kept.
 """
 
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch.nn.utils import parametrize
 
 from hapsight.dna import Codes
+from hapsight.engine.buffers import allocate
+from hapsight.engine.outputs import of_shape
+from hapsight.engine.sharing import DistinctPositions, Stretches, cut_stretches, distinct_positions
 from hapsight.models.onehot import with_gradients
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
-from hapsight.predict.buffers import allocate
-from hapsight.predict.outputs import of_shape
-from hapsight.predict.sharing import DistinctPositions, Stretches, cut_stretches, distinct_positions
 
 __all__ = ["CachedView", "GeneInput", "SharedView", "View", "WholeView", "cached"]
 

@@ -2,13 +2,16 @@
 
 All take P predictions and P observations of one gene. Which scale the observations are on goes with the
 loss (`hapsight.train.targets`); predictions are on the model's own.
+
+Losses of predicted tracks against counts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Literal
 
 import torch
@@ -18,6 +21,8 @@ from hapsight.errors import ConfigError
 
 __all__ = [
     "LOSSES",
+    "SMALLEST",
+    "TRACK_LOSSES",
     "Loss",
     "Scale",
     "at_least_float32",
@@ -27,6 +32,8 @@ __all__ = [
     "mse_plus_pairs",
     "pairwise_bce",
     "pairwise_mse",
+    "poisson",
+    "poisson_multinomial",
 ]
 
 Scale = Literal["z", "level", "counts"]
@@ -135,3 +142,38 @@ def loss_named(name: str) -> Loss:
     if name not in LOSSES:
         raise ConfigError("There is no such loss.", expected=", ".join(LOSSES), got=repr(name))
     return LOSSES[name]
+
+
+SMALLEST: Final = 1e-6
+"""Added to predictions before their logarithm."""
+
+TOTAL_WEIGHT: Final = 0.5
+"""Weight of the totals against the shape in `poisson_multinomial`."""
+
+
+def poisson(predicted: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
+    """Mean over bins of ``p - y log p``, without the constant ``log y!``; (B, P, T) each, to (T,)."""
+    predicted = predicted + SMALLEST
+    return (predicted - observed * torch.log(predicted)).mean(dim=(0, 1))
+
+
+def poisson_multinomial(
+    predicted: torch.Tensor, observed: torch.Tensor, total_weight: float = TOTAL_WEIGHT
+) -> torch.Tensor:
+    """A window's total by Poisson, and its shape given the total by the multinomial; (B, P, T) each, to (T,).
+
+    Per bin; with P the sum of predictions p over the window's bins and Y that of counts y it is
+    ``(total_weight (P - Y log P) - sum y log(p / P)) / bins``: Poisson itself at a weight of 1, and the
+    shape of peaks before their height at less (BPNet, Avsec et al. 2021; Borzoi, Linder et al. 2025).
+    """
+    predicted = predicted + SMALLEST
+    total, counts = predicted.sum(dim=1), observed.sum(dim=1)  # (B, T)
+    height = total - counts * torch.log(total)
+    shape = counts * torch.log(total) - (observed * torch.log(predicted)).sum(dim=1)
+    return (total_weight * height + shape).mean(dim=0) / predicted.shape[1]
+
+
+TRACK_LOSSES: Final[Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]] = MappingProxyType(
+    {"poisson": poisson, "poisson_multinomial": poisson_multinomial}
+)
+"""Losses by name."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.errors import ConfigError
-from hapsight.streams import stream
+from hapsight.seeds import stream
 
 __all__ = [
     "GeneRule",

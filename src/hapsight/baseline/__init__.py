@@ -1,1 +1,0 @@
-"""Predictors of expression from genotypes alone, to compare sequence models with."""

@@ -1,0 +1,249 @@
+"""The command ``hapsight informed``: linear prediction with prior evidence, beside the plain elastic net.
+
+The command that maps eQTLs.
+
+The commands that exchange weights with PrediXcan: ``hapsight predictdb export`` and ``apply``.
+
+The command ``hapsight priors``: what is known of genes, people and variants, with and without.
+"""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from hapsight.cli.console import SchedulerOption, WorkersOption, load_staffed
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from hapsight.run.run_folder import RunFolder
+
+__all__ = ["register"]
+
+
+def _add_eqtl(app: typer.Typer) -> None:
+    """Add ``hapsight eqtl`` to the commands."""
+    app.command()(eqtl)
+
+
+def eqtl(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+) -> None:
+    """Map eQTLs and cis-heritability: nominal, top, independent signals; finished genes are kept."""
+    from hapsight.cli.console import progress, table
+    from hapsight.run.opened import Opened
+    from hapsight.stages.eqtl import eqtl as stage
+
+    opened = Opened.from_config(load_staffed(config, workers, scheduler))
+    with opened.folder.locked(), progress() as report:
+        opened.begin()
+        stage(opened, report)
+    table(["quantity", "value"], _summary(opened.folder, opened.config.eqtl.fdr))
+
+
+def _summary(folder: RunFolder, fdr: float) -> list[list[str]]:
+    """What came of the mapping, a row each."""
+    import polars as pl
+
+    genes = pl.read_parquet(folder.path / "eqtl/cis_qtl.parquet")
+    signals = pl.read_parquet(folder.path / "eqtl/cis_independent.parquet")
+    h2 = pl.read_parquet(folder.path / "eqtl/heritability.parquet")["h2"].drop_nulls()
+    tested = genes.filter(pl.col("variant_id").is_not_null())
+    found = tested.filter(pl.col("qval") <= fdr)
+    (seconds,) = (entry["seconds"] for entry in folder.record()["stages"] if entry["name"] == "eqtl")
+    return [
+        ["genes tested", f"{len(tested):,} of {len(genes):,}"],
+        [f"with an eQTL, q <= {fdr:g} (Benjamini-Hochberg)", f"{len(found):,}"],
+        ["independent signals of these", f"{len(signals):,}"],
+        ["median distance of their top variant to the TSS", _shown(found["start_distance"].abs(), " bp", 0)],
+        ["median cis-heritability, all genes tested", _shown(h2, "", 3)],
+        ["took", f"{seconds:.1f} s, {seconds / max(len(genes), 1):.2f} s a gene"],
+    ]
+
+
+def _shown(values: pl.Series, unit: str, digits: int) -> str:
+    """The median, or that there is none."""
+    return f"{float(statistics.median(values)):,.{digits}f}{unit}" if len(values) else "-"
+
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
+
+
+def _add_informed(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(informed)
+
+
+def informed(
+    config: ConfigPath,
+    export: Annotated[
+        Path | None, typer.Option(metavar="OUT.db", help="write weights as a PredictDB file")
+    ] = None,
+    evidence: Annotated[str, typer.Option(help="whose weights to write")] = "all",
+    split: Annotated[
+        Literal["random", "population"], typer.Option(help="whose held-out R goes with the weights")
+    ] = "random",
+    build: Annotated[str | None, typer.Option(help="genome build in the varIDs, such as b38")] = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+) -> None:
+    """Linear prediction with prior evidence, beside the plain elastic net and shuffled controls."""
+    from hapsight.cli.console import progress, say, table
+    from hapsight.run.opened import Opened
+    from hapsight.run.store import require_writable
+    from hapsight.stages.informed import export_informed, require_evidence
+    from hapsight.stages.informed import informed as run
+
+    require_writable(export)
+    loaded = load_staffed(config, workers, scheduler)
+    if export is not None:
+        require_evidence(loaded.informed, evidence, split)
+    opened = Opened.from_config(loaded)
+    with opened.folder.locked(), progress() as show:
+        opened.begin()
+        found = run(opened, show)
+    columns = [
+        "evidence",
+        "people held out",
+        "genes",
+        "mean R (95 %)",
+        "to plain",
+        "to none",
+        "to distance",
+        "to shuffled",
+    ]
+    table(
+        [*columns, "significant with wrong sign"],
+        [_informed_row(row) for row in found.summary.iter_rows(named=True)],
+    )
+    say(f"tables: {opened.folder.path / 'informed'}/{{per_gene,summary,shapes}}.parquet")
+    if export is not None:
+        written = export_informed(opened, evidence, split, export, build)
+        say(f"{export}: {evidence}, {written.genes:,} genes, {written.weights:,} weights")
+
+
+def _informed_row(row: dict[str, Any]) -> list[str]:
+    share = row["significant_negative_share"]
+    return [
+        row["evidence"] + (", shuffled" if row["shuffled"] else ""),
+        row["split"],
+        str(row["genes"]),
+        _interval(row["mean_r"], row["ci_low"], row["ci_high"], ""),
+        *(
+            _interval(row[f"to_{to}"], row[f"to_{to}_ci_low"], row[f"to_{to}_ci_high"], "+")
+            for to in ("plain", "none", "distance", "shuffled")
+        ),
+        "-" if share is None else f"{row['significant_negative']} of {row['significant']}",
+    ]
+
+
+def _interval(value: float | None, low: float | None, high: float | None, sign: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:{sign}.4f}" + ("" if low is None else f" ({low:{sign}.4f} to {high:{sign}.4f})")
+
+
+predictdb_app = typer.Typer(help="Exchange weights with PrediXcan and MetaXcan.", no_args_is_help=True)
+
+
+def _add_predictdb(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.add_typer(predictdb_app, name="predictdb")
+
+
+@predictdb_app.command()
+def export(
+    config: ConfigPath,
+    out: Annotated[Path, typer.Argument(metavar="OUT.db", help="the file to write")],
+    method: Annotated[str | None, typer.Option(help="a method of [baseline]; else the first")] = None,
+    split: Annotated[str | None, typer.Option(help="whose held-out R goes with it; else the first")] = None,
+    build: Annotated[str | None, typer.Option(help="genome build in the varIDs, such as b38")] = None,
+) -> None:
+    """Write a fitted baseline's weights as a PredictDB file."""
+    from hapsight.cli.console import say
+    from hapsight.run.config import load_config
+    from hapsight.run.opened import Opened
+    from hapsight.run.store import require_writable
+    from hapsight.stages.predictdb import chosen_run, export_predictdb
+
+    require_writable(out)
+    opened = Opened.from_config(load_config(config))
+    run = chosen_run(opened, method, split)
+    found = export_predictdb(opened, run, out, build)
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.items()) or "none"
+    say(f"{out}: {run.method}, {found.genes:,} genes, {found.weights:,} weights; genes left out: {left_out}")
+
+
+@predictdb_app.command()
+def apply(
+    config: ConfigPath,
+    weights: Annotated[
+        Path, typer.Argument(metavar="IN.db", help="a PredictDB file, or a table with weights")
+    ],
+    label: Annotated[str | None, typer.Option(help="what tables call it; else the file's name")] = None,
+    min_share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="genes of which less of the weights can be used have no R")
+    ] = 0.5,
+) -> None:
+    """Predict this cohort by weights trained elsewhere; say what of them could be used, and mean R."""
+    from hapsight.cli.console import progress, say, table
+    from hapsight.run.config import load_config
+    from hapsight.run.opened import Opened
+    from hapsight.stages.predictdb import apply_file
+
+    opened = Opened.from_config(load_config(config))
+    with opened.folder.locked(), progress() as report:
+        opened.begin()
+        found = apply_file(opened, weights, label or weights.stem, report, min_share)
+    table(["what", "value"], [[name, value] for name, value in found.lines()])
+    say(f"per gene: {found.folder}; to evaluate it in `run`, name the file under [[baseline.imported]]")
+
+
+def _add_priors(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(priors)
+
+
+def priors(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+) -> None:
+    """Priors on genes, people and variants: what each adds, beside its shuffled control."""
+    from hapsight.cli.console import progress, say, table
+    from hapsight.run.opened import Opened
+    from hapsight.stages.priors import priors as run
+
+    opened = Opened.from_config(load_staffed(config, workers, scheduler))
+    with opened.folder.locked(), progress() as show:
+        opened.begin()
+        found = run(opened, show)
+    columns = ["prior", "enters", "beside", "genes", "without", "with", "alone", "shuffled"]
+    columns += ["gain (95 %)", "over shuffled (95 %)"]
+    table(columns, [_prior_row(row) for row in found.ablation.iter_rows(named=True)])
+    say(f"tables: {opened.folder.path / 'priors'}/{{ablation,per_gene,signs,dropped}}.parquet")
+
+
+def _prior_row(row: dict[str, Any]) -> list[str]:
+    numbers = [_number(row[name]) for name in ("without", "with_prior", "alone", "shuffled")]
+    gains = []
+    for name in ("gain", "over_shuffled"):
+        value, low, high = (_number(row[f"{name}{end}"], "+") for end in ("", "_ci_low", "_ci_high"))
+        gains.append(f"{value} ({low} to {high})")
+    return [row["prior"], row["enters"], row["beside"], str(row["n"]), *numbers, *gains]
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.4f}"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file to `app`."""
+    for add in (_add_eqtl, _add_informed, _add_priors, _add_predictdb):
+        add(app)

@@ -1,0 +1,388 @@
+"""Run a model on what is distinct among people's haplotypes, and give every person their values."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from threading import Lock
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hapsight.cohort.nouns import Dropped, Gene
+from hapsight.dna import Codes
+from hapsight.engine.buffers import Buffer
+from hapsight.engine.outputs import at_gene, finite, of_shape
+from hapsight.engine.shared import Started, plan_of, start_shared
+from hapsight.engine.sharing import Plan
+from hapsight.engine.views import View, margin, views, window_of
+from hapsight.errors import ConfigError, ModelError
+from hapsight.models.elements import ElementSum
+from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
+from hapsight.sequence.haplotypes import (
+    FetchReference,
+    Haplotypes,
+    PersonalSequences,
+    ReadVariants,
+    find_haplotypes,
+    personal_sequences,
+)
+
+__all__ = [
+    "SHARES",
+    "GenePrediction",
+    "Sequences",
+    "gathered",
+    "least_budget",
+    "predict_genes",
+    "usual_budget",
+    "whole_values",
+]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+AHEAD = 4
+"""Genes whose distinct work is found by threads while a GPU computes others."""
+
+_BLOCK_BYTES = 16 * 2**20
+"""Bytes of haplotypes that are built at once."""
+
+SHARES = 3
+"""What the budget is divided among: a gene's sequences, its embeddings, a batch."""
+
+_BYTES_PER_BASE = 16
+"""Of a base in a batch: four float32."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GenePrediction:
+    """One gene's raw values, as the device gave them: T tracks, D distinct haplotypes, N people.
+
+    Attributes
+    ----------
+    reference
+        (T,) value of the reference sequence.
+    distinct
+        (D, T) value of each distinct haplotype.
+    index
+        (N, 2) row of `distinct` for each person's two haplotypes.
+    flop
+        Floating-point operations that the model took.
+    """
+
+    gene_id: str
+    samples: tuple[str, ...]
+    reference: NDArray[np.float64]
+    distinct: NDArray[np.float64]
+    index: NDArray[np.intp]
+    n_variants: int
+    dropped: Dropped
+    flop: float
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """(N, 2, T) raw value of every person's two haplotypes."""
+        return self.distinct[self.index]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """Where the personal sequences of genes come from, as one model and read-out want them."""
+
+    model: SequenceModel
+    read_out: ReadOut
+    read_variants: ReadVariants
+    fetch_reference: FetchReference
+
+    def of(self, gene: Gene) -> tuple[PersonalSequences, Codes]:
+        """A gene's haplotypes; and (1 + D, L + 2 * margin) codes, the reference first, as the model reads."""
+        window = window_of(gene, self.model, margin(self.read_out))
+        found = personal_sequences(window, self.read_variants, self.fetch_reference)
+        return found, found.oriented(np.concatenate([found.reference[None], found.distinct]))
+
+    def find(self, gene: Gene) -> Haplotypes:
+        """A gene's haplotypes, to be built when they are needed."""
+        window = window_of(gene, self.model, margin(self.read_out))
+        return find_haplotypes(window, self.read_variants, self.fetch_reference)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _People:
+    """What is left of a gene's haplotypes once they were read: who has which."""
+
+    samples: tuple[str, ...]
+    index: NDArray[np.intp]
+    n_distinct: int
+    n_variants: int
+    dropped: Dropped
+
+    @classmethod
+    def of(cls, found: Haplotypes) -> _People:
+        return cls(found.samples, found.index, len(found), found.n_variants, found.dropped)
+
+
+def usual_budget(device: torch.device | str) -> int:
+    """Bytes that the engine takes unless told: 2 GiB; of a GPU the power of two below half its free memory.
+
+    A power of two, so that what else is on the GPU does not change the size of a batch.
+    """
+    device = torch.device(device)
+    if device.type != "cuda":
+        return 2 * 2**30
+    free, _ = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, unused
+    return max(2**30, 1 << ((free // 2).bit_length() - 1))
+
+
+def least_budget(model: SequenceModel) -> int:
+    """Bytes without which not even one sequence of a model can be run."""
+    return SHARES * _BYTES_PER_BASE * model.window.length
+
+
+def predict_genes(
+    sequences: Sequences,
+    genes: Sequence[Gene],
+    *,
+    batch_size: int,
+    device: torch.device | str,
+    budget: int | None = None,
+) -> list[GenePrediction]:
+    """Predict the reference and all distinct haplotypes of some genes.
+
+    Batches have one shape (the last one is filled up), so that a sequence's value does not depend on how many
+    there are.
+
+    Parameters
+    ----------
+    batch_size
+        Sequences in a batch, or as many as the budget has room for.
+    budget
+        Bytes for sequences, embeddings and a batch, a third for each; a gene's sequences or embeddings that
+        do not fit lie in a temporary file. The model, its inner layers, and what is known of a gene's people
+        (which of its sequences each has) come on top. None: see `usual_budget`.
+
+    Raises
+    ------
+    ConfigError
+        The budget has no room for one sequence.
+    """
+    model, read_out, device = sequences.model, sequences.read_out, torch.device(device)
+    if not genes:
+        return []
+    budget = usual_budget(device) if budget is None else budget
+    _require_room(model, budget)
+    room = budget // SHARES
+    batch_size = min(batch_size, room // (_BYTES_PER_BASE * model.window.length))
+    if isinstance(model, ElementSum):
+        from hapsight.engine.elements import predict_elements
+
+        return predict_elements(sequences, model, genes, batch_size=batch_size, device=device)
+    made: dict[str, _People] = {}
+    means: dict[int, NDArray[np.float64]] = {}
+    flop = np.zeros(len(genes))
+    all_views = list(views(model, read_out))
+    for view in all_views:
+        parts: Iterable[tuple[NDArray[np.float64], float]]
+        if isinstance(model, SharedModel):
+            parts = _shared(model, sequences, view, genes, made, batch_size, device, room)
+        else:
+            parts = _whole(model, sequences, view, genes, made, batch_size, device)
+        for g, (values, took) in enumerate(parts):
+            means[g] = means.get(g, np.zeros(1)) + values / len(all_views)
+            flop[g] += took
+    return [
+        _prediction(gene, made[gene.gene_id], mean, float(took))
+        for gene, mean, took in zip(genes, means.values(), flop, strict=True)
+    ]
+
+
+def _require_room(model: SequenceModel, budget: int) -> None:
+    if budget < least_budget(model):
+        raise ConfigError(
+            "The memory budget has no room for one sequence of the model.",
+            where=f"budget_gb of [predict]; model {model.name}, {model.window.length:,} bp",
+            expected=f"at least {least_budget(model) / 2**30:.2g}",
+            got=f"{budget / 2**30:.2g}",
+            fix="raise budget_gb",
+        )
+
+
+def _prediction(gene: Gene, found: _People, values: NDArray[np.float64], flop: float) -> GenePrediction:
+    return GenePrediction(
+        gene.gene_id, found.samples, values[0], values[1:], found.index, found.n_variants, found.dropped, flop
+    )
+
+
+def _shared(
+    model: SharedModel,
+    sequences: Sequences,
+    view: View,
+    genes: Sequence[Gene],
+    made: dict[str, _People],
+    batch_size: int,
+    device: torch.device,
+    room: int,
+) -> Iterator[tuple[NDArray[np.float64], float]]:
+    """(1 + D, T) values and FLOP of each gene, local work shared between its haplotypes."""
+    ahead: tuple[Gene, Started] | None = None  # a GPU is at work on one gene while the next is handed to it
+    together = _threads(device)
+    find = _Preparation(model, sequences, view, room // max(1, together))
+    for gene, (people, seen, plan) in zip(genes, _in_order(find, genes, together), strict=True):
+        made[gene.gene_id] = people
+        with at_gene(gene.gene_id):
+            started = start_shared(
+                model, view.read_out, seen, device=device, batch_size=batch_size, budget=room, plan=plan
+            )
+        if ahead is not None:
+            yield _finished(*ahead)
+        ahead = gene, started
+    if ahead is not None:
+        yield _finished(*ahead)
+
+
+def _threads(device: torch.device) -> int:
+    """Threads that prepare genes: none beside a CPU that computes them."""
+    return AHEAD if device.type == "cuda" else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Preparation:
+    """What a gene takes before a device is asked: its people, its sequences, its distinct work."""
+
+    model: SharedModel
+    sequences: Sequences
+    view: View
+    room: int
+
+    def __call__(self, gene: Gene) -> tuple[_People, Buffer, Plan]:
+        found = self.sequences.find(gene)
+        seen = gathered(found, self.view, margin(self.sequences.read_out), self.room)
+        with at_gene(gene.gene_id):
+            return _People.of(found), seen, plan_of(self.model, self.view.read_out, seen, self.room)
+
+
+def _in_order(
+    find: _Preparation, genes: Sequence[Gene], together: int
+) -> Iterator[tuple[_People, Buffer, Plan]]:
+    """`find` of every gene; `together` at a time on threads, of which one at a time reads files."""
+    if together < 2 or len(genes) < 2:
+        yield from map(find, genes)
+        return
+    lock, given = Lock(), find.sequences
+    find = replace(
+        find,
+        sequences=replace(
+            given,
+            read_variants=_alone(lock, given.read_variants),
+            fetch_reference=_alone(lock, given.fetch_reference),
+        ),
+    )
+    coming, waiting = iter(genes), deque[Future[tuple[_People, Buffer, Plan]]]()
+    with ThreadPoolExecutor(together) as pool:
+        try:
+            for gene in islice(coming, together):
+                waiting.append(pool.submit(find, gene))
+            while waiting:
+                found = waiting.popleft().result()
+                waiting.extend(pool.submit(find, gene) for gene in islice(coming, 1))
+                yield found
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _alone(lock: Lock, function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A function that no two threads are in."""
+
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with lock:
+            return function(*args, **kwargs)
+
+    return call
+
+
+def _finished(gene: Gene, started: Started) -> tuple[NDArray[np.float64], float]:
+    with at_gene(gene.gene_id):
+        return started.values(), started.work.flop
+
+
+def _whole(
+    model: SequenceModel,
+    sequences: Sequences,
+    view: View,
+    genes: Sequence[Gene],
+    made: dict[str, _People],
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[tuple[NDArray[np.float64], float]]:
+    """(1 + D, T) values and FLOP of each gene, whole windows, batches across genes."""
+
+    def rows() -> Iterator[Codes]:
+        for gene in genes:
+            found = sequences.find(gene)
+            made[gene.gene_id] = _People.of(found)
+            for block in _blocks(found, view, margin(sequences.read_out)):
+                yield from block
+
+    try:
+        values = whole_values(model, view.read_out, rows(), batch_size, device)
+    except ModelError as error:
+        ends = np.cumsum([1 + found.n_distinct for found in made.values()])
+        gene_id = list(made)[int(np.searchsorted(ends, error.row or 0, side="right"))]
+        raise error.at(f"gene {gene_id}") from error
+    ends = np.cumsum([1 + made[gene.gene_id].n_distinct for gene in genes])
+    for part in np.split(values, ends)[: len(genes)]:
+        yield part, len(part) * model.flop_per_pass
+
+
+def _blocks(found: Haplotypes, view: View, beyond: int) -> Iterator[Codes]:
+    """(n, L) codes of the reference, then of the distinct haplotypes, as the view has them; a few at once."""
+    yield view.of(found.oriented(found.reference[None]), beyond)
+    size = max(1, _BLOCK_BYTES // found.window.length)
+    for first in range(0, len(found), size):
+        yield view.of(found.oriented(found.codes(first, min(first + size, len(found)))), beyond)
+
+
+def gathered(found: Haplotypes, view: View, beyond: int, room: int) -> Buffer:
+    """(1 + D, L) codes of all of `_blocks`; beyond `room` bytes they lie in a temporary file."""
+    out = Buffer.allocate((1 + len(found), found.window.length - 2 * beyond), torch.uint8, room)
+    codes, filled = out.tensor.numpy(), 0
+    for block in _blocks(found, view, beyond):
+        codes[filled : filled + len(block)] = block
+        filled += len(block)
+        out.drop()
+    return out
+
+
+def whole_values(
+    model: SequenceModel,
+    read_out: ReadOut,
+    rows: Iterable[Codes],
+    batch_size: int,
+    device: torch.device | str,
+) -> NDArray[np.float64]:
+    """(R, T) read-out of R sequences, in batches of one shape.
+
+    Raises
+    ------
+    ModelError
+        It is not finite, or no read-out; `row` says of which sequence.
+    """
+    source, parts, done = iter(rows), list[torch.Tensor](), 0
+    with torch.inference_mode():
+        while batch := list(islice(source, batch_size)):
+            filled = batch + [batch[-1]] * (batch_size - len(batch))
+            codes = torch.from_numpy(np.stack(filled)).to(device, non_blocking=True)
+            try:
+                made = of_shape(model, model.predict(codes, read_out), len(filled), len(read_out.tracks))
+            except ModelError as error:
+                error.row = done
+                raise
+            parts.append(made[: len(batch)].double())
+            done += len(batch)
+        return finite(model, torch.cat(parts).cpu().numpy(), "value")

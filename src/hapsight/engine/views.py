@@ -1,0 +1,129 @@
+"""The inputs that a read-out averages over: both strands, small shifts.
+
+Where a model's window lies around a gene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from hapsight.cohort.nouns import Gene, Interval, Strand
+from hapsight.dna import Codes, reverse_complement
+from hapsight.errors import ConfigError
+from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel
+from hapsight.sequence.haplotypes import Window
+
+__all__ = ["View", "margin", "placed", "require_fitting", "seen_bases", "seen_interval", "views", "window_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One way to present a window to a model, and the read-out that fits it.
+
+    Attributes
+    ----------
+    shift
+        Bases by which the window is moved, in the model's reading direction.
+    flipped
+        True for the reverse complement.
+    """
+
+    shift: int
+    flipped: bool
+    read_out: ReadOut
+
+    def of(self, codes: Codes, beyond: int) -> Codes:
+        """(R, L) codes of this view, from (R, L + 2 * beyond) ones in the model's orientation."""
+        moved = codes[:, beyond + self.shift : codes.shape[1] - beyond + self.shift]
+        return reverse_complement(moved) if self.flipped else moved
+
+
+def views(model: SequenceModel, read_out: ReadOut) -> Iterator[View]:
+    """All views whose mean is the read-out."""
+    for shift in read_out.shifts:
+        yield View(shift, False, read_out)
+        if read_out.reverse_complement:
+            yield View(shift, True, model.mirrored(read_out))
+
+
+def margin(read_out: ReadOut) -> int:
+    """Bases beyond the window that some view needs."""
+    return max(abs(shift) for shift in read_out.shifts)
+
+
+def placed(gene: Gene, window: ModelWindow, beyond: int = 0) -> Window:
+    """Where a model's window lies for a gene, `beyond` bases wider on either side.
+
+    Raises
+    ------
+    ConfigError
+        It reads in the direction of transcription, and the gene's strand is not known.
+    """
+    upstream, downstream = window.reach(minus_strand=gene.strand is Strand.MINUS)
+    return Window.around(gene, upstream + beyond, downstream + beyond, window.oriented)
+
+
+def window_of(gene: Gene, model: SequenceModel, beyond: int = 0) -> Window:
+    """The window that a model reads for a gene, `beyond` bases wider on either side.
+
+    Raises
+    ------
+    ConfigError
+        As `placed`.
+    """
+    return placed(gene, model.window, beyond)
+
+
+def seen_bases(model: SequenceModel, read_out: ReadOut) -> tuple[int, int]:
+    """Bases ``[first, last)`` of the window, as the model reads it, that a read-out depends on.
+
+    Shifts and strands are included: it may be shorter than the window, or reach beyond it by the shifts.
+    """
+    first, last = zip(*(_seen(view, model) for view in views(model, read_out)), strict=True)
+    return min(first), max(last)
+
+
+def seen_interval(gene: Gene, window: ModelWindow, seen: tuple[int, int]) -> Interval:
+    """The stretch of reference that bases ``[first, last)`` of a gene's window are.
+
+    Raises
+    ------
+    ConfigError
+        As `placed`.
+    """
+    around, (start, end) = placed(gene, window), seen
+    if around.reverse:
+        start, end = window.length - end, window.length - start
+    left = around.interval.start
+    return Interval(gene.contig, left + start, left + end)
+
+
+def _seen(view: View, model: SequenceModel) -> tuple[int, int]:
+    """Bases ``[first, last)`` that a view depends on, from the first base that the model reads on."""
+    first, last = model.sees(view.read_out)
+    if view.flipped:
+        first, last = model.window.length - last, model.window.length - first
+    return first + view.shift, last + view.shift
+
+
+def require_fitting(model: SequenceModel, genes: Iterable[Gene], contigs: Mapping[str, int]) -> None:
+    """Refuse genes that a model cannot be run on: no strand, or a contig shorter than the window.
+
+    A window that only reaches over a contig's end is fine: it is filled with N there.
+
+    Raises
+    ------
+    ConfigError
+        Names the gene.
+    """
+    for gene in genes:
+        window_of(gene, model)
+        if contigs[gene.contig] < model.window.length:
+            raise ConfigError(
+                "A model's window is longer than the contig.",
+                where=f"{model.name}, gene {gene.gene_id} on {gene.contig}",
+                expected=f"a contig of at least {model.window.length:,} bp",
+                got=f"{contigs[gene.contig]:,} bp",
+                fix="give the whole chromosome's sequence, or leave out these genes (keep_genes)",
+            )

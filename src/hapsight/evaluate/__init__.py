@@ -1,1 +1,0 @@
-"""Statistics of the studies: arrays in, numbers out; no torch, no files."""

@@ -1,0 +1,1 @@
+"""Linear prediction from dosages: elastic nets, BLUP, SuSiE, learned priors."""

@@ -1,0 +1,158 @@
+"""Dealing people into folds.
+
+What every linear method gives back.
+
+Variants in perfect linkage are one predictor: find them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.errors import ConfigError
+
+__all__ = [
+    "DistinctRows",
+    "Dosage",
+    "LinearFit",
+    "distinct_rows",
+    "make_folds",
+    "mean_only",
+    "population_folds",
+    "weighted_sum",
+]
+
+Floats = NDArray[np.float64]
+Dosage = NDArray[np.uint8] | Floats
+
+_TOGETHER: Final = 512
+"""Variants that are added at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearFit:
+    """A linear predictor of V variants.
+
+    Attributes
+    ----------
+    weights
+        (V,) change of the outcome per unit of dosage.
+    intercept
+        Outcome at dosage 0.
+    penalty
+        The penalty the method chose: lambda of a net, residual over genetic variance of BLUP; NaN where
+        there is none.
+    """
+
+    weights: Floats
+    intercept: float
+    penalty: float = float("nan")
+
+    def predict(self, dosage: Dosage) -> Floats:
+        """Outcome (n,) of people with these dosages (V, n)."""
+        predicted: Floats = self.intercept + weighted_sum(self.weights, dosage)
+        return predicted
+
+
+def weighted_sum(weights: Floats, dosage: Dosage) -> Floats:
+    """(N,) sum over variants of (V,) weight times (V, N) dosage: one number for people of the same dosages.
+
+    A matrix product does not give that: in which order it adds a person's terms depends on the person's place
+    among the others, and the last digit with it.
+    """
+    used, total = np.flatnonzero(weights), np.zeros(dosage.shape[1])
+    for first in range(0, len(used), _TOGETHER):
+        some = used[first : first + _TOGETHER]
+        total += np.add.reduce(weights[some, None] * dosage[some], axis=0)
+    return total
+
+
+def mean_only(n_variants: int, outcome: Floats, penalty: float = float("nan")) -> LinearFit:
+    """The predictor that knows nothing: the mean of the outcome (n,)."""
+    return LinearFit(np.zeros(n_variants), float(outcome.mean()), penalty)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DistinctRows:
+    """Distinct rows of a dosage matrix, where a row and its complement ``2 - row`` count as the same.
+
+    Attributes
+    ----------
+    first
+        (P,) index of the first of the V rows of each group, ascending.
+    copies
+        (P,) rows in the group.
+    group
+        (V,) group of each row.
+    sign
+        (V,) 1 where the row equals the group's first row, -1 where it is its complement.
+    """
+
+    first: NDArray[np.int64]
+    copies: NDArray[np.int64]
+    group: NDArray[np.int64]
+    sign: NDArray[np.float64]
+
+
+def distinct_rows(dosage: Dosage) -> DistinctRows:
+    """Group equal and complementary rows of a dosage matrix (V, n), n > 0."""
+    flipped = dosage[np.arange(len(dosage)), np.argmax(dosage != 1, axis=1)] > 1
+    canonical = dosage + 0  # no -0.0
+    canonical[flipped] = 2 - canonical[flipped]
+    number: dict[bytes, int] = {}
+    group = np.array([number.setdefault(row.tobytes(), len(number)) for row in canonical], np.int64)
+    _, first = np.unique(group, return_index=True)
+    side = np.where(flipped, -1.0, 1.0)
+    sign = side * side[first[group]]
+    return DistinctRows(first, np.bincount(group), group, sign)
+
+
+Ints = NDArray[np.int64]
+
+
+def make_folds(n: int, k: int, rng: np.random.Generator) -> Ints:
+    """Shuffle n people into k folds whose sizes differ by at most one.
+
+    Returns
+    -------
+    (n,) fold of each person, 0..k-1.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer people than folds, or no fold.
+    """
+    if not 1 <= k <= n:
+        raise ConfigError("People cannot be dealt into these folds.", expected=f"1 to {n} folds", got=k)
+    return rng.permutation(np.arange(n, dtype=np.int64) % k)
+
+
+def population_folds(populations: Sequence[str | None]) -> tuple[Ints, tuple[str, ...]]:
+    """Folds that hold out one population each.
+
+    Returns
+    -------
+    (n,) fold of each person, and the population of each fold, by name.
+
+    Raises
+    ------
+    ConfigError
+        A person has no population, or all have the same.
+    """
+    without = sum(population is None for population in populations)
+    names = tuple(sorted({population for population in populations if population is not None}))
+    if without or len(names) < 2:
+        raise ConfigError(
+            "People cannot be held out by population.",
+            where='splits = ["population"] under [baseline]',
+            expected="a population for everyone, and at least 2 populations",
+            got=f"{len(names)} populations ({', '.join(names) or 'none'}), {without} people without one",
+            fix="give a sample sheet with a population for each person: `samples` under [cohort]",
+        )
+    place = {name: fold for fold, name in enumerate(names)}
+    return np.array([place[p] for p in populations if p is not None], dtype=np.int64), names

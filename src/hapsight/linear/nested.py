@@ -1,0 +1,306 @@
+"""Held-out prediction of one gene by any linear method: no part of training sees the people it predicts.
+
+Of the people of an outer fold, training sees nothing: covariates are regressed out with coefficients of the
+training people, variants are filtered by their frequency, scaled and merged among the training people, and
+a penalty is chosen within them. Only then are the people of the fold predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hapsight.cohort.ploidy import OneCopy
+from hapsight.errors import ConfigError, InputError
+from hapsight.least_squares import residualise
+from hapsight.linear.elastic_net import ElasticNetOptions, usable_variants
+from hapsight.linear.fits import Dosage, LinearFit, make_folds
+from hapsight.linear.methods import ElasticNet, Method
+
+__all__ = [
+    "ElasticNetOptions",
+    "GeneFit",
+    "GeneStatus",
+    "fit_by_fold",
+    "fit_gene",
+    "fit_held_out",
+    "make_folds",
+    "require_people",
+]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class GeneStatus(StrEnum):
+    """What became of a gene."""
+
+    OK = "ok"
+    NO_MODEL = "no_model"
+    NO_VARIANTS = "no_variants"
+    CONSTANT_EXPRESSION = "constant_expression"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GeneFit:
+    """Nested predictions of one gene and the final predictor; N people, K outer folds, V variants.
+
+    Attributes
+    ----------
+    observed
+        (N,) expression less what the covariates explain, by coefficients from the other folds.
+    predicted
+        (N,) prediction of `observed` by the model trained on the other folds.
+    fold
+        (N,) outer fold in which each person was held out.
+    fold_r
+        (K,) Pearson r of the two within each fold; NaN where either is constant.
+    fold_lambda
+        (K,) penalty of each fold's fit (see `LinearFit`); NaN where there was none to choose.
+    final_lambda
+        Penalty of the fit on all people; NaN likewise.
+    weights
+        (V,) effect per ALT allele in the fit on all people.
+    intercept
+        Of the fit on all people: predicted = intercept + weights @ dosage.
+    status
+        ``no_model`` where the prediction is constant in every fold; the final fit is given all the same.
+        ``no_variants`` where none reaches the allele frequency among all people.
+    """
+
+    observed: Floats
+    predicted: Floats
+    fold: Ints
+    fold_r: Floats
+    fold_lambda: Floats
+    final_lambda: float
+    weights: Floats
+    intercept: float
+    status: GeneStatus
+
+    @property
+    def n_nonzero(self) -> int:
+        """Variants with an effect in the fit on all people."""
+        return int(np.count_nonzero(self.weights))
+
+
+def fit_gene(
+    dosage: Dosage,
+    expression: Floats,
+    covariates: Floats | None,
+    outer_folds: Ints,
+    rng_seed: int,
+    options: ElasticNetOptions | None = None,
+) -> GeneFit:
+    """Nested elastic net: `fit_held_out` with PrediXcan's options, or with these.
+
+    Raises
+    ------
+    ConfigError
+        Also if `outer_folds` are not the ``options.outer`` folds asked for.
+    """
+    options = options or ElasticNetOptions()
+    _check_shape("outer_folds", np.shape(outer_folds), (len(expression),))
+    _check_folds(outer_folds, options.outer)
+    return fit_held_out(dosage, expression, covariates, outer_folds, rng_seed, ElasticNet(options))
+
+
+def fit_held_out(
+    dosage: Dosage,
+    expression: Floats,
+    covariates: Floats | None,
+    outer_folds: Ints,
+    rng_seed: int,
+    method: Method,
+    one_copy: OneCopy | None = None,
+) -> GeneFit:
+    """Predict each fold's people by `method`, trained on the others; and train once more on all.
+
+    The result depends on the arguments only, not on other genes or on the process that computes it. What a
+    method draws comes from `rng_seed` and the outer fold's number, hence is the same for genes of one seed.
+
+    Parameters
+    ----------
+    dosage
+        (V, N) ALT alleles, 0 to 2.
+    expression
+        (N,) on the scale that is to be predicted (such as log).
+    covariates
+        (N, C) or None.
+    outer_folds
+        (N,) as from `make_folds` or `population_folds`; the same for all genes and methods.
+    one_copy
+        Who has one copy of which variants; None: everybody has two of all.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit each other, a value is missing or out of range, or the covariates leave nothing
+        to explain.
+    ConfigError
+        If a fold is empty, or leaves too few people to learn from; or the seed is negative.
+    """
+    n_folds = int(np.max(outer_folds, initial=1)) + 1
+    return fit_by_fold(
+        dosage, expression, covariates, outer_folds, rng_seed, [method] * (n_folds + 1), one_copy
+    )
+
+
+def fit_by_fold(
+    dosage: Dosage,
+    expression: Floats,
+    covariates: Floats | None,
+    outer_folds: Ints,
+    rng_seed: int,
+    methods: Sequence[Method],
+    one_copy: OneCopy | None = None,
+) -> GeneFit:
+    """`fit_held_out` by a method of each fold's own, that may have learned something from the other folds.
+
+    Parameters
+    ----------
+    methods
+        (K + 1,) of each of the K folds, and of the fit on all people. They must share `min_maf`.
+
+    Raises
+    ------
+    InputError, ConfigError
+        As `fit_held_out`.
+    """
+    _check(dosage, expression, covariates, outer_folds, methods[0])
+    if rng_seed < 0:
+        raise ConfigError("The seed of the folds must not be negative.", where="rng_seed", got=rng_seed)
+    expression = np.asarray(expression, dtype=np.float64)
+    n_folds = int(outer_folds.max()) + 1
+    observed, predicted = np.empty(len(expression)), np.empty(len(expression))
+    fold_lambda, fold_r = np.full(n_folds, np.nan), np.full(n_folds, np.nan)
+    for k in range(n_folds):
+        test = outer_folds == k
+        observed[test], model = _train(
+            dosage, expression, covariates, ~test, test, (rng_seed, k), methods[k], one_copy
+        )
+        predicted[test] = model.predict(dosage[:, test])
+        fold_lambda[k] = model.penalty
+        fold_r[k] = _pearson(observed[test], predicted[test])
+    everyone = np.ones(len(expression), np.bool_)
+    _, final = _train(
+        dosage, expression, covariates, everyone, everyone, (rng_seed, n_folds), methods[-1], one_copy
+    )
+    return GeneFit(
+        observed,
+        predicted,
+        outer_folds.astype(np.int64),
+        fold_r,
+        fold_lambda,
+        final.penalty,
+        final.weights,
+        final.intercept,
+        _status(expression, predicted, outer_folds, usable_variants(dosage, methods[-1].min_maf, one_copy)),
+    )
+
+
+def _train(
+    dosage: Dosage,
+    expression: Floats,
+    covariates: Floats | None,
+    train: NDArray[np.bool_],
+    test: NDArray[np.bool_],
+    seed: tuple[int, int],
+    method: Method,
+    one_copy: OneCopy | None,
+) -> tuple[Floats, LinearFit]:
+    """Residuals of the people of `test`, and the model of those of `train`."""
+    c_train, c_test = (None, None) if covariates is None else (covariates[train], covariates[test])
+    outcome, observed = residualise(expression[train], c_train, expression[test], c_test)
+    if np.ptp(outcome) <= 1e-9 * np.abs(expression[train]).max():
+        outcome = np.zeros_like(outcome)
+    once = None if one_copy is None else one_copy.compress(train)
+    return observed, method.fit(dosage.compress(train, axis=1), outcome, np.random.default_rng(seed), once)
+
+
+def _status(expression: Floats, predicted: Floats, folds: Ints, usable: NDArray[np.bool_]) -> GeneStatus:
+    if np.ptp(expression) == 0.0:
+        return GeneStatus.CONSTANT_EXPRESSION
+    if not usable.any():
+        return GeneStatus.NO_VARIANTS
+    if all(_is_constant(predicted[folds == k]) for k in np.unique(folds)):
+        return GeneStatus.NO_MODEL
+    return GeneStatus.OK
+
+
+def _is_constant(values: Floats) -> bool:
+    return bool(np.ptp(values) <= 1e-12 * np.abs(values).max())
+
+
+def _pearson(a: Floats, b: Floats) -> float:
+    if _is_constant(a) or _is_constant(b):
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _check(
+    dosage: Dosage,
+    expression: Floats,
+    covariates: Floats | None,
+    outer_folds: Ints,
+    method: Method,
+) -> None:
+    n = len(expression)
+    _check_shape("expression", np.shape(expression), (n,))
+    _check_shape("dosage", np.shape(dosage), (len(dosage), n))
+    _check_shape("outer_folds", np.shape(outer_folds), (n,))
+    _check_values("expression", expression)
+    _check_values("dosage", dosage, 0.0, 2.0)
+    if covariates is not None:
+        _check_shape("covariates", np.shape(covariates), (n, np.shape(covariates)[-1]))
+        _check_values("covariates", covariates)
+    _check_folds(outer_folds, int(np.max(outer_folds, initial=1)) + 1)
+    require_people(outer_folds, method)
+
+
+def require_people(outer_folds: Ints, method: Method) -> None:
+    """Refuse folds of which one leaves too few people for a method.
+
+    Raises
+    ------
+    ConfigError
+        Names how many are left, and how many the method needs.
+    """
+    n = len(outer_folds)
+    left = n - int(np.bincount(outer_folds).max())
+    if left < method.least_people:
+        raise ConfigError(
+            "One outer fold leaves too few people to learn from.",
+            expected=f"at least {method.least_people} people in the other folds",
+            got=f"{left} of {n}",
+            fix="use fewer inner folds (`inner_folds` under [baseline]), or more people",
+        )
+
+
+def _check_folds(folds: Ints, k: int) -> None:
+    found = np.unique(folds).tolist()
+    if found != list(range(k)):
+        raise ConfigError("The outer folds are not those asked for.", expected=f"0 to {k - 1}", got=found)
+
+
+def _check_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if got != expected:
+        raise InputError(
+            f"The shape of {name} does not fit the number of people.", where=name, expected=expected, got=got
+        )
+
+
+def _check_values(name: str, values: Dosage, least: float = -np.inf, most: float = np.inf) -> None:
+    fine = np.isfinite(values) & (values >= least) & (values <= most)
+    if not fine.all():
+        place = tuple(int(i) for i in np.argwhere(~fine)[0])
+        raise InputError(
+            f"The {name} has a value that is missing or out of range.",
+            where=f"{name}{list(place)}",
+            expected="a finite number" if np.isinf(least) else f"{least:g} to {most:g}",
+            got=f"{values[place]} (and {int((~fine).sum()) - 1} more)",
+        )

@@ -1,0 +1,197 @@
+"""What a linear fit sees of dosages: its usable variants, copies of each other merged, standardised.
+
+Variants in perfect linkage are one predictor, so a fit's work is that of the distinct ones; what it finds is
+shared among the copies.
+
+The best single variant, as a predictor.
+
+Best linear unbiased prediction from all cis variants: ridge regression whose penalty comes from REML.
+
+The outcome is ``mean + g + e`` with ``g ~ N(0, s_g^2 K)`` and ``e ~ N(0, s_e^2 I)``, where K is the kernel of
+standardised dosages, ``K = Z'Z / V``, or with a prior share p of the variance for each, ``K = Z' diag(p) Z``.
+One eigen-decomposition of K gives the restricted likelihood at any share of variance (Kang et al. 2008,
+Genetics 178:1709, "EMMA"), and the weights of the variants after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from hapsight.cohort.ploidy import OneCopy
+from hapsight.linear.elastic_net import usable_variants
+from hapsight.linear.fits import DistinctRows, Dosage, LinearFit, distinct_rows, mean_only
+
+__all__ = ["Predictors", "fit_blup", "fit_top_snp", "reml_share", "restricted_deviance"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictors:
+    """V variants of the n people of a fit, of which U are usable and P are distinct.
+
+    Attributes
+    ----------
+    mean
+        (V,) dosage.
+    usable
+        (U,) which variants vary, and are frequent enough.
+    distinct
+        The P groups of the usable ones.
+    rows
+        (P, n) the first of each group, with mean 0 and mean square 1.
+    deviation
+        (P,) standard deviation of its dosage.
+    """
+
+    mean: Floats
+    usable: NDArray[np.intp]
+    distinct: DistinctRows
+    rows: Floats
+    deviation: Floats
+
+    @classmethod
+    def of(cls, dosage: Dosage, min_maf: float, one_copy: OneCopy | None = None) -> Predictors:
+        """Of dosages (V, n); rows that do not vary, or are rarer than `min_maf`, are not usable."""
+        usable = np.flatnonzero(usable_variants(dosage, min_maf, one_copy))
+        distinct = distinct_rows(dosage[usable])
+        rows = dosage[usable[distinct.first]].astype(np.float64)
+        rows -= rows.mean(axis=1, keepdims=True)
+        deviation = np.sqrt(np.einsum("pn,pn->p", rows, rows) / dosage.shape[1])
+        rows /= deviation[:, None]
+        return cls(dosage.mean(axis=1), usable, distinct, rows, deviation)
+
+    def can_tell(self, outcome: Floats) -> bool:
+        """Whether there is anything to learn: a variant, and an outcome (n,) that varies."""
+        return len(self.usable) > 0 and bool(np.ptp(outcome) > 0.0)
+
+    def pooled(self, log_prior: Floats) -> tuple[Floats, Floats]:
+        """Logarithms (V,) of priors: (P,) of the sum of each group, and (U,) each copy's share of that."""
+        own, group = log_prior[self.usable], self.distinct.group
+        largest = np.full(len(self.rows), -np.inf)
+        np.maximum.at(largest, group, own)
+        shares = np.exp(own - largest[group])
+        sums = np.bincount(group, shares, len(self.rows))
+        return largest + np.log(sums), shares / sums[group]
+
+    def line(self, effects: Floats, outcome: Floats) -> tuple[Floats, float]:
+        """Weights (V,) per unit of dosage, and the intercept, of a line through the mean of `outcome` (n,).
+
+        Parameters
+        ----------
+        effects
+            (U,) of each usable variant per standard deviation of its group's row.
+        """
+        weights = np.zeros(len(self.mean))
+        weights[self.usable] = effects * self.distinct.sign / self.deviation[self.distinct.group]
+        return weights, float(outcome.mean() - weights @ self.mean)
+
+
+def fit_top_snp(predictors: Predictors, outcome: Floats) -> LinearFit:
+    """Regress the outcome on the variant it correlates with most; the first of several that tie.
+
+    Parameters
+    ----------
+    predictors
+        Of V variants and n people.
+    outcome
+        (n,) values to predict; where they do not vary, the fit is their mean.
+    """
+    if not predictors.can_tell(outcome):
+        return mean_only(len(predictors.mean), outcome)
+    covariance = predictors.rows @ (outcome - outcome.mean()) / len(outcome)
+    best = int(np.argmax(np.abs(covariance)))
+    effects = np.zeros(len(predictors.usable))
+    effects[predictors.distinct.first[best]] = covariance[best]
+    return LinearFit(*predictors.line(effects, outcome))
+
+
+LARGEST_SHARE = 1.0 - 1e-6
+"""Genetic share of variance above which the likelihood is not looked at: no noise at all is left there."""
+_GRID = np.linspace(0.0, LARGEST_SHARE, 101)
+
+
+def fit_blup(predictors: Predictors, outcome: Floats, variances: Floats | None = None) -> LinearFit:
+    """Fit all usable variants at once, shrunk by the ratio of residual to genetic variance.
+
+    The weights are those of ridge regression on standardised dosages with penalty ``s_e^2 / (p_j s_g^2)`` for
+    variant j, where the p are the prior variances as shares of their sum: 1 / V of V equal ones.
+
+    Parameters
+    ----------
+    predictors
+        Of V variants and n people; variants that are not usable get weight 0.
+    outcome
+        (n,) values to predict. If covariates were regressed out of it, the kernel does not know.
+    variances
+        (V,) prior variances of the effects of standardised dosages, up to a common factor, some above 0 among
+        the usable variants; else all are equal.
+
+    Returns
+    -------
+    LinearFit
+        Its `penalty` is ``s_e^2 / s_g^2``: infinite, and all weights 0, where REML finds no genetic variance.
+    """
+    if not predictors.can_tell(outcome):
+        return mean_only(len(predictors.mean), outcome, float("inf"))
+    rows, group, usable = predictors.rows, predictors.distinct.group, predictors.usable
+    shares = np.ones(len(usable)) if variances is None else variances[usable]
+    shares = shares / shares.sum()
+    scaled = rows * np.sqrt(np.bincount(group, shares))[:, None]
+    values, vectors = _eigen(scaled.T @ scaled)
+    rotated = vectors.T @ (outcome - outcome.mean())
+    share = reml_share(values, rotated**2)
+    if share == 0.0:
+        return mean_only(len(predictors.mean), outcome, float("inf"))
+    penalty = (1.0 - share) / share
+    effects = shares * (rows @ (vectors @ (rotated / (values + penalty))))[group]
+    return LinearFit(*predictors.line(effects, outcome), penalty)
+
+
+def _eigen(kernel: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues (n - 1,) and eigenvectors (n, n - 1) of a centred kernel (n, n) of trace n, but the mean's.
+
+    Twice the matrix of ones lifts the mean, of eigenvalue 0, above all others, so that it is known: the last.
+    """
+    values, vectors = np.linalg.eigh(kernel + 2.0)
+    return np.maximum(values[:-1], 0.0), vectors[:, :-1]
+
+
+def reml_share(values: Floats, squares: Floats) -> float:
+    """Share of variance along the kernel that maximises the restricted likelihood; 0 where none does better.
+
+    Parameters
+    ----------
+    values
+        (n - 1,) eigenvalues of the centred kernel, that of the mean left out.
+    squares
+        (n - 1,) squared projections of the outcome on their eigenvectors.
+    """
+    coarse = restricted_deviance(_GRID, values, squares)
+    best = int(np.argmin(coarse))
+    bounds = (_GRID[max(best - 1, 0)], _GRID[min(best + 1, len(_GRID) - 1)])
+    fine = optimize.minimize_scalar(
+        lambda share: restricted_deviance(np.array([share]), values, squares)[0],
+        bounds=bounds,
+        method="bounded",
+        options={"xatol": 1e-8},
+    )
+    candidates = {float(_GRID[best]): float(coarse[best]), float(fine.x): float(fine.fun)}
+    return min(candidates, key=lambda share: (candidates[share], share))
+
+
+def restricted_deviance(share: Floats, values: Floats, squares: Floats) -> Floats:
+    """Minus twice the restricted log-likelihood (S,), up to a constant, at the best total variance.
+
+    Parameters
+    ----------
+    share
+        (S,) genetic shares of variance h; a direction of eigenvalue d has variance ``h d + 1 - h``.
+    """
+    variance = share[:, None] * values + (1.0 - share[:, None])
+    deviance: Floats = len(values) * np.log((squares / variance).mean(axis=1)) + np.log(variance).sum(axis=1)
+    return deviance

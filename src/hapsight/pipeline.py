@@ -1,0 +1,104 @@
+"""The order of a run: what `hapsight run` does after the check, and `hapsight evaluate` of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hapsight.cohort.check import CheckResult
+from hapsight.models.protocol import SequenceModel
+from hapsight.report.build import build_report
+from hapsight.run.arms import Arm, arms_of
+from hapsight.run.crew import SetAside
+from hapsight.run.effects import EffectsRun
+from hapsight.run.executor import pools_kept
+from hapsight.run.opened import Opened, Progress
+from hapsight.run.run_folder import mark_finished
+from hapsight.stages.baseline import baseline
+from hapsight.stages.check import save_checks
+from hapsight.stages.direction import direction
+from hapsight.stages.drivers import drivers
+from hapsight.stages.eqtl import eqtl
+from hapsight.stages.evaluate import evaluate
+from hapsight.stages.explain import explain
+from hapsight.stages.gene_pages import gene_pages
+from hapsight.stages.predict import ModelRun, load_models, predict
+from hapsight.stages.saturate_drivers import saturate_drivers
+
+__all__ = ["compare", "do_units", "run"]
+
+
+def run(
+    opened: Opened,
+    checks: Sequence[CheckResult],
+    progress: Progress,
+    notes: Sequence[str] = (),
+    loaded: Mapping[int, SequenceModel] | None = None,
+) -> Path:
+    """Every stage, as configured; finished work is kept.
+
+    Parameters
+    ----------
+    checks
+        What the check found, to be kept beside the run.
+    notes
+        Sentences that the report is to show.
+    loaded
+        Models that are there already, by their place in the configuration.
+
+    Returns
+    -------
+    The report.
+
+    Raises
+    ------
+    IncompleteError
+        Some units were set aside, after all others were finished.
+    """
+    config, models = opened.config, load_models(opened, loaded)
+    with opened.folder.locked():
+        opened.begin()
+        save_checks(config, checks)
+        for note in notes:
+            opened.folder.note(note)
+        do_units(opened, models, progress)
+        arms = arms_of(opened, models)
+        evaluate(opened, arms, progress)
+        direction(opened, arms, progress)
+        if config.explain.run:
+            explain(opened, models, progress)
+            drivers(opened, arms, progress)
+            saturate_drivers(opened, models, progress)
+            gene_pages(opened, arms, progress)
+        page = build_report(config.output)
+        mark_finished(config, notes)
+    return page
+
+
+def do_units(opened: Opened, models: Sequence[ModelRun | EffectsRun], progress: Progress) -> None:
+    """Predict, fit the baselines and map eQTLs, as configured; finished units are not done again.
+
+    Raises
+    ------
+    IncompleteError
+        Some units were set aside, after all others of all stages were finished.
+    """
+    aside = SetAside()
+    with pools_kept():
+        with aside.later():
+            predict(opened, models, progress)
+        if opened.config.baseline.run:
+            with aside.later():
+                baseline(opened, progress)
+        if opened.config.eqtl.run:
+            with aside.later():
+                eqtl(opened, progress)
+    aside.report()
+
+
+def compare(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
+    """Evaluate, and compare directions with eQTLs, which are mapped if they are not yet."""
+    evaluate(opened, arms, progress)
+    if opened.config.eqtl.run:
+        eqtl(opened, progress)
+    direction(opened, arms, progress)

@@ -1,1 +1,0 @@
-"""The engine that runs models on personal sequences, and the store that its results go to."""

@@ -1,0 +1,1 @@
+"""What a run is: configuration, folder, store, units of work, arms, and who does the work."""

@@ -1,0 +1,475 @@
+"""The one configuration file: TOML, checked when it is read, unknown keys refused."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hapsight.errors import ConfigError
+from hapsight.models.catalogue import PROTOCOL_OPTIONS, PROTOCOL_READ_OUTS, EffectsKeys
+from hapsight.models.own import PREFIX
+from hapsight.run.sections import (
+    BaselineConfig,
+    EqtlConfig,
+    EvidenceEffectsConfig,
+    EvidenceTrackConfig,
+    GeneCovariatesConfig,
+    ImportedConfig,
+    InformedConfig,
+    PersonCovariatesConfig,
+    PriorEffectsConfig,
+    PriorsConfig,
+    TrainArmConfig,
+    TrainConfig,
+    is_address,
+)
+from hapsight.stats.protocols import PROTOCOLS
+
+__all__ = [
+    "BaselineConfig",
+    "ClusterConfig",
+    "CohortConfig",
+    "Config",
+    "EqtlConfig",
+    "EvaluateConfig",
+    "EvidenceEffectsConfig",
+    "EvidenceTrackConfig",
+    "ExplainConfig",
+    "ExpressionConfig",
+    "GeneCovariatesConfig",
+    "ImportedConfig",
+    "InformedConfig",
+    "ModelConfig",
+    "PredictConfig",
+    "PriorEffectsConfig",
+    "PriorsConfig",
+    "ReportConfig",
+    "TrainArmConfig",
+    "TrainConfig",
+    "first_complaints",
+    "load_config",
+    "to_toml",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CohortConfig(_Section):
+    """The cohort's files (relative paths start at the configuration file) and what to do with their flaws."""
+
+    genotypes: Path | Annotated[tuple[Path, ...], Field(min_length=1)] = Field(
+        description="phased VCF or BCF, indexed, or PGEN: a file, a list, or a name with {chrom} in it"
+    )
+    reference: Path = Field(description="FASTA of the same build, indexed (bgzipped or plain)")
+    expression: Path = Field(
+        description="phenotype BED, plain, gzipped or Parquet; rows are TSSs, or have a strand"
+    )
+    genes: Path | None = Field(None, description="TSS and strand: GTF, BED6 or TSV; else the phenotype BED's")
+    covariates: Path | None = Field(
+        None, description="covariates x people, or people x covariates, such as an .eigenvec"
+    )
+    samples: Path | None = Field(None, description="sample sheet: sample_id, population, sex")
+    keep_genes: tuple[str, ...] = Field(
+        (), description="only these genes, by identifier or name; all where empty"
+    )
+    variants: Literal["all", "snv"] = Field("all", description="which variants go into personal sequences")
+    min_maf: Annotated[float, Field(ge=0, lt=0.5)] = Field(0.0, description="frequency floor for sequences")
+    missing: Literal["error", "reference", "drop"] = Field("error", description="missing genotypes")
+    unphased: Literal["error", "drop"] = Field("error", description="unphased heterozygotes")
+    ref_mismatch: Literal["error", "drop"] = Field("error", description="REF that differs from the FASTA")
+    duplicates: Literal["error", "first"] = Field("error", description="records of one position, REF and ALT")
+    ploidy_conflict: Literal["error", "missing", "drop"] = Field(
+        "error", description="calls that a sex rules out, such as a man heterozygous on chrX outside the PARs"
+    )
+    chrx_dosage: Literal[1, 2] = Field(
+        2, description="a man's ALT on chrX in linear methods, as the modes of plink2 --xchr-model"
+    )
+    par: tuple[tuple[Annotated[int, Field(ge=1)], int], ...] | None = Field(
+        None,
+        description="pseudo-autosomal regions of chrX, [first, last] from 1; else those of GRCh37 or GRCh38, "
+        "whichever chrX is as long",
+    )
+
+    @model_validator(mode="after")
+    def _regions(self) -> CohortConfig:
+        """Regions end where they start, or later."""
+        for first, last in self.par or ():
+            if last < first:
+                raise ValueError(f"par must be [first, last] with first <= last, got [{first}, {last}]")
+        return self
+
+
+class ExpressionConfig(_Section):
+    """How expression is treated before it is compared or learned from."""
+
+    transform: Literal["log10", "none"] = Field("log10", description="log10(x + pseudocount), or as it is")
+    pseudocount: Annotated[float, Field(ge=0)] = Field(0.1, description="added before the logarithm")
+    permuted: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="negative control: a seed by which people exchange expression and covariates"
+    )
+
+
+class ModelConfig(EffectsKeys):
+    """A model to run, or a table of variant effects that stands for one."""
+
+    name: str = Field(
+        description='as in `hapsight models`; file:PATH, a Python file, which is run; or "effects"'
+    )
+    label: str | None = Field(None, description="what tables call it; else its name and weights")
+    weights: str | None = Field(None, description="a named set of weights, or a file")
+    read_out: str | None = Field(
+        None, description="a named read-out; else the model's default, or in training the one it has for that"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="options of this model")
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> ModelConfig:
+        """A table has none of a network's keys, and a network none of a table's."""
+        if fault := self.fault(self.name, bool(self.weights or self.read_out or self.options)):
+            raise ValueError(fault)
+        return self
+
+
+USUAL_BUDGET = 2 * 2**30
+"""Bytes of memory that is used for sequences and embeddings unless the configuration says more."""
+
+
+class PredictConfig(_Section):
+    """How models are run."""
+
+    device: str = Field("auto", description="auto, cpu, cuda or mps")
+    batch_size: Annotated[int, Field(ge=1)] = Field(64, description="sequences in a batch")
+    genes_per_unit: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="genes that are saved together; else as many as make units of about equal work"
+    )
+    precision: Literal["float32", "float16x3", "tf32", "bfloat16"] = Field(
+        "float32",
+        description="arithmetic of products; float16x3 is as exact as float32 and the fastest such on a GPU; "
+        "tf32 and bfloat16 lose small differences between people. All but float32 are tried on some genes "
+        "first",
+    )
+    allow_imprecise: bool = Field(
+        False,
+        description="run in an arithmetic that loses differences between people; the report then says so",
+    )
+    compiled: bool = Field(False, description="torch.compile what reads an embedding; for GPUs")
+    budget_gb: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="memory for sequences, embeddings and a batch, in GiB, of the GPU where there is one; "
+        "what does not fit lies in a file; where not given 2, or up to half of what a GPU has free",
+    )
+    workers: Annotated[int, Field(ge=1)] = Field(
+        1, description="processes that run models, each with a copy of the model; 1: no other than this one"
+    )
+
+    @property
+    def budget(self) -> int | None:
+        """`budget_gb` in bytes."""
+        return None if self.budget_gb is None else int(self.budget_gb * 2**30)
+
+
+class EvaluateConfig(_Section):
+    """The statistics."""
+
+    null_draws: Annotated[int, Field(ge=99)] = Field(1000, description="draws of the random-weights null")
+    permutations: Annotated[int, Field(ge=99)] = Field(
+        1000, description="permutations of people within populations"
+    )
+
+
+class ExplainConfig(_Section):
+    """In-silico mutagenesis of the variants in the models' windows."""
+
+    run: bool = Field(False, description="whether `hapsight run` does it")
+    genes: tuple[str, ...] = Field((), description="only these genes, by identifier or name; all where empty")
+    min_abs_r: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="only genes whose prediction has at least this abs(R) across people"
+    )
+    backgrounds: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="distinct haplotypes to toggle variants in, the commonest first; else all"
+    )
+    saturation: tuple[int, int] | None = Field(
+        None,
+        description="every base at these places: [first, last) from the TSS or driver, downstream positive",
+    )
+    saturation_around: Literal["tss", "driver"] = Field(
+        "tss", description="what `saturation` is counted from; main drivers are those of `hapsight drivers`"
+    )
+    gradients: bool = Field(False, description="gradients of every base of the window, for each gene")
+    tracks: Literal["none", "bedgraph", "bigwig"] = Field(
+        "none", description="saturation, and gradient times input, of each gene as files for genome browsers"
+    )
+    motifs: bool | None = Field(
+        None, description="look for JASPAR's motifs at drivers; else where the extra `motifs` is installed"
+    )
+    conservation: Path | None = Field(
+        None, description="bigWig of conservation, such as phyloP, for the reliability of a sign"
+    )
+    sign_priors: Path | None = Field(
+        None, description="table of variants and scores, above 0 where ALT should raise a gene's expression"
+    )
+    genes_per_unit: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="genes that are saved together; else as many as make units of about equal work"
+    )
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> ExplainConfig:
+        """A stretch has a length, and tracks have something to show."""
+        if self.saturation is not None and self.saturation[0] >= self.saturation[1]:
+            raise ValueError(f"saturation must be [first, last) with first < last, got {self.saturation}")
+        if self.saturation_around == "driver" and self.saturation is None:
+            raise ValueError("saturation_around = 'driver' says where the saturation is, which is not set")
+        if self.tracks != "none" and self.saturation is None and not self.gradients:
+            raise ValueError(f"tracks = {self.tracks!r} shows the saturation, which is not set, or gradients")
+        return self
+
+
+class ClusterConfig(_Section):
+    """Where units of work are done beyond this machine, and what happens to those that fail."""
+
+    scheduler: str | None = Field(
+        None, description="a Dask scheduler: its address, or its scheduler file; else this machine alone"
+    )
+    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="what a worker must offer to run models, such as { GPU = 1 }"
+    )
+    retries: Annotated[int, Field(ge=0)] = Field(
+        2, description="how often a unit that fails is tried again before it is set aside, here too"
+    )
+    patience: Annotated[float, Field(gt=0)] = Field(
+        120.0, description="seconds without the scheduler, or without a worker, before a run gives up"
+    )
+    unencrypted: bool = Field(
+        False, description="allow a scheduler on another host that does not encrypt what travels"
+    )
+
+
+class ReportConfig(_Section):
+    """What a report shows of single people."""
+
+    include_individuals: bool = Field(
+        False, description="names of people, and pages with a point per person, expression and genotype"
+    )
+
+
+class Config(_Section):
+    """A run of hapsight."""
+
+    name: str = Field(description="the cohort's name, for titles")
+    output: Path = Field(description="folder of the run")
+    share_output: bool = Field(
+        False, description="make a new `output` with the access of the umask; else for its owner only"
+    )
+    protocol: Literal["default", "huang2023", "sasse2023"] = Field(
+        "default", description="a study's choices, see the README"
+    )
+    seed: int = Field(1, description="of folds and nulls")
+    workers: Annotated[int, Field(ge=0)] = Field(0, description="processes for the baseline; 0: one per core")
+    cohort: CohortConfig
+    expression: ExpressionConfig = ExpressionConfig()
+    models: tuple[ModelConfig, ...] = ()
+    predict: PredictConfig = PredictConfig()
+    baseline: BaselineConfig = BaselineConfig()
+    informed: InformedConfig = InformedConfig()
+    priors: PriorsConfig = PriorsConfig()
+    eqtl: EqtlConfig = EqtlConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    explain: ExplainConfig = ExplainConfig()
+    report: ReportConfig = ReportConfig()
+    cluster: ClusterConfig = ClusterConfig()
+    train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_protocol(cls, data: Any) -> Any:
+        """Fill in what the protocol fixes; a contradiction is an error: its name goes with the numbers."""
+        protocol = PROTOCOLS.get(str(data.get("protocol"))) if isinstance(data, dict) else None
+        if protocol is None:
+            return data
+        fixed = dict(data)
+        if protocol.variants and isinstance(data.get("cohort"), dict):
+            fixed["cohort"] = _fix(data["cohort"], {"variants": protocol.variants}, "cohort", protocol.name)
+        models = data.get("models", ())
+        if isinstance(models, list | tuple):
+            fixed["models"] = tuple(_fix_model(model, protocol.name) for model in models)
+        return fixed
+
+
+def _fix_model(model: Any, protocol: str) -> Any:
+    """A model as the study ran it, where it did."""
+    if not isinstance(model, dict):
+        return model
+    name = str(model.get("name"))
+    read_out = PROTOCOL_READ_OUTS.get(name, {}).get(protocol)
+    if read_out is not None:
+        model = _fix(model, {"read_out": read_out}, "models", protocol)
+    fixed = PROTOCOL_OPTIONS.get(name, {}).get(protocol)
+    if fixed is None:
+        return model
+    options = {key: value for key, value in fixed.items() if key != "weights" and value is not None}
+    given = _fix(model, {"weights": fixed["weights"]}, "models", protocol)
+    return {**given, "options": _fix(model.get("options", {}), options, "models.options", protocol)}
+
+
+def _fix(given: Any, fixed: dict[str, Any], where: str, protocol: str) -> Any:
+    if not isinstance(given, dict):  # the checks that follow say so
+        return given
+    for key, value in fixed.items():
+        if given.get(key, value) != value:
+            raise ValueError(f"protocol {protocol} has {where}.{key} = {value!r}, not {given[key]!r}")
+    return {**given, **fixed}
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration; paths in it are made absolute, from its own folder.
+
+    Raises
+    ------
+    ConfigError
+        The file is not there, not TOML, or has a key or value that hapsight does not know.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("There is no such configuration file.", where=path) from None
+    except OSError as error:
+        raise ConfigError("The configuration cannot be read.", where=path, got=error) from None
+    except (ValueError, RecursionError) as error:  # what tomllib raises, its own error included
+        raise ConfigError("The configuration is not TOML.", where=path, got=error) from None
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(*first_complaints(error), where=path) from None
+    return _absolute(config, path.resolve().parent)
+
+
+def first_complaints(error: ValidationError) -> tuple[str]:
+    """What is wrong with a configuration, as the first argument of a `ConfigError`."""
+    lines = []
+    for found in error.errors(include_url=False):
+        key = ".".join(str(part) for part in found["loc"]) or "configuration"
+        text = found["msg"].removeprefix("Value error, ")
+        if found["type"] == "extra_forbidden":
+            text = "unknown key" + _did_you_mean(str(found["loc"][-1]))
+        elif found["type"] != "missing" and found["loc"]:
+            text += f", got {found['input']!r}"
+        lines.append(f"  {key}: {text}")
+    return ("\n".join(["The configuration is not valid.", *lines]),)
+
+
+def _did_you_mean(key: str) -> str:
+    known = {
+        name
+        for section in (
+            Config,
+            CohortConfig,
+            ExpressionConfig,
+            ModelConfig,
+            PredictConfig,
+            BaselineConfig,
+            ImportedConfig,
+            InformedConfig,
+            EvidenceTrackConfig,
+            EvidenceEffectsConfig,
+            PriorsConfig,
+            PriorEffectsConfig,
+            GeneCovariatesConfig,
+            PersonCovariatesConfig,
+            EqtlConfig,
+            EvaluateConfig,
+            ExplainConfig,
+            ReportConfig,
+            ClusterConfig,
+            TrainConfig,
+            TrainArmConfig,
+        )
+        for name in section.model_fields
+    }
+    close = difflib.get_close_matches(key, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _absolute(config: Config, folder: Path) -> Config:
+    cohort: dict[str, Any] = {
+        name: folder / value for name, value in config.cohort if isinstance(value, Path)
+    }
+    if isinstance(config.cohort.genotypes, tuple):
+        cohort["genotypes"] = tuple(folder / path for path in config.cohort.genotypes)
+    models = tuple(
+        model.model_copy(
+            update={
+                "name": _absolute_file(model.name, folder),
+                "weights": _absolute_weights(model.weights, folder),
+                "table": None if model.table is None else folder / model.table,
+                "options": {name: _absolute_option(value, folder) for name, value in model.options.items()},
+            }
+        )
+        for model in config.models
+    )
+    imported = tuple(
+        weights.model_copy(update={"path": folder / weights.path}) for weights in config.baseline.imported
+    )
+    explain = {name: folder / value for name, value in config.explain if isinstance(value, Path)}
+    return config.model_copy(
+        update={
+            "explain": config.explain.model_copy(update=explain),
+            "output": folder / config.output,
+            "cohort": config.cohort.model_copy(update=cohort),
+            "models": models,
+            "baseline": config.baseline.model_copy(update={"imported": imported}),
+            "informed": _absolute_evidence(config.informed, folder),
+            "priors": config.priors.from_folder(folder),
+            "cluster": _absolute_cluster(config.cluster, folder),
+            "train": config.train.from_folder(folder),
+        }
+    )
+
+
+def _absolute_cluster(cluster: ClusterConfig, folder: Path) -> ClusterConfig:
+    """A scheduler file, from `folder`; an address is left as it is."""
+    if cluster.scheduler is None or is_address(cluster.scheduler):
+        return cluster
+    return cluster.model_copy(update={"scheduler": str(folder / cluster.scheduler)})
+
+
+def _absolute_evidence(informed: InformedConfig, folder: Path) -> InformedConfig:
+    tracks = tuple(
+        track.model_copy(update={"paths": tuple(folder / path for path in track.paths)})
+        for track in informed.tracks
+    )
+    effects = tuple(given.model_copy(update={"path": folder / given.path}) for given in informed.effects)
+    return informed.model_copy(update={"tracks": tracks, "effects": effects})
+
+
+def _absolute_file(name: str, folder: Path) -> str:
+    """A model's Python file, from `folder`; another name is left as it is."""
+    return f"{PREFIX}{folder / name.removeprefix(PREFIX)}" if name.startswith(PREFIX) else name
+
+
+def _absolute_weights(weights: str | None, folder: Path) -> str | None:
+    """Weights given as a file, from `folder`; a name is left as it is."""
+    return str(folder / weights) if weights is not None and Path(weights).suffix else weights
+
+
+def _absolute_option(option: object, folder: Path) -> object:
+    """A model's option that names a file in `folder`, from there; any other is left as it is."""
+    named = isinstance(option, str) and option != "" and (folder / option).is_file()
+    return str(folder / str(option)) if named else option
+
+
+def to_toml(config: Config) -> str:
+    """The whole configuration, defaults included, as TOML that `load_config` reads."""
+    return tomli_w.dumps(as_toml(config))
+
+
+def as_toml(config: Config) -> dict[str, Any]:
+    """The same before it is text."""
+    found: dict[str, Any] = config.model_dump(mode="json", exclude_none=True)
+    return found

@@ -1,0 +1,118 @@
+"""Who does a run's units of work, and the one way in which every stage has them done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from hapsight.errors import IncompleteError
+from hapsight.run.config import Config
+from hapsight.run.executor import Crew, local_crew, run_units
+from hapsight.run.opened import Opened, Progress
+
+__all__ = ["SetAside", "UnitOfWork", "compute", "crew_of", "staffed"]
+
+
+class UnitOfWork(Protocol):
+    """What is done once, by whoever is free."""
+
+    @property
+    def name(self) -> str:
+        """What to call it where it cannot be done."""
+
+    def done(self) -> bool:
+        """Whether it is done already."""
+
+
+Unit = TypeVar("Unit", bound=UnitOfWork)
+
+
+def staffed(config: Config, workers: int | None = None, scheduler: str | None = None) -> Config:
+    """The configuration with other workers: so many processes, for models too; or those of a scheduler."""
+    changes: dict[str, object] = {}
+    if workers is not None:
+        predict = config.predict.model_copy(update={"workers": workers or os.cpu_count() or 1})
+        changes |= {"workers": workers, "predict": predict}
+    if scheduler is not None:
+        changes["cluster"] = config.cluster.model_copy(update={"scheduler": scheduler})
+    return config.model_copy(update=changes)
+
+
+def crew_of(opened: Opened, models: bool = False, files: Sequence[Path] = ()) -> Crew:
+    """The crew for linear units, or for those that run models.
+
+    Parameters
+    ----------
+    files
+        That the units read beside the cohort's.
+    """
+    config, cluster = opened.config, opened.config.cluster
+    if cluster.scheduler is None:
+        workers = config.predict.workers if models else config.workers or os.cpu_count() or 1
+        return local_crew(workers, cluster.retries)
+    from hapsight.run.cluster import Cluster
+    from hapsight.run.guard import Guard
+
+    sizes = [(Path(entry["path"]), int(entry["bytes"])) for entry in opened.inputs]
+    sizes += [(path, path.stat().st_size) for path in files]
+    return Cluster(
+        cluster.scheduler,
+        Guard(opened.folder.mark(), tuple(sizes)),
+        cluster.resources if models else {},
+        cluster.retries,
+        cluster.patience,
+        cluster.unencrypted,
+    )
+
+
+def compute(
+    crew: Crew, label: str, work: Callable[[Unit], object], units: Sequence[Unit], progress: Progress
+) -> int:
+    """Have the units done that are not yet done; returns how many these were.
+
+    Raises
+    ------
+    IncompleteError
+        Some were set aside, after all others were finished.
+    """
+    todo = [unit for unit in units if not unit.done()]
+    kept = len(units) - len(todo)
+    progress(label, kept, len(units))
+    names = [f"{label}, {unit.name}" for unit in todo]
+    for done, _ in enumerate(run_units(work, todo, crew=crew, names=names), start=kept + 1):
+        progress(label, done, len(units))
+    return len(todo)
+
+
+class SetAside:
+    """Lets the rest of a run go on where part of it could not be done, and says so in the end."""
+
+    def __init__(self) -> None:
+        self._errors: list[IncompleteError] = []
+
+    @contextmanager
+    def later(self) -> Iterator[None]:
+        """Keep an `IncompleteError` of the block for the end."""
+        try:
+            yield
+        except IncompleteError as error:
+            self._errors.append(error)
+
+    def report(self) -> None:
+        """Raise what was kept, if anything was.
+
+        Raises
+        ------
+        IncompleteError
+            The one error, or all of them in one.
+        """
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        if self._errors:
+            raise IncompleteError(
+                "Several stages are not complete; the rest is done.",
+                got="\n".join(["", *(f"    {line}" for e in self._errors for line in str(e).splitlines())]),
+            )

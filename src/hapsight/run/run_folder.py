@@ -1,0 +1,407 @@
+"""The folder of a run: its lock, its configuration, and the record of what was done.
+
+Peak memory of this process and of its largest worker.
+
+Whether a run is finished, and nothing that it was made from or that it wrote has changed since.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import sys
+import time
+import tomllib
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+import hapsight
+from hapsight.cohort.tables import write_table
+from hapsight.errors import HapsightError, StoreError
+from hapsight.files import KnownDigest, file_name, locked, own_entries, sweep, write_atomically
+from hapsight.models.catalogue import WEIGHTS, published_weights
+from hapsight.models.weights import find
+from hapsight.report.run_folder import require_record
+from hapsight.run.config import Config, ModelConfig, as_toml, to_toml
+from hapsight.run.store import UnitStore
+
+__all__ = ["OWN", "RunFolder", "is_finished", "mark_finished", "peak_mb", "reset_peak", "versions"]
+
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+def reset_peak() -> None:
+    """Start counting this process's peak anew, where the system can (Linux)."""
+    try:
+        _CLEAR.write_text("5")
+    except OSError:
+        return
+
+
+def peak_mb() -> tuple[int, int]:
+    """Peak resident memory in MB: of this process since `reset_peak`, and of its largest worker.
+
+    Workers that have not ended count where the system tells of them (Linux).
+    """
+    unit = 1 if sys.platform == "darwin" else 1024
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
+    living = [_peak_of(child.pid) or 0 for child in multiprocessing.active_children()]
+    own = _peak_of("self") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return own // 2**20, max([ended, *living]) // 2**20
+
+
+def _peak_of(process: int | str | None) -> int | None:
+    """Bytes that a process had at most; ``None`` where the system does not say."""
+    try:
+        text = Path(f"/proc/{process}/status").read_text()
+        return int(next(line for line in text.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024
+    except (OSError, StopIteration):
+        return None
+
+
+OWN: Final = frozenset(
+    {"run.json", "check.json", "config.toml", "report.html", "dropped.parquet"}
+    | {
+        "baseline",
+        "crew",
+        "decoded",
+        "eqtl",
+        "evaluation",
+        "explain",
+        "informed",
+        "models",
+        "predictions",
+        "priors",
+        "report",
+    }
+    | {"train", "validate"}
+)
+"""What hapsight writes in a run folder; whatever else lies there is another's, and is left alone."""
+
+_PACKAGES = ("numpy", "scipy", "polars", "numba", "cyvcf2", "pysam", "torch", "altair")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where a run keeps everything; see ``docs/formats.md``.
+
+    Attributes
+    ----------
+    shared
+        Make a new folder with the access of the umask; else with none for others than the owner.
+    """
+
+    path: Path
+    shared: bool = False
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.path / "report.html"
+
+    @property
+    def decoded(self) -> Path:
+        """Genotypes as they were decoded, packed; may be deleted at any time between runs."""
+        return self.path / "decoded"
+
+    def known_digests(self) -> dict[str, KnownDigest]:
+        """Digests of the inputs as the record has them, by absolute path."""
+        try:
+            inputs = self.record().get("inputs", [])
+        except HapsightError:  # told by whoever needs the record
+            return {}
+        return {
+            os.path.abspath(entry["path"]): KnownDigest(entry["sha256"], tuple(entry["state"]))
+            for entry in inputs
+            if isinstance(entry.get("state"), list) and isinstance(entry.get("sha256"), str)
+        }
+
+    def predictions(self, model: str, read_out: str) -> UnitStore:
+        """The units of a model's predictions, as one read-out gives them."""
+        return UnitStore(self.path / "predictions" / file_name(model, read_out), "predict")
+
+    def baseline(self, run: str) -> UnitStore:
+        """The units of a baseline, by its method and split, such as ``"blup.population"``."""
+        return UnitStore(self.path / "baseline" / file_name(*run.split(".")), "baseline")
+
+    def informed(self, *arm: str) -> UnitStore:
+        """The units of an arm of the informed elastic net, by the words that name it."""
+        return UnitStore(self.path / "informed" / file_name(*arm), "informed")
+
+    def eqtl(self) -> UnitStore:
+        """The units of the eQTL mapping."""
+        return UnitStore(self.path / "eqtl", "eqtl")
+
+    def explain(self, model: str, read_out: str) -> UnitStore:
+        """The units of a model's variant effects, as one read-out gives them."""
+        return UnitStore(self.path / "explain" / file_name(model, read_out), "explain")
+
+    def write(self, name: str, table: pl.DataFrame) -> None:
+        """Write a table, such as ``"evaluation/per_gene.parquet"``."""
+        write_table(self.path / name, table)
+
+    @property
+    def _mark(self) -> Path:
+        return self.path / ".lock"
+
+    def mark(self) -> tuple[Path, str]:
+        """The file that is locked, and its text, which is new in every run."""
+        return self._mark, self._mark.read_text() if self._mark.exists() else ""
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; the lock goes with the process, however it ends.
+
+        Raises
+        ------
+        StoreError
+            Another process works in this folder, it cannot be locked or written to, or there are links in it.
+        """
+        with ExitStack() as held:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.mkdir(mode=0o777 if self.shared else 0o700, exist_ok=True)
+                lock = held.enter_context(locked(self._mark))
+                sweep(self.path, OWN)
+                os.truncate(lock, 0)
+                os.write(lock, uuid.uuid4().hex.encode())
+            except OSError as error:
+                raise self._not_writable(error) from None
+            yield
+
+    def _not_writable(self, error: OSError) -> StoreError:
+        return StoreError(
+            "The run folder cannot be written to.",
+            where=self.path,
+            got=error,
+            fix="make room or mend the folder, or set another `output`",
+        )
+
+    def configuration(self) -> dict[str, Any]:
+        """The configuration that the folder was last used with; empty where there is none."""
+        try:
+            return tomllib.loads((self.path / "config.toml").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+
+    def begin(self, config: Config, inputs: list[dict[str, Any]], cohort: dict[str, Any]) -> None:
+        """Save the resolved configuration and start the record; finished stages of a former run stay."""
+        write_atomically(self.path / "config.toml", to_toml(config).encode())
+        record = self.record()
+        record |= {
+            "format": 1,
+            "name": config.name,
+            "hapsight": hapsight.__version__,
+            "created": record.get("created", datetime.now(UTC).isoformat(timespec="seconds")),
+            "protocol": config.protocol,
+            "seed": config.seed,
+            "versions": versions(),
+            "inputs": inputs,
+            "cohort": cohort,
+            "models": record.get("models", []),
+            "notes": [],
+            "stages": record.get("stages", []),
+        }
+        self._write_record(record)
+
+    def record(self) -> dict[str, Any]:
+        """The record as it is on disk; empty where there is none."""
+        path = self.path / "run.json"
+        try:
+            found: dict[str, Any] = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (ValueError, RecursionError) as error:
+            raise StoreError(
+                "The record of the run is not JSON.", where=path, got=error, fix="delete it"
+            ) from None
+        require_record(found, path)
+        return {"models": [], "notes": [], "stages": []} | found
+
+    def note(self, text: str) -> None:
+        """Add a sentence to the record that the report must show."""
+        record = self.record()
+        if text not in record["notes"]:
+            record["notes"].append(text)
+            self._write_record(record)
+
+    def add_model(self, entry: dict[str, Any]) -> None:
+        """Record a model that was run, replacing an entry of the same name and read-out."""
+        record = self.record()
+        same = (entry["name"], entry["read_out"])
+        kept = [m for m in record["models"] if (m["name"], m["read_out"]) != same]
+        self._write_record(record | {"models": [*kept, entry]})
+
+    def trial(self, model: str, read_out: str) -> dict[str, Any] | None:
+        """What the record says of the arithmetic that a model was run in; None: float32."""
+        found = self.record().get("trials", [])
+        return next((t for t in found if (t["model"], t["read_out"]) == (model, read_out)), None)
+
+    def record_trial(self, model: str, read_out: str, trial: dict[str, Any] | None) -> None:
+        """Record what a model's arithmetic was found to lose; None: it is float32."""
+        if trial == (before := self.trial(model, read_out)):
+            return
+        record = self.record()
+        kept = [t for t in record.get("trials", []) if t != before]
+        if trial is not None:
+            kept.append({"model": model, "read_out": read_out} | trial)
+        self._write_record(record | {"trials": kept})
+
+    def record_models(self, entries: list[dict[str, Any]]) -> None:
+        """Record the models that were evaluated, and no others, in the order in which they are shown."""
+        self._write_record(self.record() | {"models": entries})
+
+    def record_baselines(self, entries: list[dict[str, Any]]) -> None:
+        """Record the linear baselines that were evaluated, in the order in which they are shown."""
+        self._write_record(self.record() | {"baselines": entries})
+
+    def record_tables(self, stage: str, key: str) -> None:
+        """Record by which configuration the tables of a stage were made."""
+        record = self.record()
+        self._write_record(record | {"tables": record.get("tables", {}) | {stage: key}})
+
+    def record_finished(self, digest: str | None) -> None:
+        """Record what a finished run was made from and wrote."""
+        self._write_record(self.record() | {"finished": digest})
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[dict[str, Any]]:
+        """Time a stage and record its wall time and peak memory; the block may set ``["detail"]``.
+
+        A stage that only found its work done already (``["computed"]`` is 0) leaves the older entry be.
+        """
+        reset_peak()
+        start = time.perf_counter()
+        entry: dict[str, Any] = {"name": name, "detail": ""}
+        yield entry
+        own, worker = peak_mb()
+        seconds = round(time.perf_counter() - start, 2)
+        entry |= {"seconds": seconds, "peak_mb": own, "largest_worker_mb": worker}
+        record = self.record()
+        if entry.get("computed") == 0 and any(s["name"] == name for s in record["stages"]):
+            return
+        kept = [s for s in record["stages"] if s["name"] != name]
+        self._write_record(record | {"stages": [*kept, entry]})
+
+    def _write_record(self, record: dict[str, Any]) -> None:
+        write_atomically(self.path / "run.json", json.dumps(record, indent=1).encode())
+
+
+def versions() -> dict[str, str]:
+    """Of Python, the system and the packages that numbers depend on."""
+    found = {"python": platform.python_version(), "system": platform.platform(), "cores": str(os.cpu_count())}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+_BESIDE: Final = (".tbi", ".csi", ".fai", ".gzi")
+"""Indexes, which lie beside a file and are named by no one."""
+
+
+def is_finished(config: Config, notes: Sequence[str]) -> bool:
+    """Whether `hapsight run` would do nothing but write the same again.
+
+    False wherever sizes, times and inodes of files cannot tell: of models of other packages, and of
+    folders of weights.
+    """
+    before = RunFolder(config.output).record().get("finished")
+    return before is not None and before == _digest(config, notes)
+
+
+def mark_finished(config: Config, notes: Sequence[str]) -> None:
+    """Remember that all stages are done."""
+    RunFolder(config.output).record_finished(_digest(config, notes))
+
+
+def _digest(config: Config, notes: Sequence[str]) -> str | None:
+    """Of the configuration, the code, and all files read and written; ``None`` where not all are known."""
+    weights = [_weights(model) for model in config.models]
+    if any(paths is None for paths in weights):
+        return None
+    folder = RunFolder(config.output)
+    inputs = [str(entry["path"]) for entry in folder.record().get("inputs", [])]
+    read = {*inputs, *_named(as_toml(config)), *chain.from_iterable(paths or () for paths in weights)}
+    parts = {
+        "config": as_toml(config),
+        "notes": list(notes),
+        "code": [_states(map(str, Path(str(files("hapsight"))).rglob("*.py"))), versions(), _installed()],
+        "read": _states(path + suffix for path in read for suffix in ("", *_BESIDE)),
+        "written": _states(_written(folder.path)),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _weights(model: ModelConfig) -> list[str] | None:
+    """Files of a model's weights, with all beside them; ``None`` where hapsight does not know them."""
+    from hapsight.models.registry import is_registered
+
+    if model.table is not None:  # is named by the configuration
+        return []
+    if is_registered(model.name) or model.name not in {"mini", *WEIGHTS}:
+        return None
+    if model.weights and os.path.exists(model.weights):
+        found = [Path(model.weights)]
+    elif model.name == "mini":
+        found = [Path(str(files("hapsight"))) / "data" / "mini"]
+    else:
+        try:
+            named = published_weights(model.name, model.weights)
+        except HapsightError:  # random weights
+            return None
+        found = [path for file in named if (path := find(file))]
+    if not found or any(path.is_dir() for path in found):
+        return None
+    return [str(beside) for path in found for beside in path.parent.iterdir()]
+
+
+def _named(value: Any) -> Iterator[str]:
+    """Every file that a configuration names."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _named(one)
+    elif isinstance(value, str) and "{chrom}" in value:
+        yield from glob.glob("*".join(glob.escape(part) for part in value.split("{chrom}")))
+    elif isinstance(value, str) and os.path.isfile(value):
+        yield value
+
+
+def _written(folder: Path) -> Iterator[str]:
+    """Every file of the run, but for its record and what may be deleted."""
+    kept = OWN - {"run.json", "decoded"}
+    yield from (entry.path for entry in own_entries(folder, kept) if entry.is_file(follow_symlinks=False))
+
+
+def _installed() -> list[str]:
+    """Packages with their versions, of which some are used where they are there."""
+    return sorted(found.name for folder in sys.path for found in Path(folder).glob("*.dist-info"))
+
+
+def _states(paths: Iterator[str] | map[str]) -> list[list[object]]:
+    """Path, size, times of change and inode of those that are there."""
+    found: list[list[object]] = []
+    for path in sorted(set(paths)):
+        if os.path.isfile(path):
+            state = os.stat(path)
+            found.append([path, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino])
+    return found

@@ -1,0 +1,258 @@
+"""The stage that opens everything and says what is well and what is not.
+
+Whether people's expression and genotypes belong together, as far as strong eQTLs can tell.
+
+What a stage of `hapsight run` would refuse of a cohort, found before any work is done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+
+import numpy as np
+from scipy import stats
+
+from hapsight.cohort.check import CheckResult, check_parts
+from hapsight.cohort.contigs import plain_contig
+from hapsight.cohort.join import Cohort, CohortParts
+from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
+from hapsight.cohort.tables import require_file
+from hapsight.engine.views import require_fitting, window_of
+from hapsight.errors import HapsightError
+from hapsight.files import write_atomically
+from hapsight.least_squares import Design, residuals
+from hapsight.linear.nested import require_people
+from hapsight.models.protocol import ReadOut, SequenceModel
+from hapsight.priors.sign_table import read_sign_priors
+from hapsight.run.baselines import BaselineRun, baseline_runs, imported_runs, method_of
+from hapsight.run.blocks import VariantReader
+from hapsight.run.config import Config
+from hapsight.run.effects import check_effects
+from hapsight.run.imported import weights_by_gene
+from hapsight.run.opened import Opened, as_compared, parts_of
+from hapsight.run.run_folder import RunFolder
+from hapsight.run.store import require_writable
+from hapsight.stages.explain import genes_of_cohort
+from hapsight.stages.predict import require_apart
+from hapsight.stats.agreement import LEAST_R, find_mismatches, match_scores, strongest_variant
+from hapsight.stats.correlation import normal_scores
+
+__all__ = ["LoadedModel", "check", "check_identity", "check_stages", "save_checks"]
+
+_REACH = 100_000
+_GENES_READ_TOGETHER = 32
+_FEWEST_PEOPLE = 30
+
+
+def check_identity(cohort: Cohort) -> CheckResult:
+    """Look for people whose expression fits somebody else's genotypes better than their own.
+
+    Every gene's strongest variant within 100 kb predicts expression; over all genes with abs(r) >= 0.3 these
+    predictions tell people apart. Names that were exchanged between files show up here and nowhere else.
+    """
+    name = "people match"
+    if len(cohort.samples) < _FEWEST_PEOPLE:
+        return CheckResult(name, "pass", f"not looked at: fewer than {_FEWEST_PEOPLE} people")
+    expression = normal_scores(cohort.residual)
+    dosages, outcomes, strengths = [], [], []
+    for first in range(0, len(cohort.genes), _GENES_READ_TOGETHER):
+        rows = range(first, min(first + _GENES_READ_TOGETHER, len(cohort.genes)))
+        windows = [cohort.genes[row].cis(_REACH) for row in rows]
+        reader = VariantReader(cohort.genotypes, cohort.reference, windows)
+        for row, window in zip(rows, windows, strict=True):
+            found = strongest_variant(reader(window).linear_dosage, expression[row])
+            if found is not None and abs(found[1]) >= LEAST_R:
+                dosages.append(found[0])
+                outcomes.append(stats.zscore(expression[row]))
+                strengths.append(found[1])
+    if not dosages:
+        return CheckResult(name, "pass", "no eQTL is strong enough to tell people apart")
+    wrong = find_mismatches(match_scores(np.array(dosages), np.array(outcomes), np.array(strengths)))
+    if not wrong:
+        return CheckResult(name, "pass", f"expression fits the own genotypes, by {len(dosages)} eQTLs")
+    details = tuple(
+        f"{cohort.samples[m.expression_of]}: the expression fits the genotypes of {cohort.samples[m.fits]} "
+        f"(log likelihood ratio {m.log_ratio:.0f})"
+        for m in wrong
+    )
+    message = f"the expression of {len(wrong)} people fits somebody else's genotypes, by {len(dosages)} eQTLs"
+    if not any(m.exchanged for m in wrong):
+        return CheckResult(name, "warn", f"{message}; but no names seem exchanged", details)
+    mend = "to mend: find out which file has the names exchanged, or leave these people out"
+    return CheckResult(name, "fail", message, (*details, mend))
+
+
+Test = tuple[str, Callable[[], object]]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A configured model: what tables call it, and how it is read."""
+
+    label: str
+    model: SequenceModel
+    read_out: ReadOut
+
+
+def check_stages(config: Config, cohort: Cohort, models: Sequence[LoadedModel]) -> list[CheckResult]:
+    """Ask each stage of `hapsight run` for what it refuses of people, covariates, genes and tables.
+
+    Returns
+    -------
+    list of CheckResult
+        A failure for each stage that would refuse, in its own words; else one that says that none does.
+    """
+    opened = Opened(config, cohort, Dropped(), (), RunFolder(config.output))
+    failed = [result for name, test in _tests(opened, models) if (result := _failure(name, test))]
+    return failed or [CheckResult("later stages", "pass", "none refuses these people, covariates and genes")]
+
+
+def _failure(name: str, test: Callable[[], object]) -> CheckResult | None:
+    try:
+        test()
+    except HapsightError as error:
+        details = tuple(f"{key}: {text}" for key, text in error.details.items())
+        return CheckResult(name, "fail", error.what, details)
+    return None
+
+
+def _tests(opened: Opened, models: Sequence[LoadedModel]) -> Iterator[Test]:
+    """What to try, by the name of the stage."""
+    config, cohort = opened.config, opened.cohort
+    covariates = None if cohort.covariates is None else cohort.covariates.values
+    yield "output", partial(require_writable, config.output, folder=True)
+    yield "expression, transformed", lambda: cohort.transformed
+    yield "evaluation", partial(residuals, cohort.expression.values[:1], covariates)
+    if config.eqtl.run:
+        yield "eQTLs", partial(Design.of, len(cohort.samples), covariates)
+    for run in baseline_runs(opened):
+        yield f"baseline {run.folder}", partial(_fit, opened, run)
+    for weights in imported_runs(opened):
+        yield f"weights {weights.method}", partial(weights_by_gene, weights, cohort.genes)
+    yield "models", partial(require_apart, [(one.label, one.read_out.name) for one in models])
+    for one in models:
+        contigs = cohort.reference.contigs
+        yield f"window of {one.label}", partial(require_fitting, one.model, cohort.genes, contigs)
+    if config.explain.genes or config.explain.run:
+        yield "explain", partial(_explain, opened, models)
+
+
+def _fit(opened: Opened, run: BaselineRun) -> None:
+    """Whether every fold leaves people enough, for the method and for the covariates."""
+    folds, method = run.folds(opened), method_of(opened, run)
+    require_people(folds, method)
+    cohort = opened.cohort
+    if cohort.covariates is None:
+        return
+    for fold in range(int(folds.max()) + 1):
+        train = folds != fold
+        Design.of(int(train.sum()), cohort.covariates.values[train])
+
+
+def _explain(opened: Opened, models: Sequence[LoadedModel]) -> None:
+    """Whether the genes to explain are there, the stretch lies in the windows, and tables can be read."""
+    from hapsight.models.elements import ElementSum
+
+    for one in models:
+        if isinstance(one.model, ElementSum):
+            one.model.refuse_sequences()
+    config, genes = opened.config.explain, opened.cohort.genes
+    chosen = genes_of_cohort(genes, config.genes, "to explain") if config.genes else genes
+    if config.saturation is not None and config.saturation_around == "tss":
+        from hapsight.engine.views import margin
+        from hapsight.explain.ism import saturation_stretch
+        from hapsight.explain.mutations import require_within
+
+        for one in models:
+            for gene in chosen:
+                window = window_of(gene, one.model, margin(one.read_out))
+                require_within(window, saturation_stretch(gene, *config.saturation))
+    if config.sign_priors is not None:
+        read_sign_priors(config.sign_priors)
+    if config.conservation is not None:
+        require_file(config.conservation, "conservation")
+
+
+def check(
+    config: Config, parts: CohortParts | None = None, loaded: dict[int, SequenceModel] | None = None
+) -> list[CheckResult]:
+    """Look at the cohort and at the configured models; every site in the windows that they read.
+
+    Parameters
+    ----------
+    parts
+        Of the cohort, where they are used afterwards too.
+    loaded
+        Takes the models, by their place in the configuration.
+    """
+    models, results = _check_models(config, {} if loaded is None else loaded)
+    parts = parts_of(config) if parts is None else parts
+
+    def widest(gene: Gene) -> Interval:
+        linear = (config.baseline, config.eqtl)
+        reach = max(section.cis_window if section.run else 0 for section in linear)
+        windows = [gene.cis(reach), *(_interval(gene, one.model) for one in models)]
+        return Interval(gene.contig, min(w.start for w in windows), max(w.end for w in windows))
+
+    of_cohort = check_parts(parts, widest)
+    results = of_cohort + results
+    if any(result.status == "fail" for result in of_cohort):
+        return results
+    cohort = as_compared(parts.joined[0], config.expression)
+    results += check_stages(config, cohort, models)
+    opened = Opened(config, cohort, Dropped(), (), RunFolder(config.output))
+    results += [check_effects(opened, wanted) for wanted in config.models if wanted.table is not None]
+    results += [_check_held_out(one, cohort.genes) for one in models if one.model.held_out is not None]
+    if all(result.status != "fail" for result in results):
+        results.append(check_identity(cohort))
+    return results
+
+
+def save_checks(config: Config, results: Sequence[CheckResult]) -> None:
+    """Keep the table beside the run, for the report."""
+    text = json.dumps([asdict(result) for result in results], indent=1)
+    write_atomically(config.output / "check.json", text.encode())
+
+
+def _check_models(
+    config: Config, loaded: dict[int, SequenceModel]
+) -> tuple[list[LoadedModel], list[CheckResult]]:
+    from hapsight.models.registry import load_model
+
+    models, results = list[LoadedModel](), list[CheckResult]()
+    for place, wanted in enumerate(config.models):
+        if wanted.table is not None:  # read with the cohort's genes
+            continue
+        try:
+            model = loaded[place] = load_model(wanted.name, wanted.weights, "cpu", **wanted.options)
+            read_out = model.read_out(wanted.read_out)
+        except HapsightError as error:
+            details = tuple(f"{name}: {value}" for name, value in error.details.items())
+            results.append(CheckResult(f"model {wanted.name}", "fail", error.what, details))
+            continue
+        models.append(LoadedModel(wanted.label or model.name, model, read_out))
+        message = f"{model.name}, read-out {read_out.name}, {model.window.length:,} bp"
+        results.append(CheckResult(f"model {wanted.name}", "pass", message))
+    return models, results
+
+
+def _check_held_out(one: LoadedModel, genes: Sequence[Gene]) -> CheckResult:
+    """Whether the genes lie on chromosomes that the weights were not trained on, where that is known."""
+    held_out = one.model.held_out or ()
+    contigs = list(dict.fromkeys(gene.contig for gene in genes))
+    seen = [contig for contig in contigs if plain_contig(contig) not in held_out]
+    name, known = f"training of {one.label}", ", ".join(held_out)
+    if not seen:
+        return CheckResult(name, "pass", f"all genes lie on chromosomes it was not trained on ({known})")
+    message = (
+        f"held out only {known}: its figures across genes of {', '.join(seen)} are of genes it may have seen"
+    )
+    return CheckResult(name, "warn", message)
+
+
+def _interval(gene: Gene, model: SequenceModel) -> Interval:
+    """What a model reads of a gene; a gene without strand is told of elsewhere and taken as plus here."""
+    return window_of(gene if gene.strand else replace(gene, strand=Strand.PLUS), model).interval

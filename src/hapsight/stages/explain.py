@@ -1,0 +1,546 @@
+"""The stage that says what each variant does to a prediction: one unit is a block of genes.
+
+Gradients on disk: what a little more of each base of a model's window would do to its prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hapsight.cohort.genotype_source import Genotypes
+from hapsight.cohort.matching import find_genes
+from hapsight.cohort.nouns import Gene, Strand, Variants
+from hapsight.cohort.reference import Reference
+from hapsight.dna import N_CODE, reverse_complement
+from hapsight.engine.views import window_of
+from hapsight.errors import ConfigError, IncompleteError
+from hapsight.explain.drivers import additivity, depends_on_background, spread
+from hapsight.explain.tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
+from hapsight.files import file_name
+from hapsight.run.arrays import array_labels, has_array, name_beside, save_array, track_path, write_track
+from hapsight.run.blocks import (
+    Block,
+    KeyedBlock,
+    VariantReader,
+    blocks_of_size,
+    even_blocks,
+    in_gene_order,
+    keyed_blocks,
+    model_target,
+)
+from hapsight.run.crew import SetAside
+from hapsight.run.effects import EffectsRun, laid_effects
+from hapsight.run.models import ModelCard
+from hapsight.run.opened import Opened, Progress, add_dropped, dropped_table, gene_keys
+from hapsight.run.store import StoredUnit, UnitStore, content_key
+from hapsight.stages.predict import ModelRun, sequence_models
+from hapsight.stages.saturation import saturation_unit, tss_centre
+from hapsight.stages.valued_units import ValuedUnit, ValuerSource, compute_values
+
+if TYPE_CHECKING:
+    from hapsight.engine.values import Valuer
+    from hapsight.explain.ism import GeneIsm
+
+__all__ = [
+    "ExplainUnit",
+    "GradientUnit",
+    "chosen_genes",
+    "effect_rows",
+    "explain",
+    "explain_blocks",
+    "explain_store",
+    "explain_units",
+    "genes_of_cohort",
+    "gradient_unit",
+    "variant_rows",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GradientUnit:
+    """All that a process needs to save the gradients of a gene.
+
+    Attributes
+    ----------
+    model
+        What tables call it.
+    tracks
+        Of the read-out, in its order.
+    shown
+        What files for browsers are wanted: that of ``[explain] tracks``.
+    path, words
+        Of the array, and what it is called by.
+    """
+
+    gene: Gene
+    reference: Reference
+    values: ValuerSource
+    model: str
+    tracks: tuple[str, ...]
+    shown: str
+    path: Path
+    words: tuple[str, ...]
+    key: str
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return f"gradients of {self.gene.gene_id}"
+
+    def done(self) -> bool:
+        """Whether the array is there."""
+        return has_array(self.path, self.key)
+
+    def save(self, valuer: Valuer) -> None:
+        """Save (n, 4, T) gradients on the reference, float32, and gradient times input as browser tracks.
+
+        Bases are those of the forward strand. One pass forward and one back (per track, strand and shift)
+        give every place, so they are of the whole window, and of the bases that shifts add to it. The array
+        is renamed into place last, so where it is, the tracks are.
+
+        Raises
+        ------
+        ConfigError
+            The model gives no gradients.
+        MissingExtraError
+            zarr is not installed, or bigWig is asked for and pyBigWig is not.
+        """
+        from hapsight.engine.outputs import at_gene
+        from hapsight.explain.gradients import gradient_times_input, input_gradient
+        from hapsight.explain.ism import ism_window
+
+        gene, window = self.gene, ism_window(self.gene, valuer)
+        codes = self.reference.fetch(window.interval)[None]  # (1, L)
+        with at_gene(gene.gene_id):
+            found = input_gradient(valuer, reverse_complement(codes) if window.reverse else codes)
+        forward = found[..., ::-1, ::-1] if window.reverse else found
+        worth = np.where(codes == N_CODE, np.nan, gradient_times_input(forward, codes)[0])  # (T, L)
+        for name, values in zip(self.tracks, worth, strict=True):
+            stem = self.path.with_name(file_name(gene.gene_id, name, *self.words[1:]))
+            shown = track_path(stem, self.shown)
+            if shown is not None:
+                write_track(shown, window.interval, values, self.reference.contigs[gene.contig])
+        read_out = self.values.read_out.name
+        labels = array_labels(gene, window.interval, self.model, read_out, self.tracks, self.key)
+        save_array(self.path, "gradient", forward[0].transpose(2, 1, 0).astype(np.float32), labels)
+
+
+def gradient_unit(opened: Opened, run: ModelRun, gene: Gene) -> GradientUnit:
+    """The work of a gene."""
+    folder = opened.folder.explain(run.label, run.read_out.name).folder / "gradients"
+    key = _key(opened, run, gene)
+    words = name_beside(folder, (gene.gene_id,), key)
+    return GradientUnit(
+        gene=gene,
+        reference=opened.cohort.reference,
+        values=ValuerSource.of(opened, run),
+        model=run.label,
+        tracks=run.track_names,
+        shown=opened.config.explain.tracks,
+        path=folder / file_name(*words, suffix=".zarr"),
+        words=words,
+        key=key,
+    )
+
+
+def _key(opened: Opened, run: ModelRun, gene: Gene) -> str:
+    """Digest of all that an array and its tracks depend on."""
+    own = {"predict": run.gene_keys(opened, [gene])[gene.gene_id], "tracks": opened.config.explain.tracks}
+    return content_key("gradients", own)
+
+
+_SCHEMAS = {
+    "effects": EXPLAIN_EFFECTS,
+    "background_dependent": BACKGROUND_DEPENDENT,
+    "additivity": EXPLAIN_ADDITIVITY,
+}
+_TABLES = tuple(_SCHEMAS)
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExplainUnit(StoredUnit):
+    """All that a process needs to toggle the variants of some genes, whose effects are saved together.
+
+    Attributes
+    ----------
+    tracks
+        Of the read-out, in its order.
+    backgrounds
+        Distinct haplotypes in which variants are toggled; else all.
+    """
+
+    name: str
+    key: str
+    store: UnitStore
+    genes: tuple[Gene, ...]
+    genotypes: Genotypes
+    reference: Reference
+    values: ValuerSource
+    tracks: tuple[str, ...]
+    backgrounds: int | None
+
+    def save(self, valuer: Valuer) -> None:
+        """Toggle the variants and store their effects."""
+        self.store.write(self.name, self.key, _unit_tables(self, valuer))
+
+
+def explain(
+    opened: Opened, runs: Sequence[ModelRun | EffectsRun], progress: Progress, genes: Sequence[str] = ()
+) -> None:
+    """Effects of every variant on every model's prediction, and what is configured of single bases.
+
+    Of a table of effects, these are its effects. Finished units and arrays are not computed again.
+    Saturation mutagenesis around drivers waits for these: `hapsight.stages.saturate_drivers`.
+
+    Parameters
+    ----------
+    genes
+        Identifiers of genes that are asked for by name: each is a unit of its own, and the tables of the
+        whole stage stay as they are. Without them, those that the configuration chooses.
+
+    Raises
+    ------
+    ConfigError, IncompleteError
+        As `chosen_genes`; or single bases are asked for, and no model reads sequences.
+    IncompleteError
+        Some units were set aside, after all others of all models were finished.
+    """
+    if opened.config.explain.saturation is not None or opened.config.explain.gradients:
+        sequence_models(runs, "What single bases are worth ([explain] saturation, gradients)")
+    aside = SetAside()
+    for run in runs:
+        with aside.later():
+            if isinstance(run, EffectsRun):
+                _explain_effects(opened, run, progress, genes)
+            else:
+                _explain(opened, run, progress, genes)
+    aside.report()
+
+
+def _explain_effects(opened: Opened, run: EffectsRun, progress: Progress, genes: Sequence[str]) -> None:
+    """The effects of a table as they are laid on the cohort's variants."""
+    label = f"explain {run.label}"
+    with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
+        store, units = explain_store(opened, run), explain_blocks(opened, run, genes)
+        todo = [unit for unit in units if not store.done(unit.name, unit.key)]
+        for done, unit in enumerate(todo, start=len(units) - len(todo) + 1):
+            store.write(unit.name, unit.key, _given_tables(opened, run, unit))
+            progress(label, done, len(units))
+        tables = _whole_tables(opened, store, units)
+        if not genes:
+            _write_whole(opened, store, units, tables)
+        if opened.config.explain.saturation is not None or opened.config.explain.gradients:
+            opened.folder.note(
+                f"{run.label} is a table of effects: what single bases are worth is not known."
+            )
+        stage["computed"] = len(todo)
+        stage["detail"] = (
+            f"{len(tables['effects']):,} effects on {tables['additivity']['gene_id'].n_unique():,} genes, as "
+            f"the table has them; {len(todo)} units computed, {len(units) - len(todo)} kept"
+        )
+
+
+def _explain(opened: Opened, run: ModelRun, progress: Progress, genes: Sequence[str]) -> None:
+    label, aside = f"explain {run.label}", SetAside()
+    with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
+        store, units = explain_store(opened, run), explain_units(opened, run, genes)
+        with aside.later():
+            computed = compute_values(opened, run, label, units, progress)
+            tables = _whole_tables(opened, store, units)
+            if not genes:
+                _write_whole(opened, store, units, tables)
+        with aside.later():
+            of_bases = _array_units(opened, run, [gene for unit in units for gene in unit.genes])
+            arrays = compute_values(opened, run, f"bases {run.label}", of_bases, progress)
+        aside.report()
+        stage["computed"] = computed + arrays
+        stage["detail"] = _in_words(tables, computed, len(units) - computed, arrays)
+
+
+def explain_store(opened: Opened, card: ModelCard) -> UnitStore:
+    """Where a model's effects are."""
+    return opened.folder.explain(card.label, card.read_out.name)
+
+
+def explain_blocks(opened: Opened, card: ModelCard, asked: Sequence[str] = ()) -> list[KeyedBlock]:
+    """Name, key and genes of `explain_units`.
+
+    Raises
+    ------
+    ConfigError, IncompleteError
+        As `chosen_genes`.
+    """
+    chosen = chosen_genes(opened, card, asked)
+    blocks: list[Block] = [("gene-" + file_name(gene.gene_id), [gene]) for gene in chosen]
+    blocks = blocks if asked else _blocks(opened, card, chosen)
+    return keyed_blocks(explain_store(opened, card), blocks, _keys(opened, card, chosen))
+
+
+def explain_units(opened: Opened, run: ModelRun, asked: Sequence[str] = ()) -> list[ExplainUnit]:
+    """The units of one model: a gene each of those `asked` for, else blocks of the configuration's.
+
+    Raises
+    ------
+    ConfigError, IncompleteError
+        As `chosen_genes`.
+    """
+    return [_unit(opened, run, block) for block in explain_blocks(opened, run, asked)]
+
+
+def _blocks(opened: Opened, card: ModelCard, genes: Sequence[Gene]) -> list[Block]:
+    """As many genes as are asked for, else of about equal predicted work."""
+    cohort, options = opened.cohort, opened.config.explain
+    if options.genes_per_unit is not None:
+        return blocks_of_size(genes, options.genes_per_unit)
+
+    def cost(gene: Gene) -> float:
+        variants = cohort.genotypes.expected_records(card.reads(gene))
+        return card.toggled.toggled(variants, len(cohort.samples), options.backgrounds)
+
+    return even_blocks(genes, cost, model_target(card.source.device))
+
+
+def _unit(opened: Opened, run: ModelRun, block: KeyedBlock) -> ExplainUnit:
+    return ExplainUnit(
+        name=block.name,
+        key=block.key,
+        store=explain_store(opened, run),
+        genes=block.genes,
+        genotypes=opened.cohort.genotypes,
+        reference=opened.cohort.reference,
+        values=ValuerSource.of(opened, run),
+        tracks=run.track_names,
+        backgrounds=opened.config.explain.backgrounds,
+    )
+
+
+def chosen_genes(opened: Opened, run: ModelCard, asked: Sequence[str] = ()) -> list[Gene]:
+    """Genes by identifier or name, as asked or configured; else all, or those with a large R.
+
+    Raises
+    ------
+    ConfigError
+        A gene is not one of the cohort's, or a name is several genes'.
+    IncompleteError
+        Genes are to be chosen by R, which is not known yet.
+    """
+    config, genes = opened.config.explain, opened.cohort.genes
+    names = asked or config.genes
+    chosen = genes_of_cohort(genes, names, "to explain") if names else list(genes)
+    if asked or config.min_abs_r == 0:
+        return chosen
+    strong = _strong(opened, run, config.min_abs_r)
+    return [gene for gene in chosen if gene.gene_id in strong]
+
+
+def genes_of_cohort(genes: Sequence[Gene], names: Sequence[str], purpose: str) -> list[Gene]:
+    """The genes that were asked for, by identifier or name, each once.
+
+    Raises
+    ------
+    ConfigError
+        A gene is not one of the cohort's, or a name is several genes'.
+    """
+    found, unknown = find_genes(names, genes)
+    if unknown:
+        raise ConfigError(
+            f"{len(unknown)} of the genes {purpose} are not among the cohort's genes.",
+            expected=f"identifiers or names, such as {', '.join(gene.gene_id for gene in genes[:3])}",
+            got=", ".join(unknown[:5]),
+        )
+    return found
+
+
+def _strong(opened: Opened, run: ModelCard, least: float) -> set[str]:
+    """Genes whose prediction by this model, of any track, has at least this abs(R)."""
+    opened.require_current("evaluate")
+    path = opened.folder.path / "evaluation" / "per_gene.parquet"
+    if not path.exists():
+        raise IncompleteError(
+            "Genes are to be explained by their R across people, which is not known yet.",
+            where=path,
+            expected=f"the table, for [explain] min_abs_r = {least:g}",
+            fix="run `hapsight evaluate` first, or set min_abs_r = 0",
+        )
+    table = pl.read_parquet(path).filter(
+        (pl.col("model") == run.label)
+        & (pl.col("read_out").str.split(":").list.first() == run.read_out.name)
+        & (pl.col("pearson_r").abs() >= least)
+    )
+    return set(table["gene_id"])
+
+
+def _keys(opened: Opened, run: ModelCard, genes: Sequence[Gene]) -> dict[str, str]:
+    """By ``gene_id``: digest of all that the effects on the gene depend on."""
+    options = opened.config.explain.model_dump(mode="json", include={"backgrounds"})
+    return gene_keys("explain", genes, {"options": options}, run.gene_keys(opened, genes))
+
+
+def _unit_tables(unit: ExplainUnit, valuer: Valuer) -> dict[str, pl.DataFrame]:
+    from hapsight.explain.ism import gene_ism
+
+    windows = [window_of(gene, valuer.model, valuer.beyond).interval for gene in unit.genes]
+    reader = VariantReader(unit.genotypes, unit.reference, windows)
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
+    for gene in unit.genes:
+        found = gene_ism(gene, valuer, reader, unit.reference.fetch, unit.backgrounds)
+        for t, track in enumerate(unit.tracks):
+            _add_rows(rows, gene, track, found, t)
+    return {
+        **{name: pl.DataFrame(rows[name], schema=schema) for name, schema in _SCHEMAS.items()},
+        "dropped": dropped_table(reader.dropped),
+    }
+
+
+def _given_tables(opened: Opened, run: EffectsRun, unit: KeyedBlock) -> dict[str, pl.DataFrame]:
+    """The same tables of effects that are given: no sequence is computed, and no background is looked at."""
+    cohort, windows = opened.cohort, [run.reads(gene) for gene in unit.genes]
+    reader = VariantReader(cohort.genotypes, cohort.reference, windows)
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
+    for gene, window in zip(unit.genes, windows, strict=True):
+        variants = reader(window)
+        for track in run.track_names:
+            laid = laid_effects(run, gene, track, variants)
+            own = variants.take(laid.aligned.used)
+            effect, people = laid.aligned.weights[laid.aligned.used], laid.haplotypes(variants)
+            for row, size, af in zip(variant_rows(gene, own), effect.tolist(), own.af.tolist(), strict=True):
+                rows["effects"].append(
+                    {
+                        "gene_id": gene.gene_id,
+                        "track": track,
+                        **row,
+                        "af": af,
+                        "effect": size,
+                        "n_backgrounds": 0,
+                    }
+                )
+            rows["additivity"].append(
+                _sums(gene, track, effect, own, people.reshape(-1, 2).mean(axis=1))
+                | {"n_dependent": 0, "asked": 0, "distinct": 0, "gflop": 0.0}
+            )
+    return {
+        **{name: pl.DataFrame(rows[name], schema=schema) for name, schema in _SCHEMAS.items()},
+        "dropped": dropped_table(reader.dropped),
+    }
+
+
+def _array_units(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> list[ValuedUnit]:
+    """The configured numbers of single bases that need no drivers."""
+    options, units = opened.config.explain, list[ValuedUnit]()
+    around_tss = options.saturation is not None and options.saturation_around == "tss"
+    for gene in genes:
+        if around_tss:
+            units.append(saturation_unit(opened, run, gene, [tss_centre(run, gene)]))
+        if options.gradients:
+            units.append(gradient_unit(opened, run, gene))
+    return units
+
+
+def _add_rows(rows: dict[str, list[dict[str, Any]]], gene: Gene, track: str, found: GeneIsm, t: int) -> None:
+    """One track's rows of the three tables."""
+    effect, sd = found.effect[:, t], found.effect_sd[:, t]
+    dependent = depends_on_background(effect, sd, found.n_backgrounds, float(found.reference[t]))
+    relative = spread(effect, sd)
+    for v, row in enumerate(effect_rows(gene, track, found, t)):
+        rows["effects"].append(row)
+        if dependent[v]:
+            more = {"spread": _known(relative[v]), "share_opposite": _known(found.share_opposite[v, t])}
+            rows["background_dependent"].append(row | more)
+    rows["additivity"].append(
+        _sums(gene, track, effect, found.variants, found.predicted[..., t].mean(axis=1))
+        | {"n_dependent": int(dependent.sum()), "asked": found.asked, "distinct": found.distinct}
+        | {"gflop": found.flop / 1e9}
+    )
+
+
+def _sums(gene: Gene, track: str, effect: Float, variants: Variants, people: Float) -> dict[str, Any]:
+    """Whether the prediction (N,) is the sum of the effects (V,)."""
+    sums = additivity(effect, variants.dosage, people)
+    return {
+        "gene_id": gene.gene_id,
+        "track": track,
+        "status": sums.status if len(effect) else "no_variants",
+        "n": sums.n,
+        "n_variants": len(effect),
+        "pearson_r": sums.pearson_r,
+    }
+
+
+def effect_rows(gene: Gene, track: str, found: GeneIsm, t: int) -> Iterator[dict[str, Any]]:
+    """The rows of `EXPLAIN_EFFECTS` of one gene and of the t-th track."""
+    af = found.variants.af
+    for v, row in enumerate(variant_rows(gene, found.variants)):
+        yield {
+            "gene_id": gene.gene_id,
+            "track": track,
+            **row,
+            "af": float(af[v]),
+            "effect": float(found.effect[v, t]),
+            "effect_mean": _known(found.effect_mean[v, t]),
+            "effect_sd": _known(found.effect_sd[v, t]),
+            "n_backgrounds": int(found.n_backgrounds[v]),
+        }
+
+
+def variant_rows(gene: Gene, variants: Variants) -> Iterator[dict[str, Any]]:
+    """Each variant: its name, place, alleles, and distance from the TSS in the direction of transcription."""
+    sign = {Strand.PLUS: 1, Strand.MINUS: -1}.get(gene.strand) if gene.strand else None
+    for v, position in enumerate(variants.position.tolist()):
+        yield {
+            "variant_id": variants.variant_id[v],
+            "contig": variants.contig,
+            "position": position,
+            "ref": variants.ref[v],
+            "alt": variants.alt[v],
+            "tss_distance": None if sign is None else sign * (position - gene.tss),
+        }
+
+
+def _known(value: float) -> float | None:
+    """Null where there is no number."""
+    return None if np.isnan(value) else float(value)
+
+
+def _whole_tables(
+    opened: Opened, store: UnitStore, units: Sequence[ExplainUnit | KeyedBlock]
+) -> dict[str, pl.DataFrame]:
+    """The tables of all units, genes in the cohort's order."""
+    order = opened.cohort.genes
+    return {
+        name: in_gene_order(store.read(units, name) if units else pl.DataFrame(schema=schema), order)
+        for name, schema in _SCHEMAS.items()
+    }
+
+
+def _write_whole(
+    opened: Opened,
+    store: UnitStore,
+    units: Sequence[ExplainUnit | KeyedBlock],
+    tables: dict[str, pl.DataFrame],
+) -> None:
+    """The tables of the stage, and what it left out beside what others did."""
+    for name, table in tables.items():
+        opened.folder.write(f"{store.folder.relative_to(opened.folder.path)}/{name}.parquet", table)
+    if units:
+        add_dropped(opened, store.read(units, "dropped"))
+
+
+def _in_words(tables: dict[str, pl.DataFrame], computed: int, kept: int, arrays: int) -> str:
+    genes = tables["additivity"].unique("gene_id")
+    asked, distinct = int(genes["asked"].sum()), int(genes["distinct"].sum())
+    median = tables["additivity"]["pearson_r"].median()
+    additive = f"median additivity r {median:.3f}" if isinstance(median, float) else "no additivity r"
+    return (
+        f"{len(tables['effects']):,} effects on {len(genes):,} genes, {asked:,} sequences, "
+        f"{distinct:,} distinct ({asked / max(distinct, 1):.1f}x fewer); {additive}; "
+        f"{computed} units computed, {kept} kept" + (f"; {arrays} arrays of single bases" if arrays else "")
+    )

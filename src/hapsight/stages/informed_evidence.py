@@ -1,0 +1,242 @@
+"""Prior evidence at variants: distance to the TSS, functional tracks, and a sequence model's effects.
+
+All in logarithmic units, and 0 where a source has nothing to say: ``log(1 + x / typical)``, hence log 2 at a
+typical value. What is typical comes from files and genes alone, never from people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hapsight.cohort.alleles import Aligned, WeightRow, align_weights
+from hapsight.cohort.bigwig import BigWig
+from hapsight.cohort.contigs import find_contig
+from hapsight.cohort.effect_tables import ROWS, EffectTable, read_effect_table
+from hapsight.cohort.nouns import Gene, Variants
+from hapsight.errors import InputError
+from hapsight.files import file_digest
+from hapsight.linear.informed import distance_evidence
+from hapsight.run.config import EvidenceEffectsConfig, EvidenceTrackConfig, InformedConfig
+
+__all__ = ["DistanceEvidence", "EffectEvidence", "Feature", "TrackEvidence", "open_features"]
+
+Floats = NDArray[np.float64]
+
+NO_CONTIGS: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+class Feature(Protocol):
+    """One kind of evidence; travels to other processes."""
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+
+    def at(self, gene: Gene, variants: Variants) -> Floats:
+        """(V,) evidence that a gene's variants matter."""
+
+    def facts(self) -> Mapping[str, object]:
+        """What the numbers depend on; JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class DistanceEvidence:
+    """Nearness to the TSS."""
+
+    label: str = "distance"
+
+    def at(self, gene: Gene, variants: Variants) -> Floats:
+        """(V,) see `distance_evidence`."""
+        return distance_evidence(variants.position - gene.tss)
+
+    def facts(self) -> Mapping[str, object]:
+        """Nothing but its name."""
+        return {"label": self.label}
+
+
+@dataclass(frozen=True, slots=True)
+class TrackEvidence:
+    """Mean signal around a variant, summed over files (strands), whatever its sign.
+
+    Attributes
+    ----------
+    reach
+        Bases on either side of the variant's position.
+    typical
+        Median signal at the TSSs of the cohort that have any.
+    """
+
+    label: str
+    paths: tuple[Path, ...]
+    reach: int
+    typical: float
+
+    @classmethod
+    def opened(cls, config: EvidenceTrackConfig, genes: Sequence[Gene]) -> TrackEvidence:
+        """Look up what is typical.
+
+        Raises
+        ------
+        InputError
+            A file is not there, is no bigWig, has none of the genes' contigs, or no signal at any TSS.
+        """
+        at_tss = np.concatenate(
+            [_signal(config.paths, config.reach, gene.contig, np.array([gene.tss])) for gene in genes]
+        )
+        found = at_tss[at_tss > 0.0]
+        if not len(found):
+            raise InputError(
+                "The track has no signal at any gene's TSS.",
+                where=", ".join(map(str, config.paths)),
+                expected="signal on " + ", ".join(sorted({gene.contig for gene in genes})),
+                got=f"none at {len(genes)} TSSs",
+                fix=f"leave {config.label!r} out of [[informed.tracks]], or give a file of the same build",
+            )
+        return cls(config.label, config.paths, config.reach, float(np.median(found)))
+
+    def at(self, gene: Gene, variants: Variants) -> Floats:
+        """(V,) ``log(1 + signal / typical)``."""
+        found: Floats = np.log1p(
+            _signal(self.paths, self.reach, gene.contig, variants.position) / self.typical
+        )
+        return found
+
+    def facts(self) -> Mapping[str, object]:
+        """Files by content."""
+        digests = [file_digest(path) for path in self.paths]
+        return {"label": self.label, "files": digests, "reach": self.reach, "typical": self.typical}
+
+
+def _signal(paths: Sequence[Path], reach: int, contig: str, position: NDArray[np.int64]) -> Floats:
+    """(V,) mean over ``[position - reach, position + reach]`` of the absolute signals, summed over files."""
+    total = np.zeros(len(position))
+    if len(position):
+        for path in paths:
+            with BigWig(path) as file:
+                total += _window_means(file, path, contig, position, reach)
+    return total
+
+
+def _window_means(file: BigWig, path: Path, contig: str, position: NDArray[np.int64], reach: int) -> Floats:
+    lengths = file.lengths
+    name = find_contig(contig, lengths)
+    if name is None or int(position.max()) >= lengths[name]:
+        raise InputError(
+            "The track does not cover the place of a variant or gene.",
+            where=path,
+            expected=f"{contig}, with or without 'chr', of more than {int(position.max())} bases",
+            got=f"{lengths[name]} bases" if name else ", ".join(sorted(lengths)[:5]),
+            fix="give a file of the same build",
+        )
+    first, last = max(int(position.min()) - reach, 0), min(int(position.max()) + reach + 1, lengths[name])
+    values = np.abs(np.nan_to_num(file.values(name, first, last).astype(np.float64)))
+    running = np.append(0.0, np.cumsum(values))
+    start, end = np.maximum(position - reach, first) - first, np.minimum(position + reach + 1, last) - first
+    means: Floats = (running[end] - running[start]) / (2 * reach + 1)
+    return np.maximum(means, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class EffectEvidence:
+    """Size of a sequence model's effect on this gene: the largest over tracks, on the reference sequence.
+
+    Attributes
+    ----------
+    genes, contigs
+        Of the cohort; the FASTA's contigs with their lengths.
+    typical
+        Median size over genes and variants with an effect. A variant without a row, such as one outside of
+        the model's window, has no evidence.
+    """
+
+    label: str
+    path: Path
+    genes: tuple[Gene, ...] = field(repr=False)
+    contigs: tuple[tuple[str, int], ...] = field(repr=False)
+    typical: float = 1.0
+
+    @classmethod
+    def opened(
+        cls, config: EvidenceEffectsConfig, genes: Sequence[Gene], contigs: Mapping[str, int] = NO_CONTIGS
+    ) -> EffectEvidence:
+        """Look up what is typical.
+
+        Raises
+        ------
+        InputError
+            The file is not there, cannot be read (see `hapsight.cohort.effect_tables`), or has no effect on
+            any of the genes.
+        """
+        bare = cls(config.label, config.path, tuple(genes), tuple(contigs.items()))
+        sizes = bare.read().table["value"].to_numpy()
+        found = sizes[sizes > 0.0]
+        if not len(found):
+            raise InputError(
+                "The file has no effect of a variant on any gene of the cohort.",
+                where=config.path,
+                expected="effects other than 0",
+                got=f"{len(sizes)} rows of these genes",
+                fix="give `effects.parquet` of `hapsight explain` on this cohort",
+            )
+        return replace(bare, typical=float(np.median(found)))
+
+    def read(self) -> EffectTable:
+        """The rows of the cohort's genes, one for each variant; read once by a process."""
+        stat = self.path.stat() if self.path.is_file() else None
+        stamp = stat and (stat.st_mtime_ns, stat.st_size)
+        return _largest_sizes(self.path, stamp, self.genes, self.contigs)
+
+    def rows(self, gene: Gene) -> tuple[WeightRow, ...]:
+        """Those of a gene."""
+        return self.read().rows_of(gene.gene_id)
+
+    def at(self, gene: Gene, variants: Variants) -> Floats:
+        """(V,) ``log(1 + size / typical)``; alleles are aligned as those of weights are."""
+        found: Floats = np.log1p(np.abs(self.laid(gene, variants).weights) / self.typical)
+        return found
+
+    def laid(self, gene: Gene, variants: Variants) -> Aligned:
+        """What becomes of a gene's effects on its variants.
+
+        Raises
+        ------
+        InputError
+            Two effects fall on one variant.
+        """
+        aligned = align_weights(self.rows(gene), variants)
+        aligned.require_one_each("effects", f"{self.path}, gene {gene.gene_id}")
+        return aligned
+
+    def facts(self) -> Mapping[str, object]:
+        """The file by content."""
+        return {"label": self.label, "file": file_digest(self.path), "typical": self.typical}
+
+
+@lru_cache(maxsize=4)
+def _largest_sizes(
+    path: Path, stamp: object, genes: tuple[Gene, ...], contigs: tuple[tuple[str, int], ...]
+) -> EffectTable:
+    """The genes' rows of a file as it is (`stamp`), the value being the largest size over tracks."""
+    own = read_effect_table(path, "effects", ("effect", "beta", "weight")).for_genes(genes, dict(contigs))
+    keys = [name for name in ROWS if name != "value"]
+    largest = own.table.group_by(keys, maintain_order=True).agg(pl.col("value").abs().max())
+    return replace(own, table=largest)
+
+
+def open_features(
+    config: InformedConfig, genes: Sequence[Gene], contigs: Mapping[str, int]
+) -> dict[str, Feature]:
+    """All configured evidence by label, distance first; `contigs` are the FASTA's, with lengths."""
+    features: list[Feature] = [DistanceEvidence()]
+    features += [TrackEvidence.opened(track, genes) for track in config.tracks]
+    features += [EffectEvidence.opened(given, genes, contigs) for given in config.effects]
+    return {feature.label: feature for feature in features}

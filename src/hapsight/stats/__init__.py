@@ -1,0 +1,1 @@
+"""Correlations, nulls, direction, eQTLs: statistics of predictions beside expression."""

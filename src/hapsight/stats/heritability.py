@@ -1,0 +1,142 @@
+"""How much of a gene's expression its cis variants explain together: the ceiling of any linear predictor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, optimize, stats
+
+from hapsight.least_squares import Design
+from hapsight.stats.summary import Mean, mean_interval
+
+__all__ = ["Heritability", "cis_heritability", "mean_ceiling", "relationship"]
+
+Float = NDArray[np.float64]
+
+_MOST = 1.0 - 1e-6
+"""Largest heritability that is tried: at 1 the likelihood need not exist."""
+
+_GRID = 33
+"""Values among which the best is refined, since a likelihood may have two peaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heritability:
+    """Share of the residual variance that goes with relationship over the cis variants.
+
+    Attributes
+    ----------
+    h2
+        Restricted maximum likelihood, within 0 and 1.
+    h2_se
+        From the expected information at `h2`; of little use where `h2` is 0.
+    pval
+        Likelihood-ratio test of ``h2 > 0`` (half of chi-squared with 1 degree of freedom; 1 where `h2` is 0).
+    h2_he
+        Haseman-Elston, the check: least squares, not kept within 0 and 1.
+    num_var
+        Variants that vary.
+    """
+
+    h2: float
+    h2_se: float
+    pval: float
+    h2_he: float
+    num_var: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rotated:
+    """M independent coordinates of residual expression; variance ``h2 values + 1 - h2`` times a scale.
+
+    Attributes
+    ----------
+    values
+        (M,) eigenvalues of the relationship of residuals.
+    squares
+        (M,) squared coordinates of expression along the eigenvectors.
+    """
+
+    values: Float
+    squares: Float
+
+    def log_likelihood(self, h2: float) -> float:
+        """Restricted log-likelihood at its best scale, up to a constant."""
+        variance = h2 * self.values + (1.0 - h2)
+        scale = np.mean(self.squares / variance)
+        return float(-0.5 * (len(self.values) * np.log(scale) + np.log(variance).sum()))
+
+    def best(self) -> float:
+        """Heritability with the largest likelihood."""
+        grid = np.linspace(0.0, _MOST, _GRID)
+        at = int(np.argmax([self.log_likelihood(h2) for h2 in grid]))
+        around = (grid[max(at - 1, 0)], grid[min(at + 1, _GRID - 1)])
+        found = optimize.minimize_scalar(
+            lambda h2: -self.log_likelihood(h2), bounds=around, method="bounded", options={"xatol": 1e-8}
+        )
+        return max((0.0, _MOST, float(found.x)), key=self.log_likelihood)
+
+    def standard_error(self, h2: float) -> float:
+        """From the expected information of heritability and scale."""
+        slope = (self.values - 1.0) / (h2 * self.values + (1.0 - h2))
+        information = 0.5 * (np.sum(slope**2) - slope.sum() ** 2 / len(slope))
+        return float(1.0 / np.sqrt(information)) if information > 0 else float("nan")
+
+    def haseman_elston(self) -> float:
+        """Slope of squares on eigenvalues, as a share of slope and intercept."""
+        spread = self.values - self.values.mean()
+        if not np.any(spread):
+            return float("nan")
+        genetic = float(spread @ self.squares / (spread @ spread))
+        total = genetic + float(self.squares.mean() - genetic * self.values.mean())
+        return genetic / total
+
+
+def mean_ceiling(h2: Float) -> Mean:
+    """Mean over (G,) genes of the largest R that a linear prediction of new people can have: ``sqrt(h2)``."""
+    return mean_interval(np.sqrt(np.clip(h2, 0.0, 1.0)))
+
+
+def relationship(dosage: NDArray[Any]) -> tuple[Float, int]:
+    """Genetic relationship of N people over V variants: ``X X' / V``, X the standardised dosages.
+
+    Returns
+    -------
+    (N, N), with mean diagonal 1; and the number of variants that vary, V.
+    """
+    centred = dosage - dosage.mean(axis=1, keepdims=True, dtype=np.float64)
+    spread = np.sqrt(np.einsum("vn,vn->v", centred, centred) / centred.shape[1])
+    standard = centred[spread > 0] / spread[spread > 0, None]
+    return standard.T @ standard / max(len(standard), 1), len(standard)
+
+
+def cis_heritability(dosage: NDArray[Any], expression: Float, design: Design) -> Heritability | None:
+    """Heritability of (N,) expression over (V, N) cis variants, covariates projected out (REML).
+
+    Expression is normal with variance ``s_g relationship + s_e identity`` beside the covariates' effects,
+    and h2 is ``s_g / (s_g + s_e)``. In the eigenvectors of the relationship of residuals the coordinates are
+    independent, which leaves a likelihood in h2 alone.
+
+    Returns
+    -------
+    ``None`` where no variant, or no residual expression, varies.
+    """
+    outcome = design.residuals(expression)
+    kinship, num_var = relationship(dosage)
+    if not num_var or not outcome.any():
+        return None
+    rotated = _rotate(kinship, outcome, design)
+    h2 = rotated.best()
+    ratio = 2.0 * (rotated.log_likelihood(h2) - rotated.log_likelihood(0.0))
+    pval = 0.5 * float(stats.chi2.sf(ratio, 1)) if h2 > 0 else 1.0
+    return Heritability(h2, rotated.standard_error(h2), pval, rotated.haseman_elston(), num_var)
+
+
+def _rotate(kinship: Float, outcome: Float, design: Design) -> _Rotated:
+    full, _ = linalg.qr(design.basis)
+    free = full[:, design.basis.shape[1] :]  # (N, M): what the design leaves
+    values, vectors = linalg.eigh(free.T @ kinship @ free)
+    return _Rotated(np.maximum(values, 0.0), np.square(vectors.T @ (free.T @ outcome)))

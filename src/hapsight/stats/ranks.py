@@ -1,0 +1,182 @@
+"""Rank statistics over genes with their intervals.
+
+Correlations with intervals where pairs come in groups, such as the alleles of one position.
+
+Correlation along a chromosome, with an interval that knows that neighbouring bins are alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from hapsight.errors import InputError
+from hapsight.stats.correlation import correlate, is_constant, spearman_r, with_ties
+
+__all__ = ["Estimate", "auroc", "grouped_correlation", "spearman", "track_correlation"]
+
+Float = NDArray[np.float64]
+
+_Z: Final = NormalDist().inv_cdf(0.975)
+_FEWEST: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number over n things with its 95 % interval; ``None`` where it does not exist.
+
+    Attributes
+    ----------
+    n_positive
+        Of an AUROC: how many of the n are of the class that should score high.
+    """
+
+    n: int
+    value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    n_positive: int | None = None
+
+
+def spearman(predicted: Float, observed: Float) -> Estimate:
+    """Spearman's rho of two (n,) arrays; interval by Bonett and Wright 2000 (Psychometrika 65, 23).
+
+    There is none of fewer than 4 pairs, or where one side does not vary.
+    """
+    n = _paired(predicted, observed)
+    if n < _FEWEST or is_constant(predicted) or is_constant(observed):
+        return Estimate(n)
+    rho = spearman_r(predicted, observed)
+    if abs(rho) >= 1.0:
+        return Estimate(n, rho, rho, rho)
+    half = _Z * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    low, high = np.tanh(np.arctanh(rho) + np.array([-half, half]))
+    return Estimate(n, rho, float(low), float(high))
+
+
+def auroc(score: Float, positive: NDArray[np.bool_]) -> Estimate:
+    """Chance that a positive scores above a negative, ties counting half; both (n,).
+
+    The interval is that of Hanley and McNeil 1982 (Radiology 143, 29), cut at 0 and 1. There is none where
+    all are of one class.
+    """
+    n, ones = _paired(score, positive), int(np.count_nonzero(positive))
+    zeros = n - ones
+    if not ones or not zeros:
+        return Estimate(n, n_positive=ones)
+    ranks = stats.rankdata(with_ties(score))
+    area = float((ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+    two_ones, two_zeros = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = (area * (1 - area) + (ones - 1) * (two_ones - area**2) + (zeros - 1) * (two_zeros - area**2)) / (
+        ones * zeros
+    )
+    half = _Z * float(np.sqrt(max(spread, 0.0)))
+    return Estimate(n, area, max(0.0, area - half), min(1.0, area + half), ones)
+
+
+def _paired(first: NDArray[np.generic], second: NDArray[np.generic]) -> int:
+    if first.shape != second.shape or first.ndim != 1:
+        raise InputError(
+            "A rank statistic needs two values each of the same things.",
+            expected=first.shape,
+            got=second.shape,
+        )
+    return len(first)
+
+
+def grouped_correlation(
+    predicted: Float,
+    observed: Float,
+    group: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    ranks: bool = False,
+    draws: int = 1000,
+) -> Estimate:
+    """Pearson, or Spearman with `ranks`, of two (n,) arrays; 95 % interval of a bootstrap over groups.
+
+    Each draw takes whole groups with replacement. Ranks are those of all pairs, and are not given anew in a
+    draw. There is no estimate where `correlate` has none.
+
+    Parameters
+    ----------
+    group
+        (n,) which group each pair belongs to.
+    """
+    found = correlate(predicted, observed)
+    value = found.spearman_r if ranks else found.pearson_r
+    if value is None:
+        return Estimate(found.n)
+    x, y = (
+        stats.rankdata(with_ties(v)) if ranks else np.asarray(v, np.float64) for v in (predicted, observed)
+    )
+    x, y = x - x.mean(), y - y.mean()
+    sums = _group_sums(np.column_stack([np.ones(len(x)), x, y, x * x, y * y, x * y]), group)
+    times = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
+    low, high = np.nanquantile(_correlations(times @ sums), (0.025, 0.975))
+    return Estimate(found.n, value, float(low), float(high))
+
+
+def _group_sums(values: Float, group: NDArray[np.int64]) -> Float:
+    """(G, K) sums of (n, K) values."""
+    _, index = np.unique(group, return_inverse=True)
+    sums = np.zeros((int(index.max()) + 1, values.shape[1]))
+    np.add.at(sums, index, values)
+    return sums
+
+
+def _correlations(sums: Float) -> Float:
+    """(B,) Pearson from (B, 6) sums of 1, x, y, x^2, y^2, xy; NaN where a side is constant."""
+    n, x, y, xx, yy, xy = sums.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n)))
+
+
+def track_correlation(
+    predicted: Float, observed: Float, stretch: int, rng: np.random.Generator, draws: int = 1000
+) -> Estimate:
+    """Pearson's r over (n,) bins; 95 % interval of a bootstrap over stretches of `stretch` bins.
+
+    There is none where the prediction or the track does not vary, and no interval of a single stretch.
+
+    Raises
+    ------
+    InputError
+        Shapes differ.
+    """
+    if predicted.shape != observed.shape or predicted.ndim != 1:
+        raise InputError(
+            "A track's prediction and measurement must be of the same bins.",
+            expected=predicted.shape,
+            got=observed.shape,
+        )
+    sums = _sums(predicted, observed, stretch)  # (stretches, 6)
+    value = _r(sums.sum(axis=0))
+    if not np.isfinite(value):
+        return Estimate(len(predicted))
+    if len(sums) < 2:
+        return Estimate(len(predicted), float(value))
+    chosen = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
+    low, high = np.nanquantile(_r(chosen @ sums), (0.025, 0.975))
+    return Estimate(len(predicted), float(value), float(low), float(high))
+
+
+def _sums(x: Float, y: Float, stretch: int) -> Float:
+    """For each stretch: n, and the sums of x, y, xx, yy, xy; x and y centred, so that rounding is small."""
+    x, y = x - x.mean(), y - y.mean()
+    parts = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+    return np.add.reduceat(parts, np.arange(0, len(x), stretch), axis=0)
+
+
+def _r(sums: Float) -> Float:
+    """Pearson's r of such sums, (..., 6); NaN where a side does not vary."""
+    n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+    spread = (n * xx - x * x) * (n * yy - y * y)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r: Float = np.where(spread > 0, (n * xy - x * y) / np.sqrt(spread), np.nan)
+    return r

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from hapsight.cohort.nouns import Gene, Strand
+from hapsight.dna import reverse_complement
+from hapsight.engine.values import Valuer
+from hapsight.engine.views import require_fitting, seen_bases, seen_interval, window_of
+from hapsight.errors import ConfigError
+from hapsight.models.protocol import ModelWindow
+from tests.engine.toy_shared import ToyCentre, ToyShared
+from tests.planted import ToyModel
+
+
+def test_a_contig_shorter_than_the_window_is_refused():
+    genes = [Gene("fits", "long", 10, Strand.PLUS), Gene("does not", "short", 10, Strand.PLUS)]
+    with pytest.raises(
+        ConfigError, match=r"longer than the contig[\s\S]*does not on short[\s\S]*500 bp[\s\S]*499 bp"
+    ):
+        require_fitting(ToyModel(), genes, {"long": 500, "short": 499})
+
+
+def test_a_gene_without_strand_is_refused_by_a_model_that_needs_one():
+    with pytest.raises(ConfigError, match=r"needs the gene's strand[\s\S]*gene g"):
+        require_fitting(ToyModel(), [Gene("g", "c", 10)], {"c": 1000})
+
+
+def test_windows_of_both_strands_and_margins():
+    model = ToyModel()
+    plus = window_of(Gene("g", "c", 1000, Strand.PLUS), model, beyond=2)
+    assert (plus.left, plus.right, plus.reverse) == (302, 202, False)
+    minus = window_of(Gene("g", "c", 1000, Strand.MINUS), model)
+    assert (minus.left, minus.right, minus.reverse) == (199, 301, True)
+    model.window = ModelWindow(300, 200, oriented=True, minus_shift=1)
+    shifted = window_of(Gene("g", "c", 1000, Strand.MINUS), model)
+    assert (shifted.left, shifted.right) == (198, 302)
+
+
+@pytest.mark.parametrize(("strand", "first"), [(Strand.PLUS, 920), (Strand.MINUS, 921)])
+@pytest.mark.parametrize("read_out", ["default", "ensemble"])
+def test_what_a_read_out_sees_is_what_can_change_it(strand, first, read_out):
+    """Every base of a window and its margin is changed in turn; the strand, the shifts count."""
+    model, gene = ToyCentre(), Gene("g", "c", 1000, strand)
+    valuer = Valuer(model, model.read_out(read_out), "cpu")
+    window = window_of(gene, model, valuer.beyond)
+    codes = np.random.default_rng(0).integers(0, 4, (1, window.length)).astype(np.uint8)
+    changed = np.repeat(codes, window.length, axis=0)
+    changed[np.arange(window.length), np.arange(window.length)] = (codes[0] + 1) % 4
+    both = np.concatenate([codes, changed])
+    values, _ = valuer(reverse_complement(both) if window.reverse else both)
+    moved = np.flatnonzero((values[1:] != values[0]).any(axis=1)) + window.interval.start
+    seen = seen_interval(gene, model.window, seen_bases(model, model.read_out(read_out)))
+    assert seen.start <= moved.min()
+    assert moved.max() < seen.end
+    assert len(seen) - (moved.max() + 1 - moved.min()) <= 2 * model.grid.before
+    assert window_of(gene, model).interval.start == first
+
+
+def test_shifts_reach_beyond_the_window_of_a_model_that_sees_all_of_it():
+    model, gene = ToyShared(), Gene("g", "c", 1000, Strand.PLUS)
+    for name, beyond in (("default", 0), ("ensemble", 1)):
+        seen = seen_interval(gene, model.window, seen_bases(model, model.read_out(name)))
+        assert (seen.start, seen.end) == (920 - beyond, 1080 + beyond)
+    whole = ToyModel()
+    seen = seen_interval(gene, whole.window, seen_bases(whole, whole.read_out()))
+    assert seen == window_of(gene, whole).interval

@@ -1,0 +1,363 @@
+"""Linear baselines through the chain: methods, splits, the negative control, weights out and in again."""
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from hapsight.cli.linear import _add_predictdb as register_predictdb
+from hapsight.errors import ConfigError, HapsightError, InputError
+from hapsight.files import file_name
+from hapsight.report.build import build_report
+from hapsight.run.arms import arms_of, baseline_arm
+from hapsight.run.baselines import ImportedRun, baseline_runs
+from hapsight.run.config import load_config
+from hapsight.run.imported import imported_store, imported_units, weights_by_gene
+from hapsight.run.opened import Opened
+from hapsight.stages.baseline import baseline
+from hapsight.stages.evaluate import evaluate
+from hapsight.stages.plan import plan_baseline
+from hapsight.stages.predictdb import apply_file, chosen_run, export_predictdb
+from tests.planted import write_planted
+
+LINEAR = """inner_folds = 3
+methods = ["elastic_net", "lasso", "blup", "top_snp"]
+splits = ["random", "population"]
+"""
+METHODS = {"elastic_net", "lasso", "blup", "top_snp"}
+
+
+def nothing(label: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def configured(planted, name: str, *changes: tuple[str, str]):
+    """A configuration of the planted cohort without the toy model."""
+    text = planted.config.read_text().replace('[[models]]\nname = "toy"\n', "")
+    for old, new in (("inner_folds = 3\n", LINEAR), ('output = "run"', f'output = "{name}"'), *changes):
+        assert old in text
+        text = text.replace(old, new)
+    path = planted.folder / f"{name}.toml"
+    path.write_text(text)
+    return path
+
+
+def ran(path) -> Opened:
+    opened = Opened.from_config(load_config(path))
+    opened.begin()
+    baseline(opened, nothing)
+    evaluate(opened, arms_of(opened, []), nothing)
+    return opened
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    return write_planted(tmp_path_factory.mktemp("linear"), people=80)
+
+
+@pytest.fixture(scope="module")
+def done(planted):
+    return ran(configured(planted, "linear"))
+
+
+def test_every_method_learns_both_directions_on_the_same_folds(done):
+    table = pl.read_parquet(done.folder.path / "evaluation/per_gene.parquet")
+    assert set(table["model"]) == METHODS
+    assert set(table["read_out"]) == {
+        "held out, 5 folds, cis 0.001 Mb",
+        "held out by population, cis 0.001 Mb",
+    }
+    for (model, read_out), rows in table.group_by("model", "read_out"):
+        planted = rows.filter(pl.col("gene_id").str.contains("^(up|down)"))
+        assert planted["pearson_r"].min() > 0.1, (model, read_out)
+        assert planted["pearson_r"].mean() > 0.5, (model, read_out)
+    for split in ("", ".population"):
+        folds, observed = [], []
+        for method in METHODS:
+            files = sorted((done.folder.path / f"baseline/{method}{split}").glob("*.predictions.parquet"))
+            predictions = pl.concat([pl.read_parquet(file) for file in files])
+            folds.append(predictions["fold"].to_list())
+            observed.append(predictions["observed"].to_numpy())
+        assert all(fold == folds[0] for fold in folds)
+        assert all(np.array_equal(values, observed[0]) for values in observed)
+
+
+def test_a_population_is_predicted_by_the_others(done):
+    population = dict(zip(done.cohort.samples, done.cohort.populations, strict=True))
+    file = done.folder.path / "baseline/blup.population/block-00000.predictions.parquet"
+    table = pl.read_parquet(file)
+    assert {(population[s], f) for s, f in table.select("sample_id", "fold").iter_rows()} == {
+        ("CEU", 0),
+        ("TSI", 1),
+    }
+
+
+def test_the_table_of_baselines(done):
+    table = pl.read_parquet(done.folder.path / "evaluation/baselines.parquet")
+    per_gene = pl.read_parquet(done.folder.path / "evaluation/per_gene.parquet")
+    assert len(table) == 8
+    assert table["against"].to_list() == [None, "elastic_net", "elastic_net", "elastic_net"] * 2
+    row = table.row(2, named=True)
+    assert (row["model"], row["split"]) == ("blup", "random")
+    blup, net = (
+        per_gene.filter(pl.col("model") == model, pl.col("read_out") == row["read_out"]).select(
+            "gene_id", "status", "pearson_r"
+        )
+        for model in ("blup", "elastic_net")
+    )
+    r = [
+        (one["pearson_r"] or 0.0) - (other["pearson_r"] or 0.0)
+        for one, other in zip(blup.iter_rows(named=True), net.iter_rows(named=True), strict=True)
+        if {one["status"], other["status"]} <= {"ok", "no_model"}
+    ]
+    assert row["difference"] == pytest.approx(np.mean(r))
+    assert row["paired_genes"] == len(r)
+    assert row["mean_r"] == pytest.approx(blup.filter(pl.col("status") == "ok")["pearson_r"].mean())
+    record = json.loads((done.folder.path / "run.json").read_text())
+    assert [(b["name"], b["split"]) for b in record["baselines"][:2]] == [
+        ("elastic_net", "random"),
+        ("lasso", "random"),
+    ]
+
+
+def test_the_report_shows_them(done):
+    page = build_report(done.folder.path).read_text()
+    assert "Linear baselines on the same folds" in page
+    assert "counts as R = 0" in page
+    (part,) = re.findall(r'<section id="baselines">.*?</section>', page, re.DOTALL)
+    assert all(part.count(f'<th scope="row">{method}</th>') == 2 for method in METHODS)
+    assert (done.folder.path / "report/baselines.csv").exists()
+
+
+def test_another_list_of_methods_keeps_what_is_done(planted, done):
+    before = {path: path.stat().st_mtime_ns for path in done.folder.path.rglob("baseline/*/block-*")}
+    fewer = ('"elastic_net", "lasso", "blup", "top_snp"', '"top_snp", "blup"')
+    again = configured(planted, "fewer", fewer, ('output = "fewer"', 'output = "linear"'))
+    baseline(Opened.from_config(load_config(again)), nothing)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_plan_covers_every_method_and_split(done):
+    found = plan_baseline(done)
+    assert set(found.gene_seconds_of) == {f"{m}{s}" for m in METHODS for s in ("", ".population")}
+    assert found.gene_seconds == pytest.approx(sum(found.gene_seconds_of.values()))
+
+
+def test_without_populations_people_cannot_be_held_out_by_them(planted):
+    path = configured(planted, "none", ('samples = "samples.tsv"\n', ""))
+    with pytest.raises(ConfigError, match=r"held out by population[\s\S]*0 populations \(none\), 80 people"):
+        ran(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('"lasso", ', '"ridge", '), r"baseline\.methods\.1[\s\S]*got 'ridge'"),
+        (('"lasso", ', '"blup", '), r"'blup' comes twice"),
+        (('splits = ["random", "population"]', "splits = []"), r"baseline\.splits"),
+        (('transform = "none"', 'transform = "none"\npermuted = -1'), r"expression\.permuted[\s\S]*got -1"),
+    ],
+)
+def test_configurations_that_make_no_sense(planted, change, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(configured(planted, "wrong", change))
+
+
+def test_the_negative_control_breaks_the_link_and_says_so(planted, done):
+    """R of held-out folds falls to chance, where without the control each method finds the planted genes."""
+    r: dict[str, list[float]] = {method: [] for method in METHODS}
+    for seed in range(4):
+        change = ('transform = "none"', f'transform = "none"\npermuted = {seed}')
+        split = ('splits = ["random", "population"]', 'splits = ["random"]')
+        opened = Opened.from_config(load_config(configured(planted, f"control{seed}", change, split)))
+        opened.begin()
+        baseline(opened, nothing)
+        for run in baseline_runs(opened):
+            for unit in sorted((opened.folder.path / "baseline" / run.folder).glob("*.genes.parquet")):
+                folds = pl.read_parquet(unit)["fold_r"].explode().to_numpy().astype(float)
+                r[run.method].extend(folds[np.isfinite(folds)])
+    for method, values in r.items():
+        assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(len(values)), method
+    evaluate(opened, arms_of(opened, []), nothing)
+    table = pl.read_parquet(opened.folder.path / "evaluation/per_gene.parquet")
+    assert all("NEGATIVE CONTROL: people exchanged at random (seed 3)" in text for text in table["observed"])
+    assert any("NEGATIVE CONTROL" in note for note in opened.folder.record()["notes"])
+    assert "NEGATIVE CONTROL" in build_report(opened.folder.path).read_text()
+    assert opened.cohort.expression.values.sum() == pytest.approx(done.cohort.expression.values.sum())
+
+
+@pytest.fixture(scope="module")
+def exported(planted, done):
+    path = planted.folder / "blup.db"
+    found = export_predictdb(done, chosen_run(done, "blup", "random"), path, "b38")
+    return path, found
+
+
+def test_export_leaves_out_genes_without_a_model_and_says_so(done, exported):
+    path, found = exported
+    weights = weights_by_gene(ImportedRun("again", path), done.cohort.genes)
+    assert "bare" not in weights
+    assert len(weights) == found.genes
+    assert found.genes + sum(found.left_out.values()) == 7
+    assert sum(map(len, weights.values())) == found.weights
+    run = chosen_run(done, "blup", "random")
+    r = {
+        one.gene.gene_id: np.corrcoef(one.predicted, one.observed)[0, 1]
+        for one in baseline_arm(done, run).comparisons(done.cohort.genes)
+        if not one.status
+    }
+    with closing(sqlite3.connect(path)) as database:
+        rows = database.execute(
+            'SELECT gene, "n.snps.in.model", "pred.perf.R2", "pred.perf.R" FROM extra'
+        ).fetchall()
+        facts = dict(database.execute("SELECT name, value FROM construction").fetchall())
+    for gene, size, square, pearson in rows:
+        assert size == len(weights[gene])
+        assert square == pytest.approx(r[gene] ** 2)
+        assert pearson == pytest.approx(r[gene])
+    assert facts["method"] == "blup"
+
+
+def test_what_is_exported_predicts_the_same_when_applied(planted, done, exported):
+    imported = '[[baseline.imported]]\npath = "blup.db"\nlabel = "again"\n[evaluate]'
+    opened = ran(
+        configured(planted, "again", ("[evaluate]", imported), (LINEAR, LINEAR.replace(', "population"', "")))
+    )
+    run = ImportedRun("again", exported[0])
+    units = imported_units(opened, run)
+    found = imported_store(opened, run).read(units, "predictions")
+    facts = imported_store(opened, run).read(units, "genes")
+    assert set(facts.filter(pl.col("n_weights") > 0)["share_used"]) == {1.0}
+    files = sorted((done.folder.path / "baseline/blup").glob("*.weights.parquet"))
+    weights = pl.concat([pl.read_parquet(file) for file in files])
+    for gene in done.cohort.genes:
+        mine = found.filter(pl.col("gene_id") == gene.gene_id)["predicted"].to_numpy()
+        variants, _ = done.cohort.genotypes.read(gene.cis(1000))
+        place = {
+            key: v for v, key in enumerate(zip(variants.position, variants.ref, variants.alt, strict=True))
+        }
+        own = weights.filter(pl.col("gene_id") == gene.gene_id)
+        expected = np.zeros(80)
+        for row in own.iter_rows(named=True):
+            expected += row["weight"] * variants.dosage[place[row["position"], row["ref"], row["alt"]]]
+        status = facts.filter(pl.col("gene_id") == gene.gene_id)["status"].item()
+        np.testing.assert_allclose(mine, expected if status == "ok" else 0.0, atol=1e-9)
+    table = pl.read_parquet(opened.folder.path / "evaluation/baselines.parquet").row(-1, named=True)
+    assert (table["model"], table["read_out"], table["against"]) == (
+        "again",
+        "trained elsewhere",
+        "elastic_net",
+    )
+    page = build_report(opened.folder.path).read_text()
+    assert "trained elsewhere" in page
+
+
+def test_the_commands(planted, done, tmp_path):
+    app = typer.Typer()
+    register_predictdb(app)
+    config, out = str(planted.folder / "linear.toml"), tmp_path / "net.db"
+    found = CliRunner().invoke(
+        app, ["predictdb", "export", config, str(out), "--method", "top_snp"], catch_exceptions=False
+    )
+    assert "top_snp" in found.output
+    assert "genes left out: " in found.output
+    found = CliRunner().invoke(
+        app, ["predictdb", "apply", config, str(out), "--label", "elsewhere"], catch_exceptions=False
+    )
+    assert found.exit_code == 0
+    assert "mean R across people" in found.output
+    assert "share of weights used, median gene" in found.output
+    with pytest.raises(ConfigError, match=r"no such baseline[\s\S]*elastic_net, random[\s\S]*got: ridge"):
+        CliRunner().invoke(
+            app, ["predictdb", "export", config, str(out), "--method", "ridge"], catch_exceptions=False
+        )
+
+
+def test_weights_of_other_genes_are_refused(done, exported, tmp_path):
+    other = [replace(gene, gene_id=f"ENSG{i}.1") for i, gene in enumerate(done.cohort.genes)]
+    with pytest.raises(InputError, match=r"No gene of the cohort[\s\S]*ENSG0\.1") as error:
+        weights_by_gene(ImportedRun("x", exported[0]), other)
+    assert isinstance(error.value, HapsightError)
+
+
+def test_versions_of_gene_names_may_differ(done, exported):
+    versioned = [replace(gene, gene_id=f"{gene.gene_id}.7") for gene in done.cohort.genes]
+    assert "up1.7" in weights_by_gene(ImportedRun("x", exported[0]), versioned)
+
+
+def test_blocks_without_a_gene_of_the_file_are_read_beside_the_others(planted, done, exported):
+    """Only one gene in the file; the label is no plain folder name."""
+    path = planted.folder / "one.db"
+    path.write_bytes(exported[0].read_bytes())
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DELETE FROM weights WHERE gene != 'up1'")
+        database.execute("DELETE FROM extra WHERE gene != 'up1'")
+    found = apply_file(done, path, "GTEx v8/blood", nothing)
+    assert found.genes.height == 7
+    assert found.genes["status"].to_list().count("no_model") == 6
+    assert found.mean_r.n == 1
+    assert found.folder.name == file_name("imported", "GTEx v8/blood")
+    assert dict(found.lines())["genes of the cohort in the file"] == "1 of 7"
+
+
+def altered(planted, exported, name: str, *changes: str):
+    """The exported weights after these changes."""
+    path = planted.folder / name
+    path.write_bytes(exported[0].read_bytes())
+    with closing(sqlite3.connect(path)) as database, database:
+        for change in changes:
+            database.execute(change)
+    return path
+
+
+def test_a_gene_with_too_few_usable_weights_has_no_r(planted, exported):
+    """Three of four weights of up1 are of variants that are not here; the floor may be lowered."""
+    far = "varID = 'chr9_' || rowid || '_A_C_b38', rsid = 'far' || rowid"
+    change = f"UPDATE weights SET {far} WHERE gene = 'up1' AND rowid % 4 > 0"
+    path = altered(planted, exported, "few.db", change)
+    config = '[[baseline.imported]]\npath = "few.db"\nlabel = "few"\n[evaluate]'
+    plain = (LINEAR, LINEAR.replace(', "population"', "").replace('"elastic_net", "lasso", ', ""))
+    opened = ran(configured(planted, "few", ("[evaluate]", config), plain))
+    table = pl.read_parquet(opened.folder.path / "evaluation/per_gene.parquet")
+    assert table.filter(pl.col("model") != "few")["share_used"].null_count() == len(table) - 7
+    mine = {row["gene_id"]: row for row in table.filter(pl.col("model") == "few").iter_rows(named=True)}
+    assert mine["up1"]["status"] == "low_share"
+    assert mine["up1"]["pearson_r"] is None
+    assert 0 < mine["up1"]["share_used"] < 0.5
+    assert (mine["up2"]["status"], mine["up2"]["share_used"], mine["up2"]["share_weight_used"]) == (
+        "ok",
+        1,
+        1,
+    )
+    row = pl.read_parquet(opened.folder.path / "evaluation/baselines.parquet").row(-1, named=True)
+    assert (row["genes_low_share"], row["share_used"]) == (1, 1.0)
+    page = build_report(opened.folder.path).read_text()
+    assert "1 gene below the floor" in page
+    assert "too few of its weights could be used" in page
+    lowered = apply_file(opened, path, "lowered", nothing, min_share=0.01)
+    assert lowered.genes.filter(pl.col("gene_id") == "up1")["status"].item() == "ok"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("INSERT INTO weights SELECT * FROM weights WHERE rowid = 1", r"variant twice[\s\S]*2 such rows"),
+        ("UPDATE weights SET ref_allele = 'TRUE' WHERE ref_allele = 'T'", r"not DNA[\s\S]*colClasses"),
+        (
+            "INSERT INTO weights SELECT gene, rsid, varID, eff_allele, ref_allele, weight FROM weights "
+            "WHERE rowid = 1",
+            r"Two weights fall on one variant[\s\S]*changed\.db, gene",
+        ),
+    ],
+)
+def test_weights_that_are_not_what_they_should_be(planted, done, exported, change, message):
+    path = altered(planted, exported, "changed.db", change)
+    with pytest.raises(InputError, match=message):
+        apply_file(done, path, "changed", nothing)

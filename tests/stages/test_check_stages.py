@@ -1,0 +1,122 @@
+"""`check` says what a later stage would refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hapsight.models.registry import register
+from hapsight.run.config import Config
+from hapsight.stages.check import check
+from tests.cohort.files import CONTIG, SEQUENCE, Record, write_bed, write_fasta, write_table, write_vcf
+from tests.planted import load_toy
+
+GENES = {"g1": 90, "g2": 120}
+
+
+def config(folder: Path, people: int, **sections: Any) -> Config:
+    """A cohort of so many people with default settings, but for those of `sections`; covariates by number."""
+    names = [f"P{i:02}" for i in range(people)]
+    length = {CONTIG: 5 * len(SEQUENCE)}
+    calls = [f"{i % 2}|{i // 2 % 2}" for i in range(people)]
+    values = {
+        gene: (CONTIG, tss, [1.0 + (i * 7 + tss) % 11 for i in range(people)]) for gene, tss in GENES.items()
+    }
+    cohort = {
+        "genotypes": write_vcf(
+            folder / "g.vcf.gz", [Record(50, SEQUENCE[49], "G", calls)], names, contigs=length
+        ),
+        "reference": write_fasta(folder / "r.fa.gz", {CONTIG: SEQUENCE * 5}),
+        "expression": write_bed(folder / "e.bed.gz", values, names),
+    }
+    if count := sections.pop("covariates", 0):
+        numbers = np.random.default_rng(1).normal(size=(count, people)).tolist()
+        rows = [["id", *names], *([f"C{k}", *row] for k, row in enumerate(numbers))]
+        cohort["covariates"] = write_table(folder / "c.tsv", rows)
+    if strands := sections.pop("strands", ""):
+        rows = [["gene_id", "gene_name", "chrom", "tss", "strand"]]
+        rows += [[g, g.upper(), CONTIG, tss, s] for (g, tss), s in zip(GENES.items(), strands, strict=True)]
+        cohort["genes"] = write_table(folder / "t.tsv", rows)
+    return Config.model_validate({"name": "x", "output": folder / "run", "cohort": cohort, **sections})
+
+
+def failures(given: Config) -> dict[str, str]:
+    with register("toy", load_toy):
+        return {
+            one.name: "\n".join((one.message, *one.details)) for one in check(given) if one.status == "fail"
+        }
+
+
+def test_24_people_are_too_few_for_the_default_folds(tmp_path: Path) -> None:
+    found = failures(config(tmp_path, 24))
+    assert set(found) == {"baseline elastic_net"}
+    assert "at least 20 people" in found["baseline elastic_net"]
+    assert "19 of 24" in found["baseline elastic_net"]
+    assert failures(config(tmp_path, 24, baseline={"inner_folds": 9})) == {}
+    assert failures(config(tmp_path, 25)) == {}
+    assert failures(config(tmp_path, 24, baseline={"run": False})) == {}
+
+
+@pytest.mark.parametrize(
+    ("count", "refusing"),
+    [
+        (3, set()),
+        (20, {"baseline elastic_net", "baseline blup", "baseline top_snp"}),
+        (26, {"baseline elastic_net", "baseline blup", "baseline top_snp", "evaluation", "eQTLs"}),
+    ],
+)
+def test_covariates_that_leave_nothing(tmp_path: Path, count: int, refusing: set[str]) -> None:
+    settings: dict[str, Any] = {"baseline": {"inner_folds": 3}}
+    assert set(failures(config(tmp_path, 25, covariates=count, **settings))) == refusing
+
+
+def test_people_without_population_cannot_be_held_out_by_it(tmp_path: Path) -> None:
+    found = failures(config(tmp_path, 25, baseline={"splits": ["population"], "methods": ["blup"]}))
+    assert "sample sheet with a population for each person" in found["baseline blup.population"]
+
+
+def test_logs_that_do_not_exist(tmp_path: Path) -> None:
+    given = config(tmp_path, 25, expression={"pseudocount": 0})
+    names = [f"P{i:02}" for i in range(25)]
+    write_bed(tmp_path / "e.bed.gz", {"g1": (CONTIG, 90, [*range(25)])}, names)
+    assert 'transform = "none"' in failures(given)["expression, transformed"]
+
+
+def test_models_that_could_not_be_run(tmp_path: Path) -> None:
+    models = {"models": [{"name": "toy"}, {"name": "toy"}]}
+    found = failures(config(tmp_path, 25, **models))
+    assert "label" in found["models"]
+    assert "strand" in found["window of toy"]
+    assert failures(config(tmp_path, 25, strands="+-", models=[{"name": "toy"}])) == {}
+
+
+@pytest.mark.parametrize(
+    ("explain", "message"),
+    [
+        ({"genes": ["g1", "none"]}, "1 of the genes to explain are not among"),
+        ({"run": True, "saturation": [-5000, 3]}, "reaches out of the model's window"),
+        ({"run": True, "sign_priors": "none.tsv"}, "is not there"),
+        ({"run": True, "conservation": "none.bw"}, "is not there"),
+    ],
+)
+def test_what_explain_would_refuse(tmp_path: Path, explain: dict[str, Any], message: str) -> None:
+    given = config(tmp_path, 25, strands="+-", models=[{"name": "toy"}], explain=explain)
+    assert message in failures(given)["explain"]
+
+
+def test_what_explain_would_take(tmp_path: Path) -> None:
+    explain = {"genes": ["G1", "g2"], "saturation": [-4, 3]}
+    assert failures(config(tmp_path, 25, strands="+-", models=[{"name": "toy"}], explain=explain)) == {}
+
+
+def test_a_run_that_could_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    assert set(failures(config(tmp_path, 25))) == {"output"}
+
+
+def test_weights_that_are_not_there(tmp_path: Path) -> None:
+    imported = [{"path": tmp_path / "none.db", "label": "gtex"}]
+    assert "none.db" in failures(config(tmp_path, 25, baseline={"imported": imported}))["weights gtex"]

@@ -1,0 +1,128 @@
+"""Killed at any moment, a run resumes, repeats nothing that was finished, and gives the same tables."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from hapsight.cli.main import app
+from hapsight.models.registry import register
+from tests.planted import Planted, load_toy, write_planted
+
+ROOT = Path(__file__).parents[2]
+
+
+UNITS = 4 + 3 * 7
+"""Units of predictions and baselines: pairs of genes for the model, single genes for three methods."""
+
+
+def write(folder: Path) -> Planted:
+    """The planted cohort, two workers, a baseline of many small units."""
+    planted = write_planted(folder)
+    text = planted.config.read_text().replace("workers = 1", "workers = 2")
+    head, baseline = text.split("[baseline]")
+    baseline = baseline.replace("genes_per_unit = 2", "genes_per_unit = 1").replace("1000", "2400")
+    planted.config.write_text(f"{head}[baseline]{baseline}")
+    return planted
+
+
+def start(planted: Planted, delay: float = 0.0) -> subprocess.Popen:
+    command = [sys.executable, "-m", "tests.stages.planted_command", "run", planted.config]
+    environment = {**os.environ, "PLANTED_DELAY": str(delay)}
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors.decode()
+
+
+def complete(planted: Planted) -> None:
+    """Run, or resume, in this process: what is left of a killed run does not ask who goes on with it."""
+    text = planted.config.read_text()
+    planted.config.write_text(text.replace("workers = 2", "workers = 1"))
+    with register("toy", load_toy):
+        found = CliRunner().invoke(app, ["run", str(planted.config)], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+
+
+def seals(planted: Planted, stage: str) -> dict[Path, int]:
+    """Finished units of a stage, and when they were finished."""
+    return {path: path.stat().st_mtime_ns for path in (planted.folder / "run" / stage).rglob("block-*.json")}
+
+
+def kill_after(planted: Planted, process: subprocess.Popen, stage: str, units: int) -> None:
+    """Kill -9 the process (its workers are not told) once some units of a stage are finished."""
+    deadline = time.monotonic() + 90
+    while len(seals(planted, stage)) < units:
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+
+
+def tables(planted: Planted) -> dict[str, pl.DataFrame]:
+    folder = planted.folder / "run"
+    found = [
+        *folder.glob("evaluation/*.parquet"),
+        *folder.rglob("block-*.parquet"),
+        folder / "dropped.parquet",
+    ]
+    return {str(path.relative_to(folder)): pl.read_parquet(path) for path in found}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    planted = write(tmp_path_factory.mktemp("whole"))
+    complete(planted)
+    assert len(seals(planted, "predictions") | seals(planted, "baseline")) == UNITS
+    return tables(planted)
+
+
+@pytest.mark.parametrize(
+    ("stage", "units", "delay"), [("predictions", 1, 0.05), ("predictions", 3, 0.05), ("baseline", 1, 0.0)]
+)
+def test_killed_and_resumed(tmp_path, whole, stage, units, delay):
+    planted = write(tmp_path / "cohort")
+    kill_after(planted, start(planted, delay), stage, units)
+    time.sleep(1.0)  # workers notice that their parent is gone
+    finished = seals(planted, "predictions") | seals(planted, "baseline")
+    assert len(finished) < UNITS
+    if stage == "baseline":
+        finish(start(planted))
+    else:
+        complete(planted)
+    after = seals(planted, "predictions") | seals(planted, "baseline")
+    assert {path: after[path] for path in finished} == finished, "finished work was repeated"
+    resumed = tables(planted)
+    assert resumed.keys() == whole.keys()
+    for name, table in whole.items():
+        assert resumed[name].equals(table), name
+
+
+def test_two_runs_in_one_folder(tmp_path):
+    planted = write_planted(tmp_path / "cohort")
+    first = start(planted, delay=0.2)
+    while not seals(planted, "predictions"):
+        assert first.poll() is None
+        time.sleep(0.01)
+    second = start(planted)
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert b"Another hapsight process works in this run folder" in errors
+    finish(first)

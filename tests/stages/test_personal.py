@@ -1,0 +1,219 @@
+"""Training on people from a configuration: the four cells, the baselines, the weights, the resumed grid."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from hapsight.cli.train import _add_train_personal
+from hapsight.errors import ConfigError, InputError
+from hapsight.models.registry import register as register_model
+from hapsight.run.config import load_config
+from hapsight.run.opened import Opened
+from hapsight.stages.personal_data import personal_data
+from hapsight.stages.predict import load_models, predict
+from hapsight.train.tables import CELLS, TRAIN_PER_GENE, TRAIN_RUNS, TRAIN_SUMMARY
+from tests.planted import write_planted
+from tests.train.toy_personal import load_trainable
+
+NAMES = ("up1", "up2", "up3", "up4", "up5", "up6", "down1", "down2", "null1")
+SECTION = """
+[train]
+seeds = 2
+block = 5000
+unseen_share = 0.2
+people_per_batch = 32
+accumulate = 4
+max_steps = 60
+learning_rate = 0.02
+validate_every = 15
+baselines = ["blup"]
+arms = [
+  { mode = "untouched" },
+  { mode = "frozen", loss = "pairwise_mse" },
+  { mode = "full", loss = "mean_plus_difference", init = "random" },
+]
+"""
+
+
+def run(*words: str) -> str:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    _add_train_personal(app)
+    found = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    made = write_planted(tmp_path_factory.mktemp("personal"), people=100, names=NAMES)
+    made.config.write_text(made.config.read_text() + SECTION)
+    with register_model("toy", load_trainable):
+        yield made, run("grid", str(made.config))
+
+
+def table(planted, name: str) -> pl.DataFrame:
+    return pl.read_parquet(planted[0].folder / "run/train" / f"{name}.parquet")
+
+
+def test_tables_have_their_columns(planted):
+    assert dict(table(planted, "grid_per_gene").schema) == TRAIN_PER_GENE
+    assert dict(table(planted, "grid_summary").schema) == TRAIN_SUMMARY
+    assert dict(table(planted, "grid_runs").schema) == TRAIN_RUNS
+
+
+def test_every_arm_is_judged_in_all_cells(planted):
+    runs, genes = table(planted, "grid_runs"), table(planted, "grid_per_gene")
+    arms = [(row["mode"], row["loss"], row["seed"]) for row in runs.iter_rows(named=True)]
+    assert arms == [
+        ("untouched", "", None),
+        *(("frozen", "pairwise_mse", seed) for seed in (1, 2)),
+        *(("full", "mean_plus_difference", seed) for seed in (1, 2)),
+        ("linear", "", None),
+    ]
+    row = runs.row(1, named=True)
+    for cell in CELLS:
+        here = genes.filter(pl.col("cell") == cell, pl.col("mode") == "frozen", pl.col("seed") == 1)
+        seen = cell.startswith("seen genes")
+        assert len(here) == row["seen_genes" if seen else "unseen_genes"] > 0
+        assert set(here["n"]) == {row["people" if cell.endswith(" seen people") else "test_people"]}
+    assert row["people"] + row["valid_people"] + row["test_people"] == 100
+    by_cell = genes.filter(pl.col("mode") == "frozen").partition_by("cell", as_dict=True)
+    assert not set(by_cell[(CELLS[0],)]["gene_id"]) & set(by_cell[(CELLS[2],)]["gene_id"])
+
+
+def test_training_reaches_people_that_it_never_saw(planted):
+    summary = table(planted, "grid_summary").filter(
+        pl.col("cell") == CELLS[1], pl.col("quantity") == "across_people_pearson_mean"
+    )
+    frozen = summary.filter(pl.col("mode") == "frozen")
+    assert frozen["seed"].to_list() == [1, 2, None]
+    mean = dict(zip(frozen["seed"], frozen["value"], strict=True))
+    untouched = summary.filter(pl.col("mode") == "untouched")["value"].item()
+    assert mean[None] > untouched + 0.3
+    genes = table(planted, "grid_per_gene").filter(pl.col("mode") == "frozen", pl.col("cell") == CELLS[1])
+    assert mean[None] == pytest.approx(genes["pearson_r"].mean())
+    assert summary.filter(pl.col("model") == "blup")["value"].item() > 0.3
+
+
+def test_linear_baselines_say_nothing_of_unseen_genes(planted):
+    genes = table(planted, "grid_per_gene").filter(pl.col("model") == "blup")
+    unseen = genes.filter(pl.col("cell").is_in(CELLS[2:]))
+    assert set(unseen["status"]) == {"no_model"}
+    assert unseen["pearson_r"].is_null().all()
+    assert set(genes.filter(pl.col("cell") == CELLS[1])["status"]) <= {"ok", "constant_prediction"}
+
+
+def test_the_weights_predict_what_was_judged(planted):
+    """``hapsight run`` with the written weights gives the R of the table."""
+    made, _ = planted
+    row = table(planted, "grid_runs").filter(pl.col("mode") == "frozen").row(0, named=True)
+    config = load_config(made.config)
+    models = (config.models[0].model_copy(update={"weights": row["weights"], "label": "mine"}),)
+    opened = Opened.from_config(config.model_copy(update={"models": models, "output": made.folder / "again"}))
+    opened.begin()
+    runs = load_models(opened)
+    predict(opened, runs, lambda *_: None)
+    store = opened.folder.predictions("mine", "default")
+    values = store.read(runs[0].units(opened), "values")
+    judged = table(planted, "grid_per_gene").filter(
+        pl.col("mode") == "frozen", pl.col("seed") == 1, pl.col("status") == "ok"
+    )
+    data = personal_data(opened, runs[0], opened.config.models[0], None, None)
+    for one in judged.iter_rows(named=True):
+        mine = values.filter(pl.col("gene_id") == one["gene_id"], pl.col("sample_id") != "")
+        predicted = mine["value"].to_numpy().reshape(-1, 2).astype(np.float64).mean(axis=1)
+        _, people = data.cell(one["cell"])
+        observed = data.targets.residual[data.targets.gene_ids.index(one["gene_id"])]
+        r = np.corrcoef(predicted[people], observed[people])[0, 1]
+        assert r == pytest.approx(one["pearson_r"], abs=1e-4)
+
+
+def test_finished_arms_are_kept(planted):
+    made, output = planted
+    assert "unseen genes, unseen people" in output
+    before = {p: p.stat().st_mtime_ns for p in (made.folder / "run/train").glob("toy*/weights.safetensors")}
+    assert len(before) == 4
+    run("grid", str(made.config), "--seeds", "1")
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert set(table(planted, "grid_runs")["seed"]) == {1, None}
+    stage = next(
+        s
+        for s in json.loads((made.folder / "run/run.json").read_text())["stages"]
+        if s["name"] == "train grid"
+    )
+    assert stage["detail"].startswith("6 trainings computed")
+    run("grid", str(made.config))
+
+
+def test_one_arm_with_fewer_people_and_common_variants(planted):
+    made, _ = planted
+    words = ("--mode", "full", "--loss", "mse_plus_pairs", "--seeds", "1", "--people", "20", "--people", "40")
+    run("personal", str(made.config), *words, "--maf", "0.2")
+    runs = table(planted, "personal_runs").filter(pl.col("mode") == "full")
+    assert runs["people"].to_list() == [20, 40]
+    assert set(runs["min_maf"]) == {0.2}
+    assert runs["test_people"].to_list() == [20, 20]
+
+
+def test_a_region_is_held_out_whichever_way_its_contig_is_written(planted):
+    opened = Opened.from_config(load_config(planted[0].config))
+    gene = opened.cohort.genes[3]
+    region = f"1:{gene.tss - 1000:,}-{gene.tss + 1000:,}"
+    train = opened.config.train.model_copy(update={"held_out": (region,), "unseen_share": 0.0})
+    opened = replace(opened, config=opened.config.model_copy(update={"train": train}))
+    run, source = load_models(opened)[0], opened.config.models[0]
+    assert personal_data(opened, run, source, None, None).split.unseen_genes == (gene.gene_id,)
+    elsewhere = train.model_copy(update={"held_out": ("chr9:1-5",)})
+    opened = replace(opened, config=opened.config.model_copy(update={"train": elsewhere}))
+    with pytest.raises(InputError, match=r"no contig 'chr9'(.|\n)*held_out under"):
+        personal_data(opened, run, source, None, None)
+
+
+def test_strands_and_shifts_are_said_with_the_read_out(planted):
+    made, _ = planted
+    text = made.config.read_text()
+    made.config.write_text(text.replace("[train]", "[train]\nboth_strands = true\nshifts = [0, 3]"))
+    try:
+        run("personal", str(made.config), "--mode", "untouched")
+    finally:
+        made.config.write_text(text)
+    genes = table(planted, "personal_per_gene").filter(pl.col("mode") == "untouched")
+    assert set(genes["read_out"]) == {"default; both strands; shifts 0, 3"}
+    plain = table(planted, "grid_per_gene").filter(pl.col("mode") == "untouched")
+    both = genes.join(plain, on=("gene_id", "cell"))
+    assert (both["pearson_r"] - both["pearson_r_right"]).abs().max() > 1e-3
+
+
+def test_errors(planted):
+    made, _ = planted
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    _add_train_personal(app)
+
+    def refused(*words: str) -> Exception:
+        return CliRunner().invoke(app, ["personal", str(made.config), *words]).exception
+
+    assert "options of training are not valid" in str(refused("--mode", "half"))
+    assert isinstance(refused("--mode", "half"), ConfigError)
+    assert "no such model to train" in str(refused("--model", "other"))
+    assert "fewer people to train on" in str(refused("--people", "99"))
+    assert "'untouched' does not go with init 'random'" in str(
+        refused("--mode", "untouched", "--init", "random")
+    )
+    made.config.write_text(
+        made.config.read_text().replace("[cohort]", '[cohort]\nkeep_genes = ["up1", "gone"]')
+    )
+    try:
+        error = refused()
+        assert isinstance(error, InputError)
+        assert "gone" in str(error)
+    finally:
+        made.config.write_text(
+            made.config.read_text().replace('[cohort]\nkeep_genes = ["up1", "gone"]', "[cohort]")
+        )

@@ -1,0 +1,323 @@
+"""Validations from end to end, on a cohort whose truth is the toy model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from hapsight.cli.explain import _add_validate as register_commands
+from hapsight.cohort.nouns import Interval
+from hapsight.cohort.reference import Reference
+from hapsight.dna import decode
+from hapsight.errors import ConfigError, InputError
+from hapsight.explain.elements import element_effects
+from hapsight.models.registry import register
+from hapsight.run.config import load_config
+from hapsight.run.opened import Opened
+from hapsight.stages.predict import load_models
+from hapsight.stages.validation import CRISPRI_EFFECTS, EQTL_EFFECTS, MPRA_EFFECTS, VALIDATION
+from hapsight.stages.valued_units import valuer_of
+from tests.cohort.files import write_table
+from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
+
+MPRA_HEADER = ["Chrom", "Pos", "Ref", "Alt", "Barcodes", "Coefficient", "pValue", "Element", "Release"]
+
+
+def call(*arguments: object):
+    app = typer.Typer()
+    register_commands(app)
+    with register("toy", load_toy):
+        return CliRunner().invoke(app, ["validate", *map(str, arguments)], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    planted = write_planted(tmp_path_factory.mktemp("validate"), names=("up1", "up2", "down1"))
+    section = "\n[eqtl]\npermutations = 100\ncis_window = 600\n"
+    planted.config.write_text(planted.config.read_text() + section)
+    return planted
+
+
+def base_at(planted, position: int) -> str:
+    reference = Reference(planted.folder / "genome.fa.gz")
+    return decode(reference.fetch(Interval("chr1", position, position + 1)))
+
+
+def toy_effect(gene, position: int, ref: str, alt: str) -> float:
+    """What the toy model makes of an exchanged base."""
+    minus = gene.strand == "-"
+    index = UPSTREAM + (gene.tss - position if minus else position - gene.tss)
+    codes = ["ACGT".index(base) for base in (ref, alt)]
+    one, other = (3 - code if minus else code for code in codes)
+    weights = ToyModel().weights.numpy()
+    return float(weights[index, other] - weights[index, one])
+
+
+def mpra_table(planted, sign: int, out_of_reach: int = 0) -> Path:
+    """All exchanges of 40 bases upstream of the second gene, whose coefficients are the toy's effects."""
+    gene, rows = planted.genes[1], []
+    for position in range(gene.tss + 100, gene.tss + 140):
+        ref = base_at(planted, position)
+        for alt in "ACGT".replace(ref, ""):
+            effect = sign * toy_effect(gene, position, ref, alt)
+            rows.append(["1", position + 1, ref, alt, 50, effect, 0.1, "E", "GRCh38"])
+    for position in range(gene.tss + 400, gene.tss + 400 + out_of_reach):
+        ref = base_at(planted, position)
+        rows.append(["1", position + 1, ref, "-", 50, 1.0, 0.1, "E", "GRCh38"])
+    return write_table(planted.folder / f"mpra{sign}.tsv", [MPRA_HEADER, *rows])
+
+
+def tables(folder: Path, assay: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    effects, summary = (pl.read_parquet(folder / f"{name}.parquet") for name in (assay, f"{assay}_summary"))
+    for name, table in ((assay, effects), (f"{assay}_summary", summary)):
+        read = pl.read_csv(folder / f"{name}.tsv", separator="\t", infer_schema=False)
+        assert read.columns == table.columns
+        assert len(read) == len(table)
+    assert dict(summary.schema) == VALIDATION
+    return effects, summary
+
+
+def value(summary: pl.DataFrame, predictor: str, quantity: str, stratum: str = "all") -> float:
+    row = summary.filter(
+        (pl.col("predictor") == predictor) & (pl.col("quantity") == quantity) & (pl.col("stratum") == stratum)
+    )
+    return row["value"].item()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_mpra(planted, tmp_path, sign):
+    found = call("mpra", planted.config, "--table", mpra_table(planted, sign, 2), "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    assert "left out, variant, beyond the window of toy: 2 (E chr1:" in found.output
+    effects, summary = tables(tmp_path, "mpra")
+    assert dict(effects.schema) == MPRA_EFFECTS
+    assert effects["gene_id"].unique().to_list() == ["up2"]
+    assert effects["tss_distance"].is_between(-139, -100).all()  # upstream of a gene on the minus strand
+    np.testing.assert_allclose(effects["effect"], sign * effects["coefficient"], atol=1e-4)
+    assert value(summary, "model", "pearson") == pytest.approx(sign, abs=1e-5)
+    assert value(summary, "model", "sign_agrees") == (sign + 1) / 2
+    assert value(summary, "model", "spearman_size") == pytest.approx(1, abs=1e-3)
+    assert abs(value(summary, "distance", "pearson")) < 0.5
+    assert len(summary.filter(pl.col("stratum").str.starts_with("effect decile"))) == 10
+    record = json.loads((tmp_path / "mpra.json").read_text())
+    assert record["options"]["anchor"] == "gene"
+    assert record["summary"][0]["model"] == "toy"
+    assert [row["count"] for row in record["dropped"]] == [2]
+
+
+def test_mpra_with_the_window_on_the_element(planted, tmp_path):
+    table = mpra_table(planted, 1)
+    found = call("mpra", planted.config, "--table", table, "--anchor", "element", "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    effects, summary = tables(tmp_path, "mpra")
+    gene = planted.genes[1]
+    middle = gene.tss + 120
+    moved = type(gene)(gene.gene_id, gene.contig, middle, gene.strand)
+    for row in effects.sample(10, seed=1).iter_rows(named=True):
+        expected = toy_effect(moved, row["position"], row["ref"], row["alt"])
+        assert row["effect"] == pytest.approx(expected, abs=1e-4)
+    assert abs(value(summary, "model", "pearson")) < 0.5
+
+
+def test_mpra_of_a_gene_out_of_reach(planted, tmp_path):
+    with pytest.raises(InputError, match="No element of the MPRA table lies in the window") as error:
+        call("mpra", planted.config, "--table", mpra_table(planted, 1), "--gene", "UP1", "--out", tmp_path)
+    assert "beyond the window of toy at up1: E" in error.value.details["got"]
+    with pytest.raises(ConfigError, match="The cohort has no gene 'NONE'"):
+        call("mpra", planted.config, "--table", mpra_table(planted, 1), "--gene", "NONE", "--out", tmp_path)
+
+
+def crispri_table(planted) -> Path:
+    header = ["chrom", "chromStart", "chromEnd", "name", "startTSS", "measuredGeneSymbol"]
+    header += ["measuredGeneEnsemblId", "Regulated"]
+    rows, rng = [], np.random.default_rng(3)
+    with register("toy", load_toy):
+        opened = Opened.from_config(load_config(planted.config))
+        (run,) = load_models(opened)
+    valuer = valuer_of(opened, run)
+    for number in range(24):
+        gene = planted.genes[number % 3]
+        start = gene.tss + int(rng.choice([-1, 1]) * rng.integers(40, 150))
+        found = element_effects(
+            gene, Interval("chr1", start, start + 20), valuer, opened.cohort.reference.fetch, rng
+        )
+        truth = "TRUE" if found.mask[0] < -2 else "FALSE"
+        rows.append(["chr1", start, start + 20, f"p{number}", gene.tss, gene.gene_name, "x", truth])
+    tss = planted.genes[0].tss
+    rows.append(["chr1", tss + 900, tss + 950, "far", tss, "UP1", "x", "FALSE"])
+    rows.append(["chr1", tss - 10, tss + 10, "on", tss, "UP1", "x", "FALSE"])
+    rows.append(["chr1", tss + 50, tss + 60, "strandless", tss, "?", "x", "FALSE"])
+    return write_table(planted.folder / "crispri.tsv", [header, *rows])
+
+
+def test_crispri(planted, tmp_path):
+    table = crispri_table(planted)
+    found = call("crispri", planted.config, "--table", table, "--draws", 3, "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    effects, summary = tables(tmp_path, "crispri")
+    assert dict(effects.schema) == CRISPRI_EFFECTS
+    assert len(effects) == 24
+    assert value(summary, "model", "share_fitting") == pytest.approx(24 / 27)
+    assert value(summary, "mask", "auprc") == 1
+    gain = value(summary, "mask", "auprc_gain")
+    assert gain == pytest.approx(1 - value(summary, "distance", "auprc"))
+    assert gain > 0
+    record = json.loads((tmp_path / "crispri.json").read_text())
+    assert {row["reason"]: row["names"] for row in record["dropped"]} == {
+        "toy: beyond the model's window": ["far"],
+        "toy: the element holds the TSS": ["on"],
+        "toy: the gene's strand is not known": ["strandless"],
+    }
+    again = call("crispri", planted.config, "--table", table, "--draws", 3, "--out", tmp_path / "again")
+    assert again.exit_code == 0
+    assert effects.equals(pl.read_parquet(tmp_path / "again" / "crispri.parquet"))
+
+
+def eqtl_table(planted) -> Path:
+    """A user's: slopes that are the toy's effects in the first gene, and the opposite in the second."""
+    rows = []
+    for gene, sign in zip(planted.genes, (1, -1), strict=False):
+        for step in range(-80, 80, 8):
+            position = gene.tss + step + 1
+            ref = base_at(planted, position)
+            alt = "ACGT"[("ACGT".index(ref) + 1) % 4]
+            slope = sign * toy_effect(gene, position, ref, alt)
+            rows.append(
+                [f"{gene.gene_id}", f"1_{position + 1}_{ref}_{alt}_b38", slope, (0.95, 0.2)[sign < 0]]
+            )
+    ref = base_at(planted, 99)
+    rows.append(["up1", f"1_100_{ref}_{'CA'[ref == 'C']}", 1.0, 0.5])
+    rows.append(["up1", f"1_100_{'CA'[ref == 'C']}_{ref}", 1.0, 0.5])
+    rows += [["up9", "1_100_A_C", 1.0, 0.5], ["up1", "rs1", 1.0, ""], rows[0]]
+    return write_table(planted.folder / "eqtl.tsv", [["phenotype_id", "variant_id", "slope", "pip"], *rows])
+
+
+def test_eqtls_of_a_user(planted, tmp_path):
+    found = call("eqtl", planted.config, "--table", eqtl_table(planted), "--controls", 0, "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    effects, summary = tables(tmp_path, "eqtl")
+    assert dict(effects.schema) == EQTL_EFFECTS
+    assert len(effects) == 40
+    assert value(summary, "model", "sign_agrees") == 0.5
+    assert value(summary, "model", "sign_agrees", "pip >= 0.9") == 1
+    assert value(summary, "model", "spearman", "pip >= 0.9") == pytest.approx(1)
+    assert value(summary, "model", "sign_auroc", "pip 0.1 to 0.5") == 0
+    record = json.loads((tmp_path / "eqtl.json").read_text())
+    assert {row["reason"]: row["count"] for row in record["dropped"]} == {
+        "not one of the cohort's": 1,
+        "its name gives no place and alleles": 1,
+        "REF differs from the FASTA": 1,
+        "a second row of the gene and variant": 1,
+        "beyond the window of toy": 1,
+    }
+
+
+def test_own_eqtls_with_controls(planted, tmp_path):
+    found = call("eqtl", planted.config, "--max-p", 0.01, "--controls", 1, "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    effects, summary = tables(tmp_path, "eqtl")
+    cases, controls = (effects.filter(pl.col("eqtl") == which) for which in (True, False))
+    units = pl.concat(
+        map(pl.read_parquet, sorted((planted.folder / "run/eqtl").glob("block-*.nominal.parquet")))
+    )
+    assert len(cases) == 3
+    assert len(controls) > 0
+    for row in cases.iter_rows(named=True):
+        mine = units.filter(pl.col("phenotype_id") == row["gene_id"])
+        top = mine.sort((pl.col("slope_half1") / pl.col("slope_se_half1")).abs(), descending=True).row(
+            0, named=True
+        )
+        assert row["variant_id"] == top["variant_id"]
+        assert row["slope"] == top["slope_half2"]
+    for row in controls.iter_rows(named=True):
+        mine = units.filter(
+            pl.col("phenotype_id") == row["gene_id"], pl.col("variant_id") == row["variant_id"]
+        )
+        assert mine["pval_nominal"].item() > 0.05
+    up, down = (cases.filter(pl.col("gene_id").str.starts_with(name)) for name in ("up", "down"))
+    assert (up["effect"] * up["slope"] > 0).all()
+    assert (down["effect"] * down["slope"] < 0).all()
+    assert value(summary, "model", "sign_agrees") == pytest.approx(len(up) / len(cases))
+
+
+def test_eqtls_beyond_every_window(planted, tmp_path):
+    position = planted.genes[0].tss + DOWNSTREAM + 50
+    ref = base_at(planted, position)
+    rows = [
+        ["phenotype_id", "variant_id", "slope"],
+        ["up1", f"1_{position + 1}_{ref}_{'CA'[ref == 'C']}", 1.0],
+    ]
+    table = write_table(tmp_path / "far.tsv", rows)
+    with pytest.raises(InputError, match="No eQTL lies in the window of a model") as error:
+        call("eqtl", planted.config, "--table", table, "--controls", 0, "--out", tmp_path)
+    assert error.value.details["got"] == "1: beyond the window of toy"
+
+
+def test_eqtls_of_another_build(planted, tmp_path, monkeypatch):
+    """By their names, or where there is no build in these, by REFs most of which are not the FASTA's."""
+    header, *rows = [line.split("\t") for line in eqtl_table(planted).read_text().splitlines()]
+    kept = [[row[0], row[1].removesuffix("_b38"), *row[2:]] for row in rows[:7]]
+    other = {"A": "C", "C": "G", "G": "T", "T": "A"}
+    wrong = []
+    for row in kept[:5]:
+        contig, position, ref, _ = row[1].split("_")
+        wrong.append([row[0], f"{contig}_{position}_{other[ref]}_{other[other[ref]]}", *row[2:]])
+    table = write_table(tmp_path / "other.tsv", [header, *wrong, *kept[5:]])
+    with pytest.raises(InputError, match="of another genome build") as error:
+        call("eqtl", planted.config, "--table", table, "--controls", 0, "--out", tmp_path)
+    assert error.value.details["got"] == "5 REFs that differ, 2 that do not"
+    named = [[row[0], f"{row[1]}_b37", *row[2:]] for row in kept[:5]]
+    table = write_table(tmp_path / "named.tsv", [header, *named, *kept[5:]])
+    monkeypatch.setattr("hapsight.stages.eqtl_sets.build_of", lambda contigs: "GRCh38")
+    found = call("eqtl", planted.config, "--table", table, "--controls", 0, "--out", tmp_path)
+    assert "named for another build (GRCh37)" in found.output
+    record = json.loads((tmp_path / "eqtl.json").read_text())
+    assert {row["reason"]: row["count"] for row in record["dropped"]} == {
+        "named for another build (GRCh37)": 5
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "message", "got"),
+    [
+        ([["phenotype_id", "slope"], ["up1", 1]], "lacks columns", "without variant_id"),
+        ([["phenotype_id", "variant_id", "slope"], ["zz", "rs1", 1]], "no variant that", "1: not one of"),
+        ([["phenotype_id", "variant_id", "slope"], ["up1", "@", "x"]], "not a finite number", "'x'"),
+    ],
+)
+def test_broken_eqtl_tables(planted, tmp_path, rows, message, got):
+    name = f"1_100_{base_at(planted, 99)}_{'CA'[base_at(planted, 99) == 'C']}"
+    rows = [[name if cell == "@" else cell for cell in row] for row in rows]
+    with pytest.raises(InputError, match=message) as error:
+        call("eqtl", planted.config, "--table", write_table(tmp_path / "bad.tsv", rows), "--out", tmp_path)
+    assert got in error.value.details["got"]
+
+
+def test_a_users_eqtls_get_controls_by_the_cohorts_frequency(planted, tmp_path):
+    """The table has no `af`: a variant of the cohort has its frequency there, another has none."""
+    call("eqtl", planted.config, "--max-p", 0.01, "--out", tmp_path)
+    own = pl.read_parquet(tmp_path / "eqtl.parquet").filter(pl.col("eqtl"))
+    names = [f"1_{row['position'] + 1}_{row['ref']}_{row['alt']}" for row in own.iter_rows(named=True)]
+    rows = [[g, name, s] for g, name, s in zip(own["gene_id"], names, own["slope"], strict=True)]
+    start = planted.genes[0].tss + 20
+    five = "".join(base_at(planted, start + k) for k in range(5))  # the cohort's deletions take two bases
+    rows.append(["up1", f"1_{start + 1}_{five}_{five[0]}", 1.0])
+    table = write_table(tmp_path / "own.tsv", [["phenotype_id", "variant_id", "slope"], *rows])
+    found = call("eqtl", planted.config, "--table", table, "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    effects = pl.read_parquet(tmp_path / "eqtl.parquet")
+    again = effects.filter(pl.col("eqtl") & pl.col("maf").is_not_null())
+    assert again["maf"].to_list() == own["maf"].to_list()
+    assert "toy: the eQTL's frequency is not known: 1 (up1)" in found.output
+
+
+def test_no_model(planted, tmp_path):
+    text = planted.config.read_text().replace('[[models]]\nname = "toy"\n', "")
+    config = planted.config.with_name("bare.toml")
+    config.write_text(text)
+    with pytest.raises(ConfigError, match="names no model to validate"):
+        call("mpra", config, "--table", mpra_table(planted, 1), "--out", tmp_path)

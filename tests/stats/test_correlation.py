@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from hapsight.errors import InputError
+from hapsight.stats.correlation import correlate, fisher_interval, is_constant, spearman_r, with_ties
+
+
+def test_by_hand():
+    found = correlate(np.array([1.0, 2, 3, 4, 5]), np.array([2.0, 1, 4, 3, 5]))
+    assert found.n == 5
+    assert found.status == "ok"
+    assert found.pearson_r == pytest.approx(0.8)
+    assert found.spearman_r == pytest.approx(0.8)
+    half = 1.959963985 / np.sqrt(2)
+    assert found.ci_low == pytest.approx(np.tanh(np.arctanh(0.8) - half))
+    assert found.ci_high == pytest.approx(np.tanh(np.arctanh(0.8) + half))
+    t = 0.8 * np.sqrt(3 / (1 - 0.64))
+    assert found.pval_nominal == pytest.approx(2 * stats.t.sf(t, 3))
+
+
+def test_constant_is_a_status_and_not_a_number():
+    varied = np.arange(10.0)
+    assert correlate(np.full(10, 0.3), varied).status == "constant_prediction"
+    assert correlate(np.full(10, 0.3), varied).pearson_r is None
+    assert correlate(varied, np.zeros(10)).status == "constant_expression"
+    assert correlate(varied[:3], varied[:3]).status == "too_few"
+
+
+def test_rounding_of_float32_is_not_variation():
+    noise = np.float32(3.7) + np.array([0, 1, -1, 2], np.float32) * np.spacing(np.float32(3.7))
+    assert is_constant(noise.astype(np.float64))
+    assert not is_constant(np.array([3.7, 3.7001, 3.7]))
+    assert is_constant(np.zeros(4))
+
+
+def test_interval_covers_the_truth():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2000, 50))
+    y = 0.5 * x + np.sqrt(0.75) * rng.standard_normal(x.shape)
+    inside = [
+        low < 0.5 < high
+        for low, high in (fisher_interval(stats.pearsonr(*p)[0], 50) for p in zip(x, y, strict=True))
+    ]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+
+
+def test_bad_input():
+    with pytest.raises(InputError, match=r"same things[\s\S]*\(3,\)[\s\S]*\(4,\)"):
+        correlate(np.zeros(3), np.zeros(4))
+    with pytest.raises(InputError, match="finite"):
+        correlate(np.array([1.0, np.nan, 2, 3]), np.arange(4.0))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_values_that_rounding_tells_apart_are_ties(seed):
+    """scipy on exactly tied values, and ours on the same values with noise in the last digits."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, 3, (2, 200)) / 7 + 0.1
+    noisy = [v * (1 + rng.integers(-4, 5, 200) * np.finfo(float).eps) for v in (x, y)]
+    exact = stats.spearmanr(x, y).statistic
+    assert stats.spearmanr(*noisy).statistic != pytest.approx(exact, abs=1e-6)
+    assert spearman_r(*noisy) == correlate(*noisy).spearman_r == pytest.approx(exact, abs=1e-14)
+
+
+def test_with_ties_keeps_the_order_of_all_else():
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.standard_normal(50), 1e-6 * rng.standard_normal(50), [np.inf, -np.inf]])
+    assert stats.rankdata(with_ties(values)).tolist() == stats.rankdata(values).tolist()
+    assert with_ties(np.array([True, False, True])).tolist() == [1, 0, 1]
+    assert with_ties(np.empty(0)).tolist() == []

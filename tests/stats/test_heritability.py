@@ -1,0 +1,86 @@
+"""Heritability: dense textbook twins, and recovery of what was simulated."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from hapsight.least_squares import Design
+from hapsight.stats.heritability import cis_heritability, relationship
+from tests.stats.eqtl_naive import haseman_elston, reml, restricted_log_likelihood, simulated
+
+
+def simulate(h2, n=300, n_variants=100, n_covariates=5, seed=0):
+    rng = np.random.default_rng(seed)
+    dosage, covariates = simulated(n_variants, n, n_covariates, rng)
+    standard = (dosage - dosage.mean(axis=1, keepdims=True)) / dosage.std(axis=1, keepdims=True)
+    genetic = standard.T @ rng.standard_normal(n_variants) * np.sqrt(h2 / n_variants)
+    expression = (
+        genetic + np.sqrt(1 - h2) * rng.standard_normal(n) + covariates @ rng.normal(size=n_covariates)
+    )
+    return dosage, expression, covariates
+
+
+@pytest.mark.parametrize("h2", [0.0, 0.1, 0.5, 0.9])
+def test_equals_the_dense_likelihood(h2):
+    dosage, expression, covariates = simulate(h2, n=80, seed=round(10 * h2))
+    found = cis_heritability(dosage, expression, Design.of(80, covariates))
+    kinship, num_var = relationship(dosage)
+    twin = reml(kinship, expression, covariates)
+    assert found.h2 == pytest.approx(twin, abs=2e-5)
+    assert found.h2_he == pytest.approx(haseman_elston(kinship, expression, covariates), rel=1e-8)
+    ratio = 2 * (
+        restricted_log_likelihood(twin, kinship, expression, covariates)
+        - restricted_log_likelihood(0.0, kinship, expression, covariates)
+    )
+    expected = 0.5 * stats.chi2.sf(ratio, 1) if found.h2 > 1e-6 else 1.0
+    assert found.pval == pytest.approx(expected, rel=1e-4)
+    assert found.num_var == num_var == 100
+
+
+@pytest.mark.parametrize("h2", [0.1, 0.4, 0.8])
+def test_simulated_heritability_is_recovered(h2):
+    found = []
+    for seed in range(40):
+        dosage, expression, covariates = simulate(h2, seed=seed)
+        found.append(cis_heritability(dosage, expression, Design.of(300, covariates)))
+    estimates = np.array([one.h2 for one in found])
+    error = estimates.std(ddof=1) / np.sqrt(len(found))
+    assert abs(estimates.mean() - h2) < 3 * error
+    assert error < 0.02
+    assert np.mean([one.h2_se for one in found]) == pytest.approx(estimates.std(ddof=1), rel=0.4)
+    assert np.mean([one.h2_he for one in found]) == pytest.approx(h2, abs=0.06)
+    assert np.mean([one.pval < 0.05 for one in found]) > (0.5 if h2 < 0.2 else 0.99)
+
+
+def test_without_heritability_half_are_zero_and_few_significant():
+    found = []
+    for seed in range(120):
+        dosage, _, covariates = simulate(0.0, n=100, seed=seed)
+        expression = np.random.default_rng(1000 + seed).standard_normal(100)
+        found.append(cis_heritability(dosage, expression, Design.of(100, covariates)))
+    assert np.mean([one.h2 == 0 for one in found]) > 0.35
+    assert stats.binomtest(sum(one.pval < 0.1 for one in found), 120, 0.1).pvalue > 0.001
+    assert all(one.pval == 1.0 for one in found if one.h2 == 0)
+
+
+def test_covariates_and_scale_do_not_matter():
+    dosage, expression, covariates = simulate(0.5, n=100)
+    design = Design.of(100, covariates)
+    plain = cis_heritability(dosage, expression, design)
+    moved = cis_heritability(2 - dosage, 100 + 7 * expression + covariates @ np.arange(5.0), design)
+    assert moved.h2 == pytest.approx(plain.h2, abs=1e-6)
+    assert moved.h2_he == pytest.approx(plain.h2_he)
+
+
+def test_nothing_to_explain_or_to_explain_with():
+    dosage, expression, covariates = simulate(0.5, n=60)
+    design = Design.of(60, covariates)
+    assert cis_heritability(dosage[:0], expression, design) is None
+    assert cis_heritability(np.ones((5, 60), np.uint8), expression, design) is None
+    assert cis_heritability(dosage, np.full(60, 3.3), design) is None
+
+
+def test_one_variant_explains_everything():
+    dosage, _, _ = simulate(0.0, n=60)
+    found = cis_heritability(dosage[:1], dosage[0] * 2.0, Design.of(60, None))
+    assert found.h2 > 0.99
