@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.dna import Codes
-from hapsight.engine.engine import GenePrediction, Sequences, whole_values
+from hapsight.engine.sequences import GenePrediction, Sequences, whole_values
 from hapsight.engine.views import margin, views, window_of
 from hapsight.errors import ModelError
 from hapsight.models.elements import ElementSum

@@ -17,20 +17,17 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.dna import Codes
 from hapsight.engine.buffers import Buffer
-from hapsight.engine.outputs import at_gene, finite, of_shape
+from hapsight.engine.elements import predict_elements
+from hapsight.engine.outputs import at_gene
+from hapsight.engine.sequences import GenePrediction, Sequences, whole_values
 from hapsight.engine.shared import Started, plan_of, start_shared
 from hapsight.engine.sharing import Plan
-from hapsight.engine.views import View, margin, views, window_of
+from hapsight.engine.views import View, margin, views
 from hapsight.errors import ConfigError, ModelError
 from hapsight.models.elements import ElementSum
-from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
+from hapsight.models.protocol import SequenceModel, SharedModel
 from hapsight.sequence.haplotypes import (
-    FetchReference,
     Haplotypes,
-    PersonalSequences,
-    ReadVariants,
-    find_haplotypes,
-    personal_sequences,
 )
 
 __all__ = [
@@ -58,58 +55,6 @@ SHARES = 3
 
 _BYTES_PER_BASE = 16
 """Of a base in a batch: four float32."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GenePrediction:
-    """One gene's raw values, as the device gave them: T tracks, D distinct haplotypes, N people.
-
-    Attributes
-    ----------
-    reference
-        (T,) value of the reference sequence.
-    distinct
-        (D, T) value of each distinct haplotype.
-    index
-        (N, 2) row of `distinct` for each person's two haplotypes.
-    flop
-        Floating-point operations that the model took.
-    """
-
-    gene_id: str
-    samples: tuple[str, ...]
-    reference: NDArray[np.float64]
-    distinct: NDArray[np.float64]
-    index: NDArray[np.intp]
-    n_variants: int
-    dropped: Dropped
-    flop: float
-
-    @property
-    def values(self) -> NDArray[np.float64]:
-        """(N, 2, T) raw value of every person's two haplotypes."""
-        return self.distinct[self.index]
-
-
-@dataclass(frozen=True, slots=True)
-class Sequences:
-    """Where the personal sequences of genes come from, as one model and read-out want them."""
-
-    model: SequenceModel
-    read_out: ReadOut
-    read_variants: ReadVariants
-    fetch_reference: FetchReference
-
-    def of(self, gene: Gene) -> tuple[PersonalSequences, Codes]:
-        """A gene's haplotypes; and (1 + D, L + 2 * margin) codes, the reference first, as the model reads."""
-        window = window_of(gene, self.model, margin(self.read_out))
-        found = personal_sequences(window, self.read_variants, self.fetch_reference)
-        return found, found.oriented(np.concatenate([found.reference[None], found.distinct]))
-
-    def find(self, gene: Gene) -> Haplotypes:
-        """A gene's haplotypes, to be built when they are needed."""
-        window = window_of(gene, self.model, margin(self.read_out))
-        return find_haplotypes(window, self.read_variants, self.fetch_reference)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,8 +125,6 @@ def predict_genes(
     room = budget // SHARES
     batch_size = min(batch_size, room // (_BYTES_PER_BASE * model.window.length))
     if isinstance(model, ElementSum):
-        from hapsight.engine.elements import predict_elements
-
         return predict_elements(sequences, model, genes, batch_size=batch_size, device=device)
     made: dict[str, _People] = {}
     means: dict[int, NDArray[np.float64]] = {}
@@ -357,32 +300,3 @@ def gathered(found: Haplotypes, view: View, beyond: int, room: int) -> Buffer:
         filled += len(block)
         out.drop()
     return out
-
-
-def whole_values(
-    model: SequenceModel,
-    read_out: ReadOut,
-    rows: Iterable[Codes],
-    batch_size: int,
-    device: torch.device | str,
-) -> NDArray[np.float64]:
-    """(R, T) read-out of R sequences, in batches of one shape.
-
-    Raises
-    ------
-    ModelError
-        It is not finite, or no read-out; `row` says of which sequence.
-    """
-    source, parts, done = iter(rows), list[torch.Tensor](), 0
-    with torch.inference_mode():
-        while batch := list(islice(source, batch_size)):
-            filled = batch + [batch[-1]] * (batch_size - len(batch))
-            codes = torch.from_numpy(np.stack(filled)).to(device, non_blocking=True)
-            try:
-                made = of_shape(model, model.predict(codes, read_out), len(filled), len(read_out.tracks))
-            except ModelError as error:
-                error.row = done
-                raise
-            parts.append(made[: len(batch)].double())
-            done += len(batch)
-        return finite(model, torch.cat(parts).cpu().numpy(), "value")

@@ -40,7 +40,7 @@ from hapsight.run.opened import POLICY_KEYS, Opened, dropped_table, gene_keys
 from hapsight.run.store import StoredUnit, UnitStore
 
 if TYPE_CHECKING:
-    from hapsight.engine.engine import GenePrediction
+    from hapsight.engine.sequences import GenePrediction
 
 __all__ = [
     "ModelCard",

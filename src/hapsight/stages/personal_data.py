@@ -136,7 +136,7 @@ class PersonalData:
 
     def haplotypes(self, gene_id: str) -> Haplotypes:
         """A gene's haplotypes, of all people; kept while they fit into the memory for embeddings."""
-        from hapsight.engine.engine import Sequences
+        from hapsight.engine.sequences import Sequences
         from hapsight.train.personal import Haplotypes
 
         if gene_id in self._kept:

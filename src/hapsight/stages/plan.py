@@ -33,7 +33,7 @@ from hapsight.tables import PRECISION
 
 if TYPE_CHECKING:
     from hapsight.engine.arithmetic import Precision
-    from hapsight.engine.engine import GenePrediction
+    from hapsight.engine.sequences import GenePrediction
 
 __all__ = [
     "BaselinePlan",
@@ -100,7 +100,7 @@ class BaselinePlan:
 
 def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
     """Count distinct work over all genes and time a few passes."""
-    from hapsight.engine.engine import Sequences
+    from hapsight.engine.sequences import Sequences
     from hapsight.engine.work import flop_per_second, plan_gene
 
     cohort = opened.cohort
@@ -233,7 +233,7 @@ def bench_sharing(
 
 def _haplotypes(opened: Opened, run: ModelRun, gene: Gene, count: int) -> tuple[Codes, int]:
     """(H, L) codes of the first people's haplotypes, and how many are distinct."""
-    from hapsight.engine.engine import Sequences
+    from hapsight.engine.sequences import Sequences
 
     cohort, read_out = opened.cohort, replace(run.read_out, reverse_complement=False, shifts=(0,))
     reader = VariantReader(cohort.genotypes, cohort.reference)

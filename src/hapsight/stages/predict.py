@@ -38,7 +38,7 @@ from hapsight.run.store import content_key
 
 if TYPE_CHECKING:
     from hapsight.engine.arithmetic import Precision
-    from hapsight.engine.engine import GenePrediction, Sequences
+    from hapsight.engine.sequences import GenePrediction, Sequences
 
 __all__ = [
     "ModelRun",
@@ -467,7 +467,7 @@ def predicted(
 
 
 def _sequences(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> Sequences:
-    from hapsight.engine.engine import Sequences
+    from hapsight.engine.sequences import Sequences
 
     cohort = opened.cohort
     reader = VariantReader(cohort.genotypes, cohort.reference, [run.reads(gene) for gene in genes])
