@@ -110,7 +110,8 @@ PLANS = {
     "model alone": Plan(baseline=False),
     "baseline alone": Plan(models=()),
     "all constant": Plan(genes=6, constant=6),
-    "one gene": Plan(genes=1, constant=0, people=4),
+    "one gene": Plan(genes=1, constant=0, people=30),
+    "one gene of few people": Plan(genes=1, constant=0, people=4),
     "three genes": Plan(genes=3, constant=0),
 }
 
@@ -124,7 +125,9 @@ def test_every_state_is_an_honest_page(tmp_path, plan):
     arms = len(plan.models) + plan.baseline
     assert ('id="between_models"' in html) == (arms > 1)
     assert ('id="seed_figure"' in html) == (arms > 0)
-    assert ('id="direction"' in html) == (arms > 0 and plan.constant < plan.genes)
+    assert ('id="direction"' in html) == (
+        arms > 0 and plan.constant < plan.genes and plan.people / 3 >= 5  # else no R is shown
+    )
 
 
 @pytest.mark.usefixtures("light")

@@ -11,6 +11,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from hapsight.errors import ConfigError
+from hapsight.models.epinformer import EPInformer, EPInformerEncoder
+from hapsight.models.mpra_dragonn import MpraDragonn, MpraDragonnNet
 from hapsight.models.onehot import with_gradients
 from hapsight.models.registry import GROUP, load_model
 from hapsight.train.adapters import LowRank, adapt, add_lora, merged_state
@@ -37,6 +39,18 @@ NARROW = {
     "flashzoi": {"width": 16},
     "mini": {},
 }
+
+MADE = {
+    "epinformer": lambda: EPInformer("epinformer/random", seeded(EPInformerEncoder), cell_type="none"),
+    "mpra_dragonn": lambda: MpraDragonn("mpra_dragonn/random", seeded(MpraDragonnNet)),
+    "xpresso": lively_xpresso,
+}
+"""Models that have no random weights by name."""
+
+
+def seeded(network):
+    torch.manual_seed(0)
+    return network()
 
 
 def learn(network: nn.Module, seed: int = 3) -> None:
@@ -109,13 +123,13 @@ def test_a_network_without_such_layers():
 
 def test_every_registered_model_is_tried():
     ours = {point.name for point in entry_points(group=GROUP) if point.value.startswith("hapsight.")}
-    assert ours == {*NARROW, "xpresso"}
+    assert ours == {*NARROW, *MADE}
 
 
-@pytest.mark.parametrize("name", [*NARROW, "xpresso"])
+@pytest.mark.parametrize("name", [*NARROW, *MADE])
 def test_one_step_of_every_model(name):
     """Every addition gets a gradient, and what is saved is what torch merges."""
-    model = load_model(name, "random:1", "cpu", **NARROW[name]) if name in NARROW else lively_xpresso()
+    model = load_model(name, "random:1", "cpu", **NARROW[name]) if name in NARROW else MADE[name]()
     read_out = model.read_out(model.training_read_out)
     adapter = adapt(model, replace(read_out, tracks=read_out.tracks[:1]), "lora", device="cpu", seed=1)
     made = adapter.gene(haplotypes(model.window.length + 2 * adapter.beyond)[:1], 0)
