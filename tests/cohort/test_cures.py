@@ -101,6 +101,9 @@ def test_sexes_that_do_not_fit_calls(tmp_path):
     fails(lambda: chrx(tmp_path, calls, policy), "mend the person's sex")
     right = Ploidy(men - {"ann"}, women | {"ann"}, par=())
     assert chrx(tmp_path, calls, replace(policy, ploidy=right)) == 1
+    both = ["0|1", "1|0", "0|1", "0|0"]
+    fails(lambda: chrx(tmp_path, both, policy), "or par under [cohort]")
+    assert chrx(tmp_path, both, replace(policy, ploidy=Ploidy(men, women, par=((0, 100),)))) == 1
     assert chrx(tmp_path, calls, replace(policy, ploidy_conflict="missing")) == 1
     assert chrx(tmp_path, calls, replace(policy, ploidy_conflict="drop")) == 0
     unknown = GenotypePolicy(ploidy=Ploidy(frozenset(), women, par=()))
@@ -108,6 +111,7 @@ def test_sexes_that_do_not_fit_calls(tmp_path):
     assert chrx(tmp_path, ["0|0", *calls[1:]], GenotypePolicy(ploidy=Ploidy(men, women, par=()))) == 1
     without = GenotypePolicy(ploidy=Ploidy(men, women, par=None))
     fails(lambda: chrx(tmp_path, ["0|0", *calls[1:]], without), "give the pseudo-autosomal regions")
+    assert chrx(tmp_path, ["0|0", *calls[1:]], replace(without, ploidy=Ploidy(men, women, par=()))) == 1
 
 
 def test_gff3(tmp_path):

@@ -203,6 +203,10 @@ class TestFetch:
         ) as caught:
             verify_recorded(path)
         assert caught.value.details["expected"] == f"sha256 {digest}"
+        assert caught.value.details["to mend"].startswith("delete the file and fetch it again")
+        path.unlink()
+        verify_recorded(fetch(file))  # obeyed
+        path.write_bytes(CONTENT[:-1])
         assert fetch(file).read_bytes() == CONTENT, "a damaged file is fetched anew"
 
     def test_an_md5_is_checked_where_it_is_all_there_is(self, serve, cache: Path) -> None:  # type: ignore[no-untyped-def]
