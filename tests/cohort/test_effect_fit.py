@@ -82,6 +82,15 @@ def test_places_of_another_build():
         judge(accidents, variants)
 
 
+def test_a_table_that_was_lifted_over_is_taken():
+    """What the words of the error say is done: the places of the other build, 700 bases off, are moved."""
+    everything = cohort()
+    other = rows(everything, shift=700)
+    with pytest.raises(InputError, match=r"another genome build[\s\S]*lift the table over"):
+        judge(other, everything)
+    judge([row._replace(place=Place("22", row.place.position - 700)) for row in other], everything)
+
+
 def test_names_of_another_build():
     variants = cohort()
     elsewhere = rows(variants, place=None, other_build=True)
