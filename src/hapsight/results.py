@@ -271,8 +271,8 @@ class Run:
         }
         found: anndata.AnnData = library.AnnData(
             arrays[name],
-            obs=pandas.DataFrame({"population": self._populations(samples)}, index=samples),
-            var=pandas.DataFrame(self._facts(genes), index=genes),
+            obs=_frame(pandas, {"population": self._populations(samples)}, samples),
+            var=_frame(pandas, self._facts(genes), genes),
             layers=arrays,
             uns={"X": name, "hapsight": self.record.get("hapsight")},
         )
@@ -332,6 +332,16 @@ class Run:
         store = UnitStore(self.folder / folder, command)
         sealed = store.sealed()
         return store.read([UnitKey(unit, sealed.get(unit, "")) for unit in entry["units"]], table)
+
+
+def _frame(pandas: Any, columns: Mapping[str, Sequence[Any]], names: Sequence[str]) -> Any:
+    """A table whose texts are plain objects: anndata 0.12.6 refuses to write the text type of pandas 3."""
+    index = pandas.Index(names, dtype=object)
+    kinds = {
+        name: object if any(isinstance(one, str) for one in of) else None for name, of in columns.items()
+    }
+    series = {name: pandas.Series(of, index=index, dtype=kinds[name]) for name, of in columns.items()}
+    return pandas.DataFrame(series, index=index)
 
 
 def read_run(folder: str | os.PathLike[str]) -> Run:
