@@ -96,7 +96,7 @@ class Framepool:
             raise ConfigError(
                 "Framepool's 'library' is unknown.", expected=", ".join(LIBRARIES), got=repr(library)
             )
-        self.name, self.library = name, library
+        self.name, self.trained_on = name, library
         self.network = network.eval()
         options = {"code_version": CODE_VERSION, "library": library}
         self.fingerprint = weights_digest("framepool", network, options)
@@ -128,7 +128,7 @@ class Framepool:
     def _load(self, utr: Codes) -> float:
         codes = torch.from_numpy(np.ascontiguousarray(utr))[None]
         unscaled = float(self.network(one_hot(codes)))
-        which = LIBRARIES.index(self.library)
+        which = LIBRARIES.index(self.trained_on)
         slopes, constants = self.network.scaling.weight[0].view(2, 2).tolist()
         return unscaled * float(slopes[which]) + float(constants[which])
 
