@@ -14,7 +14,7 @@ SOURCE = Path(hapsight.__file__).parent
 
 # What draws without words: the three older streams, and what has a seed that nothing else has.
 PLAIN = {
-    "api.py": "outer folds, as a run has them",
+    "one_gene.py": "outer folds, as a run has them",
     "run/baselines.py": "outer folds: the bare seed",
     "stages/eqtl.py": "halves of people: the seed and 1",
     "linear/nested.py": "a gene's seed and the fold",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -51,10 +52,12 @@ __all__ = [
     "ReportConfig",
     "TrainArmConfig",
     "TrainConfig",
-    "first_complaints",
+    "config_part",
     "load_config",
     "to_toml",
 ]
+
+_Part = TypeVar("_Part", bound=BaseModel)
 
 
 class _Section(BaseModel):
@@ -346,11 +349,25 @@ def load_config(path: Path) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(*first_complaints(error), where=path) from None
+        raise ConfigError(*_first_complaints(error), where=path) from None
     return _absolute(config, path.resolve().parent)
 
 
-def first_complaints(error: ValidationError) -> tuple[str]:
+def config_part(kind: Callable[..., _Part], **values: Any) -> _Part:
+    """A part of the configuration.
+
+    Raises
+    ------
+    ConfigError
+        An unknown key or value, in the words of the configuration.
+    """
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise ConfigError(*_first_complaints(error)) from None
+
+
+def _first_complaints(error: ValidationError) -> tuple[str]:
     """What is wrong with a configuration, as the first argument of a `ConfigError`."""
     lines = []
     for found in error.errors(include_url=False):

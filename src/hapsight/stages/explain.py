@@ -1,13 +1,9 @@
-"""The stage that says what each variant does to a prediction: one unit is a block of genes.
-
-Gradients on disk: what a little more of each base of a model's window would do to its prediction.
-"""
+"""The stage that says what each variant does to a prediction: one unit is a block of genes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +14,11 @@ from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.matching import find_genes
 from hapsight.cohort.nouns import Gene, Strand, Variants
 from hapsight.cohort.reference import Reference
-from hapsight.dna import N_CODE, reverse_complement
 from hapsight.engine.views import window_of
 from hapsight.errors import ConfigError, IncompleteError
 from hapsight.explain.drivers import additivity, depends_on_background, spread
 from hapsight.explain.tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
 from hapsight.files import file_name
-from hapsight.run.arrays import array_labels, has_array, name_beside, save_array, track_path, write_track
 from hapsight.run.blocks import (
     Block,
     KeyedBlock,
@@ -39,7 +33,8 @@ from hapsight.run.crew import SetAside
 from hapsight.run.effects import EffectsRun, laid_effects
 from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened, Progress, add_dropped, dropped_table, gene_keys
-from hapsight.run.store import StoredUnit, UnitStore, content_key
+from hapsight.run.store import StoredUnit, UnitStore
+from hapsight.stages.gradients import gradient_unit
 from hapsight.stages.predict import ModelRun, sequence_models
 from hapsight.stages.saturation import saturation_unit, tss_centre
 from hapsight.stages.valued_units import ValuedUnit, ValuerSource, compute_values
@@ -50,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ExplainUnit",
-    "GradientUnit",
     "chosen_genes",
     "effect_rows",
     "explain",
@@ -58,102 +52,8 @@ __all__ = [
     "explain_store",
     "explain_units",
     "genes_of_cohort",
-    "gradient_unit",
     "variant_rows",
 ]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GradientUnit:
-    """All that a process needs to save the gradients of a gene.
-
-    Attributes
-    ----------
-    model
-        What tables call it.
-    tracks
-        Of the read-out, in its order.
-    shown
-        What files for browsers are wanted: that of ``[explain] tracks``.
-    path, words
-        Of the array, and what it is called by.
-    """
-
-    gene: Gene
-    reference: Reference
-    values: ValuerSource
-    model: str
-    tracks: tuple[str, ...]
-    shown: str
-    path: Path
-    words: tuple[str, ...]
-    key: str
-
-    @property
-    def name(self) -> str:
-        """What errors call it."""
-        return f"gradients of {self.gene.gene_id}"
-
-    def done(self) -> bool:
-        """Whether the array is there."""
-        return has_array(self.path, self.key)
-
-    def save(self, valuer: Valuer) -> None:
-        """Save (n, 4, T) gradients on the reference, float32, and gradient times input as browser tracks.
-
-        Bases are those of the forward strand. One pass forward and one back (per track, strand and shift)
-        give every place, so they are of the whole window, and of the bases that shifts add to it. The array
-        is renamed into place last, so where it is, the tracks are.
-
-        Raises
-        ------
-        ConfigError
-            The model gives no gradients.
-        MissingExtraError
-            zarr is not installed, or bigWig is asked for and pyBigWig is not.
-        """
-        from hapsight.engine.outputs import at_gene
-        from hapsight.explain.gradients import gradient_times_input, input_gradient
-        from hapsight.explain.ism import ism_window
-
-        gene, window = self.gene, ism_window(self.gene, valuer)
-        codes = self.reference.fetch(window.interval)[None]  # (1, L)
-        with at_gene(gene.gene_id):
-            found = input_gradient(valuer, reverse_complement(codes) if window.reverse else codes)
-        forward = found[..., ::-1, ::-1] if window.reverse else found
-        worth = np.where(codes == N_CODE, np.nan, gradient_times_input(forward, codes)[0])  # (T, L)
-        for name, values in zip(self.tracks, worth, strict=True):
-            stem = self.path.with_name(file_name(gene.gene_id, name, *self.words[1:]))
-            shown = track_path(stem, self.shown)
-            if shown is not None:
-                write_track(shown, window.interval, values, self.reference.contigs[gene.contig])
-        read_out = self.values.read_out.name
-        labels = array_labels(gene, window.interval, self.model, read_out, self.tracks, self.key)
-        save_array(self.path, "gradient", forward[0].transpose(2, 1, 0).astype(np.float32), labels)
-
-
-def gradient_unit(opened: Opened, run: ModelRun, gene: Gene) -> GradientUnit:
-    """The work of a gene."""
-    folder = opened.folder.explain(run.label, run.read_out.name).folder / "gradients"
-    key = _key(opened, run, gene)
-    words = name_beside(folder, (gene.gene_id,), key)
-    return GradientUnit(
-        gene=gene,
-        reference=opened.cohort.reference,
-        values=ValuerSource.of(opened, run),
-        model=run.label,
-        tracks=run.track_names,
-        shown=opened.config.explain.tracks,
-        path=folder / file_name(*words, suffix=".zarr"),
-        words=words,
-        key=key,
-    )
-
-
-def _key(opened: Opened, run: ModelRun, gene: Gene) -> str:
-    """Digest of all that an array and its tracks depend on."""
-    own = {"predict": run.gene_keys(opened, [gene])[gene.gene_id], "tracks": opened.config.explain.tracks}
-    return content_key("gradients", own)
 
 
 _SCHEMAS = {
