@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import polars as pl
@@ -172,6 +173,16 @@ def test_no_sample_is_named_on_a_page(planted, pages):
         text = path.read_text()
         assert not re.search(r"\bP0\d\d\b", text)
     assert planted[1].cohort.samples[0] == "P000"
+
+
+def test_bases_that_an_ended_command_left_out_are_made(planted, pages):
+    """It was ended after the effects of all genes were there, and before the numbers of single bases were."""
+    _, opened, runs = planted
+    gone = opened.folder.path / "explain/toy.default/saturation/up1.zarr"
+    before = {path.relative_to(gone): path.read_bytes() for path in gone.rglob("*") if path.is_file()}
+    shutil.rmtree(gone)
+    gene_pages(opened, arms_of(opened, runs), quiet, ["up1"])
+    assert {path.relative_to(gone): path.read_bytes() for path in gone.rglob("*") if path.is_file()} == before
 
 
 def test_a_model_without_gradients_says_so(planted):

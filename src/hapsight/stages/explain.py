@@ -48,6 +48,7 @@ __all__ = [
     "chosen_genes",
     "effect_rows",
     "explain",
+    "explain_bases",
     "explain_blocks",
     "explain_store",
     "explain_units",
@@ -159,11 +160,21 @@ def _explain(opened: Opened, run: ModelRun, progress: Progress, genes: Sequence[
             if not genes:
                 _write_whole(opened, store, units, tables)
         with aside.later():
-            of_bases = _array_units(opened, run, [gene for unit in units for gene in unit.genes])
-            arrays = compute_values(opened, run, f"bases {run.label}", of_bases, progress)
+            arrays = explain_bases(opened, run, [gene for unit in units for gene in unit.genes], progress)
         aside.report()
         stage["computed"] = computed + arrays
         stage["detail"] = _in_words(tables, computed, len(units) - computed, arrays)
+
+
+def explain_bases(opened: Opened, run: ModelRun, genes: Sequence[Gene], progress: Progress) -> int:
+    """The configured numbers of single bases, of genes that have not got them; gives how many were computed.
+
+    Raises
+    ------
+    IncompleteError
+        Some were set aside.
+    """
+    return compute_values(opened, run, f"bases {run.label}", _array_units(opened, run, genes), progress)
 
 
 def explain_store(opened: Opened, card: ModelCard) -> UnitStore:

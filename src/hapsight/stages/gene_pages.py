@@ -29,8 +29,8 @@ from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened, Progress
 from hapsight.stages.driver_rows import KEY
 from hapsight.stages.eqtl import eqtl_blocks
-from hapsight.stages.explain import explain, explain_blocks, explain_store, genes_of_cohort
-from hapsight.stages.predict import require_model
+from hapsight.stages.explain import explain, explain_bases, explain_blocks, explain_store, genes_of_cohort
+from hapsight.stages.predict import ModelRun, require_model
 from hapsight.stages.valued_units import valuer_of
 from hapsight.stats.eqtl import ld_with
 from hapsight.tables import CIS_NOMINAL
@@ -364,6 +364,8 @@ def _effects(opened: Opened, card: ModelCard, chosen: Sequence[Gene], progress: 
         if wanted & {gene.gene_id for gene in unit.genes} and store.done(unit.name, unit.key)
     ]
     missing = wanted - {gene.gene_id for unit in units for gene in unit.genes}
+    if isinstance(card, ModelRun):  # a command that was ended has their effects, and maybe not their bases
+        explain_bases(opened, card, [gene for gene in chosen if gene.gene_id not in missing], progress)
     if missing:
         names = sorted(missing)
         purpose = f"Computing the effects of variants on {len(names)} genes that are not explained yet"
