@@ -67,6 +67,14 @@ class TestTables:
             with pytest.raises(StoreError, match="no such table"):
                 broken.table(file)
 
+    @pytest.mark.parametrize("length", [0, 7, 200])
+    def test_one_that_is_damaged_is_told_however_it_is_asked_for(self, copied, length):
+        path = copied / "evaluation/per_gene.parquet"
+        path.write_bytes(path.read_bytes()[:length])
+        for asked in (lambda run: run.per_gene, lambda run: run.table("evaluation/per_gene")):
+            with pytest.raises(StoreError, match=r"cannot be read[\s\S]*per_gene\.parquet"):
+                asked(hs.read_run(copied))
+
     def test_a_folder_that_is_no_run(self, tmp_path):
         with pytest.raises(StoreError, match=r"no run.json"):
             hs.read_run(tmp_path)

@@ -177,7 +177,7 @@ class Run:
         path = self.folder / f"{file}.parquet"
         if not path.resolve().is_relative_to(self.folder.resolve()) or not path.exists():
             raise _no_table(path, "docs/formats.md says which command writes it")
-        return read_table(path, pl.read_parquet_schema(path))
+        return read_table(path)
 
     def predictions(self, model: str | None = None, read_out: str | None = None) -> pl.DataFrame:
         """Raw values of a model: a row per gene, track, person and haplotype (1, 2).

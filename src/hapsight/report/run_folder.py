@@ -325,16 +325,28 @@ def _read_json(path: Path) -> Any:
         ) from error
 
 
-def read_table(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
-    """Read the wanted columns with the wanted types; NaN becomes null, a missing file an empty table."""
+def read_table(path: Path, columns: Mapping[str, Any] | None = None) -> pl.DataFrame:
+    """Read the wanted columns with the wanted types; NaN becomes null, a missing file an empty table.
+
+    Parameters
+    ----------
+    columns
+        Those wanted, with their types; None: all that the file has, as they are.
+
+    Raises
+    ------
+    StoreError
+        The file is damaged, lacks columns, or has values of another type.
+    """
     if not path.exists():
-        return pl.DataFrame(schema=dict(columns))
+        return pl.DataFrame(schema=columns)
     try:
         table = pl.read_parquet(path)
     except BAD_PARQUET as error:
         raise StoreError(
             "A table of the run cannot be read.", where=path, got=error, fix="delete the file and run again"
         ) from error
+    columns = table.schema if columns is None else columns
     table = table.with_columns(
         pl.lit(None, kind).alias(name)
         for name, kind in columns.items()
