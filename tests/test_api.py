@@ -121,6 +121,12 @@ class TestCohort:
         with pytest.raises(ConfigError, match="mising: unknown key; did you mean 'missing'"):
             open_planted(planted.folder, mising="drop")
 
+    def test_how_expression_is_compared_is_checked_before_files_are_opened(self, tmp_path):
+        with pytest.raises(ConfigError, match="transform: Input should be 'log10' or 'none', got 'log2'"):
+            open_planted(tmp_path / "nothing", transform="log2")
+        with pytest.raises(ConfigError, match="pseudocount: Input should be greater than or equal to 0"):
+            open_planted(tmp_path / "nothing", transform="log10", pseudocount=-1.0)
+
     def test_who_is_left_out_is_told(self, planted, tmp_path):
         lines = (planted.folder / "samples.tsv").read_text().splitlines()
         (tmp_path / "samples.tsv").write_text("\n".join(lines[:-2]))

@@ -11,9 +11,8 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 import polars as pl
 
@@ -38,18 +37,15 @@ from hapsight.one_gene import (
 )
 from hapsight.results import Prediction, Run, read_run
 from hapsight.run.arms import arms_of
-from hapsight.run.config import CohortConfig, Config, config_part
+from hapsight.run.config import CohortConfig, Config, ExpressionConfig, config_part
 from hapsight.run.models import ModelSource
-from hapsight.run.opened import Opened, Progress, cohort_files, policy_of
+from hapsight.run.opened import Opened, Progress, as_compared, cohort_files, policy_of
 from hapsight.run.run_folder import RunFolder
 from hapsight.stages.baseline import baseline
 from hapsight.stages.evaluate import evaluate as evaluate_stage
 from hapsight.stages.predict import ModelRun
 from hapsight.stages.predict import predict as predict_stage
 from hapsight.stats.correlation import Correlation, correlate
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "Cohort",
@@ -147,12 +143,13 @@ def open_cohort(
     several = [genotypes] if isinstance(genotypes, str | os.PathLike) else genotypes
     calls = [Path(path).expanduser() for path in several]
     called = calls[0] if len(calls) == 1 else tuple(calls)
+    expressed = config_part(ExpressionConfig, transform=transform, pseudocount=pseudocount)
     config = config_part(CohortConfig, genotypes=called, **paths, keep_genes=tuple(keep_genes), **policy)
     cohort, dropped = join.open_cohort(cohort_files(config), policy_of(config))
     left_out = "; ".join(f"{n} {kind} ({reason})" for (kind, reason), n in sorted(dropped.counts.items()))
     if left_out:
         warnings.warn(f"Left out: {left_out}. `cohort.dropped` has the names.", HapsightWarning, stacklevel=2)
-    return replace(cohort, transform=transform, pseudocount=pseudocount)
+    return as_compared(cohort, expressed)
 
 
 def evaluate(
