@@ -207,11 +207,14 @@ class Disclosure:
         return table.with_columns(_sd=pl.lit(self.spread["sd_expression"].median(), pl.Float64))
 
     def _is_coarse(self, columns: list[str]) -> pl.Expr:
-        """Whether an R of the row's arm is withheld."""
+        """Whether an R of the row's arm is withheld, or of the arm that it is held against."""
         arm = ["model", "read_out"]
         if not set(arm) <= set(columns):
             return pl.lit(not self.few.is_empty())
-        return pl.struct(arm).is_in(self.few.select(key=pl.struct(arm))["key"].implode())
+        coarse = pl.struct(arm).is_in(self.few.select(key=pl.struct(arm))["key"].implode())
+        if "against" in columns:
+            coarse |= pl.col("against").is_in(self.few["model"].implode()).fill_null(False)
+        return coarse
 
     def shows(self, carriers: pl.Expr) -> pl.Expr:
         """Whether a variant may be shown: enough people carry its rarer allele, and enough do not."""

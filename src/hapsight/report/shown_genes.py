@@ -54,7 +54,10 @@ def _summary_rows(own: pl.DataFrame, genes: pl.DataFrame, rule: Disclosure) -> I
 
 
 def baselines(run: RunFolder, table: pl.DataFrame) -> pl.DataFrame:
-    """``evaluation/baselines``; means over folds, and differences, stay: their step hides it."""
+    """``evaluation/baselines``; means over folds, and differences, stay as they are over all genes.
+
+    The rule rounds them more coarsely where an R of the arm, or of the one it is held against, is withheld.
+    """
 
     def rows(own: pl.DataFrame) -> Iterator[Row]:
         r = _rows_of(run, own, "counted").filter(pl.col("status") == "ok")["pearson_r"].to_numpy()
