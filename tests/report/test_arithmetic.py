@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 from tests.report.fake_run import write_run
@@ -66,6 +68,17 @@ def test_numbers_over_people_are_rounded(tmp_path):
     assert table["differences"].to_list() == [1235, 1235]
     assert table["signs_lost"].to_list() == [0.0, 0.48]
     assert table.null_count().equals(arithmetic_table(run).null_count())  # no column is withheld
+
+
+def test_no_r_over_genes_where_one_of_them_is_withheld(tmp_path):
+    """The mean of all, less what is shown of the others, is the R that is withheld."""
+    run = without_individuals(measured(tmp_path / "run"))
+    few = pl.DataFrame({"gene_id": ["g"], "model": ["<b>m"], "read_out": ["r"]})
+    run = replace(run, disclosure=replace(run.disclosure, few=few, withheld={}))
+    for row in arithmetic_rows(run):
+        assert row.cells[4:] == (("–", "float64: –"), ("–", "float64: –"), ("–", ""))
+    assert ("precision", 2, "R over genes, of which one or more are withheld") in run.disclosure.report().rows()
+    assert arithmetic_rows(run)[1].cells[0] == ("48.0 %", "of 1,235")
 
 
 def test_without_a_table_there_is_no_section(tmp_path):

@@ -31,7 +31,15 @@ from hapsight.report.disclosure import (
 from hapsight.report.disclosure_rules import KINDS
 from hapsight.report.drivers import FORMS
 from hapsight.report.gene_page import _rows
-from hapsight.tables import ACROSS_GENES, BASELINES, DIRECTION_FACTORS, DIRECTION_STRATA, PER_GENE, SUMMARY
+from hapsight.tables import (
+    ACROSS_GENES,
+    BASELINES,
+    DIRECTION_FACTORS,
+    DIRECTION_STRATA,
+    PER_GENE,
+    PRECISION,
+    SUMMARY,
+)
 
 SPREAD = pl.DataFrame({"gene_id": ["g"], "sd_expression": [0.5]})
 
@@ -226,6 +234,7 @@ def write_two_signs(folder, r):
     beside = (pl.read_parquet(folder / f"evaluation/{n}.parquet") for n in ("across_genes", "per_person"))
     made_up_summary(per_gene, *beside).write_parquet(folder / "evaluation/summary.parquet")
     baseline_rows(per_gene).write_parquet(folder / "evaluation/baselines.parquet")
+    write_precision(folder, per_gene)
     write_reliability(folder, per_gene)
     return write_direction(folder)
 
@@ -239,6 +248,23 @@ def baseline_rows(per_gene, difference=None):
     lasso = row | {"model": "lasso", "mean_r": 0.1, "share_negative": 0.2, "against": "elastic_net"}
     lasso |= {"paired_genes": len(ok), "difference": difference}
     return pl.DataFrame([row | {"share_negative": (ok < 0).mean()}, lasso], schema=BASELINES)
+
+
+def write_precision(folder, per_gene):
+    """What R is in another arithmetic: the same, but for one sign."""
+    counted = per_gene.filter(status="ok").with_columns(negative=(pl.col("pearson_r") < 0).cast(pl.Float64))
+    rows = counted.group_by("model", "read_out", "protocol", maintain_order=True).agg(
+        genes=pl.len().cast(pl.Int64),
+        device=pl.lit("cpu"),
+        precision=pl.lit("tf32"),
+        lost_by_tenth=pl.lit([0.5, 0.0], pl.List(pl.Float64)),
+        sign_of_r_changed=(pl.col("pearson_r").head(4) < 0).sum().cast(pl.Int64),
+        **{name: pl.col("pearson_r").mean() for name in ("mean_r", "mean_r_exact")},
+        **{f"negative{end}": pl.col("negative").mean() for end in ("", "_exact")},
+    )
+    (folder / "predictions").mkdir()
+    table = pl.concat([pl.DataFrame(schema=PRECISION), rows], how="diagonal_relaxed").select(list(PRECISION))
+    table.write_parquet(folder / "predictions/precision.parquet")
 
 
 def write_reliability(folder, per_gene):

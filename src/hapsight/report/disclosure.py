@@ -52,10 +52,13 @@ _OVER: Final = "mean over "
 """Kind of a mean over genes, before the name of the column that counts them."""
 _OVER_ALL: Final = "mean over all of "
 """The same, where genes whose R is withheld are among them."""
+_UNLESS_WITHHELD: Final = "unless withheld"
+"""Kind of a number over all genes of an arm that is not made anew: none where an R of the arm is withheld."""
 _ARM: Final = ("gene_id", "model", "read_out")
 _HANGS: Final = (
     f"R hangs on fewer than {FEWEST} people, or the run does not say on how many (evaluate it again)"
 )
+_OF_WITHHELD: Final = "R over genes, of which one or more are withheld"
 _RARE: Final = f"fewer than {FEWEST} people carry the variant, or lack it"
 
 
@@ -264,6 +267,9 @@ class Disclosure:
             known = table[column].count()
             self.note(name, known, f"column {column}: in the run's own tables only")
             return pl.lit(None, table.schema[column])
+        if kind == _UNLESS_WITHHELD:
+            self.note(name, int(table.select("_coarse").sum().item()), _OF_WITHHELD)
+            return pl.when(~pl.col("_coarse")).then(pl.col(column).round(_DIGITS))
         if kind.startswith(_OVER_ALL):
             return _over_genes(column, pl.col(kind.removeprefix(_OVER_ALL)), withheld=True)
         if kind.startswith(_OVER):

@@ -4,6 +4,7 @@ The kinds are those of `hapsight.report.disclosure`: ``share`` (correlations, sh
 depends on the people), ``p`` and ``p of carriers``, ``expression`` and ``slope`` (a step in standard
 deviations), ``count`` (to the nearest five), ``mean over COLUMN`` (over the genes that the column counts;
 ``mean over all of COLUMN``: those whose R is withheld are among them),
+``unless withheld`` (three decimals, where no R of the arm is withheld; else nothing),
 ``of drivers`` (over the main drivers of ``n`` genes: nothing of few, which may be variants that are not
 shown), ``three decimals``, ``plain`` (nothing of people in it).
 """
@@ -151,10 +152,11 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "precision": {
         **_ARM,
-        **_all("plain", "device precision people genes_tried genes constant below sign_of_r_changed"),
+        **_all("plain", "device precision people genes_tried genes constant below"),
         "differences": "count",
         "largest_error": "two digits",
-        **_all("three decimals", "signs_lost equal median_r mean_r_exact mean_r negative_exact negative"),
+        **_all("three decimals", "signs_lost equal median_r"),
+        **_all("unless withheld", "mean_r_exact mean_r negative_exact negative sign_of_r_changed"),
         "lowest_r": "share",
     },
     "arithmetic": {**_ARM, **_all("plain", "device precision tenth"), "lost": "three decimals"},
