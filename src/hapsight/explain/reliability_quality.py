@@ -6,16 +6,28 @@ How well scores put the positives first: average precision, beside a baseline, w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.explain.reliability import ridge_logistic
 from hapsight.stats.ranks import Estimate
+from hapsight.stats.summary import SIGNIFICANT
 
-__all__ = ["TOO_FEW", "Abstention", "Quality", "abstention", "average_precision", "judge", "ranked"]
+__all__ = [
+    "CHOICES",
+    "TOO_FEW",
+    "Abstention",
+    "Quality",
+    "abstention",
+    "average_precision",
+    "judge",
+    "judged_genes",
+    "ranked",
+]
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -136,6 +148,27 @@ def judge(
         calibration=_slope(probability, right),
         beats_base_rate=bool(gap_low > 0 and gain_low > 0),
     )
+
+
+CHOICES: Final = ("all", "significant")
+"""Of the genes that are judged: all, and those with a significant R."""
+
+
+def judged_genes(table: pl.DataFrame, choice: str, rng: np.random.Generator) -> dict[str, Any]:
+    """A row of ``explain/reliability_summary`` without its labels, from rows of ``explain/reliability``.
+
+    Parameters
+    ----------
+    choice
+        One of `CHOICES`; the probabilities are the same.
+    """
+    genes = table.filter(pl.col("qval") < SIGNIFICANT) if choice == "significant" else table
+    row: dict[str, Any] = {"genes": choice, "n": genes.height, "beats_base_rate": False, "verdict": TOO_FEW}
+    if not genes.height or genes["probability"].null_count():
+        return row
+    said, base, right = (genes[name].to_numpy() for name in ("probability", "base_rate", "sign_right"))
+    quality = judge(said, base, right, rng)
+    return row if quality is None else row | asdict(quality) | {"verdict": quality.verdict}
 
 
 def _resampled(

@@ -36,16 +36,14 @@ from hapsight.explain.motifs import (
     motif_changes,
 )
 from hapsight.explain.reliability import Genes, out_of_fold
-from hapsight.explain.reliability_quality import TOO_FEW, judge
+from hapsight.explain.reliability_quality import CHOICES, judged_genes
 from hapsight.explain.tables import RELIABILITY, RELIABILITY_FEATURES, RELIABILITY_SUMMARY
 from hapsight.run.arms import Arm
 from hapsight.stages.saturation import Saturation
 from hapsight.stats.agreement import prediction_r
-from hapsight.stats.summary import SIGNIFICANT
 
 __all__ = [
     "DRIVER_REACH",
-    "TOO_FEW",
     "TSS_REACH",
     "Reliability",
     "Variant",
@@ -306,24 +304,8 @@ def reliability(
         "base_rate": nothing if found is None else pl.Series(found.base_rate),
     }
     table = table.with_columns(**estimated).select(pl.col(n).cast(k) for n, k in RELIABILITY.items())
-    rows = [dict(labels) | row for row in _summary(table, rng)]
+    rows = [dict(labels) | judged_genes(table, choice, rng) for choice in CHOICES]
     return Reliability(table, pl.DataFrame(rows, schema=RELIABILITY_SUMMARY))
-
-
-def _summary(table: pl.DataFrame, rng: np.random.Generator) -> list[dict[str, Any]]:
-    """All genes, and those with a significant R; the estimates are the same."""
-    rows = []
-    for name, genes in (("all", table), ("significant", table.filter(pl.col("qval") < SIGNIFICANT))):
-        row: dict[str, Any] = {"genes": name, "n": genes.height, "beats_base_rate": False, "verdict": TOO_FEW}
-        if genes.height and genes["probability"].null_count() == 0:
-            probability, base, right = (
-                genes[c].to_numpy() for c in ("probability", "base_rate", "sign_right")
-            )
-            quality = judge(probability, base, right, rng)
-            if quality is not None:
-                row |= asdict(quality) | {"verdict": quality.verdict}
-        rows.append(row)
-    return rows
 
 
 def _mean_r(own: NDArray[np.float32], others: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:

@@ -43,8 +43,9 @@ from hapsight.stats.summary import (
     fold_p,
     mean_fold_r,
     mean_interval,
+    r_over_genes,
     summarise_across_genes,
-    summarise_across_people,
+    summarise_gene_rows,
     summarise_within_people,
 )
 from hapsight.tables import ACROSS_GENES, BASELINES, PER_GENE, PER_PERSON, SUMMARY
@@ -176,19 +177,14 @@ def baseline_table(opened: Opened, arms: Sequence[Arm], per_gene: pl.DataFrame) 
     rows = []
     for arm in arms:
         against, mine = _reference(arm, arms), arm.rows(per_gene)
-        ok = mine.filter(pl.col("status") == "ok")["pearson_r"].to_numpy()
         folds = _fold_means(opened, arm) if arm.held_out else Mean(None, 0, None, None)
-        mean, paired = mean_interval(ok), _difference(per_gene, arm, against)
+        paired = _difference(per_gene, arm, against)
         rows.append(
             {
                 **mine.select("model", "read_out", "protocol").row(0, named=True),
                 "split": _split(arm),
                 "genes": len(mine),
-                "genes_ok": len(ok),
-                "mean_r": mean.value,
-                "ci_low": mean.ci_low,
-                "ci_high": mean.ci_high,
-                "share_negative": float((ok < 0).mean()) if len(ok) else None,
+                **r_over_genes(mine),
                 "share_used": mine["share_used"].median(),
                 "share_weight_used": mine["share_weight_used"].median(),
                 "genes_low_share": int((mine["status"] == "low_share").sum()),
@@ -310,12 +306,8 @@ def _add_per_gene(
     found = pl.DataFrame([gene_row(arm, one, chance) for one in compared], schema=PER_GENE)
     table = with_qvalues(found, test)
     rows.per_gene.append(table)
-    ok = table.filter(pl.col("status") == "ok")
-    pearson, spearman = (ok[name].to_numpy() for name in ("pearson_r", "spearman_r"))
     tests = [name for name in TESTS if arm.held_out or name != "folds"]
-    qval = {name: ok[f"qval_{name}"].to_numpy() for name in tests}
-    status = table["status"].to_list()
-    rows.add_summary(arm, summarise_across_people(status, pearson, spearman, qval, test))
+    rows.add_summary(arm, summarise_gene_rows(table, table["status"].to_list(), tests, test))
 
 
 def _add_across_genes(opened: Opened, arm: Arm, reference: Float, observed: Float, rows: _Rows) -> None:

@@ -9,11 +9,12 @@ R of one training repeated with several seeds, in a few numbers: genes and seeds
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -27,9 +28,11 @@ __all__ = [
     "mean_fold_r",
     "mean_interval",
     "mean_over_seeds",
+    "r_over_genes",
     "signed_combination",
     "summarise_across_genes",
     "summarise_across_people",
+    "summarise_gene_rows",
     "summarise_over_seeds",
     "summarise_within_people",
 ]
@@ -263,6 +266,39 @@ def summarise_across_people(
     yield from _significance(pearson, qval[test], "")
     for name, q in qval.items():
         yield from _significance(pearson, q, f".{name}")
+
+
+def summarise_gene_rows(
+    genes: pl.DataFrame, status: list[str], tests: Iterable[str], test: str
+) -> Iterator[Quantity]:
+    """`summarise_across_people` of rows of ``per_gene``.
+
+    Parameters
+    ----------
+    genes
+        Rows of one arm; those that are ``ok`` count.
+    status
+        Of all genes of the arm, also of those that are not among the rows.
+    tests, test
+        Those that have quantities of their own, and the one whose quantities stand without a name as well.
+    """
+    ok = genes.filter(pl.col("status") == "ok")
+    pearson, spearman = (ok[name].to_numpy() for name in ("pearson_r", "spearman_r"))
+    qval = {name: ok[f"qval_{name}"].to_numpy() for name in tests}
+    return summarise_across_people(status, pearson, spearman, qval, test)
+
+
+def r_over_genes(genes: pl.DataFrame) -> dict[str, Any]:
+    """Columns of ``baselines`` that are over the ``ok`` rows of ``per_gene`` of one arm."""
+    ok = genes.filter(pl.col("status") == "ok")["pearson_r"].to_numpy()
+    mean = mean_interval(ok)
+    return {
+        "genes_ok": len(ok),
+        "mean_r": mean.value,
+        "ci_low": mean.ci_low,
+        "ci_high": mean.ci_high,
+        "share_negative": float((ok < 0).mean()) if len(ok) else None,
+    }
 
 
 def _significance(pearson: Float, qval: Float, suffix: str) -> Iterator[Quantity]:
