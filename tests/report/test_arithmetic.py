@@ -77,7 +77,11 @@ def test_no_r_over_genes_where_one_of_them_is_withheld(tmp_path):
     run = replace(run, disclosure=replace(run.disclosure, few=few, withheld={}))
     for row in arithmetic_rows(run):
         assert row.cells[4:] == (("–", "float64: –"), ("–", "float64: –"), ("–", ""))
-    assert ("precision", 2, "R over genes, of which one or more are withheld") in run.disclosure.report().rows()
+    assert (
+        "precision",
+        2,
+        "R over genes, of which one or more are withheld",
+    ) in run.disclosure.report().rows()
     assert arithmetic_rows(run)[1].cells[0] == ("48.0 %", "of 1,235")
 
 

@@ -31,6 +31,10 @@ from hapsight.report.disclosure import (
 from hapsight.report.disclosure_rules import KINDS
 from hapsight.report.drivers import FORMS
 from hapsight.report.gene_page import _rows
+from hapsight.report.individuals import without_individuals
+from hapsight.report.run_folder import read_run
+from hapsight.report.shown_genes import MADE_ANEW
+from hapsight.stats.agreement import direction_tables
 from hapsight.tables import (
     ACROSS_GENES,
     BASELINES,
@@ -213,6 +217,7 @@ def test_every_column_that_a_run_writes_has_a_rule_or_is_withheld_on_purpose():
         "direction_strata": DIRECTION_STRATA,
         "direction_factors": DIRECTION_FACTORS,
         "drivers": DRIVERS,
+        "reliability_summary": RELIABILITY_SUMMARY,
         "summary": SUMMARY,
     }
     without = {name: set(columns) - set(KINDS[name]) for name, columns in tables.items()}
@@ -240,7 +245,7 @@ def write_two_signs(folder, r):
 
 
 def baseline_rows(per_gene, difference=None):
-    """The part of ``baselines`` that is over all genes of the elastic net; and a lasso that is held against it."""
+    """Of ``baselines``, what is over all genes of the elastic net; and a lasso that is held against it."""
     own = per_gene.filter(model="elastic_net")
     ok = own.filter(status="ok")["pearson_r"]
     row = dict.fromkeys(BASELINES) | own.select("model", "read_out", "protocol").row(0, named=True)
@@ -300,7 +305,7 @@ def write_reliability(folder, per_gene):
 def test_no_published_number_depends_on_an_r_that_is_withheld(tmp_path, monkeypatch):
     """Runs that differ only in R's that hang on two people have one and the same report."""
     monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
-    monkeypatch.setattr("hapsight.report.shown_genes.judge", partial(judge, draws=20))
+    monkeypatch.setattr("hapsight.explain.reliability_quality.judge", partial(judge, draws=20))
     runs = [write_two_signs(tmp_path / name / "run", r) for name, r in (("right", 0.6), ("wrong", -0.5))]
     for run in runs:
         build_report(run)
@@ -312,8 +317,68 @@ def test_no_published_number_depends_on_an_r_that_is_withheld(tmp_path, monkeypa
         assert differ == [], file
 
 
+AS_IT_IS = {
+    "genes": "one gene a row: what tells of a withheld R is taken out of the row",
+    "seed_figure": "one gene a row, likewise",
+    "drivers": "one gene a row, likewise",
+    "gene page": "one gene's variants",
+    "across_genes": "no R over people",
+    "within_person": "R over genes, of people",
+    "abstention": "its curve is drawn of the genes whose R is shown",
+    "precision": "its numbers over R are not shown where one is withheld",
+    "arithmetic": "differences between arithmetics: no R",
+    "training": "R of training's own test people, of which the report shows no single one",
+}
+"""Published tables that are not made anew over the genes whose R is shown, and why."""
+
+
+def test_every_published_table_is_made_anew_or_has_a_reason_not_to_be():
+    assert MADE_ANEW.keys() | AS_IT_IS.keys() == KINDS.keys()
+    assert not MADE_ANEW.keys() & AS_IT_IS.keys()
+
+
+def test_what_is_made_anew_is_made_once_a_report(tmp_path, monkeypatch):
+    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+    monkeypatch.setattr("hapsight.explain.reliability_quality.judge", partial(judge, draws=20))
+    made = []
+    for name, make in MADE_ANEW.items():
+        again = partial(lambda name, make, *args: made.append(name) or make(*args), name, make)
+        monkeypatch.setitem(MADE_ANEW, name, again)
+    beside = []
+    monkeypatch.setattr(
+        "hapsight.report.shown_genes.direction_tables",
+        lambda genes: beside.append(genes) or direction_tables(genes),
+    )
+    build_report(write_two_signs(tmp_path / "run", 0.6))
+    assert sorted(made) == sorted(MADE_ANEW)
+    assert len(beside) == 1
+
+
+def test_a_quantity_of_r_that_cannot_be_made_anew_is_not_published(tmp_path):
+    """Of a test that this version does not know, for instance; other quantities stay as they are."""
+    run = read_run(write_two_signs(tmp_path / "run", 0.6))
+    names = ("significant.later", "share_negative_later", "across_people_later_mean", "genes_later")
+    labels = run.per_gene.select("model", "read_out", "protocol").row(0, named=True)
+    later = [labels | {"quantity": name, "value": 0.123, "n": 7, "unit": "genes"} for name in names]
+    run = replace(run, summary=pl.concat([run.summary, pl.DataFrame(later, schema=SUMMARY)]))
+    found = without_individuals(run).summary.filter(pl.col("quantity").is_in(names))
+    assert found["value"].to_list() == [None, None, None, 0.123]
+    assert found["n"].to_list() == [None, None, None, 7]
+
+
+def test_without_the_leading_test_nothing_over_r_stays_of_all_genes(tmp_path):
+    """The summary of an arm whose leading test has no quantities of its own is made anew all the same."""
+    run = read_run(write_two_signs(tmp_path / "run", 0.6))
+    run = replace(run, summary=run.summary.filter(~pl.col("quantity").str.contains(".", literal=True)))
+    found = without_individuals(run).summary.filter(quantity="share_negative")
+    shown = without_individuals(run).counted.filter(status="ok")
+    for row in found.iter_rows(named=True):
+        own = shown.filter(model=row["model"], read_out=row["read_out"])["pearson_r"]
+        assert (row["n"], row["value"]) == (len(own), pytest.approx((own < 0).mean(), abs=5e-4))
+
+
 def test_an_r_that_is_withheld_does_not_follow_from_a_difference_to_its_method():
-    """All R's of both methods are known but for one; it is recovered no better than to five standard errors."""
+    """All R's of both methods are known but one, which is recovered to five standard errors at best."""
     known, errors = np.random.default_rng(2).uniform(-0.2, 0.5, (2, 29)), []
     names = {"model": "elastic_net", "read_out": "", "protocol": "huang2023", "status": "ok"}
     few = pl.DataFrame({"gene_id": ["g"], "model": ["elastic_net"], "read_out": [""]})

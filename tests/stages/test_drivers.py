@@ -9,20 +9,24 @@ import numpy as np
 import polars as pl
 import pytest
 import typer
+from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from hapsight.cli.explain import _add_drivers as register_command
 from hapsight.errors import IncompleteError, MissingExtraError, StoreError
 from hapsight.explain.drivers import FORMS
 from hapsight.explain.motifs import Motif
+from hapsight.explain.reliability_quality import TOO_FEW
 from hapsight.explain.support import read_effects
 from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.models.registry import register
+from hapsight.report.disclosure import Disclosure
+from hapsight.report.run_folder import read_run, read_table
+from hapsight.report.shown_genes import MADE_ANEW
 from hapsight.run.arms import arms_of, model_arms
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
 from hapsight.stages.baseline import baseline
-from hapsight.stages.driver_context import TOO_FEW
 from hapsight.stages.driver_rows import GeneEffects, driver_rows, reach_of
 from hapsight.stages.drivers import drivers
 from hapsight.stages.eqtl import eqtl
@@ -41,6 +45,7 @@ cis_window = 1000
 min_maf = 0.05
 permutations = 99
 """
+_NOBODYS = pl.lit("no gene of the run").alias("gene_id")
 SCHEMAS = {
     "drivers": DRIVERS,
     "driver_summary": DRIVER_SUMMARY,
@@ -151,6 +156,25 @@ def test_summary_counts_what_the_table_holds(planted):
     strata = rows.filter((pl.col("factor") == "distance") & (pl.col("genes") == "all"))
     assert strata["n"].sum() == one["genes", "all"]["value"]
     assert "below 1 kb" in strata["level"].to_list()
+
+
+def test_a_report_makes_anew_the_numbers_that_the_stages_wrote(planted):
+    """Where the R that is withheld is of a gene that the run does not have, nothing changes."""
+    run = read_run(planted[0].folder.path)
+    arms = run.per_gene.select("model", "read_out").unique()
+    rule = Disclosure(
+        90, run.across_genes.select("gene_id", "sd_expression"), arms.select(_NOBODYS, pl.all())
+    )
+    own = {
+        "summary": run.summary,
+        "baselines": read_table(run.folder / "evaluation/baselines.parquet"),
+        "driver_summary": table(planted, "driver_summary"),
+        "reliability_summary": table(planted, "reliability_summary"),
+    }
+    ruled = replace(run, disclosure=rule, unrounded=run.per_gene)
+    for name, whole in own.items():
+        made = MADE_ANEW[name](ruled, rule, whole)
+        assert_frame_equal(made, whole, check_exact=True)
 
 
 def test_few_genes_have_no_reliability_and_it_is_said(planted):

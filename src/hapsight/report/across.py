@@ -30,6 +30,7 @@ from hapsight.report.figure import (
     summary_value,
 )
 from hapsight.report.run_folder import Arm, RunFolder
+from hapsight.report.shown_genes import published
 
 __all__ = ["across_genes", "across_people", "within_person"]
 
@@ -220,7 +221,7 @@ def _bars(run: RunFolder, arm: Arm) -> pl.DataFrame:
     _, low, high = _range(values)  # the least and the largest value are of one person each
     inner = values.clip(low, high)
     bins = histogram(inner, round_edges(inner)).rename({"count": "people"})
-    return run.published("within_person", _merged(bins))
+    return published(run, "within_person", _merged(bins))
 
 
 def _range(values: Values) -> tuple[float, float, float]:

@@ -12,6 +12,7 @@ from hapsight.report import words
 from hapsight.report.charts import finish, inline
 from hapsight.report.figure import Figure, Panel
 from hapsight.report.run_folder import RunFolder, read_table
+from hapsight.report.shown_genes import published
 from hapsight.tables import PRECISION
 
 __all__ = ["ArithmeticRow", "arithmetic_figure", "arithmetic_rows", "arithmetic_table"]
@@ -45,7 +46,7 @@ class ArithmeticRow:
 
 def arithmetic_table(run: RunFolder) -> pl.DataFrame:
     """``predictions/precision.parquet`` but for the tenths; empty where nothing was measured."""
-    return run.published("precision", _measured(run).drop("lost_by_tenth"))
+    return published(run, "precision", _measured(run).drop("lost_by_tenth"))
 
 
 def arithmetic_rows(run: RunFolder) -> tuple[ArithmeticRow, ...]:
@@ -55,7 +56,7 @@ def arithmetic_rows(run: RunFolder) -> tuple[ArithmeticRow, ...]:
 
 def arithmetic_figure(run: RunFolder) -> Figure | None:
     """One panel a model, one line an arithmetic; None where nothing was measured."""
-    tenths = run.published("arithmetic", _tenths(_measured(run)))
+    tenths = published(run, "arithmetic", _tenths(_measured(run)))
     if tenths.is_empty():
         return None
     known = tenths["precision"].unique().to_list()

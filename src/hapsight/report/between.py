@@ -13,9 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.report import direction_charts, shown_genes, words
+from hapsight.report import direction_charts, words
 from hapsight.report.figure import MOST_POINTS, Figure, Panel, gene_label, in_words, nothing, numbers, scatter
 from hapsight.report.run_folder import Arm, RunFolder, read_table
+from hapsight.report.shown_genes import published
 from hapsight.stats.summary import SIGNIFICANT
 from hapsight.tables import AGREEMENT
 
@@ -182,7 +183,7 @@ def pair_rows(run: RunFolder) -> list[PairRow]:
 def _pairs(run: RunFolder) -> pl.DataFrame:
     """``evaluation/agreement.parquet`` with the labels of both; empty where the run has none."""
     table = read_table(run.folder / "evaluation/agreement.parquet", AGREEMENT)
-    table = run.published("between_models", shown_genes.agreement(run, table))
+    table = published(run, "between_models", table)
     label = {(arm.model, arm.read_out): arm.label for arm in run.arms}
     named = [
         [label.get((row[0], row[1]), row[0]) for row in table.select(*columns).iter_rows()]

@@ -15,6 +15,7 @@ from hapsight.files import file_name, write_atomically
 from hapsight.report.extra import require_extra
 from hapsight.report.individuals import asked_for, pages_with_individuals, unruled_pages, without_individuals
 from hapsight.report.run_folder import RunFolder, read_run, read_table
+from hapsight.report.shown_genes import published
 from hapsight.stats.nulls import TESTS
 from hapsight.stats.protocols import protocol_named
 from hapsight.train.tables import CELLS
@@ -238,7 +239,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "drivers_how": HOW_TO_READ,
         "baseline_rows": baseline_rows(run),
         "ceiling": ceiling_sentence(run),
-        "training_rows": arm_rows(run.published("training", four_cells(run.folder)), ceilings(run.folder)),
+        "training_rows": arm_rows(published(run, "training", four_cells(run.folder)), ceilings(run.folder)),
         "training_splits": split_sentences(run.folder),
         "training_how": TRAINING_HOW,
         "training_cells": CELLS,

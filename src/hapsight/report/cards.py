@@ -16,9 +16,10 @@ from typing import Any, Final
 import polars as pl
 
 from hapsight.files import file_name
-from hapsight.report import shown_genes, words
+from hapsight.report import words
 from hapsight.report.gene_view import page_link
 from hapsight.report.run_folder import Arm, RunFolder, read_table
+from hapsight.report.shown_genes import published
 from hapsight.stats.heritability import mean_ceiling
 from hapsight.stats.nulls import TESTS
 from hapsight.stats.protocols import Protocol, protocol_named
@@ -62,7 +63,7 @@ class BaselineRow:
 def baseline_table(run: RunFolder) -> pl.DataFrame:
     """``evaluation/baselines.parquet``; empty where the run has none."""
     table = read_table(run.folder / "evaluation/baselines.parquet", BASELINES)
-    return run.published("baselines", shown_genes.baselines(run, table))
+    return published(run, "baselines", table)
 
 
 def baseline_rows(run: RunFolder) -> tuple[BaselineRow, ...]:

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import polars as pl
 
-from hapsight.report import charts, direction_charts, shown_genes, words
+from hapsight.report import charts, direction_charts, words
 from hapsight.report.figure import Figure, Panel, numbers
 from hapsight.report.run_folder import Arm, RunFolder, read_table
 from hapsight.report.seed_figure import beside_eqtls
+from hapsight.report.shown_genes import published
 from hapsight.tables import DIRECTION, DIRECTION_FACTORS, DIRECTION_STRATA
 
 __all__ = [
@@ -53,7 +54,7 @@ _WHOLE: Final = frozenset({"distance", "n_ld80", "n_signals", "neg_log10_p"})
 def direction_strata(run: RunFolder) -> Figure | None:
     """One panel a factor, all arms in it; None without eQTLs."""
     table = read_table(run.folder / "evaluation/direction_strata.parquet", DIRECTION_STRATA)
-    table = run.published("direction_strata", shown_genes.beside_eqtls(run, "direction_strata", table))
+    table = published(run, "direction_strata", table)
     arms = [(arm, arm.of(table)) for arm in beside_eqtls(run)]
     arms = [(arm, rows) for arm, rows in arms if not rows.is_empty()]
     if not arms:
@@ -186,7 +187,7 @@ class AgreementRow:
 def agreement_table(run: RunFolder) -> pl.DataFrame:
     """``evaluation/direction.parquet``; empty where the run has none."""
     table = read_table(run.folder / "evaluation/direction.parquet", DIRECTION)
-    return run.published("direction", shown_genes.beside_eqtls(run, "direction", table))
+    return published(run, "direction", table)
 
 
 def agreement_rows(run: RunFolder) -> list[tuple[Arm, list[AgreementRow]]]:
@@ -232,7 +233,7 @@ class FactorRow:
 def factor_table(run: RunFolder) -> pl.DataFrame:
     """``evaluation/direction_factors.parquet``; empty where the run has none."""
     table = read_table(run.folder / "evaluation/direction_factors.parquet", DIRECTION_FACTORS)
-    return run.published("direction_factors", shown_genes.beside_eqtls(run, "direction_factors", table))
+    return published(run, "direction_factors", table)
 
 
 def factor_rows(run: RunFolder) -> list[tuple[Arm, list[FactorRow], str]]:

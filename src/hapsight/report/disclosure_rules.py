@@ -145,6 +145,12 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         "pval_nominal": "p of carriers",
         "r2": "share of carriers",
     },
+    "reliability_summary": {
+        **_ARM,
+        **_all("plain", "genes n beats_base_rate verdict"),
+        **_all("three decimals", "share_right ap ap_low ap_high ap_gain_low ap_gain_high calibration"),
+        **_all("three digits", "brier brier_base brier_gain brier_gain_low brier_gain_high"),
+    },
     "abstention": {
         **_ARM,
         "n": "plain",

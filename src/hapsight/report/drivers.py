@@ -16,10 +16,11 @@ import polars as pl
 
 from hapsight.explain.reliability_quality import abstention
 from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
-from hapsight.report import shown_genes, words
+from hapsight.report import words
 from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR, TEXT_COLOUR, finish, inline
 from hapsight.report.figure import Figure, Panel, numbers
 from hapsight.report.run_folder import Arm, RunFolder, read_table
+from hapsight.report.shown_genes import published
 from hapsight.stats.direction import share_true
 
 __all__ = [
@@ -112,13 +113,13 @@ class StratumRow:
 
 def driver_table(run: RunFolder) -> pl.DataFrame:
     """``explain/drivers.parquet``; empty where the run has none."""
-    return run.published("drivers", read_table(run.folder / "explain/drivers.parquet", DRIVERS))
+    return published(run, "drivers", read_table(run.folder / "explain/drivers.parquet", DRIVERS))
 
 
 def driver_summary_table(run: RunFolder) -> pl.DataFrame:
     """``explain/driver_summary.parquet``; empty where the run has none."""
     table = read_table(run.folder / "explain/driver_summary.parquet", DRIVER_SUMMARY)
-    return run.published("driver_summary", shown_genes.drivers(run, table))
+    return published(run, "driver_summary", table)
 
 
 def driver_rows(run: RunFolder) -> list[tuple[Arm, list[DriverRow]]]:
@@ -202,8 +203,7 @@ def _priors(own: Mapping[str, Mapping[str, Any]]) -> str:
 def reliability_sentences(run: RunFolder) -> list[tuple[Arm, tuple[str, ...]]]:
     """What each arm's probabilities of a right sign are worth, a sentence per choice of genes."""
     table = read_table(run.folder / "explain/reliability_summary.parquet", RELIABILITY_SUMMARY)
-    genes = read_table(run.folder / "explain/reliability.parquet", RELIABILITY)
-    table = shown_genes.reliability(run, table, genes)
+    table = published(run, "reliability_summary", table)
     said = [
         (arm, tuple(f"{row['genes'].capitalize()} genes: {row['verdict']}" for row in rows))
         for arm in run.arms
@@ -278,7 +278,7 @@ def abstention_figure(run: RunFolder) -> Figure | None:
     known = table.filter(pl.col("probability").is_not_null())
     known = known if run.disclosure is None else run.disclosure.without_hanging(known)
     curves = [
-        (arm, run.published("abstention", _curve(own)))
+        (arm, published(run, "abstention", _curve(own)))
         for arm in run.arms
         if not (own := arm.of(known)).is_empty()
     ]

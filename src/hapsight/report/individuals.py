@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from hapsight.report import shown_genes
 from hapsight.report.disclosure import FEWEST, Disclosure, hanging, nearest_five
 from hapsight.report.run_folder import RunFolder, read_table
+from hapsight.report.shown_genes import published
 from hapsight.tables import DIRECTION_GENES
 
 __all__ = ["MARK", "RULED", "asked_for", "pages_with_individuals", "unruled_pages", "without_individuals"]
@@ -51,16 +51,15 @@ def without_individuals(run: RunFolder) -> RunFolder:
     `per_person` and `unrounded` are kept as they are, for what counts people and genes.
     """
     rule = _rule(run)
+    ruled = replace(run, disclosure=rule, unrounded=run.per_gene)
     return replace(
-        run,
-        disclosure=rule,
+        ruled,
         record=_record(run.record, rule.people),
         checks=None if run.checks is None else [_check(check, rule.people) for check in run.checks],
         dropped=_dropped(run.dropped),
-        unrounded=run.per_gene,
-        per_gene=rule.table("genes", run.per_gene),
-        across_genes=rule.table("across_genes", run.across_genes),
-        summary=rule.table("summary", shown_genes.summary(run, rule)),
+        per_gene=published(ruled, "genes", run.per_gene),
+        across_genes=published(ruled, "across_genes", run.across_genes),
+        summary=published(ruled, "summary", run.summary),
     )
 
 

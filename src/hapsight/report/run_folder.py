@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -162,6 +162,8 @@ class RunFolder:
         The rule that published tables pass; None where single people are asked for, or nothing is published.
     unrounded
         `per_gene` before it passed the rule.
+    made, beside_eqtls
+        What `hapsight.report.shown_genes` has published so far, by name, and what that was made of.
     """
 
     folder: Path
@@ -177,10 +179,8 @@ class RunFolder:
     missing: tuple[str, ...]
     disclosure: Disclosure | None = None
     unrounded: pl.DataFrame | None = None
-
-    def published(self, name: str, table: pl.DataFrame) -> pl.DataFrame:
-        """A table as the report may show it; as it is where single people are asked for."""
-        return table if self.disclosure is None else self.disclosure.table(name, table)
+    made: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
+    beside_eqtls: dict[str, pl.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def counted(self) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from scipy import stats
 from hapsight.report import direction_charts, words
 from hapsight.report.figure import MOST_POINTS, Figure, Panel, gene_label, in_words, nothing, numbers
 from hapsight.report.run_folder import Arm, RunFolder, read_table
+from hapsight.report.shown_genes import published
 from hapsight.stats.correlation import is_constant
 from hapsight.tables import DIRECTION_GENES
 
@@ -101,7 +102,7 @@ _COLUMNS: Final = {
 def read_genes(run: RunFolder) -> pl.DataFrame:
     """What is shown of ``evaluation/direction_genes.parquet``; empty where the run has none."""
     table = read_table(run.folder / "evaluation/direction_genes.parquet", DIRECTION_GENES)
-    return run.published("seed_figure", table.select(_READ))
+    return published(run, "seed_figure", table.select(_READ))
 
 
 def beside_eqtls(run: RunFolder) -> tuple[Arm, ...]:

@@ -16,6 +16,7 @@ from hapsight.report import words
 from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR, TEXT_COLOUR, finish, zero_rule
 from hapsight.report.figure import Figure, Panel
 from hapsight.report.run_folder import RunFolder, read_table
+from hapsight.report.shown_genes import published
 from hapsight.stats.heritability import mean_ceiling
 from hapsight.tables import HERITABILITY
 from hapsight.train.tables import ARM, CELLS, TRAIN_PER_GENE, TRAIN_RUNS, TRAIN_SUMMARY
@@ -288,7 +289,7 @@ HOW_TO_READ: Final = (
 
 def training_figure(run: RunFolder) -> Figure | None:
     """One panel a cell, all arms in it; None where the run has no grid."""
-    table = run.published("training", four_cells(run.folder))
+    table = published(run, "training", four_cells(run.folder))
     if table.is_empty():
         return None
     ceiling = ceilings(run.folder)
