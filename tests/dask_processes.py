@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from hapsight.cohort.expression import transform
 from hapsight.run.config import Config
 from hapsight.run.opened import Opened
-from hapsight.stats.correlation import transform
 
 ROOT = Path(__file__).resolve().parents[1]
 DASHBOARD = ("--dashboard-address", "127.0.0.1:0")

@@ -23,11 +23,11 @@ from tests import attacks
 from tests.planted import load_toy
 
 from hapsight.cli.main import app
+from hapsight.cohort.expression import transform
 from hapsight.models.registry import register
 from hapsight.recipes.demo import demo_cohort
 from hapsight.report.build import build_report
 from hapsight.run.config import load_config, to_toml
-from hapsight.stats.correlation import transform
 
 
 @dataclass(frozen=True)

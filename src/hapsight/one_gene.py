@@ -20,16 +20,17 @@ from hapsight.dna import Codes
 from hapsight.engine.views import placed, window_of
 from hapsight.errors import ConfigError, InputError
 from hapsight.explain.tables import EXPLAIN_EFFECTS
+from hapsight.linear.fits import make_folds
 from hapsight.linear.methods import method_named
-from hapsight.linear.nested import fit_held_out, make_folds
+from hapsight.linear.nested import fit_held_out
 from hapsight.models.protocol import ModelWindow, SequenceModel
 from hapsight.models.weights import device_of
 from hapsight.results import Prediction
-from hapsight.run.baselines import net_options
+from hapsight.run.baselines import gene_seed, net_options
 from hapsight.run.blocks import VariantReader
 from hapsight.run.config import BaselineConfig, ExplainConfig, config_part
 from hapsight.sequence.haplotypes import Haplotypes, find_haplotypes
-from hapsight.stages.baseline import gene_seed, weights_table
+from hapsight.stages.baseline import weights_table
 from hapsight.stages.explain import effect_rows
 from hapsight.stats import nulls
 from hapsight.stats.correlation import Correlation, correlate

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hapsight.cohort.expression import read_expression
+from hapsight.cohort.expression import read_expression, transform
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.people import read_covariates
-from hapsight.stats.correlation import transform
 
 CIS = 1_000_000
 

@@ -9,6 +9,7 @@ import pytest
 
 from hapsight.errors import ConfigError, InputError
 from hapsight.linear.elastic_net import ElasticNetOptions
+from hapsight.linear.fits import make_folds
 from hapsight.linear.informed import (
     DISTANCE_BINS,
     INFORMED_METHODS,
@@ -25,7 +26,7 @@ from hapsight.linear.informed import (
     shuffled_evidence,
 )
 from hapsight.linear.methods import Blup, ElasticNet
-from hapsight.linear.nested import GeneFit, fit_by_fold, fit_held_out, make_folds
+from hapsight.linear.nested import GeneFit, fit_by_fold, fit_held_out
 from hapsight.linear.predictors import Predictors
 from hapsight.linear.susie import fit_susie
 from tests.linear.cohort import simulated_dosage

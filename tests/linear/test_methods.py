@@ -9,9 +9,9 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 from hapsight.errors import ConfigError
 from hapsight.linear.elastic_net import ElasticNetOptions, usable_variants
-from hapsight.linear.fits import population_folds
+from hapsight.linear.fits import make_folds, population_folds
 from hapsight.linear.methods import METHODS, ElasticNet, method_named
-from hapsight.linear.nested import fit_held_out, make_folds
+from hapsight.linear.nested import fit_held_out
 from hapsight.linear.predictors import Predictors, fit_blup, fit_top_snp
 from tests.linear.cohort import simulated_dosage, simulated_gene
 

@@ -12,7 +12,8 @@ from hapsight.models.protocol import ModelWindow, ReadOut
 from hapsight.run.arms import Arm
 from hapsight.run.models import ModelCard, ModelSource
 from hapsight.run.store import UnitStore
-from hapsight.stages.direction import agreement_table, direction_tables
+from hapsight.stages.direction import agreement_table
+from hapsight.stats.agreement import direction_tables
 from hapsight.tables import DIRECTION_GENES
 
 

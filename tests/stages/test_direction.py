@@ -14,10 +14,11 @@ from hapsight.run.arms import arms_of
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
 from hapsight.stages.baseline import baseline
-from hapsight.stages.direction import direction, direction_tables
+from hapsight.stages.direction import direction
 from hapsight.stages.eqtl import eqtl
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.predict import load_models, predict
+from hapsight.stats.agreement import direction_tables
 from hapsight.stats.direction_factors import CLASSES
 from hapsight.tables import AGREEMENT, DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA
 from tests.planted import load_toy, write_planted

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hapsight.cohort.expression import transform
 from hapsight.errors import ConfigError, InputError
-from hapsight.stats.correlation import normal_scores, transform
+from hapsight.stats.correlation import normal_scores
 
 
 def test_transform():

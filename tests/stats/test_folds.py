@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hapsight.linear.elastic_net import ElasticNetOptions
 from hapsight.linear.fits import make_folds
 from hapsight.linear.methods import method_named
-from hapsight.linear.nested import ElasticNetOptions, fit_held_out
+from hapsight.linear.nested import fit_held_out
 from hapsight.stats.summary import fold_p, signed_combination
 from tests.linear.cohort import simulated_gene
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hapsight.least_squares import residualise
-from hapsight.linear.nested import make_folds
+from hapsight.linear.fits import make_folds
 from tests.linear.cohort import real_genes, simulated_gene
 
 SCRIPT = Path(__file__).with_name("glmnet_nested.R")

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from hapsight.least_squares import residualise
-from hapsight.linear.elastic_net import fit_cross_validated
-from hapsight.linear.nested import ElasticNetOptions, fit_gene, make_folds
+from hapsight.linear.elastic_net import ElasticNetOptions, fit_cross_validated
+from hapsight.linear.fits import make_folds
+from hapsight.linear.methods import ElasticNet
+from hapsight.linear.nested import fit_held_out
 from tests.linear.cohort import RealGene, real_genes, simulated_gene
 from tests.verify import glmnet_oracle
 
@@ -29,7 +31,7 @@ def _glmnet() -> None:
 
 
 def tasks(gene: RealGene, folds: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(K, N) outcomes and inner folds of each outer fold, as `fit_gene` makes them."""
+    """(K, N) outcomes and inner folds of each outer fold, as `fit_held_out` makes them."""
     outcome, inner = np.zeros((5, len(folds))), np.full((5, len(folds)), -1)
     for k in range(5):
         train = folds != k
@@ -75,7 +77,7 @@ def test_real_genes(shared_data: Path, record_property: pytest.RecordProperty) -
     seconds = {"hapsight": 0.0, "glmnet": 0.0}
     for gene in real_genes(shared_data / "geuvadis_chr22", GENES):
         started = time.perf_counter()
-        fit = fit_gene(gene.dosage, gene.expression, gene.covariates, folds, 1, OPTIONS)
+        fit = fit_held_out(gene.dosage, gene.expression, gene.covariates, folds, 1, ElasticNet(OPTIONS))
         seconds["hapsight"] += (time.perf_counter() - started) * 5 / 6  # less the final fit
         answers = glmnet_oracle.ask(gene.dosage, *tasks(gene, folds, 1))
         seconds["glmnet"] += sum(answer.seconds for answer in answers)

@@ -8,8 +8,9 @@ from hapsight.cohort.expression import read_expression
 from hapsight.cohort.join import exchange_within
 from hapsight.cohort.people import read_sample_sheet
 from hapsight.linear.elastic_net import ElasticNetOptions
+from hapsight.linear.fits import make_folds
 from hapsight.linear.methods import method_named
-from hapsight.linear.nested import fit_held_out, make_folds
+from hapsight.linear.nested import fit_held_out
 from hapsight.stats.summary import mean_fold_r
 from tests.linear.cohort import real_genes
 from tests.linear.test_methods import permutation_p

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hapsight.cohort.expression import transform
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import CohortFiles, open_cohort
 from hapsight.least_squares import residuals
-from hapsight.stats.correlation import transform
 from hapsight.stats.nulls import empirical_p, null_test, permutation_null, permutations, random_weights_null
 
 pytestmark = pytest.mark.verify

@@ -13,12 +13,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hapsight.cohort.expression import read_expression
+from hapsight.cohort.expression import read_expression, transform
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Interval
 from hapsight.cohort.people import read_covariates
 from hapsight.least_squares import Design
-from hapsight.stats.correlation import transform
 from hapsight.stats.eqtl import CisDosage, nominal_scan
 from hapsight.stats.eqtl_permutations import GeneTest, Signal, independent_signals, map_gene
 from hapsight.stats.nulls import benjamini_hochberg

@@ -17,18 +17,15 @@ from numpy.typing import NDArray
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
 from hapsight.least_squares import residualise
-from hapsight.linear.elastic_net import ElasticNetOptions, usable_variants
-from hapsight.linear.fits import Dosage, LinearFit, make_folds
-from hapsight.linear.methods import ElasticNet, Method
+from hapsight.linear.elastic_net import usable_variants
+from hapsight.linear.fits import Dosage, LinearFit
+from hapsight.linear.methods import Method
 
 __all__ = [
-    "ElasticNetOptions",
     "GeneFit",
     "GeneStatus",
     "fit_by_fold",
-    "fit_gene",
     "fit_held_out",
-    "make_folds",
     "require_people",
 ]
 
@@ -86,27 +83,6 @@ class GeneFit:
     def n_nonzero(self) -> int:
         """Variants with an effect in the fit on all people."""
         return int(np.count_nonzero(self.weights))
-
-
-def fit_gene(
-    dosage: Dosage,
-    expression: Floats,
-    covariates: Floats | None,
-    outer_folds: Ints,
-    rng_seed: int,
-    options: ElasticNetOptions | None = None,
-) -> GeneFit:
-    """Nested elastic net: `fit_held_out` with PrediXcan's options, or with these.
-
-    Raises
-    ------
-    ConfigError
-        Also if `outer_folds` are not the ``options.outer`` folds asked for.
-    """
-    options = options or ElasticNetOptions()
-    _check_shape("outer_folds", np.shape(outer_folds), (len(expression),))
-    _check_folds(outer_folds, options.outer)
-    return fit_held_out(dosage, expression, covariates, outer_folds, rng_seed, ElasticNet(options))
 
 
 def fit_held_out(
@@ -258,7 +234,9 @@ def _check(
     if covariates is not None:
         _check_shape("covariates", np.shape(covariates), (n, np.shape(covariates)[-1]))
         _check_values("covariates", covariates)
-    _check_folds(outer_folds, int(np.max(outer_folds, initial=1)) + 1)
+    found, last = np.unique(outer_folds).tolist(), int(np.max(outer_folds, initial=1))
+    if found != list(range(last + 1)):
+        raise ConfigError("An outer fold is empty.", expected=f"0 to {last}", got=found)
     require_people(outer_folds, method)
 
 
@@ -279,12 +257,6 @@ def require_people(outer_folds: Ints, method: Method) -> None:
             got=f"{left} of {n}",
             fix="use fewer inner folds (`inner_folds` under [baseline]), or more people",
         )
-
-
-def _check_folds(folds: Ints, k: int) -> None:
-    found = np.unique(folds).tolist()
-    if found != list(range(k)):
-        raise ConfigError("The outer folds are not those asked for.", expected=f"0 to {k - 1}", got=found)
 
 
 def _check_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:

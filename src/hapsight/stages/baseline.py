@@ -22,7 +22,7 @@ from hapsight.run.crew import SetAside, compute, crew_of
 from hapsight.run.imported import apply_imported
 from hapsight.run.opened import Opened, Progress, dropped_table
 
-__all__ = ["baseline", "baseline_units", "fit_baseline", "gene_seed", "unit_tables", "weights_table"]
+__all__ = ["baseline", "fit_baseline", "unit_tables", "weights_table"]
 
 
 def baseline(opened: Opened, progress: Progress) -> None:

@@ -37,8 +37,8 @@ from hapsight.run.run_folder import RunFolder
 from hapsight.run.store import require_writable
 from hapsight.stages.explain import genes_of_cohort
 from hapsight.stages.predict import require_apart
-from hapsight.stats.agreement import LEAST_R, find_mismatches, match_scores, strongest_variant
 from hapsight.stats.correlation import normal_scores
+from hapsight.stats.identity import LEAST_R, find_mismatches, match_scores, strongest_variant
 
 __all__ = ["LoadedModel", "check", "check_identity", "check_stages", "save_checks"]
 

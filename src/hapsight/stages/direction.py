@@ -19,7 +19,7 @@ from hapsight.stats.correlation import is_constant
 from hapsight.stats.direction import variant_effect
 from hapsight.tables import AGREEMENT, DIRECTION_GENES
 
-__all__ = ["agreement_table", "direction", "direction_tables"]
+__all__ = ["agreement_table", "direction"]
 
 Float = NDArray[np.float64]
 Row = dict[str, Any]

@@ -12,19 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from hapsight.cohort.expression import Transform, transform
 from hapsight.errors import InputError
 
 __all__ = [
     "Correlation",
-    "Transform",
     "correlate",
     "effective_people",
     "fisher_interval",
     "is_constant",
     "normal_scores",
     "spearman_r",
-    "transform",
     "with_ties",
 ]
 
