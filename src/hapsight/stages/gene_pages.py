@@ -67,7 +67,7 @@ class Known:
     result
         The row of ``per_gene``.
     effects
-        Columns `hapsight.tables.EXPLAIN_EFFECTS`, one track.
+        Columns `hapsight.explain.tables.EXPLAIN_EFFECTS`, one track.
     nominal
         Columns `hapsight.tables.CIS_NOMINAL`; None where no eQTLs are mapped.
     motif

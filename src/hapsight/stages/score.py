@@ -176,7 +176,7 @@ class Scored:
     Attributes
     ----------
     table
-        As `hapsight.tables.SCORES`.
+        As `hapsight.explain.tables.SCORES`.
     dropped
         Variants that could not be read, that reach no gene, or that a haplotype has no room for.
     """
