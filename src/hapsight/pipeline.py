@@ -13,7 +13,7 @@ from hapsight.run.crew import SetAside
 from hapsight.run.effects import EffectsRun
 from hapsight.run.executor import pools_kept
 from hapsight.run.opened import Opened, Progress
-from hapsight.run.run_folder import mark_finished
+from hapsight.run.run_folder import made_from, mark_finished
 from hapsight.stages.baseline import baseline
 from hapsight.stages.check import save_checks
 from hapsight.stages.direction import direction
@@ -58,6 +58,7 @@ def run(
     config, models = opened.config, load_models(opened, loaded)
     with opened.folder.locked():
         opened.begin()
+        made = made_from(config, notes, opened.inputs)
         save_checks(config, checks)
         for note in notes:
             opened.folder.note(note)
@@ -71,7 +72,7 @@ def run(
             saturate_drivers(opened, models, progress)
             gene_pages(opened, arms, progress)
         page = build_report(config.output)
-        mark_finished(config, notes)
+        mark_finished(config, made)
     return page
 
 

@@ -19,7 +19,7 @@ from hapsight.run.arms import model_arms
 from hapsight.run.config import EvidenceEffectsConfig, load_config
 from hapsight.run.effects import EffectsRun
 from hapsight.run.opened import Opened
-from hapsight.run.run_folder import is_finished, mark_finished
+from hapsight.run.run_folder import is_finished, made_from, mark_finished
 from hapsight.stages.informed_evidence import EffectEvidence
 from hapsight.stages.predict import load_models, predict
 from tests.conftest import ROOT
@@ -450,7 +450,7 @@ def test_a_finished_run_follows_its_table(planted):
     write_made_up(planted, planted.folder / "done.tsv")
     config = with_table(planted, "done", "done.tsv")
     predicted(config)
-    mark_finished(load_config(config), ())
+    mark_finished(load_config(config), made_from(load_config(config), ()))
     assert is_finished(load_config(config), ())
     (planted.folder / "done.tsv").touch()
     assert not is_finished(load_config(config), ())

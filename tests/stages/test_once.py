@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hapsight import files
+from hapsight import files, pipeline
 from hapsight.cli.main import app
 from hapsight.cohort import genotypes
 from hapsight.files import KnownDigest, digest_of_input, file_digest
 from hapsight.models.registry import register
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
+from hapsight.run.run_folder import is_finished, made_from, mark_finished
 from tests.planted import load_toy, write_planted
 
 
@@ -74,6 +75,37 @@ def test_a_finished_run_is_not_run_again_unless_something_changed(tmp_path, monk
         assert "nothing has changed since" not in run(planted.config)
         assert len(opened) == number
         assert "nothing has changed since" in run(planted.config)
+
+
+def without_models(folder):
+    planted = write_planted(folder, names=("up1",))
+    planted.config.write_text(planted.config.read_text().replace('[[models]]\nname = "toy"\n', ""))
+    return planted.config, folder / "covariates.tsv"
+
+
+def rewrite(table):
+    table.write_text(table.read_text().replace("PC1", "PC2"))
+
+
+def test_an_input_that_changes_between_reading_and_the_beginning_is_not_taken_for_what_was_read(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(files, "_SETTLED", 0)
+    path, table = without_models(tmp_path)
+    opened = Opened.from_config(load_config(path))
+    rewrite(table)
+    opened.begin()
+    mark_finished(opened.config, made_from(opened.config, (), opened.inputs))
+    assert not is_finished(opened.config, ())
+
+
+def test_an_input_that_changes_during_a_run_is_not_taken_for_what_was_used(tmp_path, monkeypatch):
+    path, table = without_models(tmp_path)
+    do_units = pipeline.do_units
+    with monkeypatch.context() as during:
+        during.setattr(pipeline, "do_units", lambda *given: rewrite(table) or do_units(*given))
+        run(path)
+    assert not is_finished(load_config(path), ())
 
 
 @pytest.fixture

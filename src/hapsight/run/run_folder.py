@@ -18,7 +18,7 @@ import sys
 import time
 import tomllib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,7 +40,17 @@ from hapsight.report.run_folder import require_record
 from hapsight.run.config import Config, ModelConfig, as_toml, to_toml
 from hapsight.run.store import UnitStore
 
-__all__ = ["OWN", "RunFolder", "is_finished", "mark_finished", "peak_mb", "reset_peak", "versions"]
+__all__ = [
+    "OWN",
+    "MadeFrom",
+    "RunFolder",
+    "is_finished",
+    "made_from",
+    "mark_finished",
+    "peak_mb",
+    "reset_peak",
+    "versions",
+]
 
 _CLEAR = Path("/proc/self/clear_refs")
 
@@ -313,6 +323,9 @@ def versions() -> dict[str, str]:
     return found
 
 
+MadeFrom = Mapping[str, object]
+"""What a run is made from; JSON."""
+
 _BESIDE: Final = (".tbi", ".csi", ".fai", ".gzi")
 """Indexes, which lie beside a file and are named by no one."""
 
@@ -324,29 +337,50 @@ def is_finished(config: Config, notes: Sequence[str]) -> bool:
     folders of weights.
     """
     before = RunFolder(config.output).record().get("finished")
-    return before is not None and before == _digest(config, notes)
+    return before is not None and before == _digest(config, made_from(config, notes))
 
 
-def mark_finished(config: Config, notes: Sequence[str]) -> None:
-    """Remember that all stages are done."""
-    RunFolder(config.output).record_finished(_digest(config, notes))
+def mark_finished(config: Config, made: MadeFrom | None) -> None:
+    """Remember that all stages are done; of what, `made_from` said when they began."""
+    RunFolder(config.output).record_finished(_digest(config, made))
 
 
-def _digest(config: Config, notes: Sequence[str]) -> str | None:
-    """Of the configuration, the code, and all files read and written; ``None`` where not all are known."""
+def made_from(
+    config: Config, notes: Sequence[str], inputs: Sequence[Mapping[str, Any]] = ()
+) -> MadeFrom | None:
+    """The configuration, the code, and the state of all files that a run reads.
+
+    Parameters
+    ----------
+    inputs
+        Entries of the record: where one has a ``state``, of when the file was read, that counts, whatever
+        has become of the file since.
+
+    Returns
+    -------
+    mapping or None
+        None where not all files are known.
+    """
     weights = [_weights(model) for model in config.models]
     if any(paths is None for paths in weights):
         return None
-    folder = RunFolder(config.output)
-    inputs = [str(entry["path"]) for entry in folder.record().get("inputs", [])]
-    read = {*inputs, *_named(as_toml(config)), *chain.from_iterable(paths or () for paths in weights)}
-    parts = {
+    paths = [str(entry["path"]) for entry in RunFolder(config.output).record().get("inputs", [])]
+    read = {*paths, *_named(as_toml(config)), *chain.from_iterable(paths or () for paths in weights)}
+    states = _states(path + suffix for path in read for suffix in ("", *_BESIDE))
+    known = {entry["path"]: [entry["path"], *entry["state"]] for entry in inputs if entry["state"]}
+    return {
         "config": as_toml(config),
         "notes": list(notes),
         "code": [_states(map(str, Path(str(files("hapsight"))).rglob("*.py"))), versions(), _installed()],
-        "read": _states(path + suffix for path in read for suffix in ("", *_BESIDE)),
-        "written": _states(_written(folder.path)),
+        "read": sorted(({state[0]: state for state in states} | known).values()),
     }
+
+
+def _digest(config: Config, made: MadeFrom | None) -> str | None:
+    """Of what a run is made from, and of all files that it wrote; None where not all are known."""
+    if made is None:
+        return None
+    parts = {**made, "written": _states(_written(RunFolder(config.output).path))}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
