@@ -85,9 +85,9 @@ def do_units(opened: Opened, models: Sequence[ModelRun | EffectsRun], progress: 
         Some units were set aside, after all others of all stages were finished.
     """
     aside = SetAside()
+    with pools_kept(), aside.later():  # its processes hold models, which others do not need
+        predict(opened, models, progress)
     with pools_kept():
-        with aside.later():
-            predict(opened, models, progress)
         if opened.config.baseline.run:
             with aside.later():
                 baseline(opened, progress)

@@ -1,10 +1,12 @@
 """Whoever does the units, the tables are the same, byte for byte; a poisoned unit stops nothing else."""
 
 from dataclasses import replace
+from multiprocessing import active_children
 
 import pytest
 from typer.testing import CliRunner
 
+from hapsight import pipeline
 from hapsight.cli.console import load_staffed
 from hapsight.cli.main import app
 from hapsight.errors import ConfigError, IncompleteError, InputError, StoreError, WeightsError
@@ -14,7 +16,7 @@ from hapsight.run import models as model_units
 from hapsight.run.cluster import Cluster
 from hapsight.run.config import ClusterConfig, Config, load_config
 from hapsight.run.crew import SetAside, crew_of, staffed
-from hapsight.run.executor import Here, Pool
+from hapsight.run.executor import Here, Pool, run_units
 from hapsight.run.opened import Opened
 from hapsight.stages.predict import load_models
 from tests.dask_processes import DaskProcesses, record_parcels, require_nobody
@@ -203,3 +205,20 @@ def test_the_command_line_says_who_does_the_work(cohort, tmp_path):
     assert load_staffed(cohort.config, 3, None).workers == 3
     found = CliRunner().invoke(app, ["eqtl", path, "--workers", "1"], catch_exceptions=False)
     assert found.exit_code == 0
+
+
+def test_processes_that_hold_a_model_end_with_predict(config, monkeypatch):
+    opened, there = Opened.from_config(config), dict[str, set[int]]()
+
+    def two_processes(name):
+        def stage(*_):
+            assert len(list(run_units(abs, [1, 2], workers=2))) == 2
+            there[name] = {child.pid for child in active_children()}
+
+        return stage
+
+    for name in ("predict", "baseline", "eqtl"):
+        monkeypatch.setattr(pipeline, name, two_processes(name))
+    do_units(opened, [], lambda *_: None)
+    assert there["predict"].isdisjoint(there["baseline"])
+    assert there["eqtl"] == there["baseline"]
