@@ -17,6 +17,7 @@ from typing import Final, Protocol, TypeVar
 import numpy as np
 import polars as pl
 
+from hapsight.cohort.effect_fit import SAMPLE
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.cohort.reference import Reference
@@ -32,6 +33,7 @@ __all__ = [
     "in_gene_order",
     "in_turn",
     "keyed_blocks",
+    "largest_genes",
     "linear_blocks",
     "model_target",
 ]
@@ -207,3 +209,19 @@ class VariantReader:
         variants, dropped = self._genotypes.read(interval, self._reference)
         self.dropped.merge(dropped)
         return variants
+
+
+Rows = TypeVar("Rows")
+
+
+def largest_genes(
+    opened: Opened,
+    size: Callable[[Gene], int],
+    rows: Callable[[Gene], Rows],
+    window: Callable[[Gene], Interval],
+) -> Iterator[tuple[Rows, Variants]]:
+    """The rows of a table of the few genes that have the most, and the variants that these may be of."""
+    cohort = opened.cohort
+    reader = VariantReader(cohort.genotypes, cohort.reference)
+    for gene in sorted(cohort.genes, key=lambda gene: -size(gene))[:SAMPLE]:
+        yield rows(gene), reader(window(gene))

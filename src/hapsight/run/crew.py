@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
+
+import polars as pl
 
 from hapsight.errors import IncompleteError
 from hapsight.run.config import Config
 from hapsight.run.executor import Crew, local_crew, run_units
 from hapsight.run.opened import Opened, Progress
+from hapsight.run.store import NamedUnit, UnitStore
 
-__all__ = ["SetAside", "UnitOfWork", "compute", "crew_of", "staffed"]
+__all__ = ["SetAside", "UnitOfWork", "compute", "compute_here", "crew_of", "staffed"]
 
 
 class UnitOfWork(Protocol):
@@ -28,6 +31,7 @@ class UnitOfWork(Protocol):
 
 
 Unit = TypeVar("Unit", bound=UnitOfWork)
+Block = TypeVar("Block", bound=NamedUnit)
 
 
 def staffed(config: Config, workers: int | None = None, scheduler: str | None = None) -> Config:
@@ -83,6 +87,34 @@ def compute(
     progress(label, kept, len(units))
     names = [f"{label}, {unit.name}" for unit in todo]
     for done, _ in enumerate(run_units(work, todo, crew=crew, names=names), start=kept + 1):
+        progress(label, done, len(units))
+    return len(todo)
+
+
+def compute_here(
+    store: UnitStore,
+    units: Sequence[Block],
+    tables_of: Callable[[Block], Mapping[str, pl.DataFrame]],
+    label: str,
+    progress: Progress,
+    before: Callable[[], object] = lambda: None,
+) -> int:
+    """Have the units made in this process that are not yet there; returns how many these were.
+
+    Parameters
+    ----------
+    tables_of
+        Makes the tables of a unit.
+    before
+        Called before the first unit, where there is one to make.
+    """
+    todo = [unit for unit in units if not store.done(unit.name, unit.key)]
+    kept = len(units) - len(todo)
+    progress(label, kept, len(units))
+    if todo:
+        before()
+    for done, unit in enumerate(todo, start=kept + 1):
+        store.write(unit.name, unit.key, tables_of(unit))
         progress(label, done, len(units))
     return len(todo)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.alleles import OUTCOMES, Aligned, WeightRow, align_weights
 from hapsight.cohort.check import CheckResult
-from hapsight.cohort.effect_fit import SAMPLE, require_fit
+from hapsight.cohort.effect_fit import require_fit
 from hapsight.cohort.effect_layouts import Wanted, given_effects
 from hapsight.cohort.effect_tables import EffectTable, weight_rows
 from hapsight.cohort.nouns import Gene, Interval, Variants
@@ -24,8 +24,9 @@ from hapsight.errors import HapsightError, InputError
 from hapsight.files import file_digest
 from hapsight.linear.fits import weighted_sum
 from hapsight.models.protocol import ModelWindow, ReadOut, Track
-from hapsight.run.blocks import KeyedBlock, VariantReader
+from hapsight.run.blocks import KeyedBlock, VariantReader, largest_genes
 from hapsight.run.config import ModelConfig
+from hapsight.run.crew import compute_here
 from hapsight.run.models import ModelCard, ModelSource, asked_of
 from hapsight.run.opened import Opened, Progress, dropped_table
 from hapsight.run.store import UnitStore
@@ -33,6 +34,7 @@ from hapsight.run.store import UnitStore
 __all__ = ["EffectsRun", "LaidGene", "check_effects", "laid_by_gene", "laid_effects", "predict_effects"]
 
 Float = NDArray[np.float64]
+_Sample = tuple[tuple[WeightRow, ...], Variants]
 
 _VERSION: Final = 1
 """Of what is made of a table; part of the fingerprint."""
@@ -209,17 +211,20 @@ def predict_effects(
         The table is of another build, or has two effects of a variant.
     """
     store = run.store(opened)
-    todo = [unit for unit in units if not store.done(unit.name, unit.key)]
-    if todo:
-        require_fit(
-            run.given.path, "effects", _samples(opened, run), opened.cohort.reference, run.given.elsewhere
-        )
-    for done, unit in enumerate(todo, start=len(units) - len(todo)):
-        progress(label, done, len(units))
-        store.write(unit.name, unit.key, _unit_tables(opened, run, unit))
-    progress(label, len(units), len(units))
+    computed = compute_here(
+        store,
+        units,
+        partial(_unit_tables, opened, run),
+        label,
+        progress,
+        before=lambda: _require_fit(opened, run, _samples(opened, run)),
+    )
     opened.folder.note(_in_words(run, store.read(units, "laid")))
-    return len(todo)
+    return computed
+
+
+def _require_fit(opened: Opened, run: EffectsRun, samples: Iterable[_Sample]) -> None:
+    require_fit(run.given.path, "effects", samples, opened.cohort.reference, run.given.elsewhere)
 
 
 def check_effects(opened: Opened, wanted: ModelConfig) -> CheckResult:
@@ -228,10 +233,9 @@ def check_effects(opened: Opened, wanted: ModelConfig) -> CheckResult:
     name = f"model {wanted.label or wanted.table.stem}"
     try:
         run = EffectsRun.of(opened, wanted)
-        require_fit(
-            run.given.path, "effects", _samples(opened, run), opened.cohort.reference, run.given.elsewhere
-        )
-        used = [align_weights(rows, near) for rows, near in _samples(opened, run)]
+        samples = list(_samples(opened, run))
+        _require_fit(opened, run, samples)
+        used = [align_weights(rows, near) for rows, near in samples]
     except HapsightError as error:
         details = tuple(f"{key}: {text}" for key, text in error.details.items())
         return CheckResult(name, "fail", error.what, details)
@@ -244,12 +248,10 @@ def check_effects(opened: Opened, wanted: ModelConfig) -> CheckResult:
     return CheckResult(name, "pass", message)
 
 
-def _samples(opened: Opened, run: EffectsRun) -> Iterator[tuple[tuple[WeightRow, ...], Variants]]:
-    """The genes with the most rows, and their variants."""
-    cohort, track = opened.cohort, run.track_names[0]
-    reader = VariantReader(cohort.genotypes, cohort.reference)
-    for gene in sorted(cohort.genes, key=lambda gene: -len(run.rows(gene, track)))[:SAMPLE]:
-        yield _rows(run, gene, track), reader(run.reads(gene))
+def _samples(opened: Opened, run: EffectsRun) -> Iterator[_Sample]:
+    track = run.track_names[0]
+    size, rows = (lambda gene: len(run.rows(gene, track))), (lambda gene: _rows(run, gene, track))
+    return largest_genes(opened, size, rows, run.reads)
 
 
 def _unit_tables(opened: Opened, run: EffectsRun, unit: KeyedBlock) -> dict[str, pl.DataFrame]:

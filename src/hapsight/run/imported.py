@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.alleles import OUTCOMES, Aligned, WeightRow, align_weights
 from hapsight.cohort.contigs import plain_contig
-from hapsight.cohort.effect_fit import SAMPLE, require_fit
+from hapsight.cohort.effect_fit import require_fit
 from hapsight.cohort.effect_tables import read_effect_table
 from hapsight.cohort.nouns import Gene, Interval, Variants
 from hapsight.files import file_digest
 from hapsight.linear.fits import weighted_sum
 from hapsight.run.baselines import ImportedRun
-from hapsight.run.blocks import KeyedBlock, VariantReader, keyed_blocks, linear_blocks
+from hapsight.run.blocks import KeyedBlock, VariantReader, keyed_blocks, largest_genes, linear_blocks
+from hapsight.run.crew import compute_here
 from hapsight.run.opened import LINEAR_KEYS, Opened, Progress, dropped_table, gene_keys
 from hapsight.run.store import UnitStore
 
@@ -59,14 +60,16 @@ def apply_imported(opened: Opened, run: ImportedRun, progress: Progress) -> None
     with opened.folder.stage(f"{label} (trained elsewhere)") as stage:
         weights = cohort_weights(opened, run)
         store, units = imported_store(opened, run), imported_units(opened, run)
-        todo = [unit for unit in units if not store.done(unit.name, unit.key)]
-        if todo:
-            require_fit(run.path, "weights", _samples(opened, weights), opened.cohort.reference)
-        for done, unit in enumerate(todo, start=len(units) - len(todo)):
-            progress(label, done, len(units))
-            store.write(unit.name, unit.key, _apply_unit(opened, run, unit, weights))
-        progress(label, len(units), len(units))
-        stage["computed"] = len(todo)
+        stage["computed"] = compute_here(
+            store,
+            units,
+            lambda unit: _apply_unit(opened, run, unit, weights),
+            label,
+            progress,
+            before=lambda: require_fit(
+                run.path, "weights", _samples(opened, weights), opened.cohort.reference
+            ),
+        )
         stage["detail"] = f"{len(weights)} of {len(opened.cohort.genes)} genes are in the file"
 
 
@@ -114,13 +117,13 @@ def cohort_weights(opened: Opened, run: ImportedRun) -> Mapping[str, Rows]:
 
 
 def _samples(opened: Opened, weights: Mapping[str, Rows]) -> Iterator[tuple[Rows, Variants]]:
-    """The genes with the most weights, and the variants that these may be of."""
-    cohort = opened.cohort
-    reader = VariantReader(cohort.genotypes, cohort.reference)
-    by_size = sorted(cohort.genes, key=lambda gene: -len(weights.get(gene.gene_id, ())))
-    for gene in by_size[:SAMPLE]:
-        rows = weights.get(gene.gene_id, ())
-        yield rows, reader(reach(gene, rows, opened))
+    rows = {gene.gene_id: weights.get(gene.gene_id, ()) for gene in opened.cohort.genes}
+    return largest_genes(
+        opened,
+        lambda gene: len(rows[gene.gene_id]),
+        lambda gene: rows[gene.gene_id],
+        lambda gene: reach(gene, rows[gene.gene_id], opened),
+    )
 
 
 def _apply_unit(

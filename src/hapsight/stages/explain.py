@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from hapsight.run.blocks import (
     keyed_blocks,
     model_target,
 )
-from hapsight.run.crew import SetAside
+from hapsight.run.crew import SetAside, compute_here
 from hapsight.run.effects import EffectsRun, laid_effects
 from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened, Progress, add_dropped, dropped_table, gene_keys
@@ -132,10 +133,7 @@ def _explain_effects(opened: Opened, run: EffectsRun, progress: Progress, genes:
     label = f"explain {run.label}"
     with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
         store, units = explain_store(opened, run), explain_blocks(opened, run, genes)
-        todo = [unit for unit in units if not store.done(unit.name, unit.key)]
-        for done, unit in enumerate(todo, start=len(units) - len(todo) + 1):
-            store.write(unit.name, unit.key, _given_tables(opened, run, unit))
-            progress(label, done, len(units))
+        computed = compute_here(store, units, partial(_given_tables, opened, run), label, progress)
         tables = _whole_tables(opened, store, units)
         if not genes:
             _write_whole(opened, store, units, tables)
@@ -143,10 +141,10 @@ def _explain_effects(opened: Opened, run: EffectsRun, progress: Progress, genes:
             opened.folder.note(
                 f"{run.label} is a table of effects: what single bases are worth is not known."
             )
-        stage["computed"] = len(todo)
+        stage["computed"] = computed
         stage["detail"] = (
             f"{len(tables['effects']):,} effects on {tables['additivity']['gene_id'].n_unique():,} genes, as "
-            f"the table has them; {len(todo)} units computed, {len(units) - len(todo)} kept"
+            f"the table has them; {computed} units computed, {len(units) - computed} kept"
         )
 
 

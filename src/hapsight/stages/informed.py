@@ -15,11 +15,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.alleles import WeightRow
-from hapsight.cohort.effect_fit import SAMPLE, require_fit
+from hapsight.cohort.effect_fit import require_fit
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.errors import ConfigError
 from hapsight.run.baselines import BaselineRun, baseline_blocks
-from hapsight.run.blocks import VariantReader, in_gene_order
+from hapsight.run.blocks import in_gene_order, largest_genes
 from hapsight.run.config import InformedConfig
 from hapsight.run.crew import SetAside, compute, crew_of
 from hapsight.run.opened import Opened, Progress
@@ -212,11 +212,10 @@ def _features(opened: Opened) -> dict[str, Feature]:
 
 
 def _samples(opened: Opened, given: EffectEvidence) -> Iterator[tuple[Sequence[WeightRow], Variants]]:
-    """The genes with the most effects, and their variants."""
-    cohort, size = opened.cohort, given.read().sizes
-    reader = VariantReader(cohort.genotypes, cohort.reference)
-    for gene in sorted(cohort.genes, key=lambda gene: -size.get(gene.gene_id, 0))[:SAMPLE]:
-        yield given.rows(gene), reader(gene.cis(opened.config.baseline.cis_window))
+    sizes, cis_window = given.read().sizes, opened.config.baseline.cis_window
+    return largest_genes(
+        opened, lambda gene: sizes.get(gene.gene_id, 0), given.rows, lambda gene: gene.cis(cis_window)
+    )
 
 
 def _fit_all(
