@@ -245,7 +245,7 @@ def write_files(folder, seed):
     )
     weight = -1 if seed else 1
     (folder / "regulons.tsv").write_text(f"source\ttarget\tweight\nONE\tUP1\t{weight}\nTWO\tUP2\t1\n")
-    (folder / "theirs.db").write_text(f"{seed}")
+    (folder / "theirs.db").write_text(f"gene_id\tvariant_id\tweight\nup1\tchr1_3010_A_C\t{seed + 1}\n")
     (folder / "signs.tsv").write_text(f"gene_id\tscore\t{seed}\n")
 
 

@@ -1,7 +1,9 @@
 """A table of variant effects as a model: beside sums made by hand, and beside the model that made it."""
 
 import gzip
+import json
 import os
+import re
 import subprocess
 import sys
 
@@ -16,14 +18,16 @@ from hapsight.errors import ConfigError, HapsightError, InputError
 from hapsight.models.catalogue import EffectsKeys
 from hapsight.models.registry import available, load_model, register
 from hapsight.run.arms import model_arms
+from hapsight.run.baselines import ImportedRun
 from hapsight.run.config import EvidenceEffectsConfig, load_config
 from hapsight.run.effects import EffectsRun
+from hapsight.run.imported import apply_imported, imported_store, imported_units
 from hapsight.run.opened import Opened
 from hapsight.run.run_folder import is_finished, made_from, mark_finished
 from hapsight.stages.informed_evidence import EffectEvidence
 from hapsight.stages.predict import load_models, predict
 from tests.conftest import ROOT
-from tests.planted import Planted, load_toy, write_planted
+from tests.planted import GENES, Planted, load_toy, write_planted
 from tests.stages.test_cards import WITHOUT_TORCH
 from tests.stages.test_chrx import write as write_chrx
 from tests.stages.test_formats import text as text_of
@@ -186,7 +190,7 @@ def check_counts(planted, rows, gene, t, facts, run):
     assert facts["other_alleles"] == sum(row[4] == "other alleles" for row in mine)
     assert facts["ambiguous"] == len(mine) - len(used) - facts["other_alleles"]
     assert facts["absent"] == absent
-    near = [p for p, ref, _, _ in records(planted.folder) if overlaps(p - 1, ref, run.reads(gene))]
+    near = [p for p, ref, _, _ in records(planted.folder) if overlaps(p - 1, ref, run.near(gene))]
     assert facts["n_without_row"] == len(near) - len(used)
     if mine:
         size = sum(abs(row[5][t]) for row in mine) + 9.0 * absent
@@ -347,6 +351,64 @@ def test_rules_for_genes(planted):
     tss = {gene.gene_id: gene.tss for gene in planted.genes}
     assert found["nearest"] == {(gene, p - 1) for gene, p, *_ in rows}
     assert found["within"] == {(gene, p - 1) for gene, p, *_ in rows if abs(p - 1 - tss[gene]) <= 100}
+
+
+def with_genes(config, output, left_out=None):
+    """The same configuration with a folder of its own, or the same, and perhaps without a gene."""
+    text = re.sub('output = ".*"', f'output = "{output}"', config.read_text())
+    kept = [name for name in GENES if name != left_out]
+    path = config.with_name(f"{output}-{left_out}.toml")
+    path.write_text(text.replace("[cohort]", f"[cohort]\nkeep_genes = {json.dumps(kept)}", 1))
+    return path
+
+
+def units_of(opened, run):
+    return {unit.key: unit for unit in run.units(opened)}
+
+
+@pytest.mark.parametrize("left_out", ["down2", "up1"])
+def test_rows_that_fall_to_a_gene_hang_on_the_other_genes(tmp_path, left_out):
+    """By the nearest TSS; of the genes that keep their rows, the units are kept."""
+    planted = write_planted(tmp_path, people=24)
+    middles = [gene.tss + step for gene in planted.genes for step in (-100, 100, 200)]
+    calls = {position: (ref, alt) for position, ref, alt, _ in records(tmp_path)}
+    near = {min(calls, key=lambda position: abs(position - middle)) for middle in middles}
+    lines = ["chrom,pos,ref,alt,effect", *(f"1,{p},{','.join(calls[p])},{p % 7 + 1}" for p in sorted(near))]
+    lines += [f"1,{gene.tss + step},A,C,0.5" for gene in planted.genes for step in (-2_300, 2_300)]
+    (tmp_path / "bare.csv").write_text("\n".join(lines) + "\n")
+    config = with_table(planted, "bare", "bare.csv", 'gene = "nearest TSS"')
+    config.write_text(config.read_text().replace("genes_per_unit = 2", "genes_per_unit = 1"))
+    fewer = predicted(with_genes(config, "grown", left_out))
+    grown, fresh = predicted(with_genes(config, "grown")), predicted(with_genes(config, "fresh"))
+    for table in ("values", "laid", "used"):
+        found, expected = (run.store(opened).read(run.units(opened), table) for opened, run in (grown, fresh))
+        assert found.equals(expected)
+    rows = fresh[1].given.sizes
+    same = {name for name in rows if fewer[1].given.sizes.get(name) == rows[name]}
+    assert 0 < len(same) < len(rows) - 1
+    kept = units_of(*fewer).keys() & units_of(*grown).keys()
+    assert {gene.gene_id for key in kept for gene in units_of(*grown)[key].genes} == same
+
+
+def test_weights_that_fall_to_a_gene_hang_on_the_other_genes(tmp_path):
+    """A name in the file that is one gene's, and then two genes'."""
+    planted = write_planted(tmp_path, people=24)
+    genes = tmp_path / "genes.tsv"
+    genes.write_text(genes.read_text().replace("DOWN2", "DOWN1"))
+    rows = [(p, ref, alt) for p, ref, alt, _ in records(tmp_path)]
+    lines = [f"{gene}\t1\t{p}\t{ref}\t{alt}\t1" for gene in ("DOWN1", "UP1") for p, ref, alt in rows]
+    (tmp_path / "theirs.tsv").write_text("\n".join(["gene_id\tchrom\tpos\tref\talt\tweight", *lines]))
+    facts = []
+    for output, left_out in (("grown", "down2"), ("grown", None), ("fresh", None)):
+        opened = Opened.from_config(load_config(with_genes(planted.config, output, left_out)))
+        run = ImportedRun("theirs", tmp_path / "theirs.tsv")
+        opened.begin()
+        apply_imported(opened, run, quiet)
+        facts.append(imported_store(opened, run).read(imported_units(opened, run), "genes"))
+    fewer, grown, fresh = (dict(table.select("gene_id", "n_weights").iter_rows()) for table in facts)
+    assert fewer["down1"] == fewer["up1"] == len(rows)
+    assert grown == fresh
+    assert fresh["down1"] == 0
 
 
 @pytest.mark.parametrize(

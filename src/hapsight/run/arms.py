@@ -228,9 +228,9 @@ def baseline_arm(opened: Opened, run: BaselineRun) -> Arm:
 
 def imported_arm(opened: Opened, run: ImportedRun) -> Arm:
     """Of weights trained elsewhere."""
-    store, weights = imported_store(opened, run), cache(partial(cohort_weights, opened, run))
-    read = partial(_of_weights, opened, store, weights)
-    return _linear_arm(opened, run, store, imported_units(opened, run), read)
+    store, given = imported_store(opened, run), cohort_weights(opened, run)
+    read = partial(_of_weights, opened, store, cache(given.by_gene))
+    return _linear_arm(opened, run, store, imported_units(opened, run, given), read)
 
 
 def _linear_arm(

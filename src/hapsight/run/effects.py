@@ -20,6 +20,7 @@ from hapsight.cohort.effect_layouts import Wanted, given_effects
 from hapsight.cohort.effect_tables import EffectTable, weight_rows
 from hapsight.cohort.nouns import Gene, Interval, Variants
 from hapsight.engine.cost import Cost
+from hapsight.engine.views import placed
 from hapsight.errors import HapsightError, InputError
 from hapsight.files import file_digest
 from hapsight.linear.fits import weighted_sum
@@ -28,7 +29,7 @@ from hapsight.run.blocks import KeyedBlock, VariantReader, largest_genes
 from hapsight.run.config import ModelConfig
 from hapsight.run.crew import compute_here
 from hapsight.run.models import ModelCard, ModelSource, asked_of
-from hapsight.run.opened import Opened, Progress, dropped_table
+from hapsight.run.opened import Opened, Progress, dropped_table, table_digests
 from hapsight.run.store import UnitStore
 
 __all__ = ["EffectsRun", "LaidGene", "check_effects", "laid_by_gene", "laid_effects", "predict_effects"]
@@ -36,7 +37,7 @@ __all__ = ["EffectsRun", "LaidGene", "check_effects", "laid_by_gene", "laid_effe
 Float = NDArray[np.float64]
 _Sample = tuple[tuple[WeightRow, ...], Variants]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of what is made of a table; part of the fingerprint."""
 
 _LEVEL: Final = "reference_value"
@@ -54,7 +55,7 @@ _LAID: Final[Any] = {
     "n_without_row": pl.Int64,
     **dict.fromkeys(OUTCOMES, pl.Int64),
 }
-"""Columns of ``laid``: what became of a gene's rows, and how many variants of the window have none."""
+"""Columns of ``laid``: what became of a gene's rows, and how many variants near it have none."""
 
 _USED: Final[Any] = {
     "gene_id": pl.String,
@@ -75,9 +76,13 @@ class EffectsRun(ModelCard):
     ----------
     given
         Rows of the cohort's genes, under their identifiers.
+    reaches
+        By ``gene_id``, of genes that have rows: bases from the TSS to the farthest one. The window has room
+        for all.
     """
 
     given: EffectTable
+    reaches: dict[str, int]
 
     @classmethod
     def of(cls, opened: Opened, wanted: ModelConfig) -> EffectsRun:
@@ -97,7 +102,8 @@ class EffectsRun(ModelCard):
             opened.cohort.reference.contigs,
         )
         digest = _fingerprint(wanted)
-        reach = _reach(given, opened.cohort.genes, opened.config.baseline.cis_window)
+        reaches = _reaches(given, opened.cohort.genes, opened.config.baseline.cis_window)
+        reach = max(reaches.values())
         tracks = tuple(given.table["track"].unique(maintain_order=True))
         window, cost = ModelWindow(reach, reach + 1, oriented=False), Cost(1, _FLOP)
         return cls(
@@ -114,8 +120,15 @@ class EffectsRun(ModelCard):
             source=ModelSource(wanted.name, None, "{}", "cpu", "float32", False),
             asked=asked_of(opened.config, wanted),
             levels=_LEVEL in given.table.columns,
+            own=_own(given, reaches, opened.cohort.genes),
             given=given,
+            reaches=reaches,
         )
+
+    def near(self, gene: Gene) -> Interval:
+        """What lies no farther from a TSS than the farthest effect on this gene."""
+        reach = self.reaches.get(gene.gene_id, 1)
+        return placed(gene, ModelWindow(reach, reach + 1, oriented=False)).interval
 
     def rows(self, gene: Gene, track: str) -> pl.DataFrame:
         """A gene's rows of a track."""
@@ -155,13 +168,21 @@ def _fingerprint(wanted: ModelConfig) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _reach(given: EffectTable, genes: Sequence[Gene], unplaced: int) -> int:
-    """Bases from a TSS to the farthest effect; at least `unplaced` where some have no place."""
+def _reaches(given: EffectTable, genes: Sequence[Gene], unplaced: int) -> dict[str, int]:
+    """By ``gene_id``: bases to the farthest effect; at least `unplaced` where one has no place."""
     tss = {gene.gene_id: gene.tss for gene in genes}
     away = (pl.col("position") - pl.col("gene_id").replace_strict(tss, default=None)).abs()
-    farthest = given.table.select(away.max()).item()
-    bare = given.table["position"].null_count() > 0
-    return max(int(farthest or 0), unplaced if bare else 0, 1)
+    least = pl.when(pl.col("position").is_null().any()).then(unplaced).otherwise(1)
+    found = given.table.group_by("gene_id").agg(reach=pl.max_horizontal(away.max(), least))
+    return dict(found.iter_rows())
+
+
+def _own(given: EffectTable, reaches: dict[str, int], genes: Sequence[Gene]) -> dict[str, str]:
+    """By ``gene_id``: digest of the rows that fall to a gene, which may hang on the other genes."""
+    rows, tracks = table_digests(given.table), sorted(given.table["track"].unique())
+    names = [gene.gene_id for gene in genes]
+    parts = {name: json.dumps([rows.get(name), reaches.get(name), tracks]) for name in names}
+    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in parts.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,12 +272,12 @@ def check_effects(opened: Opened, wanted: ModelConfig) -> CheckResult:
 def _samples(opened: Opened, run: EffectsRun) -> Iterator[_Sample]:
     track = run.track_names[0]
     size, rows = (lambda gene: len(run.rows(gene, track))), (lambda gene: _rows(run, gene, track))
-    return largest_genes(opened, size, rows, run.reads)
+    return largest_genes(opened, size, rows, run.near)
 
 
 def _unit_tables(opened: Opened, run: EffectsRun, unit: KeyedBlock) -> dict[str, pl.DataFrame]:
     cohort = opened.cohort
-    windows = [run.reads(gene) for gene in unit.genes]
+    windows = [run.near(gene) for gene in unit.genes]
     reader = VariantReader(cohort.genotypes, cohort.reference, windows)
     values, genes, laid, used = [], [], [], [pl.DataFrame(schema=_USED)]
     for gene, window in zip(unit.genes, windows, strict=True):
@@ -404,6 +425,6 @@ def _in_words(run: EffectsRun, laid: pl.DataFrame) -> str:
     return (
         f"{run.label} is a table of effects ({run.given.path.name}): {total['n_used']:,} of "
         f"{total['n_rows']:,} rows of the cohort's genes are laid on variants{share}"
-        f"{'; ' + ', '.join(some) if some else ''}; {total['n_without_row']:,} variants within "
-        f"{run.window.upstream:,} bp of the TSSs have no row and count as without effect."
+        f"{'; ' + ', '.join(some) if some else ''}; {total['n_without_row']:,} variants no "
+        "farther from a TSS than its farthest effect have no row and count as without effect."
     )

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from hapsight.cohort.alleles import OUTCOMES, Aligned, WeightRow, align_weights
 from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.effect_fit import require_fit
-from hapsight.cohort.effect_tables import read_effect_table
+from hapsight.cohort.effect_tables import EffectTable, read_effect_table
 from hapsight.cohort.nouns import Gene, Interval, Variants
 from hapsight.files import file_digest
 from hapsight.linear.fits import weighted_sum
 from hapsight.run.baselines import ImportedRun
 from hapsight.run.blocks import KeyedBlock, VariantReader, keyed_blocks, largest_genes, linear_blocks
 from hapsight.run.crew import compute_here
-from hapsight.run.opened import LINEAR_KEYS, Opened, Progress, dropped_table, gene_keys
+from hapsight.run.opened import LINEAR_KEYS, Opened, Progress, dropped_table, gene_keys, table_digests
 from hapsight.run.store import UnitStore
 
 __all__ = [
@@ -58,8 +58,12 @@ def apply_imported(opened: Opened, run: ImportedRun, progress: Progress) -> None
     """
     label = f"baseline {run.method}"
     with opened.folder.stage(f"{label} (trained elsewhere)") as stage:
-        weights = cohort_weights(opened, run)
-        store, units = imported_store(opened, run), imported_units(opened, run)
+        given = cohort_weights(opened, run)
+        store, units, weights = (
+            imported_store(opened, run),
+            imported_units(opened, run, given),
+            given.by_gene(),
+        )
         stage["computed"] = compute_here(
             store,
             units,
@@ -78,8 +82,15 @@ def imported_store(opened: Opened, run: ImportedRun) -> UnitStore:
     return opened.folder.baseline(f"imported.{run.method}")
 
 
-def imported_units(opened: Opened, run: ImportedRun) -> list[KeyedBlock]:
-    """The units of one file's weights."""
+def imported_units(opened: Opened, run: ImportedRun, given: EffectTable | None = None) -> list[KeyedBlock]:
+    """The units of one file's weights.
+
+    Parameters
+    ----------
+    given
+        `cohort_weights` of it; read where it is not given.
+    """
+    given = cohort_weights(opened, run) if given is None else given
     digest, config = file_digest(run.path), opened.config
     blocks = linear_blocks(opened, config.baseline.cis_window, config.baseline.genes_per_unit)
     parts = {
@@ -89,7 +100,7 @@ def imported_units(opened: Opened, run: ImportedRun) -> list[KeyedBlock]:
         "policy": config.cohort.model_dump(mode="json", include=LINEAR_KEYS),
         **opened.key_parts("genotypes", "reference"),
     }
-    keys = gene_keys("imported weights", opened.cohort.genes, parts)
+    keys = gene_keys("imported weights", opened.cohort.genes, parts, table_digests(given.table))
     return keyed_blocks(imported_store(opened, run), blocks, keys)
 
 
@@ -108,12 +119,16 @@ def weights_by_gene(
     InputError
         The file cannot be read, or has no gene of the cohort; see `hapsight.cohort.effect_tables`.
     """
-    return read_effect_table(run.path, "weights").for_genes(genes, contigs).by_gene()
+    return _read(run, genes, contigs).by_gene()
 
 
-def cohort_weights(opened: Opened, run: ImportedRun) -> Mapping[str, Rows]:
-    """`weights_by_gene` of the run's cohort."""
-    return weights_by_gene(run, opened.cohort.genes, opened.cohort.reference.contigs)
+def cohort_weights(opened: Opened, run: ImportedRun) -> EffectTable:
+    """The file's weights of the cohort's genes; errors as of `weights_by_gene`."""
+    return _read(run, opened.cohort.genes, opened.cohort.reference.contigs)
+
+
+def _read(run: ImportedRun, genes: Sequence[Gene], contigs: Mapping[str, int]) -> EffectTable:
+    return read_effect_table(run.path, "weights").for_genes(genes, contigs)
 
 
 def _samples(opened: Opened, weights: Mapping[str, Rows]) -> Iterator[tuple[Rows, Variants]]:

@@ -249,6 +249,8 @@ class ModelCard:
         What the configuration said of it.
     levels
         Whether values of different genes can be compared: not where a value is only what variants change.
+    own
+        By ``gene_id``: digest of what beside its place is a gene's own, of a table of effects its rows.
     """
 
     label: str
@@ -264,6 +266,7 @@ class ModelCard:
     source: ModelSource
     asked: dict[str, Any]
     levels: bool = field(default=True, kw_only=True)
+    own: dict[str, str] = field(default_factory=dict, kw_only=True)
 
     @property
     def of_effects(self) -> bool:
@@ -296,7 +299,7 @@ class ModelCard:
             {
                 "fingerprint": self.fingerprint,
                 "read_out": asdict(self.read_out),
-                "window": asdict(self.window),
+                "window": None if self.of_effects else asdict(self.window),  # these have one for each gene
                 "device": self.source.device,
                 "arithmetic": opened.config.predict.model_dump(
                     mode="json", include={"batch_size", "budget_gb", "precision", "compiled"}
@@ -304,6 +307,7 @@ class ModelCard:
                 "policy": opened.config.cohort.model_dump(mode="json", include=POLICY_KEYS),
                 **opened.key_parts("genotypes", "reference"),
             },
+            self.own,
         )
 
     def units(self, opened: Opened) -> list[KeyedBlock]:

@@ -50,6 +50,7 @@ __all__ = [
     "parts_of",
     "policy_of",
     "row_digests",
+    "table_digests",
     "table_key",
 ]
 
@@ -319,6 +320,12 @@ def row_digests(genes: Sequence[Gene], values: NDArray[np.float64]) -> dict[str,
     """By ``gene_id``: digest of a gene's row of (G, N) values."""
     rows = zip(genes, np.ascontiguousarray(values), strict=True)
     return {gene.gene_id: hashlib.sha256(row.tobytes()).hexdigest() for gene, row in rows}
+
+
+def table_digests(table: pl.DataFrame) -> dict[str, str]:
+    """By ``gene_id``: digest of a gene's rows of a table."""
+    parts = table.partition_by("gene_id", as_dict=True)
+    return {str(key[0]): hashlib.sha256(part.write_csv().encode()).hexdigest() for key, part in parts.items()}
 
 
 def parts_of(config: Config) -> CohortParts:

@@ -312,7 +312,7 @@ def _unit_tables(unit: ExplainUnit, valuer: Valuer) -> dict[str, pl.DataFrame]:
 
 def _given_tables(opened: Opened, run: EffectsRun, unit: KeyedBlock) -> dict[str, pl.DataFrame]:
     """The same tables of effects that are given: no sequence is computed, and no background is looked at."""
-    cohort, windows = opened.cohort, [run.reads(gene) for gene in unit.genes]
+    cohort, windows = opened.cohort, [run.near(gene) for gene in unit.genes]
     reader = VariantReader(cohort.genotypes, cohort.reference, windows)
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
     for gene, window in zip(unit.genes, windows, strict=True):
