@@ -266,6 +266,18 @@ def test_effects_come_with_pages_and_a_report(both):
     assert again.exit_code == 0, again.output
 
 
+def test_an_evaluation_of_its_own_says_what_of_the_table_is_used(both):
+    config = both.folder / "summed.toml"
+    for command in ("evaluate", "report"):
+        done = call(command, config)
+        assert done.exit_code == 0, done.output
+    page = (both.folder / "summed/report.html").read_text()
+    assert "summed is a table of effects (effects.parquet)" in page
+    assert "100.0% of a gene" in page
+    notes = json.loads((both.folder / "summed/run.json").read_text())["notes"]
+    assert sum("summed is a table of effects" in note for note in notes) == 1
+
+
 @pytest.mark.parametrize("name", ["scores.vcf.gz", "scores.tsv", "scores.parquet"])
 def test_scores_are_effects(both, name):
     """What `hapsight score` writes, in its formats."""

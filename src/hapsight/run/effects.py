@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -32,7 +33,15 @@ from hapsight.run.models import ModelCard, ModelSource, asked_of
 from hapsight.run.opened import Opened, Progress, dropped_table, table_digests
 from hapsight.run.store import UnitStore
 
-__all__ = ["EffectsRun", "LaidGene", "check_effects", "laid_by_gene", "laid_effects", "predict_effects"]
+__all__ = [
+    "EffectsRun",
+    "LaidGene",
+    "check_effects",
+    "effects_in_words",
+    "laid_by_gene",
+    "laid_effects",
+    "predict_effects",
+]
 
 Float = NDArray[np.float64]
 _Sample = tuple[tuple[WeightRow, ...], Variants]
@@ -231,17 +240,14 @@ def predict_effects(
     InputError
         The table is of another build, or has two effects of a variant.
     """
-    store = run.store(opened)
-    computed = compute_here(
-        store,
+    return compute_here(
+        run.store(opened),
         units,
         partial(_unit_tables, opened, run),
         label,
         progress,
         before=lambda: _require_fit(opened, run, _samples(opened, run)),
     )
-    opened.folder.note(_in_words(run, store.read(units, "laid")))
-    return computed
 
 
 def _require_fit(opened: Opened, run: EffectsRun, samples: Iterable[_Sample]) -> None:
@@ -407,8 +413,8 @@ def used_rows(table: pl.DataFrame, variants: Variants) -> NDArray[np.intp]:
     return np.array([place[key] for key in table.select("position", "ref", "alt").iter_rows()], np.intp)
 
 
-def _in_words(run: EffectsRun, laid: pl.DataFrame) -> str:
-    """What of the table was used, for the report."""
+def effects_in_words(card: ModelCard, laid: pl.DataFrame) -> str:
+    """What of a table was used, for the report."""
     total = {name: int(laid[name].sum()) for name in ("n_rows", "n_used", "n_without_row", *OUTCOMES)}
     kinds = {
         "swapped": "exchanged",
@@ -422,8 +428,9 @@ def _in_words(run: EffectsRun, laid: pl.DataFrame) -> str:
     some = [f"{total[name]:,} {words}" for name, words in kinds.items() if total[name]]
     mean = laid["share_weight_used"].mean()
     share = f", on average {mean:.1%} of a gene's absolute effect" if isinstance(mean, float) else ""
+    file = Path(card.asked["model"]["table"]).name
     return (
-        f"{run.label} is a table of effects ({run.given.path.name}): {total['n_used']:,} of "
+        f"{card.label} is a table of effects ({file}): {total['n_used']:,} of "
         f"{total['n_rows']:,} rows of the cohort's genes are laid on variants{share}"
         f"{'; ' + ', '.join(some) if some else ''}; {total['n_without_row']:,} variants no "
         "farther from a TSS than its farthest effect have no row and count as without effect."

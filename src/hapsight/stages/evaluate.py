@@ -20,6 +20,7 @@ from hapsight.files import file_digest
 from hapsight.run.arms import Arm, Comparison, cards_in
 from hapsight.run.baselines import BaselineRun, ImportedRun
 from hapsight.run.blocks import KeyedBlock, in_gene_order
+from hapsight.run.effects import effects_in_words
 from hapsight.run.opened import Opened, Progress, by_reason, dropped_table
 from hapsight.run.store import UnitStore
 from hapsight.seeds import stream
@@ -268,6 +269,9 @@ def evaluate(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
         rows, chance = _Rows(), Chance.of(opened)
         models = [card.entry(opened, own[0].units) for card, own in cards_in(arms).items()]
         opened.folder.record_models(models)
+        for card, own in cards_in(arms).items():
+            if card.of_effects:
+                opened.folder.note(effects_in_words(card, own[0].read("laid")))
         for arm in arms:
             _add(opened, arm, chance, rows, progress)
         tables = rows.tables()
