@@ -18,8 +18,8 @@ from hapsight.run.config import Config, ModelConfig, load_config
 from hapsight.run.imported import imported_units
 from hapsight.run.opened import CHANGE_NOTHING, TABLES_ONLY, Opened, differing
 from hapsight.stages.eqtl import _keys as eqtl_keys
-from hapsight.stages.explain import _key as gradient_key
 from hapsight.stages.explain import _keys as explain_keys
+from hapsight.stages.gradients import _key as gradient_key
 from hapsight.stages.informed_evidence import open_features
 from hapsight.stages.informed_units import evidence_sets, fit_units, learn_units
 from hapsight.stages.personal import _chosen, _key, trainings
