@@ -112,6 +112,21 @@ def test_what_explain_would_take(tmp_path: Path) -> None:
     assert failures(config(tmp_path, 25, strands="+-", models=[{"name": "toy"}], explain=explain)) == {}
 
 
+def with_table(folder: Path, **keys: Any) -> dict[str, Any]:
+    """A table of effects as the only model."""
+    row = ["g1", CONTIG, 50, SEQUENCE[49], "G", 0.5]
+    table = write_table(folder / "given.tsv", [["gene_id", "chrom", "pos", "ref", "alt", "effect"], row])
+    return {"models": [{"name": "effects", "table": table, **keys}]}
+
+
+@pytest.mark.parametrize("wanted", [{"saturation": [-4, 3]}, {"gradients": True}])
+def test_single_bases_of_tables_alone(tmp_path: Path, wanted: dict[str, Any]) -> None:
+    found = failures(config(tmp_path, 25, explain={"run": True, **wanted}, **with_table(tmp_path)))
+    assert "What single bases are worth" in found["explain"]
+    assert "given" in found["explain"]
+    assert failures(config(tmp_path, 25, explain={"run": True}, **with_table(tmp_path))) == {}
+
+
 def test_a_run_that_could_not_be_written(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     assert set(failures(config(tmp_path, 25))) == {"output"}

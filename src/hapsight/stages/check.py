@@ -35,8 +35,8 @@ from hapsight.run.imported import weights_by_gene
 from hapsight.run.opened import Opened, as_compared, parts_of
 from hapsight.run.run_folder import RunFolder
 from hapsight.run.store import require_writable
-from hapsight.stages.explain import genes_of_cohort
-from hapsight.stages.predict import require_apart
+from hapsight.stages.explain import SINGLE_BASES, genes_of_cohort
+from hapsight.stages.predict import require_apart, require_sequences
 from hapsight.stats.correlation import normal_scores
 from hapsight.stats.identity import LEAST_R, find_mismatches, match_scores, strongest_variant
 
@@ -153,13 +153,16 @@ def _fit(opened: Opened, run: BaselineRun) -> None:
 
 
 def _explain(opened: Opened, models: Sequence[LoadedModel]) -> None:
-    """Whether the genes to explain are there, the stretch lies in the windows, and tables can be read."""
+    """Whether genes and models can be explained, the stretch lies in the windows, and tables can be read."""
     from hapsight.models.elements import ElementSum
 
     for one in models:
         if isinstance(one.model, ElementSum):
             one.model.refuse_sequences()
     config, genes = opened.config.explain, opened.cohort.genes
+    tables = [one.label or str(one.table) for one in opened.config.models if one.table is not None]
+    if len(tables) == len(opened.config.models) and (config.saturation is not None or config.gradients):
+        require_sequences(tables, SINGLE_BASES)
     chosen = genes_of_cohort(genes, config.genes, "to explain") if config.genes else genes
     if config.saturation is not None and config.saturation_around == "tss":
         from hapsight.engine.views import margin

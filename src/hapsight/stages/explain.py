@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from hapsight.explain.ism import GeneIsm
 
 __all__ = [
+    "SINGLE_BASES",
     "ExplainUnit",
     "chosen_genes",
     "effect_rows",
@@ -64,6 +65,9 @@ _SCHEMAS = {
     "additivity": EXPLAIN_ADDITIVITY,
 }
 _TABLES = tuple(_SCHEMAS)
+
+SINGLE_BASES: Final = "What single bases are worth ([explain] saturation, gradients)"
+"""What a table of effects cannot tell."""
 
 Float = NDArray[np.float64]
 
@@ -117,7 +121,7 @@ def explain(
         Some units were set aside, after all others of all models were finished.
     """
     if opened.config.explain.saturation is not None or opened.config.explain.gradients:
-        sequence_models(runs, "What single bases are worth ([explain] saturation, gradients)")
+        sequence_models(runs, SINGLE_BASES)
     aside = SetAside()
     for run in runs:
         with aside.later():
