@@ -127,6 +127,28 @@ def test_single_bases_of_tables_alone(tmp_path: Path, wanted: dict[str, Any]) ->
     assert failures(config(tmp_path, 25, explain={"run": True}, **with_table(tmp_path))) == {}
 
 
+@pytest.mark.parametrize(
+    ("keys", "cis_window", "looked_at"),
+    [
+        ({"within": 500}, 100, False),
+        ({"within": 800}, 100, True),
+        ({"gene": "nearest TSS"}, 100, True),
+        ({"gene": "nearest TSS", "within": 500}, 100, False),
+        ({}, 500, False),
+        ({}, 800, True),
+    ],
+)
+def test_sites_as_far_as_a_table_counts(
+    tmp_path: Path, keys: dict[str, Any], cis_window: int, looked_at: bool
+) -> None:
+    sections = {"baseline": {"run": False, "cis_window": cis_window}, "eqtl": {"run": False}}
+    given = config(tmp_path, 25, **sections, **with_table(tmp_path, **keys))
+    names, calls = [f"P{i:02}" for i in range(25)], [f"{i % 2}|0" for i in range(25)]
+    records = [Record(50, SEQUENCE[49], "G", calls), Record(801, "T", "G", calls)]  # REF is A
+    write_vcf(tmp_path / "g.vcf.gz", records, names, contigs={CONTIG: 5 * len(SEQUENCE)})
+    assert bool(failures(given)) == looked_at
+
+
 def test_a_run_that_could_not_be_written(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     assert set(failures(config(tmp_path, 25))) == {"output"}

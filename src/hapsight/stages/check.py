@@ -17,6 +17,7 @@ from scipy import stats
 
 from hapsight.cohort.check import CheckResult, check_parts
 from hapsight.cohort.contigs import plain_contig
+from hapsight.cohort.effect_layouts import NEAREST, NEAREST_WITHIN
 from hapsight.cohort.join import Cohort, CohortParts
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
 from hapsight.cohort.tables import require_file
@@ -29,7 +30,7 @@ from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.priors.sign_table import read_sign_priors
 from hapsight.run.baselines import BaselineRun, baseline_runs, imported_runs, method_of
 from hapsight.run.blocks import VariantReader
-from hapsight.run.config import Config
+from hapsight.run.config import Config, ModelConfig
 from hapsight.run.effects import check_effects
 from hapsight.run.imported import weights_by_gene
 from hapsight.run.opened import Opened, as_compared, parts_of
@@ -184,6 +185,9 @@ def check(
 ) -> list[CheckResult]:
     """Look at the cohort and at the configured models; every site in the windows that they read.
 
+    Of a table of effects, these are the sites within `within` bases of a TSS; where it is not given, within
+    100 kb by the nearest TSS, and else in the cis window. Sites that rows farther out name are not looked at.
+
     Parameters
     ----------
     parts
@@ -197,6 +201,7 @@ def check(
     def widest(gene: Gene) -> Interval:
         linear = (config.baseline, config.eqtl)
         reach = max(section.cis_window if section.run else 0 for section in linear)
+        reach = max([reach, *(_reach_of(one, config) for one in config.models if one.table is not None)])
         windows = [gene.cis(reach), *(_interval(gene, one.model) for one in models)]
         return Interval(gene.contig, min(w.start for w in windows), max(w.end for w in windows))
 
@@ -212,6 +217,13 @@ def check(
     if all(result.status != "fail" for result in results):
         results.append(check_identity(cohort))
     return results
+
+
+def _reach_of(effects: ModelConfig, config: Config) -> int:
+    """Bases from a TSS within which the sites of a table of effects are looked at."""
+    if effects.within is not None:
+        return effects.within
+    return NEAREST_WITHIN if effects.gene == NEAREST else config.baseline.cis_window
 
 
 def save_checks(config: Config, results: Sequence[CheckResult]) -> None:
