@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -59,15 +60,12 @@ def apply_imported(opened: Opened, run: ImportedRun, progress: Progress) -> None
     label = f"baseline {run.method}"
     with opened.folder.stage(f"{label} (trained elsewhere)") as stage:
         given = cohort_weights(opened, run)
-        store, units, weights = (
-            imported_store(opened, run),
-            imported_units(opened, run, given),
-            given.by_gene(),
-        )
+        store, units = imported_store(opened, run), imported_units(opened, run, given)
+        weights = given.by_gene()
         stage["computed"] = compute_here(
             store,
             units,
-            lambda unit: _apply_unit(opened, run, unit, weights),
+            partial(_apply_unit, opened, run, weights),
             label,
             progress,
             before=lambda: require_fit(
@@ -142,7 +140,7 @@ def _samples(opened: Opened, weights: Mapping[str, Rows]) -> Iterator[tuple[Rows
 
 
 def _apply_unit(
-    opened: Opened, run: ImportedRun, unit: KeyedBlock, weights: Mapping[str, Rows]
+    opened: Opened, run: ImportedRun, weights: Mapping[str, Rows], unit: KeyedBlock
 ) -> dict[str, pl.DataFrame]:
     cohort = opened.cohort
     intervals = [reach(gene, weights.get(gene.gene_id, ()), opened) for gene in unit.genes]
