@@ -146,7 +146,9 @@ def test_sites_as_far_as_a_table_counts(
     names, calls = [f"P{i:02}" for i in range(25)], [f"{i % 2}|0" for i in range(25)]
     records = [Record(50, SEQUENCE[49], "G", calls), Record(801, "T", "G", calls)]  # REF is A
     write_vcf(tmp_path / "g.vcf.gz", records, names, contigs={CONTIG: 5 * len(SEQUENCE)})
-    assert bool(failures(given)) == looked_at
+    found = failures(given)
+    assert ("801" in "".join(found.values())) == looked_at, found
+    assert bool(found) == looked_at
 
 
 def test_a_run_that_could_not_be_written(tmp_path: Path) -> None:
