@@ -13,16 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapsight.cohort.genotypes import GenotypeFile
-from hapsight.cohort.nouns import Interval
+from hapsight.cohort.nouns import Gene, Interval
 from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
 from hapsight.engine.engine import Sequences, predict_genes
 from hapsight.engine.work import plan_gene
 from hapsight.errors import ConfigError, InputError, ModelError
+from hapsight.models import elements
 from hapsight.models.elements import ElementSum, read_elements
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
 from tests.planted import Planted, write_planted
-from tests.sequence.naive import naive_contig
+from tests.sequence.naive import naive_contig, toy_reference, toy_variants
 
 LENGTH = 24
 
@@ -223,3 +224,27 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_options_out_of_range(reach_kb: float, power: float | None, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ElementSum(Element(), {}, reach_kb, power, 0.1)
+
+
+@pytest.mark.parametrize("centres", [[1], [1_030], [1_030, 1_060], [970, 1_030, 1_060, 1_090, 1_900]])
+def test_what_is_left_out_counts_once_however_many_elements_are_near(centres: list[int]) -> None:
+    records = [(1_005, "ACG", "A"), (1_006, "C", "T"), (1_500, "AT", "A"), (1_501, "T", "G")]
+    alleles = np.array([[[1, 1], [1, 0]]] * 2 + [[[1, 0], [0, 0]]] * 2)
+    variants = toy_variants(records, alleles)
+    model = ElementSum(Element(), {"c": np.array(centres, np.int64)}, 1.0, None, 0.1)
+    sequences = Sequences(model, model.read_out(), variants.within, toy_reference("ACGT" * 600))
+    (found,) = predict_genes(sequences, [Gene("g", "c", 1_000)], batch_size=4, device="cpu")
+    ((kind, count),) = found.dropped.counts.items()
+    assert (kind[0], count, found.n_variants) == ("allele", 1, 2)
+    (names,) = found.dropped.names.values()
+    assert names == ["c:1007 C>T P0 haplotype 1"]
+
+
+def test_the_version_of_the_code_is_in_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made() -> str:
+        return ElementSum(Element(), {"1": np.array([5])}, 2.0, None, 0.1).fingerprint
+
+    before = made()
+    assert made() == before
+    monkeypatch.setattr(elements, "CODE_VERSION", 0)
+    assert made() != before

@@ -34,6 +34,10 @@ NEAR: Final = 5_000
 LAST: Final = 2**31
 """No chromosome is longer."""
 
+CODE_VERSION: Final = 1
+"""Part of the fingerprint; to be raised when a change of this file, or of `hapsight.engine.elements`, changes
+what is written."""
+
 GZIP: Final = b"\x1f\x8b"
 
 
@@ -151,7 +155,7 @@ class ElementSum(SequenceModel):
         return 1.0 + (float(np.concatenate(counts).mean()) if counts else 0.0)
 
     def _fingerprint(self) -> str:
-        options = f"{self.element.fingerprint} {self.reach} {self.distance_power} {self.floor}"
+        options = f"{CODE_VERSION} {self.element.fingerprint} {self.reach} {self.distance_power} {self.floor}"
         digest = hashlib.sha256(options.encode())
         for contig, every in sorted(self.centres.items()):
             digest.update(contig.encode() + every.astype("<i8").tobytes())
