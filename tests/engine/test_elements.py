@@ -17,6 +17,7 @@ from hapsight.cohort.nouns import Gene, Interval
 from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
 from hapsight.engine.engine import Sequences, predict_genes
+from hapsight.engine.views import require_fitting
 from hapsight.engine.work import plan_gene
 from hapsight.errors import ConfigError, InputError, ModelError
 from hapsight.models import elements
@@ -248,3 +249,26 @@ def test_the_version_of_the_code_is_in_the_fingerprint(monkeypatch: pytest.Monke
     assert made() == before
     monkeypatch.setattr(elements, "CODE_VERSION", 0)
     assert made() != before
+
+
+@pytest.mark.parametrize(("gene", "bed"), [("MT", "chrM"), ("chrM", "MT"), ("chr2", "2")])
+def test_elements_are_found_by_either_name_of_the_contig(tmp_path: Path, gene: str, bed: str) -> None:
+    (tmp_path / "e.bed").write_text(f"{bed}\t1090\t1110\n")
+    model = ElementSum(Element(), read_elements(tmp_path / "e.bed"), 2.0, None, 0.1)
+    assert model.places(gene, 1_000).tolist() == [1_000, 1_100]
+
+
+def test_elements_on_contigs_of_other_names_are_refused() -> None:
+    model = ElementSum(Element(), {"NC_000001.11": np.array([1_100])}, 2.0, None, 0.1)
+    said = r"No element is on a contig of the genes(.|\n)*expected:.*chr1, chr2(.|\n)*got: NC_000001\.11"
+    with pytest.raises(ConfigError, match=said):
+        require_fitting(model, [Gene("a", "chr2", 9), Gene("b", "chr1", 9)], {"chr1": 9_999, "chr2": 9_999})
+    some = ElementSum(Element(), {"2": np.array([1_100])}, 2.0, None, 0.1)
+    require_fitting(some, iter([Gene("a", "chr2", 9), Gene("b", "chr1", 9)]), {"chr1": 9_999, "chr2": 9_999})
+
+
+def test_a_contig_has_to_hold_an_elements_window_not_all_within_reach() -> None:
+    model = ElementSum(Element(), {"2": np.array([100])}, 2.0, None, 0.1)
+    require_fitting(model, [Gene("a", "chr2", 9)], {"chr2": LENGTH})
+    with pytest.raises(ConfigError, match=r"longer than the contig(.|\n)*at least 24 bp(.|\n)*got: 23 bp"):
+        require_fitting(model, [Gene("a", "chr2", 9)], {"chr2": LENGTH - 1})

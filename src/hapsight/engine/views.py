@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.dna import Codes, reverse_complement
 from hapsight.errors import ConfigError
+from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel
 from hapsight.sequence.haplotypes import Window
 
@@ -108,22 +109,27 @@ def _seen(view: View, model: SequenceModel) -> tuple[int, int]:
 
 
 def require_fitting(model: SequenceModel, genes: Iterable[Gene], contigs: Mapping[str, int]) -> None:
-    """Refuse genes that a model cannot be run on: no strand, or a contig shorter than the window.
+    """Refuse genes that a model cannot be run on.
 
-    A window that only reaches over a contig's end is fine: it is filled with N there.
+    No strand, a contig shorter than the window, or elements on none of their contigs. A window that only
+    reaches over a contig's end is fine: it is filled with N there.
 
     Raises
     ------
     ConfigError
-        Names the gene.
+        Names the gene, or the contigs.
     """
+    genes, read = list(genes), model
+    if isinstance(model, ElementSum):
+        model.require_elements(gene.contig for gene in genes)
+        read = model.element
     for gene in genes:
-        window_of(gene, model)
-        if contigs[gene.contig] < model.window.length:
+        window_of(gene, read)
+        if contigs[gene.contig] < read.window.length:
             raise ConfigError(
                 "A model's window is longer than the contig.",
                 where=f"{model.name}, gene {gene.gene_id} on {gene.contig}",
-                expected=f"a contig of at least {model.window.length:,} bp",
+                expected=f"a contig of at least {read.window.length:,} bp",
                 got=f"{contigs[gene.contig]:,} bp",
                 fix="give the whole chromosome's sequence, or leave out these genes (keep_genes)",
             )
