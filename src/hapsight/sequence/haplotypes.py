@@ -220,7 +220,7 @@ def count_variants(windows: Sequence[Window], variants: Variants) -> tuple[int, 
     def inside(margin: int) -> NDArray[np.bool_]:
         reached = (window.interval.widen(margin, margin) for window in windows)
         masks = ((last > reach.start) & (first < reach.end) for reach in reached)
-        return np.logical_or.reduce(list(masks))
+        return np.asarray(np.logical_or.reduce(list(masks)), np.bool_)
 
     near = variants.take(inside(FIRST_MARGIN))
     _, dropped = _resolved(near, distinct_columns(near.haplotypes)[0])
