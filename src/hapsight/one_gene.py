@@ -184,7 +184,8 @@ def predict(
     >>> predicted = hs.predict(model, haplotypes)  # doctest: +SKIP
     >>> predicted.person[:, 0]  # (N,), the mean of both haplotypes, first track  # doctest: +SKIP
     """
-    from hapsight.engine.engine import Sequences, predict_genes
+    from hapsight.engine.engine import predict_genes
+    from hapsight.engine.sequences import Sequences
 
     _require_window(model, haplotypes)
     cohort, gene = haplotypes.cohort, haplotypes.gene

@@ -8,7 +8,8 @@ from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
 from hapsight.engine import buffers, engine, values
 from hapsight.engine.buffers import Buffer
-from hapsight.engine.engine import Sequences, least_budget, predict_genes
+from hapsight.engine.engine import least_budget, predict_genes
+from hapsight.engine.sequences import Sequences
 from hapsight.engine.values import Valuer
 from hapsight.errors import ConfigError
 from hapsight.sequence import haplotypes

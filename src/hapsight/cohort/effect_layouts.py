@@ -245,7 +245,7 @@ def read_given_effects(path: Path, wanted: Wanted) -> EffectTable:
 
 
 def _read(path: Path, wanted: Wanted) -> tuple[pl.DataFrame, Sequence[str], bool]:
-    """The rows, which columns may hold the value, and whether tracks were chosen, by either of their names."""
+    """The rows, which columns may hold the value, and whether tracks were chosen by either of their names."""
     name = path.name.lower()
     if name.endswith(_HDF5):
         _require_unused(path, where=wanted.where, gene=wanted.gene)

@@ -30,14 +30,11 @@ from hapsight.sequence.haplotypes import Haplotypes
 
 __all__ = [
     "SHARES",
-    "GenePrediction",
-    "Sequences",
     "gathered",
     "least_budget",
     "predict_genes",
     "share",
     "usual_budget",
-    "whole_values",
 ]
 
 _P = ParamSpec("_P")

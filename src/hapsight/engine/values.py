@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.dna import Codes
-from hapsight.engine.engine import share, whole_values
+from hapsight.engine.engine import share
+from hapsight.engine.sequences import whole_values
 from hapsight.engine.shared import shared_values
 from hapsight.engine.views import margin, views
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel

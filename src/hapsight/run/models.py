@@ -168,7 +168,8 @@ def _note_phase_sets(unit: PredictUnit, reader: VariantReader, windows: Sequence
 
 def predict_with(model: SequenceModel, unit: PredictUnit) -> str:
     """Run a loaded model on a block of genes and store its values; returns the unit's name."""
-    from hapsight.engine.engine import Sequences, predict_genes
+    from hapsight.engine.engine import predict_genes
+    from hapsight.engine.sequences import Sequences
     from hapsight.engine.views import margin
 
     windows = [window_of(gene, model, margin(unit.read_out)).interval for gene in unit.genes]
