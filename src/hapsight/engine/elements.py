@@ -53,7 +53,7 @@ class _Elements:
     @classmethod
     def of(cls, sequences: Sequences, model: ElementSum, gene: Gene) -> Self:
         beyond, reach = margin(sequences.read_out), model.element.window
-        near = window_of(gene, model, beyond).interval.widen(_AROUND, _AROUND)
+        near = window_of(gene, model.window, beyond).interval.widen(_AROUND, _AROUND)
         variants = sequences.read_variants(near)
 
         def read(interval: Interval) -> Variants:
