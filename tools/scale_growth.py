@@ -19,7 +19,7 @@ import numpy as np
 from scipy import stats
 
 from hapsight.cohort.nouns import Gene
-from hapsight.engine.engine import Sequences
+from hapsight.engine.sequences import Sequences
 from hapsight.engine.views import views
 from hapsight.engine.work import plan_gene
 from hapsight.models.protocol import SequenceModel

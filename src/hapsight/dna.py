@@ -1,4 +1,4 @@
-"""DNA as small integers: A, C, G, T are 0 to 3 and everything else is 4 (N)."""
+"""DNA as small integers: A, C, G, T are 0 to 3 and everything else is 4 (N). Names of one contig."""
 
 from __future__ import annotations
 
@@ -46,3 +46,15 @@ def reverse_complement(codes: Codes) -> Codes:
     'NCGTT'
     """
     return np.ascontiguousarray(_COMPLEMENT[codes[..., ::-1]])
+
+
+def plain_contig(name: str) -> str:
+    """The name without ``chr``, the mitochondrion as ``MT``; equal for names of one contig.
+
+    Examples
+    --------
+    >>> plain_contig("chr22"), plain_contig("chrM"), plain_contig("X")
+    ('22', 'MT', 'X')
+    """
+    bare = name[3:] if name[:3].lower() == "chr" else name
+    return "MT" if bare.upper() in {"M", "MT"} else bare

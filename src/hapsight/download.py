@@ -45,7 +45,8 @@ def download(
     Parameters
     ----------
     check
-        Called with the path of what came; what it refuses, by any error, is thrown away.
+        Called with the path of what came; what it refuses, by any error, is thrown away. An interrupt is no
+        error: the file is checked again next time.
     size
         Bytes in all, where known; else as the server says.
 
@@ -62,7 +63,7 @@ def download(
                 _complete(url, part, size, timeout, progress)
             try:
                 check(part)
-            except BaseException:
+            except Exception:
                 _forget(part)
                 raise
             _tag(part).unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.dna import Codes
-from hapsight.engine.views import placed, window_of
+from hapsight.engine.views import window_of
 from hapsight.errors import ConfigError, InputError
 from hapsight.explain.tables import EXPLAIN_EFFECTS
 from hapsight.linear.fits import make_folds
@@ -138,7 +138,7 @@ def haplotypes(cohort: Cohort, gene: Gene | str, window: ModelWindow) -> GeneHap
     >>> found.distinct[found.index].shape  # (N, 2, L)  # doctest: +SKIP
     """
     gene = cohort.gene(gene)
-    place = placed(gene, window)
+    place = window_of(gene, window)
     reader = _reader(cohort, place.interval.widen(_MARGIN, _MARGIN))
     found = find_haplotypes(place, reader, cohort.reference.fetch)
     return GeneHaplotypes(cohort, gene, window, reader, found)
@@ -184,7 +184,8 @@ def predict(
     >>> predicted = hs.predict(model, haplotypes)  # doctest: +SKIP
     >>> predicted.person[:, 0]  # (N,), the mean of both haplotypes, first track  # doctest: +SKIP
     """
-    from hapsight.engine.engine import Sequences, predict_genes
+    from hapsight.engine.engine import predict_genes
+    from hapsight.engine.sequences import Sequences
 
     _require_window(model, haplotypes)
     cohort, gene = haplotypes.cohort, haplotypes.gene
@@ -418,7 +419,7 @@ def variant_effects(
     config_part(ExplainConfig, backgrounds=backgrounds)
     chosen = model.read_out(read_out)
     valuer = Valuer(model.local(), chosen, str(device_of(model)), batch_size)
-    reader = _reader(cohort, window_of(gene, model, _MARGIN).interval)
+    reader = _reader(cohort, window_of(gene, model.window, _MARGIN).interval)
     found = gene_ism(gene, valuer, reader, cohort.reference.fetch, backgrounds)
     tracks = enumerate(_tracks(model, chosen))
     rows = [row for t, track in tracks for row in effect_rows(gene, track, found, t)]

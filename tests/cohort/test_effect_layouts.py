@@ -183,6 +183,22 @@ def test_damaged_hdf5(tmp_path):
         assert "effects" in error.value.what, name
 
 
+def test_scores_that_are_not_wanted_are_not_read(tmp_path):
+    def with_another(stats, other, of_genes=True):
+        path = write_h5(tmp_path / f"{other}.h5", stats, of_genes)
+        with h5py.File(path, "a") as file:
+            file.create_dataset(other, (2**40, 3), "float16", chunks=(4096, 3))
+            file["elsewhere"] = h5py.ExternalLink("nowhere.h5", "SAD")
+        return path
+
+    assert len(read_given_effects(with_another(["SED"], "SAD"), Wanted()).table) == 12
+    assert len(read_given_effects(with_another(["SED"], "SAR"), Wanted("SED")).table) == 12
+    assert len(read_given_effects(with_another(["SAD"], "logSED", of_genes=False), Wanted()).table) == 9
+    with pytest.raises(InputError, match="logSED unpacks to"):
+        read_given_effects(with_another(["SED"], "logSED"), Wanted())
+    assert len(read_given_effects(tmp_path / "logSED.h5", Wanted("SED")).table) == 12
+
+
 def test_expecto(tmp_path):
     lines = [",index,0,1,2,3,4,5,dist,gene,strand,Whole_Blood,Liver"]
     lines += [
@@ -293,7 +309,7 @@ def test_genes_by_place(tmp_path):
     table = {"chrom": contig, "pos": position + 1, "ref": "A", "alt": "C", "effect": np.arange(201.0)}
     pl.DataFrame(table).unique(["chrom", "pos"]).write_csv(tmp_path / "t.csv")
     given = read_given_effects(tmp_path / "t.csv", Wanted())
-    for within in (None, 300, 0):
+    for within in (4_000, 300, 0):
         for nearest in (True, False):
             found = by_place(given, GENES, within, nearest)
             assert sorted(rows(found, "gene_id", "contig", "position")) == sorted(
@@ -309,7 +325,7 @@ def slowly(places, within, nearest):
         for gene in own:
             if nearest and gene.tss != first:
                 continue
-            if within is None or away[gene.gene_id] <= within:
+            if away[gene.gene_id] <= within:
                 yield gene.gene_id, contig, position
 
 

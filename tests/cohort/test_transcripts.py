@@ -77,3 +77,12 @@ def test_errors(tmp_path):
         read_transcripts(write(tmp_path, overlapping), GENES)
     with pytest.raises(InputError, match="do not hold its coding part"):
         Transcript("T", "G", "1", Strand.PLUS, ((0, 10),), (5, 12))
+
+
+@pytest.mark.parametrize(("named", "gtf"), [("MT", "chrM"), ("chrM", "MT"), ("chr1", "1"), ("1", "chr1")])
+def test_a_contig_goes_by_both_its_names(tmp_path, named, gtf):
+    path = tmp_path / "t.gtf"
+    rows = [row("G1", "T1", kind, 101, 130, contig=gtf) for kind in ("exon", "CDS")]
+    path.write_text("\n".join(rows) + "\n")
+    chosen, dropped = read_transcripts(path, [Gene("G1", named, 100, Strand.PLUS)])
+    assert (chosen["G1"].contig, dropped.rows()) == (named, [])

@@ -13,16 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapsight.cohort.genotypes import GenotypeFile
-from hapsight.cohort.nouns import Interval
+from hapsight.cohort.nouns import Gene, Interval
 from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
-from hapsight.engine.engine import Sequences, predict_genes
+from hapsight.engine.engine import predict_genes
+from hapsight.engine.sequences import Sequences
+from hapsight.engine.views import require_fitting
 from hapsight.engine.work import plan_gene
 from hapsight.errors import ConfigError, InputError, ModelError
+from hapsight.models import elements
 from hapsight.models.elements import ElementSum, read_elements
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
 from tests.planted import Planted, write_planted
-from tests.sequence.naive import naive_contig
+from tests.sequence.naive import naive_contig, toy_reference, toy_variants
 
 LENGTH = 24
 
@@ -223,3 +226,50 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_options_out_of_range(reach_kb: float, power: float | None, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ElementSum(Element(), {}, reach_kb, power, 0.1)
+
+
+@pytest.mark.parametrize("centres", [[1], [1_030], [1_030, 1_060], [970, 1_030, 1_060, 1_090, 1_900]])
+def test_what_is_left_out_counts_once_however_many_elements_are_near(centres: list[int]) -> None:
+    records = [(1_005, "ACG", "A"), (1_006, "C", "T"), (1_500, "AT", "A"), (1_501, "T", "G")]
+    alleles = np.array([[[1, 1], [1, 0]]] * 2 + [[[1, 0], [0, 0]]] * 2)
+    variants = toy_variants(records, alleles)
+    model = ElementSum(Element(), {"c": np.array(centres, np.int64)}, 1.0, None, 0.1)
+    sequences = Sequences(model, model.read_out(), variants.within, toy_reference("ACGT" * 600))
+    (found,) = predict_genes(sequences, [Gene("g", "c", 1_000)], batch_size=4, device="cpu")
+    ((kind, count),) = found.dropped.counts.items()
+    assert (kind[0], count, found.n_variants) == ("allele", 1, 2)
+    (names,) = found.dropped.names.values()
+    assert names == ["c:1007 C>T P0 haplotype 1"]
+
+
+def test_the_version_of_the_code_is_in_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made() -> str:
+        return ElementSum(Element(), {"1": np.array([5])}, 2.0, None, 0.1).fingerprint
+
+    before = made()
+    assert made() == before
+    monkeypatch.setattr(elements, "CODE_VERSION", 0)
+    assert made() != before
+
+
+@pytest.mark.parametrize(("gene", "bed"), [("MT", "chrM"), ("chrM", "MT"), ("chr2", "2")])
+def test_elements_are_found_by_either_name_of_the_contig(tmp_path: Path, gene: str, bed: str) -> None:
+    (tmp_path / "e.bed").write_text(f"{bed}\t1090\t1110\n")
+    model = ElementSum(Element(), read_elements(tmp_path / "e.bed"), 2.0, None, 0.1)
+    assert model.places(gene, 1_000).tolist() == [1_000, 1_100]
+
+
+def test_elements_on_contigs_of_other_names_are_refused() -> None:
+    model = ElementSum(Element(), {"NC_000001.11": np.array([1_100])}, 2.0, None, 0.1)
+    said = r"No element is on a contig of the genes(.|\n)*expected:.*chr1, chr2(.|\n)*got: NC_000001\.11"
+    with pytest.raises(ConfigError, match=said):
+        require_fitting(model, [Gene("a", "chr2", 9), Gene("b", "chr1", 9)], {"chr1": 9_999, "chr2": 9_999})
+    some = ElementSum(Element(), {"2": np.array([1_100])}, 2.0, None, 0.1)
+    require_fitting(some, iter([Gene("a", "chr2", 9), Gene("b", "chr1", 9)]), {"chr1": 9_999, "chr2": 9_999})
+
+
+def test_a_contig_has_to_hold_an_elements_window_not_all_within_reach() -> None:
+    model = ElementSum(Element(), {"2": np.array([100])}, 2.0, None, 0.1)
+    require_fitting(model, [Gene("a", "chr2", 9)], {"chr2": LENGTH})
+    with pytest.raises(ConfigError, match=r"longer than the contig(.|\n)*at least 24 bp(.|\n)*got: 23 bp"):
+        require_fitting(model, [Gene("a", "chr2", 9)], {"chr2": LENGTH - 1})

@@ -7,7 +7,8 @@ import torch
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
 from hapsight.engine import engine
-from hapsight.engine.engine import Sequences, predict_genes
+from hapsight.engine.engine import predict_genes
+from hapsight.engine.sequences import Sequences
 from hapsight.errors import ModelError
 from tests.engine.toy_shared import ToyShared
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, write_planted

@@ -13,8 +13,9 @@ from hapsight.cohort.reference import Reference
 from hapsight.dna import reverse_complement
 from hapsight.engine import buffers
 from hapsight.engine.buffers import Buffer, allocate
-from hapsight.engine.engine import Sequences, predict_genes
+from hapsight.engine.engine import predict_genes
 from hapsight.engine.hashing import hash_stretches, number_positions
+from hapsight.engine.sequences import Sequences
 from hapsight.engine.shared import count_work, shared_values
 from hapsight.engine.sharing import cut_stretches, distinct_positions, distinct_rows
 from hapsight.errors import ConfigError

@@ -26,12 +26,12 @@ def test_a_gene_without_strand_is_refused_by_a_model_that_needs_one():
 
 def test_windows_of_both_strands_and_margins():
     model = ToyModel()
-    plus = window_of(Gene("g", "c", 1000, Strand.PLUS), model, beyond=2)
+    plus = window_of(Gene("g", "c", 1000, Strand.PLUS), model.window, beyond=2)
     assert (plus.left, plus.right, plus.reverse) == (302, 202, False)
-    minus = window_of(Gene("g", "c", 1000, Strand.MINUS), model)
+    minus = window_of(Gene("g", "c", 1000, Strand.MINUS), model.window)
     assert (minus.left, minus.right, minus.reverse) == (199, 301, True)
     model.window = ModelWindow(300, 200, oriented=True, minus_shift=1)
-    shifted = window_of(Gene("g", "c", 1000, Strand.MINUS), model)
+    shifted = window_of(Gene("g", "c", 1000, Strand.MINUS), model.window)
     assert (shifted.left, shifted.right) == (198, 302)
 
 
@@ -41,7 +41,7 @@ def test_what_a_read_out_sees_is_what_can_change_it(strand, first, read_out):
     """Every base of a window and its margin is changed in turn; the strand, the shifts count."""
     model, gene = ToyCentre(), Gene("g", "c", 1000, strand)
     valuer = Valuer(model, model.read_out(read_out), "cpu")
-    window = window_of(gene, model, valuer.beyond)
+    window = window_of(gene, model.window, valuer.beyond)
     codes = np.random.default_rng(0).integers(0, 4, (1, window.length)).astype(np.uint8)
     changed = np.repeat(codes, window.length, axis=0)
     changed[np.arange(window.length), np.arange(window.length)] = (codes[0] + 1) % 4
@@ -52,7 +52,7 @@ def test_what_a_read_out_sees_is_what_can_change_it(strand, first, read_out):
     assert seen.start <= moved.min()
     assert moved.max() < seen.end
     assert len(seen) - (moved.max() + 1 - moved.min()) <= 2 * model.grid.before
-    assert window_of(gene, model).interval.start == first
+    assert window_of(gene, model.window).interval.start == first
 
 
 def test_shifts_reach_beyond_the_window_of_a_model_that_sees_all_of_it():
@@ -62,4 +62,4 @@ def test_shifts_reach_beyond_the_window_of_a_model_that_sees_all_of_it():
         assert (seen.start, seen.end) == (920 - beyond, 1080 + beyond)
     whole = ToyModel()
     seen = seen_interval(gene, whole.window, seen_bases(whole, whole.read_out()))
-    assert seen == window_of(gene, whole).interval
+    assert seen == window_of(gene, whole.window).interval

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -75,6 +79,56 @@ class TestTorchModel:
 
         assert made(3, 9) == made(3, 9)
         assert len({made(3, 9), made(5, 9), made(3, 8), made(3, 9, "n")}) == 4
+
+    def test_what_the_reader_does_is_in_the_fingerprint(self):
+        def made(read):
+            layers = torch.nn.Flatten(), torch.nn.Linear(4 * 5, 2)
+            return TorchModel(
+                torch.nn.Sequential(*layers), "m", upstream=2, downstream=3, read=read
+            ).fingerprint
+
+        class Column:
+            def __call__(self, network, x):
+                return network(x)[:, 0]
+
+        def column(network, x, *, which=0):
+            return network(x)[:, which]
+
+        def maker():
+            return lambda net, x: net(x)[:, 0]
+
+        readers = (
+            maker(),
+            lambda net, x: net(x)[:, 1],
+            lambda net, x: net(x)[:, 0].exp(),
+            lambda net, x: net(x)[:, 0].log(),
+            lambda net, x: sum(net(x)[:, i] for i in (0,)),
+            lambda net, x: sum(net(x)[:, i + 1 - 1] for i in (0,)),
+            lambda net, x: sum(net(x)[:, i - 1 + 1] for i in (0,)),
+            lambda net, x, which=0: net(x)[:, which],
+            lambda net, x, which=1: net(x)[:, which],
+            column,
+            partial(column, which=0),
+            partial(column, which=1),
+            Column(),
+        )
+        assert len(set(map(made, readers))) == len(readers)
+        assert made(maker()) == made(maker())
+        assert made(Column()) == made(Column())
+
+    def test_the_text_of_a_reader_is_the_same_in_every_process(self):
+        text = (
+            "from hapsight.models.own import _told\n"
+            "print(_told(lambda net, x: [y for y in x if y in {'a', 'b', 'c', 'd', 1, None}]))"
+        )
+        said = {
+            subprocess.check_output(
+                [sys.executable, "-c", "\n" * int(seed) + text], env=os.environ | {"PYTHONHASHSEED": seed}
+            )
+            for seed in ("1", "2", "3")
+        }
+        assert len(said) == 1
+        assert b"0x" not in said.pop()
 
 
 class TestFile:

@@ -10,6 +10,7 @@ import torch
 from hapsight.errors import ConfigError, InputError, WeightsError
 from hapsight.models import epinformer, framepool, mpra_dragonn
 from hapsight.models.catalogue import EPINFORMER_TESTED, WEIGHTS, chosen_weights
+from hapsight.models.loading import fill
 from tests.models.small_models import (
     dragonn_arrays,
     dragonn_slowly,
@@ -120,6 +121,15 @@ class TestMpraDragonn:
         arrays = {name: array for name, array in dragonn_arrays().items() if "conv1d_3" not in name}
         with pytest.raises(WeightsError, match="does not have the layers"):
             mpra_dragonn.read_weights(keras_file(tmp_path / "w.hdf5", arrays))
+
+    def test_a_layer_without_weights_is_an_error(self, tmp_path: Path) -> None:
+        state = mpra_dragonn.read_weights(keras_file(tmp_path / "w.hdf5", dragonn_arrays()))
+        fill(mpra_dragonn.MpraDragonnNet(), state)
+        bias = state.pop("norms.1.bias")
+        with pytest.raises(AssertionError, match=r"without weights: \['norms.1.bias'\]"):
+            fill(mpra_dragonn.MpraDragonnNet(), state)
+        with pytest.raises(AssertionError, match=r"without a place: \['norms.9.bias'\]"):
+            fill(mpra_dragonn.MpraDragonnNet(), state | {"norms.1.bias": bias, "norms.9.bias": bias})
 
 
 class TestFramepool:

@@ -3,9 +3,11 @@
 import fcntl
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
+from hapsight.download import begun, download
 from hapsight.errors import InputError
 from hapsight.recipes.remote import RemoteFile, fetch, pending, require_space
 from tests.recipes.server import serving
@@ -78,6 +80,21 @@ def test_a_wrong_checksum_is_thrown_away(place, tmp_path):
     ):
         get(file, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checksum_that_was_interrupted_is_made_again_without_a_download(place, tmp_path):
+    def interrupted(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    target, checked = tmp_path / "genes.csv", []
+    url = place.file(target.name).url
+    with pytest.raises(KeyboardInterrupt):
+        download(url, target, interrupted, size=len(CONTENT))
+    assert (begun(target), target.exists()) == (len(CONTENT), False)
+    asked = len(place.asked)
+    download(url, target, checked.append, size=len(CONTENT))
+    assert (target.read_bytes(), len(checked), len(place.asked)) == (CONTENT, 1, asked)
+    assert [p.name for p in tmp_path.iterdir()] == ["genes.csv"]
 
 
 def test_a_file_that_was_spoilt_later_is_fetched_again(place, tmp_path):

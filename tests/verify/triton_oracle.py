@@ -107,7 +107,5 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     split_kernels.BLOCK_M = split_kernels.BLOCK_N = split_kernels.BLOCK_K = 32  # several blocks, quickly
     split_kernels._QUERIES, split_kernels._KEYS = 16, 32
-    found = products() | convolutions() | attentions()
-    split_kernels.WIDE_BLOCKS = 2
-    found |= {f"wide {name}": pair for name, pair in (products() | convolutions()).items()} | modules()
+    found = products() | convolutions() | attentions() | modules()
     Path(sys.argv[1]).write_text(json.dumps(found, indent=1))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
+from hapsight.dna import plain_contig
 from hapsight.errors import InputError
 
 __all__ = ["build_named", "build_of", "find_contig", "plain_contig", "plink_contigs", "resolve_contig"]
@@ -17,18 +18,6 @@ _SHOWN = 12
 
 _PLINK: Final = {"PAR1": "X", "PAR2": "X", "XY": "X", "23": "X", "24": "Y", "25": "X", "26": "MT"}
 """PLINK 2's own names for people; positions are those of the whole chromosome."""
-
-
-def plain_contig(name: str) -> str:
-    """The name without ``chr``, the mitochondrion as ``MT``; equal for names of one contig.
-
-    Examples
-    --------
-    >>> plain_contig("chr22"), plain_contig("chrM"), plain_contig("X")
-    ('22', 'MT', 'X')
-    """
-    bare = name[3:] if name[:3].lower() == "chr" else name
-    return "MT" if bare.upper() in {"M", "MT"} else bare
 
 
 def find_contig(name: str, contigs: Collection[str]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -27,6 +28,10 @@ MOST_TRACKS: Final = 64
 
 _WHAT: Final = "effects"
 _STATS: Final = {"sed": ("logSED", "SED"), "sad": ("SAD",)}
+_COLUMNS: Final = (
+    *("si", "gene", "snp", "chr", "pos", "ref_allele", "ref", "alt_allele", "alt"),
+    *("target_ids", "target_labels"),
+)
 _ROWS: Final = 4096
 """Rows of a matrix that are read at a time."""
 _SECONDS: Final = 600
@@ -34,23 +39,28 @@ _SECONDS: Final = 600
 _UNPACKED: Final = 200
 """Times that what is read may be longer than the file, as of text."""
 _TRY: Final = """
-import os, sys, h5py
-path, most, *names = sys.argv[1:]
-most = max(2**28, int(most) * os.path.getsize(path))
+import json, os, sys, h5py
+path, most, names, of_genes, others = map(json.loads, sys.argv[1:])
+most = max(2**28, most * os.path.getsize(path))
+def tried(file, name):
+    if file.get(name, getclass=True, getlink=True) not in (None, h5py.HardLink):
+        raise ValueError(f"{name} is a link to elsewhere")
+    data = file.get(name)
+    if not isinstance(data, h5py.Dataset):
+        return False
+    if data.external or data.is_virtual:
+        raise ValueError(f"{name} points to another file")
+    if data.nbytes > most:
+        raise ValueError(f"{name} unpacks to {data.nbytes:,} bytes, more than {most:,}")
+    for start in range(0, len(data) if data.shape else 0, 4096):
+        data[start : start + 4096]
+    return len(data.shape) == 2
 with h5py.File(path, "r") as file:
     for name in names:
-        if file.get(name, getclass=True, getlink=True) not in (None, h5py.HardLink):
-            raise ValueError(f"{name} is a link to elsewhere")
-        data = file.get(name)
-        if isinstance(data, h5py.Dataset):
-            if data.external or data.is_virtual:
-                raise ValueError(f"{name} points to another file")
-            if data.nbytes > most:
-                raise ValueError(f"{name} unpacks to {data.nbytes:,} bytes, more than {most:,}")
-            for start in range(0, len(data) if data.shape else 0, 4096):
-                data[start : start + 4096]
+        tried(file, name)
+    any(tried(file, name) for name in (of_genes if "si" in file and "gene" in file else others))
 """
-"""What another process runs."""
+"""What another process runs: reads the columns, and of the scores those that `_matrix` takes."""
 
 
 def read_score_hdf5(path: Path, value: str | None, tracks: Sequence[str]) -> pl.DataFrame:
@@ -77,9 +87,7 @@ def read_score_hdf5(path: Path, value: str | None, tracks: Sequence[str]) -> pl.
         raise MissingExtraError(
             "h5py is not installed, and effects in HDF5 need it.", fix="pip install 'hapsight[models]'"
         ) from error
-    names = ("si", "gene", "snp", "chr", "pos", "ref_allele", "ref", "alt_allele", "alt", "target_ids")
-    stats = (value,) if value else (*_STATS["sed"], *_STATS["sad"])
-    _require_readable(path, (*names, "target_labels", *stats))
+    _require_readable(path, value)
     try:
         with h5py.File(path, "r") as file:
             return _scores(file, path, value, tracks)
@@ -87,9 +95,15 @@ def read_score_hdf5(path: Path, value: str | None, tracks: Sequence[str]) -> pl.
         raise _no_scores(path, error) from error
 
 
-def _require_readable(path: Path, names: Sequence[str]) -> None:
+def _stats(value: str | None, of_genes: bool) -> tuple[str, ...]:
+    """The scores that will do, the best first."""
+    return (value,) if value else _STATS["sed" if of_genes else "sad"]
+
+
+def _require_readable(path: Path, value: str | None) -> None:
     """Let another process read the file first, since a damaged one may end a process, or keep it for ever."""
-    command = [sys.executable, "-c", _TRY, str(path), str(_UNPACKED), *names]
+    given = (str(path), _UNPACKED, _COLUMNS, _stats(value, True), _stats(value, False))
+    command = [sys.executable, "-c", _TRY, *map(json.dumps, given)]
     try:
         tried = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False
@@ -143,8 +157,12 @@ def _scores(file: h5py.File, path: Path, value: str | None, tracks: Sequence[str
 
 def _matrix(file: h5py.File, path: Path, value: str | None, of_genes: bool) -> h5py.Dataset:
     """The scores that are wanted, rows x targets."""
-    there = [name for name in file if len(getattr(file[name], "shape", ())) == 2]
-    stats = (value,) if value else _STATS["sed" if of_genes else "sad"]
+    import h5py
+
+    links = {name: file.get(name, getclass=True, getlink=True) for name in file}
+    own = [name for name, link in links.items() if link is h5py.HardLink]
+    there = [name for name in own if len(getattr(file[name], "shape", ())) == 2]
+    stats = _stats(value, of_genes)
     name = next((name for name in stats if name in there), None)
     if name is None:
         raise InputError(
@@ -160,7 +178,7 @@ def _matrix(file: h5py.File, path: Path, value: str | None, of_genes: bool) -> h
 def _columns(scores: h5py.Dataset, chosen: Sequence[int]) -> NDArray[np.float64]:
     """(R, T) float64 of the chosen targets."""
     blocks = [
-        np.asarray(scores[start : start + _ROWS], np.float64)[:, list(chosen)]
+        scores[start : start + _ROWS][:, list(chosen)].astype(np.float64)
         for start in range(0, scores.shape[0], _ROWS)
     ]
     return np.concatenate(blocks) if blocks else np.empty((0, len(chosen)))

@@ -90,7 +90,7 @@ def _require_some(given: EffectTable, genes: Sequence[Gene]) -> None:
         )
 
 
-def by_place(given: EffectTable, genes: Sequence[Gene], within: int | None, nearest: bool) -> EffectTable:
+def by_place(given: EffectTable, genes: Sequence[Gene], within: int, nearest: bool) -> EffectTable:
     """Rows with the genes that lie near them, whatever the table calls its genes.
 
     Parameters
@@ -117,8 +117,7 @@ def by_place(given: EffectTable, genes: Sequence[Gene], within: int | None, near
         position = rows["position"].to_numpy()
         near = _nearest(position, own) if nearest else None
         for gene in own:
-            reach = within if within is not None else np.iinfo(np.int64).max // 4
-            first, last = np.searchsorted(position, [gene.tss - reach, gene.tss + reach + 1])
+            first, last = np.searchsorted(position, [gene.tss - within, gene.tss + within + 1])
             mine = rows[int(first) : int(last)]
             if near is not None:
                 mine = mine.filter(pl.Series(near[first:last] == gene.tss))
@@ -238,30 +237,30 @@ def read_given_effects(path: Path, wanted: Wanted) -> EffectTable:
     """
     if path.is_file() and is_sqlite(path):
         _require_unused(path, where=wanted.where, gene=wanted.gene, value=wanted.value)
-        found = read_effect_table(path, _WHAT)
+        found, chosen = read_effect_table(path, _WHAT), False
     else:
-        frame, values = _read(path, wanted)
+        frame, values, chosen = _read(path, wanted)
         found = effect_table(path, frame, _WHAT, values)
-    return _with_tracks(found, wanted)
+    return _with_tracks(found, None if chosen else wanted.tracks)
 
 
-def _read(path: Path, wanted: Wanted) -> tuple[pl.DataFrame, Sequence[str]]:
-    """The rows, and which columns may hold the value."""
+def _read(path: Path, wanted: Wanted) -> tuple[pl.DataFrame, Sequence[str], bool]:
+    """The rows, which columns may hold the value, and whether tracks were chosen by either of their names."""
     name = path.name.lower()
     if name.endswith(_HDF5):
         _require_unused(path, where=wanted.where, gene=wanted.gene)
-        return read_score_hdf5(path, wanted.value, wanted.tracks), _EFFECT
+        return read_score_hdf5(path, wanted.value, wanted.tracks), _EFFECT, True
     if name.endswith(_VCF):
         _require_unused(path, where=wanted.where)
-        return pl.DataFrame(list(_vcf_rows(path, wanted)), schema=_VCF_ROW, orient="row"), _EFFECT
+        return pl.DataFrame(list(_vcf_rows(path, wanted)), schema=_VCF_ROW, orient="row"), _EFFECT, False
     frame = read_table(path, _WHAT)
     frame = frame.rename({column: column.lower().lstrip("#") for column in frame.columns})
     frame = _with_gene(_chosen(frame, path, wanted.where), path, wanted.gene)
     if set(frame.columns) >= _ALPHAGENOME:
-        return _alphagenome(frame, path, wanted), _EFFECT
+        return _alphagenome(frame, path, wanted), _EFFECT, False
     if set(frame.columns) >= _EXPECTO and {"gene", "gene_id"} & set(frame.columns):
-        return _expecto(frame, path, wanted), _EFFECT
-    return frame, VALUES if wanted.value is None else (wanted.value.lower(),)
+        return _expecto(frame, path, wanted), _EFFECT, False
+    return frame, VALUES if wanted.value is None else (wanted.value.lower(),), False
 
 
 def _require_unused(path: Path, **keys: object) -> None:
@@ -348,24 +347,17 @@ def _expecto(frame: pl.DataFrame, path: Path, wanted: Wanted) -> pl.DataFrame:
     return long.with_columns(pl.col("rsid").replace(".", None))
 
 
-def _with_tracks(found: EffectTable, wanted: Wanted) -> EffectTable:
-    """Every row with a track, of those that are wanted."""
+def _with_tracks(found: EffectTable, wanted: Sequence[str] | None) -> EffectTable:
+    """Every row with a track, of those that are wanted; None: of all."""
     table = found.table
     if "track" not in table.columns:
         table = table.with_columns(track=pl.lit(TRACK))
     table = table.with_columns(pl.col("track").fill_null(TRACK))
-    names = table["track"].unique(maintain_order=True).to_list()
-    kept = (
-        [names[i] for i in places_of_tracks(found.path, (names,), wanted.tracks)]
-        if not _by_target(found)
-        else names
-    )
-    return EffectTable(found.path, found.what, table.filter(pl.col("track").is_in(kept)), found.genes)
-
-
-def _by_target(found: EffectTable) -> bool:
-    """Whether tracks were chosen where the file was read, by either of their names."""
-    return found.path.name.lower().endswith(_HDF5)
+    if wanted is not None:
+        names = table["track"].unique(maintain_order=True).to_list()
+        kept = [names[i] for i in places_of_tracks(found.path, (names,), wanted)]
+        table = table.filter(pl.col("track").is_in(kept))
+    return replace(found, table=table)
 
 
 _VCF_ROW: Final[Any] = {

@@ -20,13 +20,13 @@ from hapsight.engine.sequences import GenePrediction, Sequences, whole_values
 from hapsight.engine.views import margin, views, window_of
 from hapsight.errors import ModelError
 from hapsight.models.elements import ElementSum
-from hapsight.sequence.haplotypes import Haplotypes, Window, find_haplotypes
+from hapsight.sequence.haplotypes import FIRST_MARGIN, Haplotypes, Window, count_variants, find_haplotypes
 
 __all__ = ["count_elements", "predict_elements"]
 
 Index = NDArray[np.intp]
 
-_AROUND = 1_024
+_AROUND = 4 * FIRST_MARGIN
 """Bases around all elements in which variants are read at once; what a longer deletion needs is read anew."""
 
 
@@ -40,17 +40,20 @@ class _Elements:
         (E,) of their centres from the TSS.
     haplotypes
         Of each element's window.
+    n_variants, dropped
+        Of all windows; a variant near several counts once.
     """
 
     gene: Gene
     distances: NDArray[np.int64]
     haplotypes: tuple[Haplotypes, ...]
     n_variants: int
+    dropped: Dropped
 
     @classmethod
     def of(cls, sequences: Sequences, model: ElementSum, gene: Gene) -> Self:
         beyond, reach = margin(sequences.read_out), model.element.window
-        near = window_of(gene, model, beyond).interval.widen(_AROUND, _AROUND)
+        near = window_of(gene, model.window, beyond).interval.widen(_AROUND, _AROUND)
         variants = sequences.read_variants(near)
 
         def read(interval: Interval) -> Variants:
@@ -63,15 +66,7 @@ class _Elements:
             for place in places
         ]
         found = tuple(find_haplotypes(window, read, sequences.fetch_reference) for window in windows)
-        return cls(gene, places - gene.tss, found, _overlapping(variants, [w.interval for w in windows]))
-
-    @property
-    def dropped(self) -> Dropped:
-        """What could not be applied, of all windows."""
-        every = Dropped()
-        for found in self.haplotypes:
-            every.merge(found.dropped)
-        return every
+        return cls(gene, places - gene.tss, found, *count_variants(windows, variants))
 
     def combinations(self) -> tuple[Index, Index]:
         """Which of its sequences each element has, (1 + D, E): of the reference (0), then of D haplotypes.
@@ -81,14 +76,6 @@ class _Elements:
         rows = np.stack([1 + found.index.ravel() for found in self.haplotypes], axis=1)  # (2N, E)
         distinct, same = np.unique(rows, axis=0, return_inverse=True)
         return np.concatenate([np.zeros_like(distinct[:1]), distinct]), same.reshape(-1, 2)
-
-
-def _overlapping(variants: Variants, windows: Sequence[Interval]) -> int:
-    """Variants that overlap at least one window."""
-    inside = np.zeros(len(variants), np.bool_)
-    for window in windows:
-        inside |= (variants.end > window.start) & (variants.position < window.end)
-    return int(inside.sum())
 
 
 class _Distinct:

@@ -26,19 +26,15 @@ from hapsight.engine.views import View, margin, views
 from hapsight.errors import ConfigError, ModelError
 from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import SequenceModel, SharedModel
-from hapsight.sequence.haplotypes import (
-    Haplotypes,
-)
+from hapsight.sequence.haplotypes import Haplotypes
 
 __all__ = [
     "SHARES",
-    "GenePrediction",
-    "Sequences",
     "gathered",
     "least_budget",
     "predict_genes",
+    "share",
     "usual_budget",
-    "whole_values",
 ]
 
 _P = ParamSpec("_P")
@@ -85,6 +81,11 @@ def usual_budget(device: torch.device | str) -> int:
     return max(2**30, 1 << ((free // 2).bit_length() - 1))
 
 
+def share(budget: int | None, device: torch.device | str) -> int:
+    """Bytes that each of the `SHARES` has of a budget; None: of the `usual_budget`."""
+    return (usual_budget(device) if budget is None else budget) // SHARES
+
+
 def least_budget(model: SequenceModel) -> int:
     """Bytes without which not even one sequence of a model can be run."""
     return SHARES * _BYTES_PER_BASE * model.window.length
@@ -120,9 +121,8 @@ def predict_genes(
     model, read_out, device = sequences.model, sequences.read_out, torch.device(device)
     if not genes:
         return []
-    budget = usual_budget(device) if budget is None else budget
-    _require_room(model, budget)
-    room = budget // SHARES
+    room = share(budget, device)
+    _require_room(model, SHARES * room)
     batch_size = min(batch_size, room // (_BYTES_PER_BASE * model.window.length))
     if isinstance(model, ElementSum):
         return predict_elements(sequences, model, genes, batch_size=batch_size, device=device)

@@ -70,13 +70,13 @@ class Sequences:
 
     def of(self, gene: Gene) -> tuple[PersonalSequences, Codes]:
         """A gene's haplotypes; and (1 + D, L + 2 * margin) codes, the reference first, as the model reads."""
-        window = window_of(gene, self.model, margin(self.read_out))
+        window = window_of(gene, self.model.window, margin(self.read_out))
         found = personal_sequences(window, self.read_variants, self.fetch_reference)
         return found, found.oriented(np.concatenate([found.reference[None], found.distinct]))
 
     def find(self, gene: Gene) -> Haplotypes:
         """A gene's haplotypes, to be built when they are needed."""
-        window = window_of(gene, self.model, margin(self.read_out))
+        window = window_of(gene, self.model.window, margin(self.read_out))
         return find_haplotypes(window, self.read_variants, self.fetch_reference)
 
 

@@ -13,17 +13,14 @@ import torch
 import triton
 import triton.language as tl
 
+from hapsight.engine.split import TOP
+
 __all__ = ["PADDED", "WIDEST_VALUE", "attention", "halves", "padded_keys", "product"]
 
 BLOCK_M, BLOCK_N, BLOCK_K = 128, 128, 64
 """Rows, columns and terms of what one program of the product computes at a time."""
 
-WIDE_BLOCKS = 1
-"""Blocks of columns that a program of the product makes of one block of rows: 1 or 2."""
-
 _WARPS = _ATTENTION_WARPS = 8
-_TOP = 14
-"""The largest number of a row is brought to 2 to the power of this, near the end of float16's range."""
 
 _QUERIES, _KEYS = 128, 64
 """Queries of a program of the attention, and keys that it takes at a time."""
@@ -90,58 +87,35 @@ def _halves(X, S, HIGH, LOW, rows, terms, padded, heads, batch_stride, head_stri
 @triton.jit(do_not_specialize=["rows", "made", "padding", "dilation"])
 def _product(HIGH, LOW, S, W_HIGH, W_LOW, T, BIAS, Y, rows, columns, padded, weights,
              y_batch, y_row, y_column, taps, dilation, padding, made,
-             HAS_BIAS: tl.constexpr, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr,
-             TWICE: tl.constexpr):  # fmt: skip
-    """One block of ``sum over taps of X[row + tap] @ W[tap].T / T + BIAS``: M rows, N columns or twice N."""
+             HAS_BIAS: tl.constexpr, M: tl.constexpr, N: tl.constexpr, K: tl.constexpr):  # fmt: skip
+    """One block of ``sum over taps of X[row + tap] @ W[tap].T / T + BIAS``: M rows, N columns."""
     batch = tl.program_id(1).to(tl.int64)
-    across = tl.cdiv(columns, N * TWICE)
+    across = tl.cdiv(columns, N)
     row = tl.program_id(0) // across * M + tl.arange(0, M)
-    column = tl.program_id(0) % across * (N * TWICE) + tl.arange(0, N)
+    column = tl.program_id(0) % across * N + tl.arange(0, N)
     term = tl.arange(0, K)
     known = column < columns
     w_row = tl.where(known, column, 0)  # any row will do for what is not stored
     weight = batch % weights * taps * columns * padded
     total = tl.zeros((M, N), tl.float32)
-    if TWICE == 2:
-        known_too = column + N < columns
-        w_row_too = tl.where(known_too, column + N, 0)
-        total_too = tl.zeros((M, N), tl.float32)
     for tap in range(0, taps):
         source = row + tap * dilation - padding
         there = (source >= 0) & (source < rows) & (row < made)
         back = 1.0 / tl.load(S + batch * rows + source, mask=there, other=1.0)
         x_at = (batch * rows + source[:, None].to(tl.int64)) * padded + term[None, :]
         w_at = weight + tap * columns * padded + w_row[None, :].to(tl.int64) * padded + term[:, None]
-        if TWICE == 2:
-            too_at = (
-                weight + tap * columns * padded + w_row_too[None, :].to(tl.int64) * padded + term[:, None]
-            )
         for first in range(0, padded, K):
             high = tl.load(HIGH + x_at + first, mask=there[:, None], other=0.0)
             low = tl.load(LOW + x_at + first, mask=there[:, None], other=0.0)
             w_high = tl.load(W_HIGH + w_at + first)
             w_low = tl.load(W_LOW + w_at + first)
             total += _three(low, high, w_low, w_high) * back[:, None]
-            if TWICE == 2:
-                w_high = tl.load(W_HIGH + too_at + first)
-                w_low = tl.load(W_LOW + too_at + first)
-                total_too += _three(low, high, w_low, w_high) * back[:, None]
     inside = row < made
     at = Y + batch * y_batch + row[:, None].to(tl.int64) * y_row
     total = total / tl.load(T + batch % weights * columns + column, mask=known, other=1.0)[None, :]
     if HAS_BIAS:
         total += tl.load(BIAS + column, mask=known, other=0.0)[None, :]
     tl.store(at + column[None, :].to(tl.int64) * y_column, total, mask=inside[:, None] & known[None, :])
-    if TWICE == 2:
-        column += N
-        total = (
-            total_too / tl.load(T + batch % weights * columns + column, mask=known_too, other=1.0)[None, :]
-        )
-        if HAS_BIAS:
-            total += tl.load(BIAS + column, mask=known_too, other=0.0)[None, :]
-        tl.store(
-            at + column[None, :].to(tl.int64) * y_column, total, mask=inside[:, None] & known_too[None, :]
-        )
 
 
 @triton.jit
@@ -192,7 +166,7 @@ def _attention(Q, KH, KL, KS, VH, VL, VS, B, OUT, queries, keys, heads, width, v
         s = tl.where(there[None, :], s, float("-inf"))
         higher = tl.maximum(most, tl.max(s, axis=1))
         fade = tl.exp(most - higher)
-        p = tl.exp(s - higher[:, None]) * 16384.0
+        p = tl.exp(s - higher[:, None]) * (1 << TOP)
         most = higher
         total = total * fade + tl.sum(p, axis=1)
         p_high = p.to(tl.float16)
@@ -254,7 +228,7 @@ def halves(x: torch.Tensor, to: int = PADDED) -> tuple[torch.Tensor, torch.Tenso
         along, across = 64, 32
     _halves[(triton.cdiv(rows, along), batch * heads)](
         x, scales, high, low, rows, terms, padded, heads, x.stride(0), x.stride(1) if x.ndim == 4 else 0,
-        *x.stride()[-2:], ONCE=across >= padded, ROWS=along, TERMS=across, TOP=_TOP, num_warps=4,
+        *x.stride()[-2:], ONCE=across >= padded, ROWS=along, TERMS=across, TOP=TOP, num_warps=4,
     )  # fmt: skip
     return high, low, scales
 
@@ -284,12 +258,11 @@ def product(
     high, low, scales = weight
     batch, rows, padded = x[0].shape
     made, columns = out.shape[1:]
-    twice = WIDE_BLOCKS if columns > BLOCK_N else 1
-    blocks = triton.cdiv(made, BLOCK_M) * triton.cdiv(columns, BLOCK_N * twice)
+    blocks = triton.cdiv(made, BLOCK_M) * triton.cdiv(columns, BLOCK_N)
     _launch("product", lambda stages: _product[(blocks, batch)](
         *x, high, low, scales, bias if bias is not None else x[2], out,
         rows, columns, padded, len(high), *out.stride(), taps, dilation, padding, made,
-        HAS_BIAS=bias is not None, M=BLOCK_M, N=BLOCK_N, K=BLOCK_K, TWICE=twice,
+        HAS_BIAS=bias is not None, M=BLOCK_M, N=BLOCK_N, K=BLOCK_K,
         num_warps=_WARPS, num_stages=stages,
     ))  # fmt: skip
     return out
@@ -338,7 +311,7 @@ def attention(
     _launch("attention", lambda stages: _attention[(triton.cdiv(queries, _QUERIES), batch * heads)](
         q, *keys, *values, b, out, queries, count, heads, width, value, padded,
         *q.stride()[:3], *b.stride()[:3], *out.stride()[:3],
-        HAS_BIAS=bias is not None, PARTS=triton.cdiv(value, _VALUES), TOP=_TOP, M=_QUERIES, N=_KEYS,
+        HAS_BIAS=bias is not None, PARTS=triton.cdiv(value, _VALUES), TOP=TOP, M=_QUERIES, N=_KEYS,
         D=padded_keys(width), V=_VALUES, num_warps=_ATTENTION_WARPS, num_stages=stages,
     ))  # fmt: skip
     return out

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.dna import Codes
-from hapsight.engine.engine import SHARES, usual_budget, whole_values
+from hapsight.engine.engine import share
+from hapsight.engine.sequences import whole_values
 from hapsight.engine.shared import shared_values
 from hapsight.engine.views import margin, views
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
@@ -23,7 +24,7 @@ class Valuer:
     Attributes
     ----------
     budget
-        Bytes that embeddings may take in memory; None: as the device usually has.
+        Bytes for sequences, embeddings and a batch, a third for each; None: as the device usually has.
     """
 
     model: SequenceModel
@@ -62,6 +63,6 @@ class Valuer:
             seen,
             device=self.device,
             batch_size=self.batch_size,
-            budget=usual_budget(self.device) // SHARES if self.budget is None else self.budget,
+            budget=share(self.budget, self.device),
         )
         return values, work.flop

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.dna import Codes, reverse_complement
 from hapsight.errors import ConfigError
+from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel
 from hapsight.sequence.haplotypes import Window
 
-__all__ = ["View", "margin", "placed", "require_fitting", "seen_bases", "seen_interval", "views", "window_of"]
+__all__ = ["View", "margin", "require_fitting", "seen_bases", "seen_interval", "views", "window_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def margin(read_out: ReadOut) -> int:
     return max(abs(shift) for shift in read_out.shifts)
 
 
-def placed(gene: Gene, window: ModelWindow, beyond: int = 0) -> Window:
+def window_of(gene: Gene, window: ModelWindow, beyond: int = 0) -> Window:
     """Where a model's window lies for a gene, `beyond` bases wider on either side.
 
     Raises
@@ -62,17 +63,6 @@ def placed(gene: Gene, window: ModelWindow, beyond: int = 0) -> Window:
     """
     upstream, downstream = window.reach(minus_strand=gene.strand is Strand.MINUS)
     return Window.around(gene, upstream + beyond, downstream + beyond, window.oriented)
-
-
-def window_of(gene: Gene, model: SequenceModel, beyond: int = 0) -> Window:
-    """The window that a model reads for a gene, `beyond` bases wider on either side.
-
-    Raises
-    ------
-    ConfigError
-        As `placed`.
-    """
-    return placed(gene, model.window, beyond)
 
 
 def seen_bases(model: SequenceModel, read_out: ReadOut) -> tuple[int, int]:
@@ -90,9 +80,9 @@ def seen_interval(gene: Gene, window: ModelWindow, seen: tuple[int, int]) -> Int
     Raises
     ------
     ConfigError
-        As `placed`.
+        As `window_of`.
     """
-    around, (start, end) = placed(gene, window), seen
+    around, (start, end) = window_of(gene, window), seen
     if around.reverse:
         start, end = window.length - end, window.length - start
     left = around.interval.start
@@ -108,22 +98,27 @@ def _seen(view: View, model: SequenceModel) -> tuple[int, int]:
 
 
 def require_fitting(model: SequenceModel, genes: Iterable[Gene], contigs: Mapping[str, int]) -> None:
-    """Refuse genes that a model cannot be run on: no strand, or a contig shorter than the window.
+    """Refuse genes that a model cannot be run on.
 
-    A window that only reaches over a contig's end is fine: it is filled with N there.
+    No strand, a contig shorter than the window, or elements on none of their contigs. A window that only
+    reaches over a contig's end is fine: it is filled with N there.
 
     Raises
     ------
     ConfigError
-        Names the gene.
+        Names the gene, or the contigs.
     """
+    genes, read = list(genes), model
+    if isinstance(model, ElementSum):
+        model.require_elements(gene.contig for gene in genes)
+        read = model.element
     for gene in genes:
-        window_of(gene, model)
-        if contigs[gene.contig] < model.window.length:
+        window_of(gene, read.window)
+        if contigs[gene.contig] < read.window.length:
             raise ConfigError(
                 "A model's window is longer than the contig.",
                 where=f"{model.name}, gene {gene.gene_id} on {gene.contig}",
-                expected=f"a contig of at least {model.window.length:,} bp",
+                expected=f"a contig of at least {read.window.length:,} bp",
                 got=f"{contigs[gene.contig]:,} bp",
                 fix="give the whole chromosome's sequence, or leave out these genes (keep_genes)",
             )

@@ -9,7 +9,8 @@ import torch
 
 from hapsight.cohort.nouns import Gene
 from hapsight.engine.elements import count_elements
-from hapsight.engine.engine import Sequences, gathered
+from hapsight.engine.engine import gathered
+from hapsight.engine.sequences import Sequences
 from hapsight.engine.shared import count_work
 from hapsight.engine.views import margin, views
 from hapsight.models.elements import ElementSum

@@ -170,7 +170,7 @@ def gene_ism(
 
 def ism_window(gene: Gene, valuer: Valuer) -> Window:
     """The window that sequences for `valuer` have: the model's, wider where the read-out shifts it."""
-    return window_of(gene, valuer.model, valuer.beyond)
+    return window_of(gene, valuer.model.window, valuer.beyond)
 
 
 def pair_effects(

@@ -1,7 +1,4 @@
-"""What the models with output bins have in common.
-
-Shapes that a model can read, as all models refuse others.
-"""
+"""What models have in common: the shapes that they refuse, how they are evaluated, output bins."""
 
 from __future__ import annotations
 

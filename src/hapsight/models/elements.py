@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, Self
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hapsight.dna import plain_contig
 from hapsight.errors import ConfigError, InputError
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel
 
@@ -26,13 +27,20 @@ if TYPE_CHECKING:
 __all__ = ["ElementSum", "read_elements"]
 
 Centres = Mapping[str, NDArray[np.int64]]
-"""Contig, without ``chr`` -> ascending centres of its elements, 0-based."""
+"""Contig, by its `plain_contig` name -> ascending centres of its elements, 0-based."""
 
 NEAR: Final = 5_000
 """Bases within which contact is taken to be the same, as in the ABC model."""
 
 LAST: Final = 2**31
 """No chromosome is longer."""
+
+CODE_VERSION: Final = 1
+"""Part of the fingerprint; to be raised when a change of this file, or of `hapsight.engine.elements`, changes
+what is written."""
+
+_SHOWN: Final = 12
+"""Names of contigs in an error."""
 
 GZIP: Final = b"\x1f\x8b"
 
@@ -117,10 +125,27 @@ class ElementSum(SequenceModel):
             fix="for these, leave out the option 'elements': the model then reads the TSS",
         )
 
+    def require_elements(self, contigs: Iterable[str]) -> None:
+        """Refuse genes on contigs none of which has an element: each would be its TSS alone.
+
+        Raises
+        ------
+        ConfigError
+            Names the contigs of both.
+        """
+        wanted = sorted(set(contigs))
+        if wanted and not any(plain_contig(contig) in self.centres for contig in wanted):
+            raise ConfigError(
+                "No element is on a contig of the genes.",
+                where=f"model {self.name}, option 'elements'",
+                expected=f"elements on {_some(wanted)}",
+                got=_some(sorted(self.centres)),
+                fix="give a BED file with the FASTA's names of contigs (with or without chr)",
+            )
+
     def places(self, contig: str, tss: int) -> NDArray[np.int64]:
         """Centres of what is read for a gene: the TSS itself, then the elements by position."""
-        plain = contig.removeprefix("chr")
-        every = self.centres.get(plain, np.empty(0, np.int64))
+        every = self.centres.get(plain_contig(contig), np.empty(0, np.int64))
         first, last = np.searchsorted(every, [tss - self.reach, tss + self.reach + 1])
         near = every[first:last]
         return np.concatenate([[tss], near[np.abs(near - tss) >= self.element.window.length]])
@@ -151,15 +176,19 @@ class ElementSum(SequenceModel):
         return 1.0 + (float(np.concatenate(counts).mean()) if counts else 0.0)
 
     def _fingerprint(self) -> str:
-        options = f"{self.element.fingerprint} {self.reach} {self.distance_power} {self.floor}"
+        options = f"{CODE_VERSION} {self.element.fingerprint} {self.reach} {self.distance_power} {self.floor}"
         digest = hashlib.sha256(options.encode())
         for contig, every in sorted(self.centres.items()):
             digest.update(contig.encode() + every.astype("<i8").tobytes())
         return digest.hexdigest()
 
 
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
 def read_elements(path: Path) -> dict[str, NDArray[np.int64]]:
-    """Centres of the elements of a BED file, plain or gzipped, by contig without ``chr``; each once.
+    """Centres of the elements of a BED file, plain or gzipped, by plain name of the contig; each once.
 
     Raises
     ------
@@ -170,7 +199,7 @@ def read_elements(path: Path) -> dict[str, NDArray[np.int64]]:
     for number, line in enumerate(_lines(path), start=1):
         if line.strip() and not line.startswith(("#", "track", "browser")):
             contig, start, end = _element(path, number, line.split("\t"))
-            found.setdefault(contig.removeprefix("chr"), set()).add((start + end) // 2)
+            found.setdefault(plain_contig(contig), set()).add((start + end) // 2)
     if not found:
         raise InputError("A BED file holds no element.", where=path)
     return {contig: np.array(sorted(centres), np.int64) for contig, centres in found.items()}

@@ -190,7 +190,7 @@ def load(
     """
     path, called = chosen_weights("epinformer", "EPInformer", weights)
     network = EPInformerEncoder()
-    network.load_state_dict(read_weights(path), strict=False)  # counters of batches are not kept
+    loading.fill(network, read_weights(path))
     cell, held_out = _trained_on(weights)
     model = EPInformer(f"epinformer/{called}", network, cell_type=cell, held_out=held_out)
     model.to(torch.device(device))

@@ -48,7 +48,7 @@ KERAS_LAYERS: Final = {
     "mrl_output_unscaled": ("output", (HIDDEN, 1)),
     "scaling_regression": ("scaling", (4, 1)),
 }
-"""Published layer, as `checkpoint.read_keras_in_order` numbers it -> our module, shape of the kernel."""
+"""Published layer, as `loading.read_keras_in_order` numbers it -> our module, shape of the kernel."""
 
 
 class FramepoolNet(nn.Module):

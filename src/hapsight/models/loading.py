@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -19,8 +20,12 @@ from safetensors.numpy import load_file, save_file
 from hapsight.errors import Listed, WeightsError
 from hapsight.files import temporary_name
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = [
     "Arrays",
+    "fill",
     "read_keras",
     "read_keras_in_order",
     "read_safetensors",
@@ -34,6 +39,14 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
+
+
+def fill(network: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Give a network its weights: all that it has but counters of batches, which are not kept."""
+    missing, unknown = network.load_state_dict(state, strict=False)
+    left = [name for name in missing if not name.endswith("num_batches_tracked")]
+    assert not left, f"without weights: {left}"
+    assert not unknown, f"without a place: {unknown}"
 
 
 def refuse_pickle(path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Final, Self
 import torch
 
 from hapsight.errors import ConfigError
-from hapsight.models import mini_net
+from hapsight.models import loading, mini_net
 from hapsight.models.binned import evaluation, require_positions, require_stretch, require_window
 from hapsight.models.mini_net import DILATIONS, REACH, STRIDE, MiniNet
 from hapsight.models.onehot import one_hot
@@ -275,7 +275,7 @@ def load(
         raise ConfigError("mini's 'dtype' is unknown.", expected=", ".join(DTYPES), got=repr(dtype))
     found = mini_net.weights_of(weights)
     network = MiniNet(found.channels, len(found.tracks))
-    network.load_state_dict(found.state, strict=False)  # counters of batches are not kept
+    loading.fill(network, found.state)
     network = network.to(dtype=DTYPES[dtype]).requires_grad_(False)
     return Mini(f"mini/{found.name}", network, found.tracks).to(torch.device(device))
 

@@ -142,7 +142,7 @@ def load(weights: str = "conv", *, device: torch.device | str = "cpu") -> MpraDr
     """
     path, called = chosen_weights("mpra_dragonn", "MPRA-DragoNN", weights)
     network = MpraDragonnNet()
-    network.load_state_dict(read_weights(path), strict=False)  # counters of batches are not kept
+    loading.fill(network, read_weights(path))
     held_out = HELD_OUT if weights == "conv" else None
     return MpraDragonn(f"mpra_dragonn/{called}", network, held_out=held_out).to(torch.device(device))
 

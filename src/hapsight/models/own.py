@@ -10,9 +10,9 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from hapsight.errors import ConfigError, HapsightError
@@ -52,7 +52,15 @@ class TorchModel(SequenceModel):
     tracks
         Names of the T numbers.
     read
-        ``read(network, one_hot)`` where the module wants other axes, or gives more than is wanted.
+        ``read(network, one_hot)`` where the module wants other axes, or gives more than is wanted. Its code
+        is in the fingerprint, as Python compiled it: all hosts of one run need one release of Python.
+
+    Attributes
+    ----------
+    fingerprint
+        Digest of name, window, tracks, the module's layers and the code of `read`. What else changes
+        numbers (the code of the module's ``forward``, what `read` takes from around it, as a closure does)
+        is yours to tell: set `fingerprint` to another text.
 
     Raises
     ------
@@ -85,7 +93,7 @@ class TorchModel(SequenceModel):
         self.window = ModelWindow(upstream, downstream, oriented)
         self.tracks = tuple(Track(track, "not given", "not given", ".", "not given") for track in tracks)
         self.read_outs = {"default": ReadOut("default", tuple(range(len(self.tracks))))}
-        words = f"{name} {self.window} {self.tracks} {network!r}"
+        words = f"{name} {self.window} {self.tracks} {network!r} {_told(self._read)}"
         self.fingerprint = hashlib.sha256(words.encode()).hexdigest()
         self._require_shape()
 
@@ -135,6 +143,28 @@ class TorchModel(SequenceModel):
 def _call(network: Any, one_hot: torch.Tensor) -> torch.Tensor:
     given: torch.Tensor = network(one_hot)
     return given
+
+
+def _told(value: object) -> str:
+    """What a function does, as a text that is the same in every process of one release of Python.
+
+    Objects other than constants and functions are told by their type only.
+    """
+    told = f"{type(value).__module__}.{type(value).__qualname__}"
+    if value is None or isinstance(value, str | bytes | int | float | complex):
+        return f"{told} {value!r}"
+    if isinstance(value, tuple | frozenset):
+        parts = [_told(part) for part in value]
+        return f"{told} [{', '.join(parts if isinstance(value, tuple) else sorted(parts))}]"
+    if isinstance(value, CodeType):  # its own text has an address and a path
+        return f"{told} {_told((value.co_code, value.co_names, value.co_consts))}"
+    if isinstance(value, partial):
+        return f"{told} {_told((value.func, value.args, *value.keywords.items()))}"
+    if inspect.isroutine(value):
+        code, defaults = getattr(value, "__code__", value.__qualname__), getattr(value, "__defaults__", None)
+        return f"{told} {_told((code, defaults, *(getattr(value, '__kwdefaults__', None) or {}).items()))}"
+    call = getattr(type(value), "__call__", None)  # noqa: B004 - the function itself
+    return f"{told} {_told(call)}" if inspect.isfunction(call) else told
 
 
 def loader_of_file(name: str) -> Loader:

@@ -57,7 +57,7 @@ def half_life_predictions(
 
     found = np.empty(features.shape[:2])
     for row, gene, sets in zip(found, genes, features, strict=True):
-        window = window_of(gene, model)
+        window = window_of(gene, model.window)
         codes = fetch_reference(window.interval)
         codes = np.ascontiguousarray(reverse_complement(codes) if window.reverse else codes)
         given = torch.from_numpy(codes).to(model.half_life.device), torch.from_numpy(sets)

@@ -21,7 +21,7 @@ from hapsight.cohort.nouns import Gene, Interval
 from hapsight.cohort.phase_sets import people_across_sets
 from hapsight.cohort.reference import Reference
 from hapsight.engine.cost import Cost
-from hapsight.engine.views import placed, seen_interval, window_of
+from hapsight.engine.views import seen_interval, window_of
 from hapsight.errors import WeightsError
 from hapsight.files import file_name, write_atomically
 from hapsight.models.catalogue import EFFECTS
@@ -168,10 +168,11 @@ def _note_phase_sets(unit: PredictUnit, reader: VariantReader, windows: Sequence
 
 def predict_with(model: SequenceModel, unit: PredictUnit) -> str:
     """Run a loaded model on a block of genes and store its values; returns the unit's name."""
-    from hapsight.engine.engine import Sequences, predict_genes
+    from hapsight.engine.engine import predict_genes
+    from hapsight.engine.sequences import Sequences
     from hapsight.engine.views import margin
 
-    windows = [window_of(gene, model, margin(unit.read_out)).interval for gene in unit.genes]
+    windows = [window_of(gene, model.window, margin(unit.read_out)).interval for gene in unit.genes]
     reader = VariantReader(unit.genotypes, unit.reference, windows)
     found = predict_genes(
         Sequences(model, unit.read_out, reader, unit.reference.fetch),
@@ -285,7 +286,7 @@ class ModelCard:
 
     def reads(self, gene: Gene) -> Interval:
         """The window around a gene."""
-        return placed(gene, self.window).interval
+        return window_of(gene, self.window).interval
 
     def sees(self, gene: Gene) -> Interval:
         """What of the genome the value of a gene depends on."""

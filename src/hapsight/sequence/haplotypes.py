@@ -6,7 +6,7 @@ Windows anchored at a TSS.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -19,11 +19,13 @@ from hapsight.errors import ConfigError
 from hapsight.sequence.edits import Carriers, Edits, build, distinct_columns, resolve_overlaps
 
 __all__ = [
+    "FIRST_MARGIN",
     "CoordinateMap",
     "Haplotypes",
     "PersonalSequences",
     "Window",
     "coordinate_map",
+    "count_variants",
     "find_haplotypes",
     "personal_sequences",
 ]
@@ -84,7 +86,7 @@ class Window:
         return Interval(self.contig, self.anchor - self.left, self.anchor + self.right)
 
 
-_FIRST_MARGIN = 256
+FIRST_MARGIN = 256
 """Bases read beyond the window at first: enough that overlaps at its edge are judged as in the whole file."""
 
 _BLOCK_BYTES = 16 * 2**20
@@ -187,11 +189,8 @@ def find_haplotypes(
         Gives the codes of an interval, N beyond the contig's ends.
     """
     variants, edits = _read_far_enough(window, read_variants)
-    columns = variants.haplotypes
-    one, of = distinct_columns(columns)
-    carriers, dropped = resolve_overlaps(
-        variants, Carriers.of(columns[:, one]), lambda d: _haplotype_name(variants, int(one[d]))
-    )
+    one, of = distinct_columns(variants.haplotypes)
+    carriers, dropped = _resolved(variants, one)
     build, reference = _builder(window, edits, carriers, fetch_reference)
     rows, same = _distinct_rows(build, len(one), window.length)
     return Haplotypes(
@@ -206,17 +205,45 @@ def find_haplotypes(
     )
 
 
+def count_variants(windows: Sequence[Window], variants: Variants) -> tuple[int, Dropped]:
+    """Variants that overlap at least one of some windows of a gene; and what could not be applied near them.
+
+    Each counts once, however many windows it is near.
+
+    Parameters
+    ----------
+    variants
+        Those of the contig that overlap a window widened by `FIRST_MARGIN`; others do not matter.
+    """
+    first, last = variants.position, variants.end
+
+    def inside(margin: int) -> NDArray[np.bool_]:
+        reached = (window.interval.widen(margin, margin) for window in windows)
+        masks = ((last > reach.start) & (first < reach.end) for reach in reached)
+        return np.asarray(np.logical_or.reduce(list(masks)), np.bool_)
+
+    near = variants.take(inside(FIRST_MARGIN))
+    _, dropped = _resolved(near, distinct_columns(near.haplotypes)[0])
+    return int(inside(0).sum()), dropped
+
+
+def _resolved(variants: Variants, one: NDArray[np.intp]) -> tuple[Carriers, Dropped]:
+    """What these (D,) haplotypes carry without overlaps, and what was left out of them."""
+    carriers = Carriers.of(variants.haplotypes[:, one])
+    return resolve_overlaps(variants, carriers, lambda d: _haplotype_name(variants, int(one[d])))
+
+
 def _read_far_enough(window: Window, read_variants: ReadVariants) -> tuple[Variants, Edits]:
     """Variants of the window and of all that deletions pull into it, on either side."""
-    margin = _FIRST_MARGIN
+    margin = FIRST_MARGIN
     while True:
         variants = read_variants(window.interval.widen(margin, margin))
         edits = Edits.of(variants)
         carriers = Carriers.of(variants.haplotypes)
         pulled_in = carriers.most(np.maximum(edits.shortens_by, 0))
-        if pulled_in + _FIRST_MARGIN // 2 <= margin:
+        if pulled_in + FIRST_MARGIN // 2 <= margin:
             return variants, edits
-        margin = 2 * (pulled_in + _FIRST_MARGIN)
+        margin = 2 * (pulled_in + FIRST_MARGIN)
 
 
 def _builder(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.matching import without_version
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand, Variants
 from hapsight.cohort.tables import read_lines
-from hapsight.dna import Codes, reverse_complement
+from hapsight.dna import Codes, plain_contig, reverse_complement
 from hapsight.errors import InputError
 from hapsight.sequence.edits import Carriers, Edits, distinct_columns, resolve_overlaps
 from hapsight.sequence.haplotypes import INSERTED, FetchReference, ReadVariants
@@ -122,7 +122,7 @@ def read_transcripts(path: Path, genes: Sequence[Gene]) -> tuple[dict[str, Trans
 
 
 def _at_home(one: _Found, gene: Gene) -> bool:
-    same = one.contig.removeprefix("chr") == gene.contig.removeprefix("chr")
+    same = plain_contig(one.contig) == plain_contig(gene.contig)
     return same and one.strand in ("+", "-") and gene.strand in (None, one.strand)
 
 

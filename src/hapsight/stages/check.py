@@ -172,7 +172,7 @@ def _explain(opened: Opened, models: Sequence[LoadedModel]) -> None:
 
         for one in models:
             for gene in chosen:
-                window = window_of(gene, one.model, margin(one.read_out))
+                window = window_of(gene, one.model.window, margin(one.read_out))
                 require_within(window, saturation_stretch(gene, *config.saturation))
     if config.sign_priors is not None:
         read_sign_priors(config.sign_priors)
@@ -270,4 +270,4 @@ def _check_held_out(one: LoadedModel, genes: Sequence[Gene]) -> CheckResult:
 
 def _interval(gene: Gene, model: SequenceModel) -> Interval:
     """What a model reads of a gene; a gene without strand is told of elsewhere and taken as plus here."""
-    return window_of(gene if gene.strand else replace(gene, strand=Strand.PLUS), model).interval
+    return window_of(gene if gene.strand else replace(gene, strand=Strand.PLUS), model.window).interval

@@ -301,7 +301,7 @@ def _keys(opened: Opened, run: ModelCard, genes: Sequence[Gene]) -> dict[str, st
 def _unit_tables(unit: ExplainUnit, valuer: Valuer) -> dict[str, pl.DataFrame]:
     from hapsight.explain.ism import gene_ism
 
-    windows = [window_of(gene, valuer.model, valuer.beyond).interval for gene in unit.genes]
+    windows = [window_of(gene, valuer.model.window, valuer.beyond).interval for gene in unit.genes]
     reader = VariantReader(unit.genotypes, unit.reference, windows)
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
     for gene in unit.genes:

@@ -172,7 +172,10 @@ def personal_data(
         cohort.samples,
         cohort.populations,
         cohort.genes,
-        {gene.gene_id: window_of(gene, run.model, margin(run.read_out)).interval for gene in cohort.genes},
+        {
+            gene.gene_id: window_of(gene, run.model.window, margin(run.read_out)).interval
+            for gene in cohort.genes
+        },
         PeopleRule(config.test_share, config.valid_share, config.population, most_people),
         GeneRule(config.unseen_share, config.block, _held_out(opened)),
         opened.config.seed,
@@ -288,7 +291,7 @@ def _toggled(
     from hapsight.engine.views import margin, window_of
     from hapsight.train.priors import toggle
 
-    window = window_of(data.gene(gene_id), data.run.model, margin(data.run.read_out))
+    window = window_of(data.gene(gene_id), data.run.model.window, margin(data.run.read_out))
     variants = reader(window.interval)
     score = given.on(gene_id, variants) / scale
     return toggle(window, variants, score, data.opened.cohort.reference.fetch)

@@ -22,7 +22,7 @@ from hapsight.dna import Codes
 from hapsight.engine.views import views
 from hapsight.errors import ConfigError
 from hapsight.linear.nested import fit_held_out
-from hapsight.models.protocol import SharedModel
+from hapsight.models.protocol import ReadOut, SharedModel
 from hapsight.run.baselines import BaselineUnit, baseline_runs, baseline_units, gene_seed
 from hapsight.run.blocks import VariantReader
 from hapsight.run.opened import Opened, Progress
@@ -208,10 +208,12 @@ def bench_sharing(
     codes, distinct = _haplotypes(opened, run, gene, haplotypes)
     from hapsight.engine.outputs import at_gene
     from hapsight.engine.shared import plain_values
+    from hapsight.engine.values import Valuer
 
-    some = codes[:timed]
+    config, forward = opened.config.predict, _one_view(run.read_out)
+    valuer, some = Valuer(run.model, forward, run.device, config.batch_size, config.budget), codes[:timed]
     with at_gene(gene.gene_id):
-        (shared, flop), shared_seconds, shared_peak = _timed(lambda: _shared(run, codes, opened))
+        (shared, flop), shared_seconds, shared_peak = _timed(lambda: valuer(codes))
         (plain, _), plain_seconds, plain_peak = _timed(
             lambda: (plain_values(run.model, run.read_out, some, run.device), 0.0)
         )
@@ -235,28 +237,16 @@ def _haplotypes(opened: Opened, run: ModelRun, gene: Gene, count: int) -> tuple[
     """(H, L) codes of the first people's haplotypes, and how many are distinct."""
     from hapsight.engine.sequences import Sequences
 
-    cohort, read_out = opened.cohort, replace(run.read_out, reverse_complement=False, shifts=(0,))
+    cohort, read_out = opened.cohort, _one_view(run.read_out)
     reader = VariantReader(cohort.genotypes, cohort.reference)
     found, codes = Sequences(run.model, read_out, reader, cohort.reference.fetch).of(gene)
     wanted = found.index.reshape(-1)[:count]
     return codes[1:][wanted], len(np.unique(wanted))
 
 
-def _shared(run: ModelRun, codes: Codes, opened: Opened) -> tuple[Values, float]:
-    from hapsight.engine.engine import SHARES, usual_budget
-    from hapsight.engine.shared import shared_values
-
-    assert isinstance(run.model, SharedModel)
-    config = opened.config.predict
-    values, work = shared_values(
-        run.model,
-        run.read_out,
-        codes,
-        device=run.device,
-        batch_size=config.batch_size,
-        budget=usual_budget(run.device) // SHARES if config.budget is None else config.budget,
-    )
-    return values, work.flop
+def _one_view(read_out: ReadOut) -> ReadOut:
+    """The same without its other strand and shifts."""
+    return replace(read_out, reverse_complement=False, shifts=(0,))
 
 
 def _timed(

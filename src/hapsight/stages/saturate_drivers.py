@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hapsight.cohort.nouns import Dropped, Gene
-from hapsight.engine.views import margin, placed
+from hapsight.engine.views import margin, window_of
 from hapsight.errors import IncompleteError
 from hapsight.run.crew import SetAside
 from hapsight.run.effects import EffectsRun
@@ -93,7 +93,7 @@ def _usable(
         if centre is None:
             dropped.add("gene", f"{where}: no driver", gene.gene_id)
             continue
-        stretch, window = stretch_around(opened, gene, centre), placed(gene, run.window, beyond).interval
+        stretch, window = stretch_around(opened, gene, centre), window_of(gene, run.window, beyond).interval
         if stretch.start < window.start or stretch.end > window.end:
             reason = f"{where}: the stretch around its driver reaches out of the window"
             dropped.add("gene", reason, gene.gene_id)

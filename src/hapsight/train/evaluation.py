@@ -88,7 +88,7 @@ def gene_sets(
     found: dict[str, list[Gene]] = {name: [] for name in kinds}
     left_out = []
     for gene in genes:
-        interval = window_of(gene, model).interval
+        interval = window_of(gene, model.window).interval
         kind = next((k for k, some in kinds.items() if any(is_inside(interval, b) for b in some)), None)
         if kind is None or gene.gene_id not in expression:
             left_out.append(gene.gene_id)
@@ -181,7 +181,7 @@ def _at_tss(model: SequenceModel, read_out: ReadOut, codes: Codes, genes: Sequen
     """(genes, T) read-out of the reference sequence."""
     if not genes:
         return np.zeros((0, len(read_out.tracks)))
-    rows = (_oriented(codes, window_of(gene, model).interval, _flipped(model, gene)) for gene in genes)
+    rows = (_oriented(codes, window_of(gene, model.window).interval, _flipped(model, gene)) for gene in genes)
     try:
         return whole_values(model, read_out, rows, _BATCH, "cpu")
     except ModelError as error:
