@@ -135,11 +135,12 @@ null_draws = 499
 """
 
 
+def quiet(*_: object) -> None:
+    """Progress that nobody watches."""
+
+
 def run_stages(config: Path) -> Path:
     """Everything from predictions to effects, without checks, drivers and report; gives the run's folder."""
-
-    def quiet(*_: object) -> None:
-        pass
 
     opened = Opened.from_config(load_config(config))
     with register("toy", load_toy):

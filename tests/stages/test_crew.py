@@ -19,7 +19,7 @@ from hapsight.run.opened import Opened
 from hapsight.stages.predict import load_models
 from tests.dask_processes import DaskProcesses, record_parcels, require_nobody
 from tests.entry_point import offer_model
-from tests.planted import write_planted
+from tests.planted import quiet, write_planted
 from tests.stages.run_bytes import bytes_in, into
 
 GENES = ("up1", "null1")
@@ -47,7 +47,7 @@ def tables_of(config: Config) -> dict[str, bytes]:
     opened = Opened.from_config(config)
     with opened.folder.locked():
         opened.begin()
-        do_units(opened, load_models(opened), lambda *_: None)
+        do_units(opened, load_models(opened), quiet)
     return bytes_in(config.output)
 
 

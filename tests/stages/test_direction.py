@@ -21,7 +21,7 @@ from hapsight.stages.predict import load_models, predict
 from hapsight.stats.agreement import direction_tables
 from hapsight.stats.direction_factors import CLASSES
 from hapsight.tables import AGREEMENT, DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA
-from tests.planted import load_toy, write_planted
+from tests.planted import load_toy, quiet, write_planted
 
 SECTIONS = """
 [[models]]
@@ -40,10 +40,6 @@ SCHEMAS = {
     "direction_factors": DIRECTION_FACTORS,
     "agreement": AGREEMENT,
 }
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
 
 
 @pytest.fixture(scope="module")

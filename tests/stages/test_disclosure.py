@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from hapsight.cli.main import app
 from hapsight.models.registry import register
 from tests import attacks
+from tests.conftest import without_vega
 from tests.planted import load_toy
 
 pytestmark = pytest.mark.skipif(find_spec("vl_convert") is None, reason="the report's extra is not installed")
@@ -27,7 +28,7 @@ def cohort(tmp_path_factory):
     folder = tmp_path_factory.mktemp("attacked")
     whole, less, missing = attacks.write_cohorts(folder, N)
     with pytest.MonkeyPatch.context() as patch, register("toy", load_toy):
-        patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+        without_vega(patch)
         for config in (whole, less):
             result = CliRunner().invoke(app, ["run", str(config)], catch_exceptions=False)
             assert result.exit_code == 0, result.output

@@ -33,7 +33,7 @@ from hapsight.stages.eqtl import eqtl
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
 from hapsight.stages.predict import load_models, predict
-from tests.planted import load_toy, write_planted
+from tests.planted import load_toy, quiet, write_planted
 
 SECTIONS = """
 [[models]]
@@ -52,10 +52,6 @@ SCHEMAS = {
     "reliability": RELIABILITY,
     "reliability_summary": RELIABILITY_SUMMARY,
 }
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
 
 
 @pytest.fixture(scope="module")

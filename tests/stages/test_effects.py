@@ -23,7 +23,7 @@ from hapsight.run.run_folder import is_finished, mark_finished
 from hapsight.stages.informed_evidence import EffectEvidence
 from hapsight.stages.predict import load_models, predict
 from tests.conftest import ROOT
-from tests.planted import Planted, load_toy, write_planted
+from tests.planted import Planted, load_toy, quiet, write_planted
 from tests.stages.test_cards import WITHOUT_TORCH
 from tests.stages.test_chrx import write as write_chrx
 from tests.stages.test_formats import text as text_of
@@ -38,10 +38,6 @@ cis_window = 1000
 run = true
 motifs = false
 """
-
-
-def quiet(*_: object) -> None:
-    pass
 
 
 def call(*words):

@@ -32,7 +32,7 @@ from hapsight.stages.score import score
 from hapsight.stages.valued_units import valuer_of
 from tests.cohort.files import Record
 from tests.explain.ism_naive import kept, plain, sequence_with
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
+from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, quiet, write_planted
 from tests.sequence.naive import toy_variants
 
 SECTION = """
@@ -45,10 +45,6 @@ NEAR_AN_INDEL = 1
 """A gene on the minus strand."""
 
 FOLDER = "run/explain/toy.default"
-
-
-def quiet(*_: object) -> None:
-    pass
 
 
 def opened_with(planted, loader=load_toy, **options):

@@ -26,9 +26,12 @@ from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
 from hapsight.stages.gene_pages import gene_pages
 from hapsight.stages.predict import load_models, predict
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
+from tests.conftest import without_vega
+from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, quiet, write_planted
 
 pytest.importorskip("vl_convert")
+
+pytestmark = pytest.mark.usefixtures("light")
 
 SECTIONS = """
 [eqtl]
@@ -38,15 +41,6 @@ permutations = 99
 [explain]
 saturation = [-2, 2]
 """
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
-
-
-@pytest.fixture(autouse=True)
-def _light(monkeypatch) -> None:
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +67,7 @@ def pages(planted):
     _, opened, runs = planted
     kept = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+        without_vega(patch)
         real = stage._page
         patch.setattr(stage, "_page", lambda o, g, v: kept.setdefault(g.gene_id, real(o, g, v)))
         paths = gene_pages(opened, arms_of(opened, runs), quiet, most=2)

@@ -15,7 +15,7 @@ from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
 from hapsight.stages.explain import explain
 from hapsight.stages.predict import load_models
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
+from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, quiet, write_planted
 
 pytest.importorskip("zarr")
 
@@ -32,10 +32,6 @@ class Differentiable(ToyModel):
 
     def predict(self, codes: torch.Tensor, read_out: object) -> torch.Tensor:
         return (one_hot(codes) * self.weights[:, :4].T).sum(dim=(1, 2))[:, None]
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
 
 
 def opened_with(planted, loader):

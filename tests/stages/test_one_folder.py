@@ -22,7 +22,7 @@ from hapsight.stages.drivers import drivers
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
 from hapsight.stages.predict import load_models
-from tests.planted import load_toy, write_planted
+from tests.planted import load_toy, quiet, write_planted
 
 SECTIONS = """
 [eqtl]
@@ -57,10 +57,6 @@ def everything(path):
         arms = arms_of(opened, runs)
         for stage, given in ((evaluate, arms), (direction, arms), (explain, runs), (drivers, arms)):
             stage(opened, given, quiet)
-
-
-def quiet(*_):
-    """Progress that nobody watches."""
 
 
 def tables(folder):

@@ -17,7 +17,7 @@ from hapsight.run.opened import Opened
 from hapsight.stages.personal_data import personal_data
 from hapsight.stages.predict import load_models, predict
 from hapsight.train.tables import CELLS, TRAIN_PER_GENE, TRAIN_RUNS, TRAIN_SUMMARY
-from tests.planted import write_planted
+from tests.planted import quiet, write_planted
 from tests.train.toy_personal import load_trainable
 
 NAMES = ("up1", "up2", "up3", "up4", "up5", "up6", "down1", "down2", "null1")
@@ -118,7 +118,7 @@ def test_the_weights_predict_what_was_judged(planted):
     opened = Opened.from_config(config.model_copy(update={"models": models, "output": made.folder / "again"}))
     opened.begin()
     runs = load_models(opened)
-    predict(opened, runs, lambda *_: None)
+    predict(opened, runs, quiet)
     store = opened.folder.predictions("mine", "default")
     values = store.read(runs[0].units(opened), "values")
     judged = table(planted, "grid_per_gene").filter(

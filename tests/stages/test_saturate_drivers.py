@@ -29,7 +29,7 @@ from hapsight.stages.modisco import export_modisco
 from hapsight.stages.predict import load_models, predict
 from hapsight.stages.saturate_drivers import saturate_drivers
 from hapsight.stages.saturation import centres, has_saturation, stored_around_tss, tss_centre
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
+from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, quiet, write_planted
 
 pytest.importorskip("zarr")
 
@@ -58,10 +58,6 @@ class TwoTracks(ToyModel):
         self.passes += len(codes)
         one = super().predict(codes, read_out)
         return one * one.new_tensor([1.0, -1.0])
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
 
 
 def configured(opened, **options):

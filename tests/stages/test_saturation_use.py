@@ -29,7 +29,7 @@ from hapsight.stages.modisco import export_modisco
 from hapsight.stages.predict import load_models, predict
 from hapsight.stages.saturation import Saturation, stored_saturation
 from tests.explain.test_modisco_run import add_pattern
-from tests.planted import UPSTREAM, load_toy, write_planted
+from tests.planted import UPSTREAM, load_toy, quiet, write_planted
 
 FIRST, LAST = -150, 200
 REACH = 100
@@ -41,10 +41,6 @@ saturation = [{FIRST}, {LAST}]
 genes_per_unit = 3
 """
 SHARES = {"run_5": 0.05, "run_10": 0.1, "run_20": 0.2, "run_50": 0.5}
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
 
 
 @pytest.fixture(scope="module")
