@@ -24,16 +24,14 @@ from hapsight.report.disclosure import Disclosure
 from hapsight.report.run_folder import read_run, read_table
 from hapsight.report.shown_genes import MADE_ANEW
 from hapsight.run.arms import arms_of, model_arms
-from hapsight.run.config import load_config
-from hapsight.run.opened import Opened
 from hapsight.stages.baseline import baseline
 from hapsight.stages.driver_rows import GeneEffects, driver_rows, reach_of
 from hapsight.stages.drivers import drivers
 from hapsight.stages.eqtl import eqtl
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
-from hapsight.stages.predict import load_models, predict
-from tests.planted import load_toy, quiet, write_planted
+from hapsight.stages.predict import predict
+from tests.planted import load_toy, opened_with_models, quiet, require_columns, write_planted
 
 SECTIONS = """
 [[models]]
@@ -58,9 +56,7 @@ SCHEMAS = {
 def planted(tmp_path_factory):
     planted = write_planted(tmp_path_factory.mktemp("drivers"), people=90)
     planted.config.write_text(planted.config.read_text() + SECTIONS)
-    with register("toy", load_toy):
-        opened = Opened.from_config(load_config(planted.config))
-        runs = load_models(opened)
+    opened, runs = opened_with_models(planted.config)
     opened.begin()
     predict(opened, runs, quiet)
     baseline(opened, quiet)
@@ -86,8 +82,7 @@ def table(planted, name: str) -> pl.DataFrame:
 
 
 def test_tables_have_their_columns(planted):
-    for name, schema in SCHEMAS.items():
-        assert dict(table(planted, name).schema) == schema, name
+    require_columns(planted[0].folder.path / "explain", SCHEMAS)
 
 
 def test_every_gene_has_a_row_for_each_model_and_form(planted):

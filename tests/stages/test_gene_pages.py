@@ -17,7 +17,6 @@ from hapsight.explain.drivers import sasse2023_drivers
 from hapsight.models.registry import register
 from hapsight.report.gene_view import PEOPLE, Logo
 from hapsight.run.arms import arms_of
-from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
 from hapsight.stages import gene_pages as stage
 from hapsight.stages.drivers import drivers
@@ -25,9 +24,9 @@ from hapsight.stages.eqtl import eqtl
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
 from hapsight.stages.gene_pages import gene_pages
-from hapsight.stages.predict import load_models, predict
+from hapsight.stages.predict import predict
 from tests.conftest import without_vega
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, quiet, write_planted
+from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, opened_with_models, quiet, write_planted
 
 pytest.importorskip("vl_convert")
 
@@ -48,9 +47,7 @@ def planted(tmp_path_factory):
     planted = write_planted(tmp_path_factory.mktemp("pages"), people=90)
     text = planted.config.read_text().replace("[baseline]", "[baseline]\nrun = false")
     planted.config.write_text(text + SECTIONS)
-    with register("toy", load_toy):
-        opened = Opened.from_config(load_config(planted.config))
-        runs = load_models(opened)
+    opened, runs = opened_with_models(planted.config)
     opened.begin()
     predict(opened, runs, quiet)
     eqtl(opened, quiet)

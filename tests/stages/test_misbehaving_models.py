@@ -21,10 +21,9 @@ from hapsight.run.config import load_config
 from hapsight.run.models import ModelSource, _kept, model_here
 from hapsight.run.opened import Opened
 from hapsight.stages.plan import bench_sharing
-from hapsight.stages.predict import load_models
 from tests.cohort.files import write_table
 from tests.engine.toy_shared import ToyShared, ToyWindowed
-from tests.planted import ToyModel, load_toy, write_planted
+from tests.planted import ToyModel, load_toy, opened_with_models, write_planted
 from tests.train.toy_personal import Net, Trainable
 
 FAULTS = {
@@ -95,9 +94,7 @@ def test_layers_of_another_shape(planted, method):
 
 def test_the_gene_is_found_in_a_batch_of_several(planted):
     """Only the reference of the second gene of the batch is spoilt."""
-    with register("toy", load_toy):
-        opened = Opened.from_config(load_config(planted.config))
-        (run,) = load_models(opened)
+    opened, (run,) = opened_with_models(planted.config)
     reader = VariantReader(opened.cohort.genotypes, opened.cohort.reference)
     for gene in opened.cohort.genes:
         _, codes = Sequences(run.model, run.read_out, reader, opened.cohort.reference.fetch).of(gene)
@@ -148,9 +145,7 @@ def test_every_other_way_to_a_models_numbers(planted, tmp_path, command, fault):
         "train": ("train", "grid", planted.config),
     }
     if command == "bench":
-        with register("toy", lambda *, device="cpu": model):
-            opened = Opened.from_config(load_config(planted.config))
-            (run,) = load_models(opened)
+        opened, (run,) = opened_with_models(planted.config, lambda *, device="cpu": model)
         with pytest.raises(ModelError) as caught:
             bench_sharing(opened, run, opened.cohort.genes[0], 8)
         text = str(caught.value)

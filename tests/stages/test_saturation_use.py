@@ -18,18 +18,16 @@ from hapsight.errors import IncompleteError, MissingExtraError
 from hapsight.explain.tables import MODISCO_PATTERNS
 from hapsight.models.registry import register
 from hapsight.run.arms import arms_of
-from hapsight.run.config import load_config
-from hapsight.run.opened import Opened
 from hapsight.stages import driver_context
 from hapsight.stages.driver_context import neighbourhood_columns
 from hapsight.stages.drivers import drivers
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain, explain_store, explain_units
 from hapsight.stages.modisco import export_modisco
-from hapsight.stages.predict import load_models, predict
+from hapsight.stages.predict import predict
 from hapsight.stages.saturation import Saturation, stored_saturation
 from tests.explain.test_modisco_run import add_pattern
-from tests.planted import UPSTREAM, load_toy, quiet, write_planted
+from tests.planted import UPSTREAM, load_toy, opened_with_models, quiet, write_planted
 
 FIRST, LAST = -150, 200
 REACH = 100
@@ -49,9 +47,7 @@ def planted(tmp_path_factory):
     planted = write_planted(tmp_path_factory.mktemp("saturation"))
     text = planted.config.read_text().replace("[baseline]", "[baseline]\nrun = false")
     planted.config.write_text(text + SECTIONS)
-    with register("toy", load_toy):
-        opened = Opened.from_config(load_config(planted.config))
-        runs = load_models(opened)
+    opened, runs = opened_with_models(planted.config)
     opened.begin()
     predict(opened, runs, quiet)
     evaluate(opened, arms_of(opened, runs), quiet)
