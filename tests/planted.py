@@ -160,7 +160,6 @@ def require_columns(folder: Path, schemas: Mapping[str, Mapping[str, Any]]) -> N
 
 def run_stages(config: Path) -> Path:
     """Everything from predictions to effects, without checks, drivers and report; gives the run's folder."""
-
     opened, runs = opened_with_models(config)
     opened.begin()
     do_units(opened, runs, quiet)

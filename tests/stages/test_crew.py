@@ -20,7 +20,7 @@ from hapsight.stages.predict import load_models
 from tests.dask_processes import DaskProcesses, record_parcels, require_nobody
 from tests.entry_point import offer_model
 from tests.planted import quiet, write_planted
-from tests.stages.run_bytes import bytes_in, into
+from tests.stages.run_bytes import bytes_after, bytes_in, into
 
 GENES = ("up1", "null1")
 
@@ -44,11 +44,7 @@ def _toy_is_installed(cohort, monkeypatch):
 
 def tables_of(config: Config) -> dict[str, bytes]:
     """Do all units; every table and seal as bytes, by its path in the run folder."""
-    opened = Opened.from_config(config)
-    with opened.folder.locked():
-        opened.begin()
-        do_units(opened, load_models(opened), quiet)
-    return bytes_in(config.output)
+    return bytes_after(config, lambda opened: do_units(opened, load_models(opened), quiet))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from hapsight.stages.saturation import SaturationUnit
 from tests.dask_processes import DaskProcesses, record_parcels, require_nobody
 from tests.entry_point import offer_model
 from tests.planted import quiet, write_planted
-from tests.stages.run_bytes import bytes_in, into
+from tests.stages.run_bytes import bytes_after, bytes_in, into
 
 pytest.importorskip("zarr")
 
@@ -80,12 +80,7 @@ STAGES = {
 
 def done_by(config: Config, *stages: str) -> dict[str, bytes]:
     """Do the stages; every file that they leave behind as bytes, by its path in the run folder."""
-    opened = Opened.from_config(config)
-    with opened.folder.locked():
-        opened.begin()
-        for stage in stages:
-            STAGES[stage](opened)
-    return bytes_in(config.output)
+    return bytes_after(config, lambda opened: [STAGES[stage](opened) for stage in stages])
 
 
 @pytest.fixture
