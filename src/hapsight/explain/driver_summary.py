@@ -163,11 +163,11 @@ def driver_summary(drivers: pl.DataFrame) -> Iterator[Row]:
     Parameters
     ----------
     drivers
-        Columns ``hapsight.tables.DRIVERS``.
+        Columns ``hapsight.explain.tables.DRIVERS``.
 
     Yields
     ------
-    Columns of ``hapsight.tables.DRIVER_SUMMARY`` without the labels and ``form``. Shares have Wilson
+    Columns of ``hapsight.explain.tables.DRIVER_SUMMARY`` without the labels and ``form``. Shares have Wilson
     intervals and two-sided binomial p against 1/2, medians intervals from order statistics (both 95 %);
     ``driver_motif`` has McNemar's exact p against the controls of the same genes. Where drivers have a sign
     prior: `hapsight.explain.support.prior_shares`, by the slopes of half 2 for ``half1_*``.
