@@ -194,8 +194,11 @@ def test_genes_by_name_leave_the_tables_of_the_stage_as_they_are(planted):
     assert one.equals(before.filter(pl.col("gene_id") == "up2"))
 
 
-def test_genes_are_chosen_by_r(planted):
-    opened, (run,) = opened_with(planted, min_abs_r=0.5)
+def test_genes_are_chosen_by_r(planted, tmp_path):
+    config = load_config(planted.config)
+    chosen = config.explain.model_copy(update={"min_abs_r": 0.5})
+    config = config.model_copy(update={"explain": chosen, "output": tmp_path / "run"})
+    opened, (run,) = opened_with_models(config)
     with pytest.raises(IncompleteError, match="not known yet") as caught:
         explain_units(opened, run)
     assert "hapsight evaluate" in str(caught.value)
