@@ -6,9 +6,12 @@ in genes ``down*``, and has nothing to do with it in genes ``null*``; gene ``bar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -156,6 +159,18 @@ def require_columns(folder: Path, schemas: Mapping[str, Mapping[str, Any]]) -> N
     """The tables of a folder, by their names, have these columns and types."""
     for name, schema in schemas.items():
         assert dict(pl.read_parquet(folder / f"{name}.parquet").schema) == schema, name
+
+
+@contextmanager
+def put_back(folder: Path) -> Iterator[None]:
+    """Whatever is done in the folder meanwhile, it is afterwards as it was before."""
+    with TemporaryDirectory() as elsewhere:
+        kept = shutil.copytree(folder, Path(elsewhere) / "kept")
+        try:
+            yield
+        finally:
+            shutil.rmtree(folder)
+            shutil.move(kept, folder)
 
 
 def run_stages(config: Path) -> Path:

@@ -4,7 +4,6 @@ Each attack recovers people exactly from numbers in full digits; here it must do
 what the report is there to tell.
 """
 
-import shutil
 from importlib.util import find_spec
 
 import numpy as np
@@ -18,7 +17,7 @@ from hapsight.report.build import build_report
 from hapsight.run.config import load_config
 from tests import attacks
 from tests.conftest import without_vega
-from tests.planted import load_toy, write_planted
+from tests.planted import load_toy, put_back, write_planted
 
 pytestmark = pytest.mark.skipif(find_spec("vl_convert") is None, reason="the report's extra is not installed")
 
@@ -184,19 +183,21 @@ def test_a_chart_marks_a_median_of_genes_no_finer_than_the_r_of_one(cohort):
     assert marks == [round(mark, 2) for mark in marks]
 
 
-def test_the_same_attacks_recover_people_where_individuals_are_included(cohort, tmp_path):
-    """The control: reports of both runs in full digits. They are taken elsewhere, and the others put back."""
-    folder, _, _, missing = cohort
-    shutil.copytree(folder, tmp_path / "before")
-    with pytest.MonkeyPatch.context() as patch, register("toy", load_toy):
-        without_vega(patch)
+@pytest.fixture
+def in_full_digits(cohort, light):
+    """The same runs, published with ``--include-individuals`` while a test looks."""
+    folder = cohort[0]
+    with put_back(folder), register("toy", load_toy):
         for config in (folder / "planted.toml", folder / "less.toml"):
             made = CliRunner().invoke(app, ["pages", str(config), "--include-individuals"])
-            build_report(load_config(config).output, True)
             assert made.exit_code == 0, made.output
-    folder = shutil.move(folder, tmp_path / "individuals")
-    shutil.move(tmp_path / "before", cohort[0])
-    whole, less = folder / "run" / "report", folder / "less" / "report"
+            build_report(load_config(config).output, True)
+        yield cohort
+
+
+def test_the_same_attacks_recover_people_where_individuals_are_included(in_full_digits):
+    """The control."""
+    folder, whole, less, missing = in_full_digits
     people, dosages = attacks.true_dosages(folder / "genotypes.vcf.gz")
     place = people.index(missing)
     found = attacks.genotypes_by_difference(whole, less, N)

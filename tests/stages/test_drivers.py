@@ -31,7 +31,7 @@ from hapsight.stages.eqtl import eqtl
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
 from hapsight.stages.predict import predict
-from tests.planted import load_toy, opened_with_models, quiet, require_columns, write_planted
+from tests.planted import load_toy, opened_with_models, put_back, quiet, require_columns, write_planted
 
 SECTIONS = """
 [[models]]
@@ -75,6 +75,13 @@ def planted(tmp_path_factory):
     motif = Motif("M1", "any", np.array([[0.97, 0.01, 0.01, 0.01]] * 4).T[:, [0, 1, 2, 3]])
     drivers(opened, arms_of(opened, runs), quiet, [motif], read_effects(given))
     return opened, runs
+
+
+@pytest.fixture
+def changing(planted):
+    """What a test does to the run is undone for the next."""
+    with put_back(planted[0].folder.path):
+        yield
 
 
 def table(planted, name: str) -> pl.DataFrame:
@@ -178,6 +185,7 @@ def test_few_genes_have_no_reliability_and_it_is_said(planted):
     assert genes["probability"].null_count() == 1
 
 
+@pytest.mark.usefixtures("changing")
 def test_the_command_writes_the_tables_and_says_the_verdict(planted):
     app = typer.Typer()
     register_command(app)
@@ -193,6 +201,7 @@ def test_the_command_writes_the_tables_and_says_the_verdict(planted):
     assert again["driver_r"].equals(tables[0]["driver_r"])
 
 
+@pytest.mark.usefixtures("changing")
 def test_without_eqtls_nothing_is_supported_and_it_is_noted(planted):
     opened, runs = planted
     eqtl_off = opened.config.eqtl.model_copy(update={"run": False})
@@ -211,6 +220,7 @@ def configured(opened, **options):
     return replace(opened, config=opened.config.model_copy(update={"explain": explain}))
 
 
+@pytest.mark.usefixtures("changing")
 def test_the_configuration_decides_about_motifs(planted, monkeypatch):
     opened, runs = planted
     motif = Motif("M1", "any", np.full((4, 3), 0.25))
@@ -224,6 +234,7 @@ def test_the_configuration_decides_about_motifs(planted, monkeypatch):
         assert ("Motifs of drivers were not looked for." in notes) is not looked
 
 
+@pytest.mark.usefixtures("changing")
 def test_without_the_extra_motifs_are_left_out_and_it_is_noted(planted, monkeypatch):
     opened, runs = planted
     monkeypatch.setattr("hapsight.stages.driver_context.find_spec", lambda name: None)
@@ -236,6 +247,7 @@ def test_without_the_extra_motifs_are_left_out_and_it_is_noted(planted, monkeypa
         drivers(configured(opened, motifs=True), arms_of(opened, runs), quiet)
 
 
+@pytest.mark.usefixtures("changing")
 def test_sign_priors_stand_beside_the_drivers(planted):
     """A prior that knows the planted sign: with the model in genes ``up``, against it in genes ``down``."""
     opened, runs = planted

@@ -26,7 +26,16 @@ from hapsight.stages.explain import explain
 from hapsight.stages.gene_pages import gene_pages
 from hapsight.stages.predict import predict
 from tests.conftest import without_vega
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, opened_with_models, quiet, write_planted
+from tests.planted import (
+    DOWNSTREAM,
+    UPSTREAM,
+    ToyModel,
+    load_toy,
+    opened_with_models,
+    put_back,
+    quiet,
+    write_planted,
+)
 
 pytest.importorskip("vl_convert")
 
@@ -56,6 +65,13 @@ def planted(tmp_path_factory):
     assert "hapsight evaluate" in str(caught.value)
     evaluate(opened, arms_of(opened, runs), quiet)
     return planted, opened, runs
+
+
+@pytest.fixture
+def changing(planted):
+    """What a test does to the run is undone for the next."""
+    with put_back(planted[1].folder.path):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +182,7 @@ def test_no_sample_is_named_on_a_page(planted, pages):
     assert planted[1].cohort.samples[0] == "P000"
 
 
+@pytest.mark.usefixtures("changing")
 def test_bases_that_an_ended_command_left_out_are_made(planted, pages):
     """It was ended after the effects of all genes were there, and before the numbers of single bases were."""
     _, opened, runs = planted
@@ -176,6 +193,7 @@ def test_bases_that_an_ended_command_left_out_are_made(planted, pages):
     assert {path.relative_to(gone): path.read_bytes() for path in gone.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.usefixtures("changing")
 def test_a_model_without_gradients_says_so(planted):
     _, opened, runs = planted
     plain = opened.config.explain.model_copy(update={"saturation": None})
@@ -184,6 +202,7 @@ def test_a_model_without_gradients_says_so(planted):
     assert "gives no gradients" in path.read_text()
 
 
+@pytest.mark.usefixtures("changing")
 def test_genes_by_name_leave_the_others_and_a_gene_without_variants_has_a_page(planted, pages):
     _, opened, runs = planted
     folder = opened.folder.path / "report/genes"
@@ -198,6 +217,7 @@ def test_genes_by_name_leave_the_others_and_a_gene_without_variants_has_a_page(p
     assert "got: nobody" in str(caught.value)
 
 
+@pytest.mark.usefixtures("changing")
 def test_stored_effects_are_not_computed_again(planted, monkeypatch):
     _, opened, runs = planted
     explain(opened, runs, quiet)
@@ -205,6 +225,7 @@ def test_stored_effects_are_not_computed_again(planted, monkeypatch):
     assert len(gene_pages(opened, arms_of(opened, runs), quiet, most=1)) == 2
 
 
+@pytest.mark.usefixtures("changing")
 def test_motifs_come_from_the_drivers_table(planted):
     from hapsight.explain.motifs import Motif
 
@@ -219,6 +240,7 @@ def test_motifs_come_from_the_drivers_table(planted):
     assert "JASPAR motif" in path.read_text()
 
 
+@pytest.mark.usefixtures("changing")
 def test_no_gene_with_an_r_gives_no_page(planted):
     _, opened, runs = planted
     path = opened.folder.path / "evaluation/per_gene.parquet"
@@ -232,6 +254,7 @@ def test_no_gene_with_an_r_gives_no_page(planted):
     table.write_parquet(path)
 
 
+@pytest.mark.usefixtures("changing")
 def test_the_command(planted):
     cohort, opened, _ = planted
     app = typer.Typer()

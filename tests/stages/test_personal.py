@@ -17,7 +17,7 @@ from hapsight.run.opened import Opened
 from hapsight.stages.personal_data import personal_data
 from hapsight.stages.predict import load_models, predict
 from hapsight.train.tables import CELLS, TRAIN_PER_GENE, TRAIN_RUNS, TRAIN_SUMMARY
-from tests.planted import quiet, require_columns, write_planted
+from tests.planted import put_back, quiet, require_columns, write_planted
 from tests.train.toy_personal import load_trainable
 
 NAMES = ("up1", "up2", "up3", "up4", "up5", "up6", "down1", "down2", "null1")
@@ -55,6 +55,13 @@ def planted(tmp_path_factory):
     made.config.write_text(made.config.read_text() + SECTION)
     with register_model("toy", load_trainable):
         yield made, run("grid", str(made.config))
+
+
+@pytest.fixture
+def changing(planted):
+    """What a test does to the run is undone for the next."""
+    with put_back(planted[0].folder / "run"):
+        yield
 
 
 def table(planted, name: str) -> pl.DataFrame:
@@ -133,6 +140,7 @@ def test_the_weights_predict_what_was_judged(planted):
         assert r == pytest.approx(one["pearson_r"], abs=1e-4)
 
 
+@pytest.mark.usefixtures("changing")
 def test_finished_arms_are_kept(planted):
     made, output = planted
     assert "unseen genes, unseen people" in output
@@ -150,6 +158,7 @@ def test_finished_arms_are_kept(planted):
     run("grid", str(made.config))
 
 
+@pytest.mark.usefixtures("changing")
 def test_one_arm_with_fewer_people_and_common_variants(planted):
     made, _ = planted
     words = ("--mode", "full", "--loss", "mse_plus_pairs", "--seeds", "1", "--people", "20", "--people", "40")
@@ -174,6 +183,7 @@ def test_a_region_is_held_out_whichever_way_its_contig_is_written(planted):
         personal_data(opened, run, source, None, None)
 
 
+@pytest.mark.usefixtures("changing")
 def test_strands_and_shifts_are_said_with_the_read_out(planted):
     made, _ = planted
     text = made.config.read_text()
