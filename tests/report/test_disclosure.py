@@ -336,8 +336,8 @@ def test_every_published_table_is_made_anew_or_has_a_reason_not_to_be():
     assert not MADE_ANEW.keys() & AS_IT_IS.keys()
 
 
+@pytest.mark.usefixtures("light")
 def test_what_is_made_anew_is_made_once_a_report(tmp_path, monkeypatch):
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
     monkeypatch.setattr("hapsight.explain.reliability_quality.judge", partial(judge, draws=20))
     made = []
     for name, make in MADE_ANEW.items():
