@@ -41,3 +41,25 @@ def shared_data() -> Path:
     if not (folder / "geuvadis_chr22" / "genotypes.vcf.gz").exists():
         pytest.skip(f"the real cohort is not here ({folder}); set HAPSIGHT_DATA to its folder")
     return folder
+
+
+def without_vega(patch: pytest.MonkeyPatch) -> None:
+    """Reports and pages without the drawing library, which takes a second to bundle."""
+    patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+
+
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports and pages of this test without the drawing library."""
+    without_vega(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Many small operations: on a busy machine more threads than free cores wait for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

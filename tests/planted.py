@@ -6,10 +6,16 @@ in genes ``down*``, and has nothing to do with it in genes ``null*``; gene ``bar
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 
 from hapsight.cohort.genotypes import GenotypeFile
@@ -19,13 +25,14 @@ from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
 from hapsight.models.registry import register
 from hapsight.pipeline import do_units
 from hapsight.run.arms import arms_of
-from hapsight.run.config import load_config
+from hapsight.run.config import Config, load_config
+from hapsight.run.effects import EffectsRun
 from hapsight.run.opened import Opened
 from hapsight.sequence.haplotypes import Window, personal_sequences
 from hapsight.stages.direction import direction
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
-from hapsight.stages.predict import load_models
+from hapsight.stages.predict import ModelRun, load_models
 from tests.cohort.files import Record, write_bed, write_fasta, write_table, write_vcf
 
 UPSTREAM, DOWNSTREAM = 300, 200
@@ -135,15 +142,40 @@ null_draws = 499
 """
 
 
+def quiet(*_: object) -> None:
+    """Progress that nobody watches."""
+
+
+def opened_with_models(
+    config: Config | Path, loader: Callable[..., SequenceModel] = load_toy
+) -> tuple[Opened, list[ModelRun | EffectsRun]]:
+    """A configuration, or the one in a file, opened, and its models; ``toy`` comes from the loader."""
+    opened = Opened.from_config(load_config(config) if isinstance(config, Path) else config)
+    with register("toy", loader):
+        return opened, load_models(opened)
+
+
+def require_columns(folder: Path, schemas: Mapping[str, Mapping[str, Any]]) -> None:
+    """The tables of a folder, by their names, have these columns and types."""
+    for name, schema in schemas.items():
+        assert dict(pl.read_parquet(folder / f"{name}.parquet").schema) == schema, name
+
+
+@contextmanager
+def put_back(folder: Path) -> Iterator[None]:
+    """Whatever is done in the folder meanwhile, it is afterwards as it was before."""
+    with TemporaryDirectory() as elsewhere:
+        kept = shutil.copytree(folder, Path(elsewhere) / "kept")
+        try:
+            yield
+        finally:
+            shutil.rmtree(folder)
+            shutil.move(kept, folder)
+
+
 def run_stages(config: Path) -> Path:
     """Everything from predictions to effects, without checks, drivers and report; gives the run's folder."""
-
-    def quiet(*_: object) -> None:
-        pass
-
-    opened = Opened.from_config(load_config(config))
-    with register("toy", load_toy):
-        runs = load_models(opened)
+    opened, runs = opened_with_models(config)
     opened.begin()
     do_units(opened, runs, quiet)
     arms = arms_of(opened, runs)

@@ -1,18 +1,24 @@
 """The documentation says what the program does."""
 
+import ast
 import gzip
 import hashlib
 import json
+import pkgutil
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from hapsight.cli.main import app
 from hapsight.models.catalogue import WEIGHTS
@@ -21,6 +27,17 @@ from tests.models.synthetic import synthetic_h5
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+)
+NAME = r"\bhapsight(?:\.[A-Za-z_]\w*)+"
+
+
+def page_text(page: str) -> str:
+    return (ROOT / page).read_text()
 
 
 def test_the_configuration_in_the_readme_is_valid():
@@ -29,11 +46,44 @@ def test_the_configuration_in_the_readme_is_valid():
     assert config.models[0].name == "xpresso"
 
 
-def test_every_command_in_the_readme_exists():
-    for line in README.splitlines():
-        if line.startswith("hapsight "):
-            name = line.split()[1]
-            assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0, line
+def said_commands(text: str) -> Iterator[list[str]]:
+    """Words after ``hapsight`` in lines of code blocks and in back ticks; a line that goes on is one."""
+    inside = text.replace("\\\n", " ").split("```")
+    lines = [line for block in inside[1::2] for line in block.splitlines()]
+    lines += re.findall(r"`([^`]+)`", "".join(inside[::2]))
+    for line in lines:
+        if found := re.match(r"(?:[A-Z_]+=\S+ |\$ )*hapsight (.*)", line):
+            yield shlex.split(found[1], comments=True)
+
+
+def unknown_word(words: list[str]) -> str | None:
+    """The first word that names no command, or the first option that this command has not."""
+    command = get_command(app)
+    for word in words:
+        if isinstance(command, TyperGroup) and not word.startswith("-"):
+            if word not in command.commands:
+                return word
+            command = command.commands[word]
+        elif word.startswith("--"):
+            options = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+            if word.split("=")[0] not in {*options, "--help"}:
+                return word
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_exists(page):
+    assert {
+        " ".join(words): wrong for words in said_commands(page_text(page)) if (wrong := unknown_word(words))
+    } == {}
+
+
+def test_commands_are_found_and_judged():
+    commands = [words for page in PAGES for words in said_commands(page_text(page))]
+    assert len(commands) > 50
+    assert unknown_word(["models", "fetch", "xpresso"]) is None
+    assert unknown_word(["models", "fetched"]) == "fetched"
+    assert unknown_word(["run", "x.toml", "--worker", "2"]) == "--worker"
 
 
 def test_the_schema_is_up_to_date():
@@ -41,11 +91,40 @@ def test_the_schema_is_up_to_date():
     assert stored == Config.model_json_schema(), "run: hapsight schema > docs/config.schema.json"
 
 
-def test_files_that_the_readme_points_to_exist():
-    for part in README.split("](")[1:]:
-        target = part.split(")")[0]
-        if "://" not in target:
-            assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_a_page_points_to_exist(page):
+    targets = [part.split(")")[0].split("#")[0] for part in page_text(page).split("](")[1:]]
+    here = (ROOT / page).parent
+    assert [name for name in targets if "://" not in name and name and not (here / name).exists()] == []
+    paths = re.findall(r"\b(?:src|tests|tools|benchmarks|docs|findings)/[\w./-]*\w", page_text(page))
+    assert [name for name in paths if not (ROOT / name).exists()] == []
+
+
+def docstrings(path: Path) -> str:
+    """All texts of a module that are statements of their own: of it, its functions and its constants."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    texts = [
+        node.value.value
+        for node in nodes
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def is_there(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+def test_every_name_of_hapsights_code_resolves():
+    texts = {page: page_text(page) for page in PAGES}
+    texts |= {str(path.relative_to(ROOT)): docstrings(path) for path in (ROOT / "src").rglob("*.py")}
+    named = {(where, name) for where, text in texts.items() for name in re.findall(NAME, text)}
+    assert len(named) > 20
+    assert sorted((where, name) for where, name in named if not is_there(name)) == []
 
 
 def test_every_release_that_is_pinned_has_its_hashes():

@@ -20,16 +20,9 @@ from tests.explain.ism_naive import naive_backgrounds, plain, sequence_with
 from tests.planted import ToyModel
 from tests.sequence.naive import toy_reference, toy_variants
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LENGTH = 700
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Passes of 160 bases: threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def reference_sequence(seed: int) -> str:

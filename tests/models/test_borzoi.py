@@ -40,6 +40,8 @@ from hapsight.models.protocol import ReadOut
 from hapsight.models.tracks import Squash, published_targets, read_borzoi_targets
 from tests.verify.borzoi_oracle import input_codes
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 GOLDEN = json.loads((Path(__file__).parent / "data" / "borzoi_golden.json").read_text())
 WIDTH = 16
 EXON_BINS = (3070, 3071, 3095)
@@ -50,15 +52,6 @@ def weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """An empty folder of weights: no test sees the user's."""
     monkeypatch.setenv("HAPSIGHT_WEIGHTS", str(tmp_path))
     return tmp_path
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Many small operations: on a busy machine more threads than free cores wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from hapsight.models.enformer_files import load, random_weights, read_weights, s
 from hapsight.models.protocol import ReadOut
 from tests.verify.enformer_oracle import random_codes
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 GOLDEN = json.loads((Path(__file__).parent / "data" / "enformer_golden.json").read_text())
 LENGTH = 196_608
 NARROW = 24
@@ -29,15 +31,6 @@ READ_OUTS = (
     ReadOut("other end", (7,), (895,)),
     ReadOut("apart, in no order", (2, 1), (500, 448, 451)),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():  # type: ignore[no-untyped-def]
-    """Threads that share many small operations wait for each other on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -15,12 +15,6 @@ needs_extra = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def light(monkeypatch) -> None:
-    """A report without the drawing library, which takes a second to bundle."""
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
-
-
 def visible(html: str) -> str:
     """What a reader can see: no scripts, styles or tags."""
     return re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<(script|style).*?</\1>", "", html))

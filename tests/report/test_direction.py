@@ -98,12 +98,6 @@ def test_tables_in_words(run):
     assert len(pair_rows(run)) == 3
 
 
-@pytest.fixture
-def light(monkeypatch):
-    """A report without the drawing library, which takes a second to bundle."""
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
-
-
 PLANS = {
     "one model": Plan(),
     "two models": Plan(models=TWO),

@@ -124,8 +124,7 @@ def test_a_column_without_a_rule_is_withheld_and_told():
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+def run(tmp_path, light):
     return write_direction(write_run(tmp_path / "run", Plan()))
 
 
@@ -302,9 +301,9 @@ def write_reliability(folder, per_gene):
         pl.DataFrame(rows, schema=schema).write_parquet(folder / f"explain/{name}.parquet")
 
 
+@pytest.mark.usefixtures("light")
 def test_no_published_number_depends_on_an_r_that_is_withheld(tmp_path, monkeypatch):
     """Runs that differ only in R's that hang on two people have one and the same report."""
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
     monkeypatch.setattr("hapsight.explain.reliability_quality.judge", partial(judge, draws=20))
     runs = [write_two_signs(tmp_path / name / "run", r) for name, r in (("right", 0.6), ("wrong", -0.5))]
     for run in runs:
@@ -337,8 +336,8 @@ def test_every_published_table_is_made_anew_or_has_a_reason_not_to_be():
     assert not MADE_ANEW.keys() & AS_IT_IS.keys()
 
 
+@pytest.mark.usefixtures("light")
 def test_what_is_made_anew_is_made_once_a_report(tmp_path, monkeypatch):
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
     monkeypatch.setattr("hapsight.explain.reliability_quality.judge", partial(judge, draws=20))
     made = []
     for name, make in MADE_ANEW.items():

@@ -22,12 +22,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture
-def light(monkeypatch) -> None:
-    """A page without the drawing library."""
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
-
-
 def written(folder, *views, **options):
     from hapsight.report.gene_page import write_gene_page
 

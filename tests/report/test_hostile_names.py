@@ -10,10 +10,13 @@ import pytest
 from fake_gene_page import page, variants, view
 from fake_run import Plan, write_run
 
-pytestmark = pytest.mark.skipif(
-    any(find_spec(name) is None for name in ("altair", "jinja2", "vl_convert")),
-    reason="the report's extra is not installed",
-)
+pytestmark = [
+    pytest.mark.usefixtures("light"),
+    pytest.mark.skipif(
+        any(find_spec(name) is None for name in ("altair", "jinja2", "vl_convert")),
+        reason="the report's extra is not installed",
+    ),
+]
 
 EVIL = [
     "<script>alert(1)</script>",
@@ -26,11 +29,6 @@ EVIL = [
     "&lt;script&gt;{{ 7 * 7 }}{% raw %}",
     "\u2028alert(1)//",
 ]
-
-
-@pytest.fixture(autouse=True)
-def _light(monkeypatch) -> None:
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
 
 
 class Skeleton(HTMLParser):

@@ -18,10 +18,13 @@ from hapsight.report.disclosure import FEWEST, step
 from hapsight.report.gene_page import by_genotype, by_prediction
 from hapsight.report.gene_view import PEOPLE
 
-pytestmark = pytest.mark.skipif(
-    any(find_spec(name) is None for name in ("altair", "jinja2", "vl_convert")),
-    reason="the report's extra is not installed",
-)
+pytestmark = [
+    pytest.mark.usefixtures("light"),
+    pytest.mark.skipif(
+        any(find_spec(name) is None for name in ("altair", "jinja2", "vl_convert")),
+        reason="the report's extra is not installed",
+    ),
+]
 
 NAMES = [f"HG{i:05d}" for i in range(80)]
 LEFT_OUT = ["NA1", "NA2", "NA3", "NA4"]
@@ -31,11 +34,6 @@ NAMING = [
     {"name": "chrX", "status": "warn", "message": "12 genes of 62 women, 17 men, 1 of unknown sex"},
     {"name": "phase", "status": "warn", "message": "1", "details": ["chr22:100 A>G"]},
 ]
-
-
-@pytest.fixture(autouse=True)
-def _light(monkeypatch) -> None:
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
 
 
 @pytest.fixture

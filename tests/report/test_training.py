@@ -156,8 +156,8 @@ def test_pictures_share_a_scale_and_say_what_is_not_there(tmp_path) -> None:
 
 
 @needs_extra
-def test_the_report_has_the_section_where_there_is_a_grid(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+@pytest.mark.usefixtures("light")
+def test_the_report_has_the_section_where_there_is_a_grid(tmp_path) -> None:
     assert "Training on people" not in build_report(write_run(tmp_path)).read_text()
     write_training(tmp_path)
     write_heritability(tmp_path)

@@ -26,6 +26,7 @@ from hapsight.simulate.design import Design, Heritability
 from hapsight.simulate.grammar import DEFAULT_MOTIFS, Grammar, Motif
 from hapsight.stages.check import check
 from hapsight.tables import SIMULATED_GENES, SIMULATED_VARIANTS
+from tests.planted import quiet
 from tests.sequence.naive import naive_window
 from tests.simulate import naive
 from tests.simulate.source import LENGTHS, open_source, write_source
@@ -52,10 +53,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 @pytest.fixture(scope="module")
 def done(source: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     return simulate(source, DESIGN, tmp_path_factory.mktemp("out") / "sim", quiet)
-
-
-def quiet(stage: str, done: int, total: int) -> None:
-    pass
 
 
 def opened(done: Simulated) -> Cohort:

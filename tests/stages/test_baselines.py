@@ -25,17 +25,13 @@ from hapsight.stages.baseline import baseline
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.plan import plan_baseline
 from hapsight.stages.predictdb import apply_file, chosen_run, export_predictdb
-from tests.planted import write_planted
+from tests.planted import quiet, write_planted
 
 LINEAR = """inner_folds = 3
 methods = ["elastic_net", "lasso", "blup", "top_snp"]
 splits = ["random", "population"]
 """
 METHODS = {"elastic_net", "lasso", "blup", "top_snp"}
-
-
-def nothing(label: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""
 
 
 def configured(planted, name: str, *changes: tuple[str, str]):
@@ -52,8 +48,8 @@ def configured(planted, name: str, *changes: tuple[str, str]):
 def ran(path) -> Opened:
     opened = Opened.from_config(load_config(path))
     opened.begin()
-    baseline(opened, nothing)
-    evaluate(opened, arms_of(opened, []), nothing)
+    baseline(opened, quiet)
+    evaluate(opened, arms_of(opened, []), quiet)
     return opened
 
 
@@ -140,7 +136,7 @@ def test_another_list_of_methods_keeps_what_is_done(planted, done):
     before = {path: path.stat().st_mtime_ns for path in done.folder.path.rglob("baseline/*/block-*")}
     fewer = ('"elastic_net", "lasso", "blup", "top_snp"', '"top_snp", "blup"')
     again = configured(planted, "fewer", fewer, ('output = "fewer"', 'output = "linear"'))
-    baseline(Opened.from_config(load_config(again)), nothing)
+    baseline(Opened.from_config(load_config(again)), quiet)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
@@ -178,14 +174,14 @@ def test_the_negative_control_breaks_the_link_and_says_so(planted, done):
         split = ('splits = ["random", "population"]', 'splits = ["random"]')
         opened = Opened.from_config(load_config(configured(planted, f"control{seed}", change, split)))
         opened.begin()
-        baseline(opened, nothing)
+        baseline(opened, quiet)
         for run in baseline_runs(opened):
             for unit in sorted((opened.folder.path / "baseline" / run.folder).glob("*.genes.parquet")):
                 folds = pl.read_parquet(unit)["fold_r"].explode().to_numpy().astype(float)
                 r[run.method].extend(folds[np.isfinite(folds)])
     for method, values in r.items():
         assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(len(values)), method
-    evaluate(opened, arms_of(opened, []), nothing)
+    evaluate(opened, arms_of(opened, []), quiet)
     table = pl.read_parquet(opened.folder.path / "evaluation/per_gene.parquet")
     assert all("NEGATIVE CONTROL: people exchanged at random (seed 3)" in text for text in table["observed"])
     assert any("NEGATIVE CONTROL" in note for note in opened.folder.record()["notes"])
@@ -299,7 +295,7 @@ def test_blocks_without_a_gene_of_the_file_are_read_beside_the_others(planted, d
     with closing(sqlite3.connect(path)) as database, database:
         database.execute("DELETE FROM weights WHERE gene != 'up1'")
         database.execute("DELETE FROM extra WHERE gene != 'up1'")
-    found = apply_file(done, path, "GTEx v8/blood", nothing)
+    found = apply_file(done, path, "GTEx v8/blood", quiet)
     assert found.genes.height == 7
     assert found.genes["status"].to_list().count("no_model") == 6
     assert found.mean_r.n == 1
@@ -341,7 +337,7 @@ def test_a_gene_with_too_few_usable_weights_has_no_r(planted, exported):
     page = build_report(opened.folder.path).read_text()
     assert "1 gene below the floor" in page
     assert "too few of its weights could be used" in page
-    lowered = apply_file(opened, path, "lowered", nothing, min_share=0.01)
+    lowered = apply_file(opened, path, "lowered", quiet, min_share=0.01)
     assert lowered.genes.filter(pl.col("gene_id") == "up1")["status"].item() == "ok"
 
 
@@ -360,4 +356,4 @@ def test_a_gene_with_too_few_usable_weights_has_no_r(planted, exported):
 def test_weights_that_are_not_what_they_should_be(planted, done, exported, change, message):
     path = altered(planted, exported, "changed.db", change)
     with pytest.raises(InputError, match=message):
-        apply_file(done, path, "changed", nothing)
+        apply_file(done, path, "changed", quiet)

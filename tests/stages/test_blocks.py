@@ -22,7 +22,7 @@ from hapsight.stages.baseline import fit_baseline
 from hapsight.stages.eqtl import eqtl_units
 from hapsight.stages.predict import load_models
 from tests.engine.toy_shared import ToyShared
-from tests.planted import ToyModel, write_planted
+from tests.planted import ToyModel, quiet, write_planted
 
 TARGET = 100.0
 
@@ -120,7 +120,7 @@ def fitted(opened):
     """Fit the baseline; its numbers by gene, and when each unit's seal was written."""
     run = baseline_runs(opened)[0]
     opened.begin()
-    fit_baseline(opened, run, lambda *_: None)
+    fit_baseline(opened, run, quiet)
     store = opened.folder.baseline(run.folder)
     return store.read(baseline_units(opened, run), "predictions"), {
         p.name: p.stat().st_ino for p in store.folder.glob("*.json")

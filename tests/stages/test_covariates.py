@@ -25,7 +25,7 @@ from hapsight.stages.informed import informed
 from hapsight.stages.personal import train_personal
 from hapsight.stages.predict import load_models, predict
 from tests.cohort.files import write_table
-from tests.planted import Planted, write_planted
+from tests.planted import Planted, quiet, write_planted
 from tests.train.toy_personal import load_trainable
 
 PEOPLE: Final = 72
@@ -70,10 +70,6 @@ SAID: Final = {
     **{"onehot": f"{_FOLLOW}batch3", "dup": f"{_FOLLOW}PC1", "sumto1": f"{_FOLLOW}batch2"},
     "fractions": f"{_FOLLOW}F2",
 }
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
 
 
 def covariates(rng: np.random.Generator) -> dict[str, np.ndarray]:

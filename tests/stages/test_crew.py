@@ -21,8 +21,8 @@ from hapsight.run.opened import Opened
 from hapsight.stages.predict import load_models
 from tests.dask_processes import DaskProcesses, record_parcels, require_nobody
 from tests.entry_point import offer_model
-from tests.planted import write_planted
-from tests.stages.run_bytes import bytes_in, into
+from tests.planted import quiet, write_planted
+from tests.stages.run_bytes import bytes_after, bytes_in, into
 
 GENES = ("up1", "null1")
 
@@ -46,11 +46,7 @@ def _toy_is_installed(cohort, monkeypatch):
 
 def tables_of(config: Config) -> dict[str, bytes]:
     """Do all units; every table and seal as bytes, by its path in the run folder."""
-    opened = Opened.from_config(config)
-    with opened.folder.locked():
-        opened.begin()
-        do_units(opened, load_models(opened), lambda *_: None)
-    return bytes_in(config.output)
+    return bytes_after(config, lambda opened: do_units(opened, load_models(opened), quiet))
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from hapsight.stages.priors import priors
 from hapsight.stages.saturation import SaturationUnit
 from tests.dask_processes import DaskProcesses, record_parcels, require_nobody
 from tests.entry_point import offer_model
-from tests.planted import write_planted
-from tests.stages.run_bytes import bytes_in, into
+from tests.planted import quiet, write_planted
+from tests.stages.run_bytes import bytes_after, bytes_in, into
 
 pytest.importorskip("zarr")
 
@@ -44,10 +44,6 @@ motifs = false
 leave_out = 100
 method = "top_snp"
 """
-
-
-def nothing(label, done, total):
-    """Progress that nobody watches."""
 
 
 @pytest.fixture(scope="module")
@@ -76,20 +72,15 @@ def _toy_is_installed(cohort, monkeypatch):
 
 
 STAGES = {
-    "explain": lambda opened: explain(opened, load_models(opened), nothing),
-    "informed": lambda opened: informed(opened, nothing),
-    "priors": lambda opened: priors(opened, nothing),
+    "explain": lambda opened: explain(opened, load_models(opened), quiet),
+    "informed": lambda opened: informed(opened, quiet),
+    "priors": lambda opened: priors(opened, quiet),
 }
 
 
 def done_by(config: Config, *stages: str) -> dict[str, bytes]:
     """Do the stages; every file that they leave behind as bytes, by its path in the run folder."""
-    opened = Opened.from_config(config)
-    with opened.folder.locked():
-        opened.begin()
-        for stage in stages:
-            STAGES[stage](opened)
-    return bytes_in(config.output)
+    return bytes_after(config, lambda opened: [STAGES[stage](opened) for stage in stages])
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from scipy import stats
 
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.errors import IncompleteError
-from hapsight.models.registry import register
 from hapsight.run.arms import arms_of
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
@@ -17,11 +16,11 @@ from hapsight.stages.baseline import baseline
 from hapsight.stages.direction import direction
 from hapsight.stages.eqtl import eqtl
 from hapsight.stages.evaluate import evaluate
-from hapsight.stages.predict import load_models, predict
+from hapsight.stages.predict import predict
 from hapsight.stats.agreement import direction_tables
 from hapsight.stats.direction_factors import CLASSES
 from hapsight.tables import AGREEMENT, DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA
-from tests.planted import load_toy, write_planted
+from tests.planted import opened_with_models, quiet, require_columns, write_planted
 
 SECTIONS = """
 [[models]]
@@ -42,17 +41,11 @@ SCHEMAS = {
 }
 
 
-def quiet(*_: object) -> None:
-    """No progress."""
-
-
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     planted = write_planted(tmp_path_factory.mktemp("direction"), people=90)
     planted.config.write_text(planted.config.read_text() + SECTIONS)
-    with register("toy", load_toy):
-        opened = Opened.from_config(load_config(planted.config))
-        runs = load_models(opened)
+    opened, runs = opened_with_models(planted.config)
     opened.begin()
     predict(opened, runs, quiet)
     baseline(opened, quiet)
@@ -74,8 +67,7 @@ def genes(planted, model: str) -> dict[str, dict]:
 
 
 def test_tables_have_their_columns(planted):
-    for name, schema in SCHEMAS.items():
-        assert dict(table(planted, name).schema) == schema, name
+    require_columns(planted[0].folder / "run/evaluation", SCHEMAS)
 
 
 def test_planted_signs_are_found(planted):

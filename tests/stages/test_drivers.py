@@ -24,16 +24,14 @@ from hapsight.report.disclosure import Disclosure
 from hapsight.report.run_folder import read_run, read_table
 from hapsight.report.shown_genes import MADE_ANEW
 from hapsight.run.arms import arms_of, model_arms
-from hapsight.run.config import load_config
-from hapsight.run.opened import Opened
 from hapsight.stages.baseline import baseline
 from hapsight.stages.driver_rows import GeneEffects, driver_rows, reach_of
 from hapsight.stages.drivers import drivers
 from hapsight.stages.eqtl import eqtl
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
-from hapsight.stages.predict import load_models, predict
-from tests.planted import load_toy, write_planted
+from hapsight.stages.predict import predict
+from tests.planted import load_toy, opened_with_models, put_back, quiet, require_columns, write_planted
 
 SECTIONS = """
 [[models]]
@@ -54,17 +52,11 @@ SCHEMAS = {
 }
 
 
-def quiet(*_: object) -> None:
-    """No progress."""
-
-
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     planted = write_planted(tmp_path_factory.mktemp("drivers"), people=90)
     planted.config.write_text(planted.config.read_text() + SECTIONS)
-    with register("toy", load_toy):
-        opened = Opened.from_config(load_config(planted.config))
-        runs = load_models(opened)
+    opened, runs = opened_with_models(planted.config)
     opened.begin()
     predict(opened, runs, quiet)
     baseline(opened, quiet)
@@ -85,13 +77,19 @@ def planted(tmp_path_factory):
     return opened, runs
 
 
+@pytest.fixture
+def changing(planted):
+    """What a test does to the run is undone for the next."""
+    with put_back(planted[0].folder.path):
+        yield
+
+
 def table(planted, name: str) -> pl.DataFrame:
     return pl.read_parquet(planted[0].folder.path / f"explain/{name}.parquet")
 
 
 def test_tables_have_their_columns(planted):
-    for name, schema in SCHEMAS.items():
-        assert dict(table(planted, name).schema) == schema, name
+    require_columns(planted[0].folder.path / "explain", SCHEMAS)
 
 
 def test_every_gene_has_a_row_for_each_model_and_form(planted):
@@ -187,6 +185,7 @@ def test_few_genes_have_no_reliability_and_it_is_said(planted):
     assert genes["probability"].null_count() == 1
 
 
+@pytest.mark.usefixtures("changing")
 def test_the_command_writes_the_tables_and_says_the_verdict(planted):
     app = typer.Typer()
     register_command(app)
@@ -202,6 +201,7 @@ def test_the_command_writes_the_tables_and_says_the_verdict(planted):
     assert again["driver_r"].equals(tables[0]["driver_r"])
 
 
+@pytest.mark.usefixtures("changing")
 def test_without_eqtls_nothing_is_supported_and_it_is_noted(planted):
     opened, runs = planted
     eqtl_off = opened.config.eqtl.model_copy(update={"run": False})
@@ -220,6 +220,7 @@ def configured(opened, **options):
     return replace(opened, config=opened.config.model_copy(update={"explain": explain}))
 
 
+@pytest.mark.usefixtures("changing")
 def test_the_configuration_decides_about_motifs(planted, monkeypatch):
     opened, runs = planted
     motif = Motif("M1", "any", np.full((4, 3), 0.25))
@@ -233,6 +234,7 @@ def test_the_configuration_decides_about_motifs(planted, monkeypatch):
         assert ("Motifs of drivers were not looked for." in notes) is not looked
 
 
+@pytest.mark.usefixtures("changing")
 def test_without_the_extra_motifs_are_left_out_and_it_is_noted(planted, monkeypatch):
     opened, runs = planted
     monkeypatch.setattr("hapsight.stages.driver_context.find_spec", lambda name: None)
@@ -245,6 +247,7 @@ def test_without_the_extra_motifs_are_left_out_and_it_is_noted(planted, monkeypa
         drivers(configured(opened, motifs=True), arms_of(opened, runs), quiet)
 
 
+@pytest.mark.usefixtures("changing")
 def test_sign_priors_stand_beside_the_drivers(planted):
     """A prior that knows the planted sign: with the model in genes ``up``, against it in genes ``down``."""
     opened, runs = planted

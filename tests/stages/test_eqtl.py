@@ -14,7 +14,7 @@ from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
 from hapsight.stages.eqtl import eqtl
 from hapsight.tables import CIS_INDEPENDENT, CIS_NOMINAL, CIS_QTL, CIS_TOP, HALVES, HERITABILITY
-from tests.planted import write_planted
+from tests.planted import require_columns, write_planted
 from tests.stats.eqtl_naive import regression
 
 SECTION = """
@@ -53,7 +53,6 @@ def nominal(planted) -> pl.DataFrame:
 
 
 def test_tables_have_their_columns(planted):
-    folder = planted[0]
     schemas = {
         "cis_qtl": CIS_QTL,
         "cis_independent": CIS_INDEPENDENT,
@@ -62,8 +61,7 @@ def test_tables_have_their_columns(planted):
         "block-00000.top": CIS_TOP,
         "block-00000.nominal": CIS_NOMINAL,
     }
-    for name, schema in schemas.items():
-        assert dict(table(folder, name).schema) == schema, name
+    require_columns(planted[0].folder / "run/eqtl", schemas)
 
 
 def test_no_gene_is_missing_and_one_without_variants_has_nulls(planted):

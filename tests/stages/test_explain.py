@@ -26,13 +26,21 @@ from hapsight.run.arrays import open_array, write_track
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
 from hapsight.stages.explain import explain, explain_store, explain_units
-from hapsight.stages.predict import load_models
 from hapsight.stages.saturation import strongest
 from hapsight.stages.score import score
 from hapsight.stages.valued_units import valuer_of
 from tests.cohort.files import Record
 from tests.explain.ism_naive import kept, plain, sequence_with
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
+from tests.planted import (
+    DOWNSTREAM,
+    UPSTREAM,
+    ToyModel,
+    load_toy,
+    opened_with_models,
+    quiet,
+    require_columns,
+    write_planted,
+)
 from tests.sequence.naive import toy_variants
 
 SECTION = """
@@ -47,16 +55,10 @@ NEAR_AN_INDEL = 1
 FOLDER = "run/explain/toy.default"
 
 
-def quiet(*_: object) -> None:
-    pass
-
-
 def opened_with(planted, loader=load_toy, **options):
     config = load_config(planted.config)
     config = config.model_copy(update={"explain": config.explain.model_copy(update=options)})
-    opened = Opened.from_config(config)
-    with register("toy", loader):
-        return opened, load_models(opened)
+    return opened_with_models(config, loader)
 
 
 def call(*arguments: str):
@@ -86,9 +88,8 @@ def test_tables_have_their_columns(planted):
         "background_dependent": BACKGROUND_DEPENDENT,
         "additivity": EXPLAIN_ADDITIVITY,
     }
-    for name, schema in schemas.items():
-        assert dict(table(planted, name).schema) == schema, name
-        assert dict(table(planted, f"block-00000.{name}").schema) == schema, name
+    for before in ("", "block-00000."):
+        require_columns(planted.folder / FOLDER, {before + name: schemas[name] for name in schemas})
 
 
 def test_effects_of_snvs_are_the_models_weights(planted):
@@ -193,8 +194,11 @@ def test_genes_by_name_leave_the_tables_of_the_stage_as_they_are(planted):
     assert one.equals(before.filter(pl.col("gene_id") == "up2"))
 
 
-def test_genes_are_chosen_by_r(planted):
-    opened, (run,) = opened_with(planted, min_abs_r=0.5)
+def test_genes_are_chosen_by_r(planted, tmp_path):
+    config = load_config(planted.config)
+    chosen = config.explain.model_copy(update={"min_abs_r": 0.5})
+    config = config.model_copy(update={"explain": chosen, "output": tmp_path / "run"})
+    opened, (run,) = opened_with_models(config)
     with pytest.raises(IncompleteError, match="not known yet") as caught:
         explain_units(opened, run)
     assert "hapsight evaluate" in str(caught.value)

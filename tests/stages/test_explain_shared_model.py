@@ -21,6 +21,8 @@ from hapsight.stages.explain import explain
 from hapsight.stages.gene_pages import gene_pages
 from hapsight.stages.predict import load_models, predict
 from hapsight.stages.saturate_drivers import saturate_drivers
+from tests.conftest import without_vega
+from tests.planted import quiet
 from tests.stages.test_every_model import write_config
 
 pytest.importorskip("zarr")
@@ -36,10 +38,6 @@ saturation = [-4, 4]
 saturation_around = "driver"
 """
 FOLDER = f"run/explain/{file_name('basenji2/random:1-width24', 'huang2023_single')}"
-
-
-def quiet(*_: object) -> None:
-    """No progress."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +56,7 @@ def explained(tmp_path_factory) -> Path:
     drivers(opened, arms, quiet, ())
     saturate_drivers(opened, runs, quiet)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+        without_vega(patch)
         gene_pages(opened, arms, quiet, [opened.cohort.genes[0].gene_id], individuals=True)
     return folder
 

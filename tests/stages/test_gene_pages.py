@@ -17,7 +17,6 @@ from hapsight.explain.drivers import sasse2023_drivers
 from hapsight.models.registry import register
 from hapsight.report.gene_view import PEOPLE, Logo
 from hapsight.run.arms import arms_of
-from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
 from hapsight.stages import gene_pages as stage
 from hapsight.stages.drivers import drivers
@@ -25,10 +24,22 @@ from hapsight.stages.eqtl import eqtl
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
 from hapsight.stages.gene_pages import gene_pages
-from hapsight.stages.predict import load_models, predict
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
+from hapsight.stages.predict import predict
+from tests.conftest import without_vega
+from tests.planted import (
+    DOWNSTREAM,
+    UPSTREAM,
+    ToyModel,
+    load_toy,
+    opened_with_models,
+    put_back,
+    quiet,
+    write_planted,
+)
 
 pytest.importorskip("vl_convert")
+
+pytestmark = pytest.mark.usefixtures("light")
 
 SECTIONS = """
 [eqtl]
@@ -40,23 +51,12 @@ saturation = [-2, 2]
 """
 
 
-def quiet(*_: object) -> None:
-    """No progress."""
-
-
-@pytest.fixture(autouse=True)
-def _light(monkeypatch) -> None:
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
-
-
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     planted = write_planted(tmp_path_factory.mktemp("pages"), people=90)
     text = planted.config.read_text().replace("[baseline]", "[baseline]\nrun = false")
     planted.config.write_text(text + SECTIONS)
-    with register("toy", load_toy):
-        opened = Opened.from_config(load_config(planted.config))
-        runs = load_models(opened)
+    opened, runs = opened_with_models(planted.config)
     opened.begin()
     predict(opened, runs, quiet)
     eqtl(opened, quiet)
@@ -67,13 +67,20 @@ def planted(tmp_path_factory):
     return planted, opened, runs
 
 
+@pytest.fixture
+def changing(planted):
+    """What a test does to the run is undone for the next."""
+    with put_back(planted[1].folder.path):
+        yield
+
+
 @pytest.fixture(scope="module")
 def pages(planted):
     """The pages' contents, by gene, as they go to be drawn; and the paths."""
     _, opened, runs = planted
     kept = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+        without_vega(patch)
         real = stage._page
         patch.setattr(stage, "_page", lambda o, g, v: kept.setdefault(g.gene_id, real(o, g, v)))
         paths = gene_pages(opened, arms_of(opened, runs), quiet, most=2)
@@ -175,6 +182,7 @@ def test_no_sample_is_named_on_a_page(planted, pages):
     assert planted[1].cohort.samples[0] == "P000"
 
 
+@pytest.mark.usefixtures("changing")
 def test_bases_that_an_ended_command_left_out_are_made(planted, pages):
     """It was ended after the effects of all genes were there, and before the numbers of single bases were."""
     _, opened, runs = planted
@@ -185,6 +193,7 @@ def test_bases_that_an_ended_command_left_out_are_made(planted, pages):
     assert {path.relative_to(gone): path.read_bytes() for path in gone.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.usefixtures("changing")
 def test_a_model_without_gradients_says_so(planted):
     _, opened, runs = planted
     plain = opened.config.explain.model_copy(update={"saturation": None})
@@ -193,6 +202,7 @@ def test_a_model_without_gradients_says_so(planted):
     assert "gives no gradients" in path.read_text()
 
 
+@pytest.mark.usefixtures("changing")
 def test_genes_by_name_leave_the_others_and_a_gene_without_variants_has_a_page(planted, pages):
     _, opened, runs = planted
     folder = opened.folder.path / "report/genes"
@@ -207,6 +217,7 @@ def test_genes_by_name_leave_the_others_and_a_gene_without_variants_has_a_page(p
     assert "got: nobody" in str(caught.value)
 
 
+@pytest.mark.usefixtures("changing")
 def test_stored_effects_are_not_computed_again(planted, monkeypatch):
     _, opened, runs = planted
     explain(opened, runs, quiet)
@@ -214,6 +225,7 @@ def test_stored_effects_are_not_computed_again(planted, monkeypatch):
     assert len(gene_pages(opened, arms_of(opened, runs), quiet, most=1)) == 2
 
 
+@pytest.mark.usefixtures("changing")
 def test_motifs_come_from_the_drivers_table(planted):
     from hapsight.explain.motifs import Motif
 
@@ -228,6 +240,7 @@ def test_motifs_come_from_the_drivers_table(planted):
     assert "JASPAR motif" in path.read_text()
 
 
+@pytest.mark.usefixtures("changing")
 def test_no_gene_with_an_r_gives_no_page(planted):
     _, opened, runs = planted
     path = opened.folder.path / "evaluation/per_gene.parquet"
@@ -241,6 +254,7 @@ def test_no_gene_with_an_r_gives_no_page(planted):
     table.write_parquet(path)
 
 
+@pytest.mark.usefixtures("changing")
 def test_the_command(planted):
     cohort, opened, _ = planted
     app = typer.Typer()

@@ -9,13 +9,9 @@ import torch
 from hapsight.cohort.nouns import Interval, Strand
 from hapsight.errors import ConfigError
 from hapsight.models.onehot import one_hot
-from hapsight.models.registry import register
 from hapsight.run.arrays import open_array
-from hapsight.run.config import load_config
-from hapsight.run.opened import Opened
 from hapsight.stages.explain import explain
-from hapsight.stages.predict import load_models
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
+from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, opened_with_models, quiet, write_planted
 
 pytest.importorskip("zarr")
 
@@ -34,21 +30,11 @@ class Differentiable(ToyModel):
         return (one_hot(codes) * self.weights[:, :4].T).sum(dim=(1, 2))[:, None]
 
 
-def quiet(*_: object) -> None:
-    """No progress."""
-
-
-def opened_with(planted, loader):
-    with register("toy", loader):
-        opened = Opened.from_config(load_config(planted.config))
-        return opened, load_models(opened)
-
-
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     planted = write_planted(tmp_path_factory.mktemp("gradients"), people=10)
     planted.config.write_text(planted.config.read_text() + SECTION)
-    opened, runs = opened_with(planted, lambda *_, **__: Differentiable())
+    opened, runs = opened_with_models(planted.config, lambda *_, **__: Differentiable())
     opened.begin()
     explain(opened, runs, quiet)
     return planted, opened, runs
@@ -93,7 +79,7 @@ def test_what_is_there_is_kept(planted):
 def test_a_model_without_gradients_is_refused_and_its_effects_are_kept(tmp_path):
     cohort = write_planted(tmp_path, people=10)
     cohort.config.write_text(cohort.config.read_text() + SECTION)
-    opened, runs = opened_with(cohort, load_toy)
+    opened, runs = opened_with_models(cohort.config)
     opened.begin()
     with pytest.raises(ConfigError, match="gives no gradients"):
         explain(opened, runs, quiet)

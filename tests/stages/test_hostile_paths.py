@@ -68,8 +68,8 @@ def hapsight(*arguments: object) -> Result:
     return found
 
 
-def test_every_stage_writes_in_the_run_folder_alone(cohort, monkeypatch):
-    monkeypatch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+@pytest.mark.usefixtures("light")
+def test_every_stage_writes_in_the_run_folder_alone(cohort):
     top, planted = cohort
     output, exported = planted.folder / "run", planted.folder / "exported"
     before = {path for path in top.rglob("*") if output not in (path, *path.parents)}

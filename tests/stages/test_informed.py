@@ -18,7 +18,7 @@ from hapsight.stages.baseline import baseline
 from hapsight.stages.informed import export_informed, informed
 from hapsight.stages.informed_evidence import EffectEvidence, TrackEvidence
 from hapsight.stages.informed_units import INFORMED_GENES, INFORMED_SHAPES, INFORMED_SUMMARY
-from tests.planted import write_planted
+from tests.planted import quiet, write_planted
 
 pyBigWig = pytest.importorskip("pyBigWig")  # noqa: N816
 
@@ -36,10 +36,6 @@ reach = 100
 label = "toy"
 path = "effects.parquet"
 """
-
-
-def nothing(label, done, total):
-    """Progress that nobody watches."""
 
 
 def write_bigwig(path, values):
@@ -84,7 +80,7 @@ def planted(tmp_path_factory):
 def done(planted):
     opened = Opened.from_config(load_config(planted.config))
     opened.begin()
-    return opened, informed(opened, nothing)
+    return opened, informed(opened, quiet)
 
 
 def test_every_arm_has_its_control_on_the_same_genes_and_people(done):
@@ -132,7 +128,7 @@ def test_plain_is_the_baseline(done, planted, tmp_path):
     path.write_text(text.replace("inner_folds = 3", 'inner_folds = 3\nmethods = ["elastic_net"]'))
     other = Opened.from_config(load_config(path))
     other.begin()
-    baseline(other, nothing)
+    baseline(other, quiet)
     one, two = (
         pl.concat(
             [
@@ -167,7 +163,7 @@ def test_finished_units_are_kept_and_an_unfinished_one_is_made_the_same(done):
     seal = opened.folder.path / "informed/all.random/block-00001.json"
     before = {path: path.stat().st_mtime_ns for path in opened.folder.path.glob("informed/*/*.parquet")}
     seal.unlink()
-    again = informed(opened, nothing)
+    again = informed(opened, quiet)
     after = {path: path.stat().st_mtime_ns for path in opened.folder.path.glob("informed/*/*.parquet")}
     changed = {path.name.split(".")[0] + path.parent.name for path in before if before[path] != after[path]}
     assert changed == {"block-00001all.random"}
@@ -270,7 +266,7 @@ def test_effects_at_other_places_are_refused(planted, tmp_path, shift, counted):
     opened = Opened.from_config(load_config(path))
     opened.begin()
     with pytest.raises(InputError, match=rf"positions of the effects are counted from {counted}"):
-        informed(opened, nothing)
+        informed(opened, quiet)
 
 
 def test_effects_that_cannot_serve_are_refused(tmp_path):
@@ -306,7 +302,7 @@ def test_the_elastic_net_can_be_informed_too(planted, done, tmp_path):
     opened.begin()
     r = {
         name: t["pearson_r"]
-        for (name, _), t in informed(opened, nothing).per_gene.group_by("evidence", "shuffled")
+        for (name, _), t in informed(opened, quiet).per_gene.group_by("evidence", "shuffled")
     }
     assert r["none"].equals(r["plain"])
     assert not r["distance"].equals(

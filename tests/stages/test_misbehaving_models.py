@@ -21,10 +21,9 @@ from hapsight.run.config import load_config
 from hapsight.run.models import ModelSource, _kept, model_here
 from hapsight.run.opened import Opened
 from hapsight.stages.plan import bench_sharing
-from hapsight.stages.predict import load_models
 from tests.cohort.files import write_table
 from tests.engine.toy_shared import ToyShared, ToyWindowed
-from tests.planted import ToyModel, load_toy, write_planted
+from tests.planted import ToyModel, load_toy, opened_with_models, write_planted
 from tests.train.toy_personal import Net, Trainable
 
 FAULTS = {
@@ -66,7 +65,16 @@ def planted(tmp_path_factory):
     return made
 
 
-def refused(planted, model, *words):
+@pytest.fixture
+def alone(planted, tmp_path):
+    """The cohort's configuration with a run folder of its own, ``run`` in the test's folder."""
+    text = planted.config.read_text().replace('output = "run"', f'output = "{tmp_path / "run"}"')
+    path = planted.folder / f"{tmp_path.name}.toml"
+    path.write_text(text)
+    return path
+
+
+def refused(model, *words):
     with register("toy", lambda *, device="cpu": model), pytest.raises(ModelError) as caught:
         CliRunner().invoke(app, [*map(str, words)], catch_exceptions=False)
     return str(caught.value)
@@ -81,23 +89,22 @@ def says(text, fault, model, gene):
 @pytest.mark.parametrize(
     ("kind", "method"), [(ToyModel, "predict"), (ToyShared, "read"), (ToyWindowed, "read_windows")]
 )
-def test_prediction(planted, kind, method, fault):
-    text = refused(planted, sick(kind, method, fault)(), "predict", planted.config)
+def test_prediction(alone, tmp_path, kind, method, fault):
+    text = refused(sick(kind, method, fault)(), "predict", alone)
     assert says(text, fault, kind().name, "up1"), text
-    assert not list((planted.folder / "run/predictions").rglob("*.json"))
+    assert (tmp_path / "run").is_dir()
+    assert not list((tmp_path / "run/predictions").rglob("*.json"))
 
 
 @pytest.mark.parametrize("method", ["embed", "embed_window"])
 def test_layers_of_another_shape(planted, method):
-    text = refused(planted, sick(ToyWindowed, method, "a sequence less")(), "predict", planted.config)
+    text = refused(sick(ToyWindowed, method, "a sequence less")(), "predict", planted.config)
     assert says(text, "a sequence less", "toy-shared", "up1"), text
 
 
 def test_the_gene_is_found_in_a_batch_of_several(planted):
     """Only the reference of the second gene of the batch is spoilt."""
-    with register("toy", load_toy):
-        opened = Opened.from_config(load_config(planted.config))
-        (run,) = load_models(opened)
+    opened, (run,) = opened_with_models(planted.config)
     reader = VariantReader(opened.cohort.genotypes, opened.cohort.reference)
     for gene in opened.cohort.genes:
         _, codes = Sequences(run.model, run.read_out, reader, opened.cohort.reference.fetch).of(gene)
@@ -108,7 +115,7 @@ def test_the_gene_is_found_in_a_batch_of_several(planted):
                 hit = (codes == last).all(dim=1, keepdim=True)
                 return super().predict(codes, read_out).masked_fill(hit, torch.nan)
 
-        text = refused(planted, Sick(), "predict", planted.config)
+        text = refused(Sick(), "predict", planted.config)
         assert says(text, "nan", "toy", gene.gene_id), text
 
 
@@ -148,14 +155,12 @@ def test_every_other_way_to_a_models_numbers(planted, tmp_path, command, fault):
         "train": ("train", "grid", planted.config),
     }
     if command == "bench":
-        with register("toy", lambda *, device="cpu": model):
-            opened = Opened.from_config(load_config(planted.config))
-            (run,) = load_models(opened)
+        opened, (run,) = opened_with_models(planted.config, lambda *, device="cpu": model)
         with pytest.raises(ModelError) as caught:
             bench_sharing(opened, run, opened.cohort.genes[0], 8)
         text = str(caught.value)
     else:
-        text = refused(planted, model, *words[command])
+        text = refused(model, *words[command])
     assert any(says(text, fault, "toy/sick", gene) for gene in ("up1", "down1", "up2")), text
 
 
@@ -168,23 +173,24 @@ class Rooted(ToyModel):
         )
 
 
-def test_a_gradient_that_is_not_finite(planted):
-    text = refused(planted, Rooted(), "explain", planted.config)
+def test_a_gradient_that_is_not_finite(alone, tmp_path):
+    text = refused(Rooted(), "explain", alone)
     assert "a gradient that is not a finite number" in text
     assert "model toy, gene up1" in text
-    assert not list((planted.folder / "run").rglob("gradients/*.zarr"))
+    assert (tmp_path / "run").is_dir()
+    assert not list((tmp_path / "run").rglob("gradients/*.zarr"))
 
 
 @pytest.mark.parametrize("said", [None, "", "  ", 7])
 def test_no_fingerprint(planted, said):
     model = ToyModel()
     model.fingerprint = said
-    text = refused(planted, model, "predict", planted.config)
+    text = refused(model, "predict", planted.config)
     assert "no fingerprint" in text
     assert "model toy" in text
     assert f"got: {said!r}" in text
     del model.fingerprint
-    assert "got: None" in refused(planted, model, "predict", planted.config)
+    assert "got: None" in refused(model, "predict", planted.config)
 
 
 def run_predict(config, model):

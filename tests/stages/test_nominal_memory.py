@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -59,6 +60,10 @@ def peak(genes: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
 
 
 def test_memory_does_not_grow_with_genes(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError as error:
+        pytest.skip(f"the peak of this process cannot be counted anew, and would be 0 each time: {error}")
     peak(2, monkeypatch)  # what the allocator keeps
     few, rows = peak(2, monkeypatch)
     many, more = peak(10, monkeypatch)

@@ -21,8 +21,7 @@ from hapsight.stages.direction import direction
 from hapsight.stages.drivers import drivers
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
-from hapsight.stages.predict import load_models
-from tests.planted import load_toy, write_planted
+from tests.planted import load_toy, opened_with_models, quiet, write_planted
 
 SECTIONS = """
 [eqtl]
@@ -49,18 +48,12 @@ def hapsight(*words):
 
 def everything(path):
     """What `hapsight run` does, but for check, pages and report."""
-    with register("toy", load_toy):
-        opened = Opened.from_config(load_config(path))
-        runs = load_models(opened)
-        opened.begin()
-        do_units(opened, runs, quiet)
-        arms = arms_of(opened, runs)
-        for stage, given in ((evaluate, arms), (direction, arms), (explain, runs), (drivers, arms)):
-            stage(opened, given, quiet)
-
-
-def quiet(*_):
-    """Progress that nobody watches."""
+    opened, runs = opened_with_models(path)
+    opened.begin()
+    do_units(opened, runs, quiet)
+    arms = arms_of(opened, runs)
+    for stage, given in ((evaluate, arms), (direction, arms), (explain, runs), (drivers, arms)):
+        stage(opened, given, quiet)
 
 
 def tables(folder):

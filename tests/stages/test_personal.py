@@ -17,7 +17,7 @@ from hapsight.run.opened import Opened
 from hapsight.stages.personal_data import personal_data
 from hapsight.stages.predict import load_models, predict
 from hapsight.train.tables import CELLS, TRAIN_PER_GENE, TRAIN_RUNS, TRAIN_SUMMARY
-from tests.planted import write_planted
+from tests.planted import put_back, quiet, require_columns, write_planted
 from tests.train.toy_personal import load_trainable
 
 NAMES = ("up1", "up2", "up3", "up4", "up5", "up6", "down1", "down2", "null1")
@@ -57,14 +57,20 @@ def planted(tmp_path_factory):
         yield made, run("grid", str(made.config))
 
 
+@pytest.fixture
+def changing(planted):
+    """What a test does to the run is undone for the next."""
+    with put_back(planted[0].folder / "run"):
+        yield
+
+
 def table(planted, name: str) -> pl.DataFrame:
     return pl.read_parquet(planted[0].folder / "run/train" / f"{name}.parquet")
 
 
 def test_tables_have_their_columns(planted):
-    assert dict(table(planted, "grid_per_gene").schema) == TRAIN_PER_GENE
-    assert dict(table(planted, "grid_summary").schema) == TRAIN_SUMMARY
-    assert dict(table(planted, "grid_runs").schema) == TRAIN_RUNS
+    schemas = {"grid_per_gene": TRAIN_PER_GENE, "grid_summary": TRAIN_SUMMARY, "grid_runs": TRAIN_RUNS}
+    require_columns(planted[0].folder / "run/train", schemas)
 
 
 def test_every_arm_is_judged_in_all_cells(planted):
@@ -118,7 +124,7 @@ def test_the_weights_predict_what_was_judged(planted):
     opened = Opened.from_config(config.model_copy(update={"models": models, "output": made.folder / "again"}))
     opened.begin()
     runs = load_models(opened)
-    predict(opened, runs, lambda *_: None)
+    predict(opened, runs, quiet)
     store = opened.folder.predictions("mine", "default")
     values = store.read(runs[0].units(opened), "values")
     judged = table(planted, "grid_per_gene").filter(
@@ -134,6 +140,7 @@ def test_the_weights_predict_what_was_judged(planted):
         assert r == pytest.approx(one["pearson_r"], abs=1e-4)
 
 
+@pytest.mark.usefixtures("changing")
 def test_finished_arms_are_kept(planted):
     made, output = planted
     assert "unseen genes, unseen people" in output
@@ -151,6 +158,7 @@ def test_finished_arms_are_kept(planted):
     run("grid", str(made.config))
 
 
+@pytest.mark.usefixtures("changing")
 def test_one_arm_with_fewer_people_and_common_variants(planted):
     made, _ = planted
     words = ("--mode", "full", "--loss", "mse_plus_pairs", "--seeds", "1", "--people", "20", "--people", "40")
@@ -175,6 +183,7 @@ def test_a_region_is_held_out_whichever_way_its_contig_is_written(planted):
         personal_data(opened, run, source, None, None)
 
 
+@pytest.mark.usefixtures("changing")
 def test_strands_and_shifts_are_said_with_the_read_out(planted):
     made, _ = planted
     text = made.config.read_text()

@@ -23,7 +23,7 @@ from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
 from hapsight.stages import priors as stage
 from hapsight.stages.priors import priors
-from tests.planted import GENES, write_planted
+from tests.planted import GENES, quiet, write_planted
 
 pytest.importorskip("memelite")
 
@@ -48,10 +48,6 @@ path = "persons.tsv"
 permutations = 99
 cis_window = 1000
 """
-
-
-def nothing(label, done, total):
-    """Progress that nobody watches."""
 
 
 def motif(name, site, tf_class):
@@ -109,7 +105,7 @@ def done(planted):
     patch.setattr(stage, "configured_motifs", lambda wanted: MOTIFS if wanted is None else ())
     opened = Opened.from_config(load_config(planted.config))
     opened.begin()
-    yield opened, priors(opened, nothing)
+    yield opened, priors(opened, quiet)
     patch.undo()
 
 
@@ -234,26 +230,26 @@ def test_a_run_without_priors_is_refused(planted):
     path = planted.folder / "none.toml"
     path.write_text(planted.config.read_text().split("[priors]")[0] + "[priors]\nmotifs = false\n")
     with pytest.raises(ConfigError, match=r"No prior is configured[\s\S]*person_covariates or half_life"):
-        priors(Opened.from_config(load_config(path)), nothing)
+        priors(Opened.from_config(load_config(path)), quiet)
 
 
 def test_covariates_of_genes_need_an_evaluation(planted, tmp_path):
     opened = changed(planted, "new", ('output = "run"', f'output = "{tmp_path}/new"'))
     with pytest.raises(IncompleteError, match=r"No prediction across genes[\s\S]*hapsight evaluate"):
-        priors(opened, nothing)
+        priors(opened, quiet)
 
 
 def test_no_eqtl_is_said_with_the_way_to_mend_it(done, planted):
     opened = changed(planted, "strict", ("max_p = 1.0", "max_p = 1e-300"))
     with pytest.raises(InputError, match=r"No gene has an eQTL[\s\S]*p <= 1e-300[\s\S]*raise `max_p`"):
-        priors(opened, nothing)
+        priors(opened, quiet)
 
 
 def test_effects_without_their_columns_are_refused(done, planted):
     pl.DataFrame({"gene_id": ["up1"], "effect": [1.0]}).write_parquet(planted.folder / "bad.parquet")
     opened = changed(planted, "bad", ("effects.parquet", "bad.parquet"))
     with pytest.raises(InputError, match=r"lacks columns[\s\S]*alleles ref, alt[\s\S]*got: gene_id, effect"):
-        priors(opened, nothing)
+        priors(opened, quiet)
 
 
 def test_labels_mean_one_thing(planted):
@@ -276,10 +272,10 @@ def six_features(planted):
 def test_half_lives_need_six_features_and_a_model_that_takes_them(done, planted):
     given = ("[priors]\n", '[priors]\nhalf_life = "half_life.tsv"\n')
     with pytest.raises(InputError, match=r"six half-life features[\s\S]*and 6 columns[\s\S]*got: 1 columns"):
-        priors(changed(planted, "one", given), nothing)
+        priors(changed(planted, "one", given), quiet)
     given = six_features(planted)
     with pytest.raises(ConfigError, match=r"need a model that takes[\s\S]*an xpresso[\s\S]*got: no model"):
-        priors(changed(planted, "six", given), nothing)
+        priors(changed(planted, "six", given), quiet)
 
 
 def test_half_lives_go_into_xpresso(done, planted, tmp_path):
@@ -295,7 +291,7 @@ def test_half_lives_go_into_xpresso(done, planted, tmp_path):
     own = ('output = "run"', f'output = "{tmp_path}"')
     opened = changed(planted, "xpresso", six_features(planted), ("[eqtl]", model), own)
     opened.begin()
-    found = priors(opened, nothing).ablation.filter(pl.col("enters") == "input of the model")
+    found = priors(opened, quiet).ablation.filter(pl.col("enters") == "input of the model")
     assert found.select("prior", "beside", "n").rows() == [("half-life", "xpresso/random", 7)]
     assert found["alone"].null_count() == 1
     assert -1 <= found["with_prior"][0] <= 1

@@ -18,6 +18,7 @@ from hapsight.cli.main import app
 from hapsight.models.registry import register
 from hapsight.run.run_folder import RunFolder
 from hapsight.stages.score import write_scores
+from tests.conftest import without_vega
 from tests.planted import load_toy, write_planted
 
 pytestmark = pytest.mark.skipif(find_spec("vl_convert") is None, reason="the report's extra is not installed")
@@ -58,7 +59,7 @@ def run(tmp_path_factory):
                 patch.setattr(socket.socket, name, refuse)
             for name in ("create_connection", "getaddrinfo", "gethostbyname"):
                 patch.setattr(socket, name, refuse)
-            patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+            without_vega(patch)
             result = CliRunner().invoke(app, ["run", str(planted.config)], catch_exceptions=False)
     finally:
         os.umask(before)

@@ -21,15 +21,14 @@ from hapsight.models.registry import register
 from hapsight.run.arms import arms_of
 from hapsight.run.arrays import open_array
 from hapsight.run.config import load_config
-from hapsight.run.opened import Opened
 from hapsight.stages.drivers import drivers
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
 from hapsight.stages.modisco import export_modisco
-from hapsight.stages.predict import load_models, predict
+from hapsight.stages.predict import predict
 from hapsight.stages.saturate_drivers import saturate_drivers
 from hapsight.stages.saturation import centres, has_saturation, stored_around_tss, tss_centre
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
+from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, opened_with_models, quiet, write_planted
 
 pytest.importorskip("zarr")
 
@@ -60,10 +59,6 @@ class TwoTracks(ToyModel):
         return one * one.new_tensor([1.0, -1.0])
 
 
-def quiet(*_: object) -> None:
-    """No progress."""
-
-
 def configured(opened, **options):
     section = opened.config.explain.model_copy(update=options)
     return replace(opened, config=opened.config.model_copy(update={"explain": section}))
@@ -86,17 +81,11 @@ def write(folder, people=60):
     return planted
 
 
-def opened_of(planted, loader=load_toy):
-    with register("toy", loader):
-        opened = Opened.from_config(load_config(planted.config))
-        return opened, load_models(opened)
-
-
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     """One configuration all the way: the command says what it waits for, and goes on when it is there."""
     planted = write(tmp_path_factory.mktemp("around"))
-    opened, runs = opened_of(planted)
+    opened, runs = opened_with_models(planted.config)
     opened.begin()
     predict(opened, runs, quiet)
     evaluate(opened, arms_of(opened, runs), quiet)
@@ -248,7 +237,7 @@ def test_a_driver_needs_a_stretch(planted):
 
 def test_tracks_with_one_driver_share_the_work(tmp_path):
     planted = write(tmp_path, people=30)
-    opened, (run,) = opened_of(planted, lambda *_, **__: TwoTracks())
+    opened, (run,) = opened_with_models(planted.config, lambda *_, **__: TwoTracks())
     opened.begin()
     predict(opened, [run], quiet)
     evaluate(opened, arms_of(opened, [run]), quiet)

@@ -18,18 +18,16 @@ from hapsight.errors import IncompleteError, MissingExtraError
 from hapsight.explain.tables import MODISCO_PATTERNS
 from hapsight.models.registry import register
 from hapsight.run.arms import arms_of
-from hapsight.run.config import load_config
-from hapsight.run.opened import Opened
 from hapsight.stages import driver_context
 from hapsight.stages.driver_context import neighbourhood_columns
 from hapsight.stages.drivers import drivers
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain, explain_store, explain_units
 from hapsight.stages.modisco import export_modisco
-from hapsight.stages.predict import load_models, predict
+from hapsight.stages.predict import predict
 from hapsight.stages.saturation import Saturation, stored_saturation
 from tests.explain.test_modisco_run import add_pattern
-from tests.planted import UPSTREAM, load_toy, write_planted
+from tests.planted import UPSTREAM, load_toy, opened_with_models, quiet, write_planted
 
 FIRST, LAST = -150, 200
 REACH = 100
@@ -43,19 +41,13 @@ genes_per_unit = 3
 SHARES = {"run_5": 0.05, "run_10": 0.1, "run_20": 0.2, "run_50": 0.5}
 
 
-def quiet(*_: object) -> None:
-    """No progress."""
-
-
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     pytest.importorskip("zarr")
     planted = write_planted(tmp_path_factory.mktemp("saturation"))
     text = planted.config.read_text().replace("[baseline]", "[baseline]\nrun = false")
     planted.config.write_text(text + SECTIONS)
-    with register("toy", load_toy):
-        opened = Opened.from_config(load_config(planted.config))
-        runs = load_models(opened)
+    opened, runs = opened_with_models(planted.config)
     opened.begin()
     predict(opened, runs, quiet)
     evaluate(opened, arms_of(opened, runs), quiet)

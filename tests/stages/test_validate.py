@@ -16,13 +16,10 @@ from hapsight.dna import decode
 from hapsight.errors import ConfigError, InputError
 from hapsight.explain.elements import element_effects
 from hapsight.models.registry import register
-from hapsight.run.config import load_config
-from hapsight.run.opened import Opened
-from hapsight.stages.predict import load_models
 from hapsight.stages.validation import CRISPRI_EFFECTS, EQTL_EFFECTS, MPRA_EFFECTS, VALIDATION
 from hapsight.stages.valued_units import valuer_of
 from tests.cohort.files import write_table
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
+from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, opened_with_models, write_planted
 
 MPRA_HEADER = ["Chrom", "Pos", "Ref", "Alt", "Barcodes", "Coefficient", "pValue", "Element", "Release"]
 
@@ -135,9 +132,7 @@ def crispri_table(planted) -> Path:
     header = ["chrom", "chromStart", "chromEnd", "name", "startTSS", "measuredGeneSymbol"]
     header += ["measuredGeneEnsemblId", "Regulated"]
     rows, rng = [], np.random.default_rng(3)
-    with register("toy", load_toy):
-        opened = Opened.from_config(load_config(planted.config))
-        (run,) = load_models(opened)
+    opened, (run,) = opened_with_models(planted.config)
     valuer = valuer_of(opened, run)
     for number in range(24):
         gene = planted.genes[number % 3]

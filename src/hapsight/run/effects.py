@@ -21,7 +21,7 @@ from hapsight.cohort.effect_layouts import Wanted, given_effects
 from hapsight.cohort.effect_tables import EffectTable, weight_rows
 from hapsight.cohort.nouns import Gene, Interval, Variants
 from hapsight.engine.cost import Cost
-from hapsight.engine.views import placed
+from hapsight.engine.views import window_of
 from hapsight.errors import HapsightError, InputError
 from hapsight.files import file_digest
 from hapsight.linear.fits import weighted_sum
@@ -137,7 +137,7 @@ class EffectsRun(ModelCard):
     def near(self, gene: Gene) -> Interval:
         """What lies no farther from a TSS than the farthest effect on this gene."""
         reach = self.reaches.get(gene.gene_id, 1)
-        return placed(gene, ModelWindow(reach, reach + 1, oriented=False)).interval
+        return window_of(gene, ModelWindow(reach, reach + 1, oriented=False)).interval
 
     def rows(self, gene: Gene, track: str) -> pl.DataFrame:
         """A gene's rows of a track."""

@@ -19,6 +19,7 @@ from hapsight.run.executor import run_units
 from hapsight.run.guard import Guard
 from tests.dask_processes import DaskProcesses
 from tests.planted import write_planted
+from tests.run.units import double
 
 dask = pytest.importorskip("dask")
 pytest.importorskip("distributed")
@@ -28,10 +29,6 @@ pytestmark = [
 ]
 
 from hapsight.run.cluster import Cluster, require_encrypted  # noqa: E402
-
-
-def double(unit: int) -> int:
-    return 2 * unit
 
 
 def settings_of(folder: Path) -> dict[str, object]:

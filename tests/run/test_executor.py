@@ -10,16 +10,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from hapsight.errors import IncompleteError, InputError
 from hapsight.run.executor import Here, Pool, pools_kept, run_units
 from hapsight.run.run_folder import peak_mb
-
-
-def double(unit: int) -> int:
-    return 2 * unit
-
-
-def die_at_two(unit: int) -> int:
-    if unit == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return unit
+from tests.run.units import die_at_two, double, fail_at_two
 
 
 def die_always(unit: int) -> int:
@@ -35,12 +26,6 @@ def die_once(folder: str) -> str:
         return folder
     os.kill(os.getpid(), signal.SIGKILL)
     return folder
-
-
-def fail_at_two(unit: int) -> int:
-    if unit == 2:
-        raise ValueError(f"unit {unit} has no name")
-    return unit
 
 
 def refuse_at_two(unit: int) -> int:
@@ -70,7 +55,7 @@ def test_all_units_are_done(workers):
 def test_a_unit_that_fails_is_set_aside_and_the_rest_is_done(workers):
     done = []
     with pytest.raises(
-        IncompleteError, match=r"1 of 4 units[\s\S]*b: ValueError: unit 2 has no name \(test_exec"
+        IncompleteError, match=r"1 of 4 units[\s\S]*b: ValueError: unit 2 has no name \(units"
     ):
         all_of(run_units(fail_at_two, [1, 2, 3, 4], workers, names="abcd"), done)
     assert sorted(done) == [1, 3, 4]

@@ -15,27 +15,12 @@ from hapsight.run.executor import run_units
 from hapsight.run.guard import Guard
 from hapsight.run.sections import is_address
 from tests.dask_processes import DaskProcesses
+from tests.run.units import die_at_two, double, fail_at_two
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own sockets and loops
 
 from hapsight.run.cluster import Cluster  # noqa: E402
-
-
-def double(unit: int) -> int:
-    return 2 * unit
-
-
-def fail_at_two(unit: int) -> int:
-    if unit == 2:
-        raise ValueError(f"unit {unit} has no name")
-    return unit
-
-
-def die_at_two(unit: int) -> int:
-    if unit == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return unit
 
 
 def refuse(unit: int) -> int:
@@ -78,7 +63,7 @@ def test_all_units_are_done(cluster):
 def test_a_unit_that_fails_is_set_aside_and_the_rest_is_done(cluster):
     done = []
     with pytest.raises(
-        IncompleteError, match=r"1 of 4 units[\s\S]*b: ValueError: unit 2 has no name \(test_cluster"
+        IncompleteError, match=r"1 of 4 units[\s\S]*b: ValueError: unit 2 has no name \(units"
     ):
         done.extend(run_units(fail_at_two, [1, 2, 3, 4], crew=cluster, names="abcd"))
     assert sorted(done) == [1, 3, 4]

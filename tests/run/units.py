@@ -1,0 +1,20 @@
+"""Units of work, good and bad, as any process can import them."""
+
+import os
+import signal
+
+
+def double(unit: int) -> int:
+    return 2 * unit
+
+
+def fail_at_two(unit: int) -> int:
+    if unit == 2:
+        raise ValueError(f"unit {unit} has no name")
+    return unit
+
+
+def die_at_two(unit: int) -> int:
+    if unit == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return unit
