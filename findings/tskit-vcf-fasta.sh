@@ -8,8 +8,8 @@
 # Seen: no. A site at (0-based) position 9 is written as POS 9 in the VCF, which counts from 1, while the FASTA holds its
 # base as the tenth. Every program that reads both sees REF one base to the left of where the FASTA has it: 7 sites of 10
 # here do not fit, the others by chance. With `position_transform` that adds 1, all fit. A site at position 0 is an error
-# that offers `allow_position_zero`, which keeps the shift. (The manual
-# has a part on changing coordinates; the description of `write_vcf` says that positions are rounded by default.)
+# that offers `allow_position_zero`, which keeps the shift. (The manual has
+# a part on changing coordinates; the description of `write_vcf` says that positions are rounded by default.)
 #
 # Output:
 #   as written: REF fits the FASTA at POS in 3 of 10 sites, at POS + 1 in 10
