@@ -13,6 +13,7 @@ import torch
 from polars.testing import assert_frame_equal
 
 import hapsight as hs
+from hapsight.cohort.join import Cohort
 from hapsight.dna import decode
 from hapsight.errors import ConfigError, HapsightWarning, InputError, ModelError
 from hapsight.models.own import TorchModel
@@ -41,7 +42,7 @@ def cohort(planted):
     return open_planted(planted.folder)
 
 
-def open_planted(folder: Path, **options) -> hs.api.Cohort:
+def open_planted(folder: Path, **options) -> Cohort:
     names = {"genes": "genes.tsv", "covariates": "covariates.tsv", "samples": "samples.tsv"}
     files = {role: folder / name for role, name in names.items()}
     paths = [str(folder / name) for name in ("genotypes.vcf.gz", "genome.fa.gz", "expression.bed.gz")]
@@ -83,6 +84,8 @@ class TestImport:
     def test_packages_of_a_functions_name_are_called_as_it(self):
         import inspect
 
+        import hapsight.api
+        import hapsight.one_gene
         import hapsight.run.store as store
         import hapsight.stats.correlation as correlation
 
@@ -90,8 +93,8 @@ class TestImport:
             "hapsight.stats.correlation",
             "hapsight.run.store",
         )
-        assert inspect.signature(hs.predict) == inspect.signature(hs.api.predict)
-        assert inspect.signature(hs.evaluate) == inspect.signature(hs.api.evaluate)
+        assert inspect.signature(hs.predict) == inspect.signature(hapsight.one_gene.predict)
+        assert inspect.signature(hs.evaluate) == inspect.signature(hapsight.api.evaluate)
         with pytest.raises(AttributeError, match="no attribute 'predictions'"):
             hs.predictions  # noqa: B018
 

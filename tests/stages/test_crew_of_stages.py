@@ -14,7 +14,8 @@ from hapsight.run.config import Config, load_config
 from hapsight.run.crew import crew_of, staffed
 from hapsight.run.opened import Opened
 from hapsight.stages import explain as explain_module
-from hapsight.stages import informed_units, prior_linear
+from hapsight.stages import informed as informed_module
+from hapsight.stages import prior_linear
 from hapsight.stages.explain import explain
 from hapsight.stages.informed import informed
 from hapsight.stages.predict import load_models
@@ -155,7 +156,7 @@ POISON = {
     ),
     "informed": (
         (
-            informed_units,
+            informed_module,
             "unit_tables",
             lambda base: _first_block(base) and base.store.folder.name == "ism.random",
         ),

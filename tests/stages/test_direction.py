@@ -17,8 +17,7 @@ from hapsight.stages.direction import direction
 from hapsight.stages.eqtl import eqtl
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.predict import predict
-from hapsight.stats.agreement import direction_tables
-from hapsight.stats.direction_factors import CLASSES
+from hapsight.stats.direction_factors import CLASSES, direction_tables
 from hapsight.tables import AGREEMENT, DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA
 from tests.planted import opened_with_models, quiet, require_columns, write_planted
 

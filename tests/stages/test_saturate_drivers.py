@@ -21,12 +21,11 @@ from hapsight.models.registry import register
 from hapsight.run.arms import arms_of
 from hapsight.run.arrays import open_array
 from hapsight.run.config import load_config
-from hapsight.stages.drivers import drivers
+from hapsight.stages.drivers import drivers, saturate_drivers
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
 from hapsight.stages.modisco import export_modisco
 from hapsight.stages.predict import predict
-from hapsight.stages.saturate_drivers import saturate_drivers
 from hapsight.stages.saturation import centres, has_saturation, stored_around_tss, tss_centre
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, opened_with_models, quiet, write_planted
 

@@ -36,7 +36,7 @@ from hapsight.stats.eqtl import ld_with
 from hapsight.tables import CIS_NOMINAL
 
 if TYPE_CHECKING:
-    from hapsight.engine.values import Valuer
+    from hapsight.engine.engine import Valuer
     from hapsight.explain.allele_logo import Measure
 
 __all__ = ["MOST", "Known", "gene_pages", "gene_view"]

@@ -28,8 +28,7 @@ from hapsight.train.checkpoints import load_state
 from hapsight.train.inputs import GeneInput
 from hapsight.train.loop import FitResult, Report, TrainArguments, fit
 from hapsight.train.losses import Loss, at_least_float32, loss_named
-from hapsight.train.priors import ReadToggled, SignTerm
-from hapsight.train.targets import Targets, rows_of
+from hapsight.train.priors import ReadToggled, SignTerm, Targets, rows_of
 
 __all__ = [
     "GeneSource",
