@@ -24,7 +24,7 @@ from hapsight.stages.informed_evidence import evidence_sets, open_features
 from hapsight.stages.personal import _chosen, _key, trainings
 from hapsight.stages.personal_data import personal_data
 from hapsight.stages.predict import load_models
-from hapsight.stages.prior_linear import _keys as prior_keys
+from hapsight.stages.prior_ablations import _keys as prior_keys
 from hapsight.stages.priors import _person_values
 from hapsight.stages.saturation import _key as saturation_key
 from hapsight.stages.saturation import tss_centre
