@@ -19,22 +19,20 @@ from hapsight.errors import ConfigError, HapsightWarning, InputError, ModelError
 from hapsight.models.own import TorchModel
 from hapsight.models.protocol import ModelWindow, ReadOut
 from hapsight.run.config import load_config
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, run_stages, write_planted
+from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel
 from tests.stages import test_chrx as chrx
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory):
-    planted = write_planted(tmp_path_factory.mktemp("planted"))
-    planted.config.write_text(planted.config.read_text() + "\n[eqtl]\nrun = false\n")
-    return planted
+def planted(finished):
+    return finished[0]
 
 
 @pytest.fixture(scope="module")
 def run(planted):
-    return run_stages(planted.config)
+    return planted.folder / "run"
 
 
 @pytest.fixture(scope="module")
