@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.people import read_sample_sheet
 from hapsight.errors import ConfigError, MissingExtraError, StoreError
-from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY
+from hapsight.explain.tables import DRIVER_SUMMARY, DRIVER_VARIANTS, DRIVERS, RELIABILITY
 from hapsight.files import file_name
 from hapsight.report.run_folder import read_record, read_table
 from hapsight.run.config import load_config
@@ -94,6 +94,7 @@ class Run:
     cis_independent = _Table("eqtl/cis_independent", CIS_INDEPENDENT, "Independent signals")
     heritability = _Table("eqtl/heritability", HERITABILITY, "Cis-heritability of each gene")
     drivers = _Table("explain/drivers", DRIVERS, "What drives each prediction")
+    driver_variants = _Table("explain/driver_variants", DRIVER_VARIANTS, "Every driver")
     driver_summary = _Table("explain/driver_summary", DRIVER_SUMMARY, "Drivers, counted")
     reliability = _Table("explain/reliability", RELIABILITY, "How probable a right sign is")
 

@@ -17,7 +17,7 @@ from hapsight.errors import IncompleteError, InputError
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.motifs import Motif
 from hapsight.explain.support import GivenEffects
-from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
+from hapsight.explain.tables import DRIVER_SUMMARY, DRIVER_VARIANTS, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.least_squares import residuals
 from hapsight.priors.sign_table import SignPriors, read_sign_priors
 from hapsight.run.arms import Arm, cards_in, results_of
@@ -66,7 +66,9 @@ def drivers(
     motifs: Sequence[Motif] | None = None,
     given: GivenEffects | None = None,
 ) -> None:
-    """Write ``explain/{drivers,driver_summary,reliability,reliability_summary}.parquet``; after ``explain``.
+    """Write ``explain/{drivers,driver_variants,driver_summary,reliability,reliability_summary}.parquet``.
+
+    After ``explain``.
 
     Parameters
     ----------
@@ -115,6 +117,12 @@ def drivers(
         table = pl.DataFrame(plain, schema=DRIVERS)
         for note in _notes(opened, motifs, given, table):
             opened.folder.note(note)
+        each = [
+            {name: (row | one)[name] for name in DRIVER_VARIANTS}
+            for row in rows
+            for one in row.get("drivers", ())
+        ]
+        opened.folder.write("explain/driver_variants.parquet", pl.DataFrame(each, schema=DRIVER_VARIANTS))
         _write(opened, table, results, predicted)
         stage["detail"] = f"{table['gene_id'].n_unique():,} genes, {len(effects)} models and tracks"
 
