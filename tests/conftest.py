@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.planted import Planted
 
 settings.register_profile("busy", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("busy")
@@ -46,6 +50,16 @@ def shared_data() -> Path:
 def without_vega(patch: pytest.MonkeyPatch) -> None:
     """Reports and pages without the drawing library, which takes a second to bundle."""
     patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Planted, str]:
+    """The planted cohort with a finished run, and what the command said. Only read it; copy it to write."""
+    from tests.planted import finish_planted
+
+    with pytest.MonkeyPatch.context() as patch:
+        without_vega(patch)
+        return finish_planted(tmp_path_factory.mktemp("finished") / "cohort")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,15 +23,10 @@ from hapsight.cohort.nouns import Gene, Strand
 from hapsight.cohort.reference import Reference
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
 from hapsight.models.registry import register
-from hapsight.pipeline import do_units
-from hapsight.run.arms import arms_of
 from hapsight.run.config import Config, load_config
 from hapsight.run.effects import EffectsRun
 from hapsight.run.opened import Opened
 from hapsight.sequence.haplotypes import Window, personal_sequences
-from hapsight.stages.direction import direction
-from hapsight.stages.evaluate import evaluate
-from hapsight.stages.explain import explain
 from hapsight.stages.predict import ModelRun, load_models
 from tests.cohort.files import Record, write_bed, write_fasta, write_table, write_vcf
 
@@ -142,6 +137,37 @@ null_draws = 499
 """
 
 
+FINISHED = """
+[eqtl]
+permutations = 99
+[explain]
+run = true
+motifs = false
+saturation = [-4, 3]
+"""
+"""What the finished run has beside `CONFIG`."""
+
+
+def finish_planted(folder: Path) -> tuple[Planted, str]:
+    """Write the cohort, and run all stages on it as the command does; gives what the command says too."""
+    from typer.testing import CliRunner
+
+    from hapsight.cli.main import app
+
+    planted = write_planted(folder)
+    planted.config.write_text(planted.config.read_text() + FINISHED)
+    with register("toy", load_toy):
+        found = CliRunner().invoke(app, ["run", str(planted.config)], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return planted, found.output
+
+
+def copied_planted(planted: Planted, folder: Path) -> Planted:
+    """A cohort, and what was run on it, to be written to."""
+    shutil.copytree(planted.folder, folder)
+    return replace(planted, folder=folder, config=folder / planted.config.name)
+
+
 def quiet(*_: object) -> None:
     """Progress that nobody watches."""
 
@@ -171,18 +197,6 @@ def put_back(folder: Path) -> Iterator[None]:
         finally:
             shutil.rmtree(folder)
             shutil.move(kept, folder)
-
-
-def run_stages(config: Path) -> Path:
-    """Everything from predictions to effects, without checks, drivers and report; gives the run's folder."""
-    opened, runs = opened_with_models(config)
-    opened.begin()
-    do_units(opened, runs, quiet)
-    arms = arms_of(opened, runs)
-    evaluate(opened, arms, quiet)
-    direction(opened, arms, quiet)
-    explain(opened, runs, quiet)
-    return opened.folder.path
 
 
 def _records(rng: np.random.Generator, sequence: str, genes: tuple[Gene, ...], people: int) -> list[Record]:

@@ -13,27 +13,26 @@ import torch
 from polars.testing import assert_frame_equal
 
 import hapsight as hs
+from hapsight.cohort.join import Cohort
 from hapsight.dna import decode
 from hapsight.errors import ConfigError, HapsightWarning, InputError, ModelError
 from hapsight.models.own import TorchModel
 from hapsight.models.protocol import ModelWindow, ReadOut
 from hapsight.run.config import load_config
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, run_stages, write_planted
+from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel
 from tests.stages import test_chrx as chrx
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory):
-    planted = write_planted(tmp_path_factory.mktemp("planted"))
-    planted.config.write_text(planted.config.read_text() + "\n[eqtl]\nrun = false\n")
-    return planted
+def planted(finished):
+    return finished[0]
 
 
 @pytest.fixture(scope="module")
 def run(planted):
-    return run_stages(planted.config)
+    return planted.folder / "run"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def cohort(planted):
     return open_planted(planted.folder)
 
 
-def open_planted(folder: Path, **options) -> hs.api.Cohort:
+def open_planted(folder: Path, **options) -> Cohort:
     names = {"genes": "genes.tsv", "covariates": "covariates.tsv", "samples": "samples.tsv"}
     files = {role: folder / name for role, name in names.items()}
     paths = [str(folder / name) for name in ("genotypes.vcf.gz", "genome.fa.gz", "expression.bed.gz")]
@@ -83,6 +82,8 @@ class TestImport:
     def test_packages_of_a_functions_name_are_called_as_it(self):
         import inspect
 
+        import hapsight.api
+        import hapsight.one_gene
         import hapsight.run.store as store
         import hapsight.stats.correlation as correlation
 
@@ -90,8 +91,8 @@ class TestImport:
             "hapsight.stats.correlation",
             "hapsight.run.store",
         )
-        assert inspect.signature(hs.predict) == inspect.signature(hs.api.predict)
-        assert inspect.signature(hs.evaluate) == inspect.signature(hs.api.evaluate)
+        assert inspect.signature(hs.predict) == inspect.signature(hapsight.one_gene.predict)
+        assert inspect.signature(hs.evaluate) == inspect.signature(hapsight.api.evaluate)
         with pytest.raises(AttributeError, match="no attribute 'predictions'"):
             hs.predictions  # noqa: B018
 

@@ -15,17 +15,12 @@ import hapsight as hs
 from hapsight.errors import ConfigError, IncompleteError, MissingExtraError, StoreError
 from hapsight.results import Run
 from hapsight.tables import PER_GENE
-from tests.planted import ToyModel, run_stages, write_planted
-
-MORE = "\n[explain]\nsaturation = [-4, 3]\n[eqtl]\npermutations = 99\n"
+from tests.planted import ToyModel
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory):
-    planted = write_planted(tmp_path_factory.mktemp("planted"), people=30)
-    planted.config.write_text(planted.config.read_text() + MORE)
-    run_stages(planted.config)
-    return planted
+def planted(finished):
+    return finished[0]
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +78,7 @@ class TestTables:
 class TestPredictions:
     def test_are_those_of_the_last_configuration(self, planted, run, copied):
         values = run.predictions("toy")
-        assert len(values) == 7 * (1 + 2 * 30)
+        assert len(values) == 7 * (1 + 2 * 60)
         store = copied / "predictions/toy.default"
         for path in store.glob("block-00000.*"):  # what another configuration left beside it
             shutil.copy(path, path.with_name(path.name.replace("block-00000", "block-00000-3f9a2c1b4d5e")))
@@ -100,7 +95,7 @@ class TestPredictions:
         record["models"].append(record["models"][0] | {"name": "other"})
         (copied / "run.json").write_text(json.dumps(record))
         broken = hs.read_run(copied)
-        assert len(broken.predictions("toy")) == 427
+        assert len(broken.predictions("toy")) == 7 * (1 + 2 * 60)
         for name in (None, "tony"):
             with pytest.raises(ConfigError, match=r"one of: toy \(read_out 'default'\); other"):
                 broken.predictions(name)
@@ -117,7 +112,7 @@ class TestAnndata:
     def test_people_by_genes_a_layer_for_each_model(self, planted, run):
         pytest.importorskip("anndata")
         found = run.to_anndata()
-        samples = [f"P{i:03d}" for i in range(30)]
+        samples = [f"P{i:03d}" for i in range(60)]
         assert (list(found.obs_names), list(found.var_names)) == (samples, [g.gene_id for g in planted.genes])
         assert set(found.obs["population"]) == {"CEU", "TSI"}
         assert found.var.loc["up2", ["gene_name", "tss", "strand"]].to_list() == ["UP2", 8_000, "-"]
@@ -136,14 +131,14 @@ class TestAnndata:
     def test_can_be_written(self, run, tmp_path):
         anndata = pytest.importorskip("anndata")
         run.to_anndata().write_h5ad(tmp_path / "a.h5ad")
-        assert anndata.read_h5ad(tmp_path / "a.h5ad").shape == (30, 7)
+        assert anndata.read_h5ad(tmp_path / "a.h5ad").shape == (60, 7)
 
 
 class TestXarray:
     def test_values_by_gene_person_haplotype_and_track(self, run):
         pytest.importorskip("xarray")
         found = run.to_xarray()
-        assert dict(found.sizes) == {"gene": 7, "sample": 30, "haplotype": 2, "track": 1}
+        assert dict(found.sizes) == {"gene": 7, "sample": 60, "haplotype": 2, "track": 1}
         (row,) = run.predictions().filter(gene_id="down1", sample_id="P011", haplotype=2).to_dicts()
         assert (
             found.value.sel(gene="down1", sample="P011", haplotype=2, track="expression").item()

@@ -22,7 +22,7 @@ PLAIN = {
     "seeds.py": "",
     "train/evaluation.py": "a constant seed",
     "engine/sharing.py": "hashing",
-    "engine/work.py": "sequences to time",
+    "engine/cost.py": "sequences to time",
     "models/basenji2_net.py": "random:<seed>",
     "models/borzoi_files.py": "random:<seed>",
     "models/enformer_files.py": "random:<seed>",

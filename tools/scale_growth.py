@@ -19,9 +19,9 @@ import numpy as np
 from scipy import stats
 
 from hapsight.cohort.nouns import Gene
+from hapsight.engine.cost import plan_gene
 from hapsight.engine.sequences import Sequences
 from hapsight.engine.views import views
-from hapsight.engine.work import plan_gene
 from hapsight.models.protocol import SequenceModel
 from hapsight.models.registry import load_model
 from hapsight.run.blocks import VariantReader

@@ -1,6 +1,6 @@
 """hapsight: find out whether a sequence-to-expression model knows which way a person's gene goes.
 
-What a notebook needs are the ten names of ``__all__`` (`hapsight.api`), each imported when it is first used.
+What a notebook needs are the ten names of ``__all__``, each imported when it is first used.
 """
 
 from __future__ import annotations
@@ -9,18 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hapsight.api import (
-        correlate,
-        elastic_net,
-        evaluate,
-        haplotypes,
-        load_model,
-        open_cohort,
-        predict,
-        random_weights_null,
-        read_run,
-        variant_effects,
-    )
+    from hapsight.api import evaluate, open_cohort
+    from hapsight.models.registry import load_model
+    from hapsight.one_gene import elastic_net, haplotypes, predict, random_weights_null, variant_effects
+    from hapsight.results import read_run
+    from hapsight.stats.correlation import correlate
 
 __version__ = "0.1.0"
 
@@ -37,11 +30,25 @@ __all__ = [
     "variant_effects",
 ]
 
+_HOMES = {
+    "correlate": "hapsight.stats.correlation",
+    "elastic_net": "hapsight.one_gene",
+    "evaluate": "hapsight.api",
+    "haplotypes": "hapsight.one_gene",
+    "load_model": "hapsight.models.registry",
+    "open_cohort": "hapsight.api",
+    "predict": "hapsight.one_gene",
+    "random_weights_null": "hapsight.one_gene",
+    "read_run": "hapsight.results",
+    "variant_effects": "hapsight.one_gene",
+}
+"""Where each is; imported when it is first used."""
+
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'hapsight' has no attribute {name!r}")
-    return getattr(import_module("hapsight.api"), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The functions of ``import hapsight as hs``: the pieces of a run, for notebooks (``docs/python.md``).
+"""A cohort from its files, and models judged on it, for notebooks (``docs/python.md``).
 
 Each calls what `hapsight run` calls, so that numbers are equal; nothing is kept on disk. Shapes: N people,
 D distinct haplotypes, L bases, V variants, T tracks of a read-out.
@@ -21,21 +21,9 @@ from hapsight.cohort.expression import Transform
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Gene
 from hapsight.errors import ConfigError, HapsightWarning
+from hapsight.linear.methods import MethodName
 from hapsight.models.protocol import SequenceModel
-from hapsight.models.registry import load_model
 from hapsight.models.weights import device_of
-from hapsight.one_gene import (
-    GeneHaplotypes,
-    HeldOut,
-    Method,
-    RandomWeights,
-    elastic_net,
-    haplotypes,
-    predict,
-    random_weights_null,
-    variant_effects,
-)
-from hapsight.results import Prediction, Run, read_run
 from hapsight.run.arms import arms_of
 from hapsight.run.config import CohortConfig, Config, ExpressionConfig, config_part
 from hapsight.run.models import ModelSource
@@ -45,27 +33,8 @@ from hapsight.stages.baseline import baseline
 from hapsight.stages.evaluate import evaluate as evaluate_stage
 from hapsight.stages.predict import ModelRun
 from hapsight.stages.predict import predict as predict_stage
-from hapsight.stats.correlation import Correlation, correlate
 
-__all__ = [
-    "Cohort",
-    "Correlation",
-    "GeneHaplotypes",
-    "HeldOut",
-    "Prediction",
-    "RandomWeights",
-    "Run",
-    "correlate",
-    "elastic_net",
-    "evaluate",
-    "haplotypes",
-    "load_model",
-    "open_cohort",
-    "predict",
-    "random_weights_null",
-    "read_run",
-    "variant_effects",
-]
+__all__ = ["Cohort", "evaluate", "open_cohort"]
 
 File = str | os.PathLike[str]
 
@@ -154,7 +123,7 @@ def open_cohort(
 
 def evaluate(
     cohort: Cohort,
-    models: Sequence[SequenceModel | Method],
+    models: Sequence[SequenceModel | MethodName],
     genes: Sequence[Gene | str] | None = None,
     *,
     read_outs: Sequence[str | None] = (),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -18,14 +18,13 @@ from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.dna import Codes
 from hapsight.engine.views import window_of
-from hapsight.errors import ConfigError, InputError
+from hapsight.errors import ConfigError, InputError, MissingExtraError
 from hapsight.explain.tables import EXPLAIN_EFFECTS
 from hapsight.linear.fits import make_folds
-from hapsight.linear.methods import method_named
+from hapsight.linear.methods import MethodName, method_named
 from hapsight.linear.nested import fit_held_out
 from hapsight.models.protocol import ModelWindow, SequenceModel
 from hapsight.models.weights import device_of
-from hapsight.results import Prediction
 from hapsight.run.baselines import gene_seed, net_options
 from hapsight.run.blocks import VariantReader
 from hapsight.run.config import BaselineConfig, ExplainConfig, config_part
@@ -37,12 +36,14 @@ from hapsight.stats.correlation import Correlation, correlate
 from hapsight.stats.summary import fold_p
 
 if TYPE_CHECKING:
+    import xarray
+
     from hapsight.models.protocol import ReadOut
 
 __all__ = [
     "GeneHaplotypes",
     "HeldOut",
-    "Method",
+    "Prediction",
     "RandomWeights",
     "elastic_net",
     "haplotypes",
@@ -52,7 +53,6 @@ __all__ = [
 ]
 
 Float = NDArray[np.float64]
-Method = Literal["elastic_net", "lasso", "blup", "top_snp"]
 
 _MARGIN = 512
 """Bases beyond a window that are read with it: for shifts, and for what deletions pull in."""
@@ -147,6 +147,68 @@ def haplotypes(cohort: Cohort, gene: Gene | str, window: ModelWindow) -> GeneHap
 def _reader(cohort: Cohort, interval: Interval) -> VariantReader:
     """Reads the interval once, with the first that is asked for, and keeps it."""
     return VariantReader(cohort.genotypes, cohort.reference, [interval, interval])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction:
+    """A model's values of one gene: T tracks, D distinct haplotypes, N people.
+
+    Attributes
+    ----------
+    reference
+        (T,) value of the reference sequence, in the model's units.
+    distinct
+        (D, T) value of each distinct haplotype.
+    index
+        (N, 2) row of `distinct` for each person's two haplotypes.
+    """
+
+    gene: Gene
+    model: str
+    read_out: str
+    tracks: tuple[str, ...]
+    samples: tuple[str, ...]
+    reference: Float
+    distinct: Float
+    index: NDArray[np.intp]
+
+    def __repr__(self) -> str:
+        shape = (
+            f"{len(self.samples)} people, {len(self.distinct)} distinct haplotypes, {len(self.tracks)} tracks"
+        )
+        return f"Prediction({self.gene.gene_id} by {self.model}: {shape})"
+
+    @property
+    def values(self) -> Float:
+        """(N, 2, T) value of every person's two haplotypes."""
+        return self.distinct[self.index]
+
+    @property
+    def person(self) -> Float:
+        """(N, T) a person's value: the mean of both haplotypes (a man's on chrX: that of his one)."""
+        return np.asarray(self.values.mean(axis=1), np.float64)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """`value` (sample, haplotype, track) and `reference` (track), with their coordinates.
+
+        Raises
+        ------
+        MissingExtraError
+            xarray is not installed.
+        """
+        labels = {"gene_id": self.gene.gene_id, "model": self.model, "read_out": self.read_out}
+        coords = {"sample": list(self.samples), "haplotype": [1, 2], "track": list(self.tracks)}
+        arrays = {
+            "value": (("sample", "haplotype", "track"), self.values),
+            "reference": ("track", self.reference),
+        }
+        try:
+            import xarray
+        except ImportError:
+            raise MissingExtraError(
+                "xarray is not installed.", fix="pip install 'hapsight[notebook]'"
+            ) from None
+        return xarray.Dataset(arrays, coords, labels)
 
 
 def predict(
@@ -325,7 +387,7 @@ def elastic_net(
     gene: Gene | str,
     cis_window: int = 1_000_000,
     *,
-    method: Method = "elastic_net",
+    method: MethodName = "elastic_net",
     seed: int = 1,
     alpha: float = 0.5,
     min_maf: float = 0.01,
@@ -412,7 +474,7 @@ def variant_effects(
     >>> effects = hs.variant_effects(model, cohort, "PACSIN2")  # doctest: +SKIP
     >>> effects.sort(pl.col("effect").abs(), descending=True).head()  # doctest: +SKIP
     """
-    from hapsight.engine.values import Valuer
+    from hapsight.engine.engine import Valuer
     from hapsight.explain.ism import gene_ism
 
     gene = cohort.gene(gene)

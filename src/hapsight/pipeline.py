@@ -17,13 +17,12 @@ from hapsight.run.run_folder import made_from, mark_finished
 from hapsight.stages.baseline import baseline
 from hapsight.stages.check import save_checks
 from hapsight.stages.direction import direction
-from hapsight.stages.drivers import drivers
+from hapsight.stages.drivers import drivers, saturate_drivers
 from hapsight.stages.eqtl import eqtl
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
 from hapsight.stages.gene_pages import gene_pages
 from hapsight.stages.predict import ModelRun, load_models, predict
-from hapsight.stages.saturate_drivers import saturate_drivers
 
 __all__ = ["compare", "do_units", "run"]
 

@@ -1,4 +1,4 @@
-"""What a run or a prediction holds, as objects: polars tables by name, and what other libraries take."""
+"""What a run holds, as an object: polars tables by name, and what other libraries take."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.nouns import Gene
 from hapsight.cohort.people import read_sample_sheet
 from hapsight.errors import ConfigError, MissingExtraError, StoreError
-from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY
+from hapsight.explain.tables import DRIVER_SUMMARY, DRIVER_VARIANTS, DRIVERS, RELIABILITY
 from hapsight.files import file_name
 from hapsight.report.run_folder import read_record, read_table
 from hapsight.run.config import load_config
@@ -44,69 +43,12 @@ if TYPE_CHECKING:
     import anndata
     import xarray
 
-__all__ = ["Prediction", "Run", "read_run"]
+__all__ = ["Run", "read_run"]
 
 Float = NDArray[np.float64]
 
 _MADE_BY: Final = {"evaluation": "evaluate", "dropped": "evaluate", "eqtl": "eqtl", "explain": "drivers"}
 _FACTS: Final = ("gene_name", "contig", "tss", "strand")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Prediction:
-    """A model's values of one gene: T tracks, D distinct haplotypes, N people.
-
-    Attributes
-    ----------
-    reference
-        (T,) value of the reference sequence, in the model's units.
-    distinct
-        (D, T) value of each distinct haplotype.
-    index
-        (N, 2) row of `distinct` for each person's two haplotypes.
-    """
-
-    gene: Gene
-    model: str
-    read_out: str
-    tracks: tuple[str, ...]
-    samples: tuple[str, ...]
-    reference: Float
-    distinct: Float
-    index: NDArray[np.intp]
-
-    def __repr__(self) -> str:
-        shape = (
-            f"{len(self.samples)} people, {len(self.distinct)} distinct haplotypes, {len(self.tracks)} tracks"
-        )
-        return f"Prediction({self.gene.gene_id} by {self.model}: {shape})"
-
-    @property
-    def values(self) -> Float:
-        """(N, 2, T) value of every person's two haplotypes."""
-        return self.distinct[self.index]
-
-    @property
-    def person(self) -> Float:
-        """(N, T) a person's value: the mean of both haplotypes (a man's on chrX: that of his one)."""
-        return np.asarray(self.values.mean(axis=1), np.float64)
-
-    def to_xarray(self) -> xarray.Dataset:
-        """`value` (sample, haplotype, track) and `reference` (track), with their coordinates.
-
-        Raises
-        ------
-        MissingExtraError
-            xarray is not installed.
-        """
-        labels = {"gene_id": self.gene.gene_id, "model": self.model, "read_out": self.read_out}
-        coords = {"sample": list(self.samples), "haplotype": [1, 2], "track": list(self.tracks)}
-        arrays = {
-            "value": (("sample", "haplotype", "track"), self.values),
-            "reference": ("track", self.reference),
-        }
-        found: xarray.Dataset = _extra("xarray").Dataset(arrays, coords, labels)
-        return found
 
 
 class _Table(cached_property[pl.DataFrame]):
@@ -152,6 +94,7 @@ class Run:
     cis_independent = _Table("eqtl/cis_independent", CIS_INDEPENDENT, "Independent signals")
     heritability = _Table("eqtl/heritability", HERITABILITY, "Cis-heritability of each gene")
     drivers = _Table("explain/drivers", DRIVERS, "What drives each prediction")
+    driver_variants = _Table("explain/driver_variants", DRIVER_VARIANTS, "Every driver")
     driver_summary = _Table("explain/driver_summary", DRIVER_SUMMARY, "Drivers, counted")
     reliability = _Table("explain/reliability", RELIABILITY, "How probable a right sign is")
 

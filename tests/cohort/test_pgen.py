@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hapsight.cohort import pvar
-from hapsight.cohort.check_sites import scan_sites
+from hapsight.cohort.check import scan_sites
 from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
 from hapsight.cohort.nouns import Interval
 from hapsight.cohort.pgen import PgenFile

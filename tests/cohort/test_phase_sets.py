@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hapsight.cohort.check_sites import scan_sites
+from hapsight.cohort.check import scan_sites
+from hapsight.cohort.genotype_source import people_across_sets
 from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
 from hapsight.cohort.nouns import Gene, Interval, Variants
-from hapsight.cohort.phase_sets import people_across_sets
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.split import SplitGenotypes
 from hapsight.run.blocks import VariantReader

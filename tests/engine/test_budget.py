@@ -6,11 +6,10 @@ import torch
 
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
-from hapsight.engine import buffers, engine, values
+from hapsight.engine import buffers, engine
 from hapsight.engine.buffers import Buffer
-from hapsight.engine.engine import least_budget, predict_genes
+from hapsight.engine.engine import Valuer, least_budget, predict_genes
 from hapsight.engine.sequences import Sequences
-from hapsight.engine.values import Valuer
 from hapsight.errors import ConfigError
 from hapsight.sequence import haplotypes
 from tests.engine.toy_shared import ToyShared, ToyWindowed
@@ -85,13 +84,13 @@ def test_no_more_sequences_in_a_batch_than_there_is_room_for(planted):
 
 @pytest.mark.parametrize("budget", [None, 3 * 2**20])
 def test_sequences_of_no_person_have_a_third_of_the_budget_too(monkeypatch, budget):
-    given, real = [], values.shared_values
+    given, real = [], engine.shared_values
 
     def watched(*args, **options):
         given.append(options["budget"])
         return real(*args, **options)
 
-    monkeypatch.setattr(values, "shared_values", watched)
+    monkeypatch.setattr(engine, "shared_values", watched)
     model = ToyShared()
     Valuer(model, model.read_out(), "cpu", budget=budget)(np.zeros((2, model.window.length), np.uint8))
     assert given == [2**20 if budget else 2 * 2**30 // 3]

@@ -16,10 +16,10 @@ from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
+from hapsight.engine.cost import plan_gene
 from hapsight.engine.engine import predict_genes
 from hapsight.engine.sequences import Sequences
 from hapsight.engine.views import require_fitting
-from hapsight.engine.work import plan_gene
 from hapsight.errors import ConfigError, InputError, ModelError
 from hapsight.models import elements
 from hapsight.models.elements import ElementSum, read_elements

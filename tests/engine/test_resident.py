@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from hapsight.engine.engine import usual_budget
-from hapsight.engine.resident import bytes_on_device
-from hapsight.engine.shared import _least_filled, shared_values, start_shared
+from hapsight.engine.shared import _least_filled, bytes_on_device, shared_values, start_shared
 from hapsight.models.registry import load_model
 from tests.engine.test_shared import haplotypes
 from tests.engine.toy_shared import ToyCentre, ToyShared, ToyWindowed

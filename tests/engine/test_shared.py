@@ -14,10 +14,15 @@ from hapsight.dna import reverse_complement
 from hapsight.engine import buffers
 from hapsight.engine.buffers import Buffer, allocate
 from hapsight.engine.engine import predict_genes
-from hapsight.engine.hashing import hash_stretches, number_positions
 from hapsight.engine.sequences import Sequences
 from hapsight.engine.shared import count_work, shared_values
-from hapsight.engine.sharing import cut_stretches, distinct_positions, distinct_rows
+from hapsight.engine.sharing import (
+    cut_stretches,
+    distinct_positions,
+    distinct_rows,
+    hash_stretches,
+    number_positions,
+)
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import Grid
 from tests.engine.toy_shared import LENGTH, ToyCentre, ToyShared, ToyWindowed

@@ -3,7 +3,7 @@ import pytest
 
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.dna import reverse_complement
-from hapsight.engine.values import Valuer
+from hapsight.engine.engine import Valuer
 from hapsight.engine.views import require_fitting, seen_bases, seen_interval, window_of
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import ModelWindow

@@ -7,7 +7,7 @@ import torch
 
 from hapsight.cohort.nouns import Variants
 from hapsight.dna import Codes, encode, reverse_complement
-from hapsight.engine.values import Valuer
+from hapsight.engine.engine import Valuer
 from hapsight.sequence.haplotypes import Window
 from tests.sequence.naive import naive_window, toy_variants
 

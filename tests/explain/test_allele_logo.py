@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.dna import decode, encode, reverse_complement
-from hapsight.engine.values import Valuer
+from hapsight.engine.engine import Valuer
 from hapsight.errors import ConfigError
 from hapsight.explain.allele_logo import REACH, allele_logos
 from hapsight.explain.gradients import gradient_times_input, input_gradient

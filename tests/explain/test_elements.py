@@ -5,7 +5,7 @@ import pytest
 
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.dna import encode
-from hapsight.engine.values import Valuer
+from hapsight.engine.engine import Valuer
 from hapsight.explain.elements import element_effects, misfit, reference_effects, shuffled_dinucleotides
 from hapsight.explain.ism import ism_window
 from hapsight.models.protocol import ModelWindow

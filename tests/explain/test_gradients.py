@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hapsight.engine.values import Valuer
+from hapsight.engine.engine import Valuer
 from hapsight.engine.views import views
 from hapsight.errors import ConfigError
 from hapsight.explain.gradients import gradient_times_input, input_gradient

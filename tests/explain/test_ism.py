@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.dna import encode
-from hapsight.engine.values import Valuer
+from hapsight.engine.engine import Valuer
 from hapsight.errors import ConfigError
 from hapsight.explain.drivers import additivity, depends_on_background, ism_sum, spread
 from hapsight.explain.ism import gene_ism, ism_window, saturation, saturation_stretch

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hapsight.errors import InputError
-from hapsight.linear import susie
+from hapsight.linear import informed
+from hapsight.linear.informed import VARIANCES, fit_susie, log_bayes_factors, single_effect
 from hapsight.linear.predictors import Predictors, fit_blup
-from hapsight.linear.susie import VARIANCES, fit_susie, log_bayes_factors, single_effect
 from tests.linear.cohort import simulated_dosage
 
 
@@ -74,10 +74,10 @@ def slow_susie(dosage: np.ndarray, outcome: np.ndarray, log_prior: np.ndarray, s
     """The same sum of effects, every part computed anew from all effects each time."""
     rows = (dosage - dosage.mean(axis=1, keepdims=True)) / dosage.std(axis=1, keepdims=True)
     y, n, noise = (outcome - outcome.mean()) / outcome.std(), len(outcome), 1.0
-    means, squares = (np.zeros((susie.EFFECTS, len(rows))) for _ in range(2))
+    means, squares = (np.zeros((informed.EFFECTS, len(rows))) for _ in range(2))
     for _ in range(sweeps):
-        for place in range(susie.EFFECTS):
-            others = sum(means[other] @ rows for other in range(susie.EFFECTS) if other != place)
+        for place in range(informed.EFFECTS):
+            others = sum(means[other] @ rows for other in range(informed.EFFECTS) if other != place)
             slope = np.array([row @ (y - others) / (row @ row) for row in rows])
             means[place], squares[place] = slow_effect(slope, noise / n, log_prior)
         residual = ((y - sum(means) @ rows) ** 2).sum()
@@ -98,8 +98,8 @@ def slow_ridge(dosage: np.ndarray, outcome: np.ndarray, variances: np.ndarray, p
 
 
 def test_the_sum_of_effects_equals_its_slow_twin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(susie, "_SWEEPS", 6)
-    monkeypatch.setattr(susie, "_STILL", 0.0)
+    monkeypatch.setattr(informed, "_SWEEPS", 6)
+    monkeypatch.setattr(informed, "_STILL", 0.0)
     dosage, outcome = gene(1)
     dosage = dosage[dosage.std(axis=1) > 0]
     prior = np.random.default_rng(2).standard_normal(len(dosage))
@@ -109,8 +109,8 @@ def test_the_sum_of_effects_equals_its_slow_twin(monkeypatch: pytest.MonkeyPatch
 
 
 def test_copies_and_complements_share_as_if_each_were_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(susie, "_SWEEPS", 4)
-    monkeypatch.setattr(susie, "_STILL", 0.0)
+    monkeypatch.setattr(informed, "_SWEEPS", 4)
+    monkeypatch.setattr(informed, "_STILL", 0.0)
     dosage, outcome = gene(9)
     dosage = dosage[dosage.std(axis=1) > 0]
     dosage = np.vstack([dosage, dosage[:5], 2.0 - dosage[3:8]])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from hapsight.engine.engine import Valuer
 from hapsight.engine.shared import shared_values
-from hapsight.engine.values import Valuer
 from hapsight.explain.gradients import input_gradient
 from hapsight.models.xpresso import LocalXpresso, Xpresso
 from tests.models.lively_xpresso import lively_xpresso

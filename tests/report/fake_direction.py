@@ -13,7 +13,7 @@ from hapsight.run.arms import Arm
 from hapsight.run.models import ModelCard, ModelSource
 from hapsight.run.store import UnitStore
 from hapsight.stages.direction import agreement_table
-from hapsight.stats.agreement import direction_tables
+from hapsight.stats.direction_factors import direction_tables
 from hapsight.tables import DIRECTION_GENES
 
 

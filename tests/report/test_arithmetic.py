@@ -14,7 +14,7 @@ from hapsight.tables import PRECISION
 
 pytest.importorskip("altair", reason="the report's extra is not installed")
 
-from hapsight.report.arithmetic import arithmetic_figure, arithmetic_rows, arithmetic_table
+from hapsight.report.direction import arithmetic_figure, arithmetic_rows, arithmetic_table
 
 LOST = [0.9, 0.75, 0.5, 0.25, 0.0]
 

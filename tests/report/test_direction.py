@@ -9,7 +9,7 @@ from fake_run import Plan, write_run
 pytest.importorskip("altair", reason="the report's extra is not installed")
 
 from hapsight.report import build_report
-from hapsight.report.between import between_models, pair_rows
+from hapsight.report.across import between_models, pair_rows
 from hapsight.report.direction import FACTORS, agreement_rows, direction_strata, factor_rows, stratum_words
 from hapsight.report.direction_charts import RIGHT_COLOUR, WRONG_COLOUR
 from hapsight.report.run_folder import read_run

@@ -34,7 +34,7 @@ from hapsight.report.gene_page import _rows
 from hapsight.report.individuals import without_individuals
 from hapsight.report.run_folder import read_run
 from hapsight.report.shown_genes import MADE_ANEW
-from hapsight.stats.agreement import direction_tables
+from hapsight.stats.direction_factors import direction_tables
 from hapsight.tables import (
     ACROSS_GENES,
     BASELINES,

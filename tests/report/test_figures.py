@@ -8,8 +8,7 @@ from fake_run import Plan, write_run
 pytest.importorskip("altair", reason="the report's extra is not installed")
 
 from hapsight.report import figure as figure_module
-from hapsight.report.across import across_genes, across_people, within_person
-from hapsight.report.between import model_v_baseline
+from hapsight.report.across import across_genes, across_people, model_v_baseline, within_person
 from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR
 from hapsight.report.run_folder import read_run
 

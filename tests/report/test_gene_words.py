@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from fake_gene_page import variants, view
 
+from hapsight.report.gene_pictures import at, motif_words, outcome, story, variant_name
 from hapsight.report.gene_view import Motif, TopEqtl
-from hapsight.report.gene_words import at, motif_words, outcome, story, variant_name
 
 
 def with_variant(given, **numbers):

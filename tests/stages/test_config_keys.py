@@ -19,16 +19,16 @@ from hapsight.run.imported import imported_units
 from hapsight.run.opened import CHANGE_NOTHING, TABLES_ONLY, Opened, differing
 from hapsight.stages.eqtl import _keys as eqtl_keys
 from hapsight.stages.explain import _keys as explain_keys
-from hapsight.stages.gradients import _key as gradient_key
-from hapsight.stages.informed_evidence import open_features
-from hapsight.stages.informed_units import evidence_sets, fit_units, learn_units
+from hapsight.stages.informed import fit_units, learn_units
+from hapsight.stages.informed_evidence import evidence_sets, open_features
 from hapsight.stages.personal import _chosen, _key, trainings
 from hapsight.stages.personal_data import personal_data
 from hapsight.stages.predict import load_models
-from hapsight.stages.prior_linear import _keys as prior_keys
+from hapsight.stages.prior_ablations import _keys as prior_keys
 from hapsight.stages.priors import _person_values
 from hapsight.stages.saturation import _key as saturation_key
 from hapsight.stages.saturation import tss_centre
+from hapsight.stages.valued_units import _gradient_key as gradient_key
 from tests.planted import write_planted
 from tests.train.toy_personal import load_trainable
 
@@ -194,7 +194,8 @@ def of_informed(opened, runs):
     features = open_features(opened.config.informed, opened.cohort.genes, opened.cohort.reference.contigs)
     yield from (unit.base.key for unit in learn_units(opened, every, features))
     full = next(arm for arm in every if arm.name == "all")
-    shapes = pl.DataFrame({"fold": [0] * len(full.features), "theta": [1.0] * len(full.features)})
+    arm = {"evidence": full.name, "shuffled": full.shuffled, "split": full.split}
+    shapes = pl.DataFrame([arm | {"fold": 0, "theta": 1.0} for _ in full.features])
     yield from (unit.base.key for unit in fit_units(opened, full, features, shapes))
 
 

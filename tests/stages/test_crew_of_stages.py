@@ -14,7 +14,8 @@ from hapsight.run.config import Config, load_config
 from hapsight.run.crew import crew_of, staffed
 from hapsight.run.opened import Opened
 from hapsight.stages import explain as explain_module
-from hapsight.stages import informed_units, prior_linear
+from hapsight.stages import informed as informed_module
+from hapsight.stages import prior_ablations
 from hapsight.stages.explain import explain
 from hapsight.stages.informed import informed
 from hapsight.stages.predict import load_models
@@ -155,7 +156,7 @@ POISON = {
     ),
     "informed": (
         (
-            informed_units,
+            informed_module,
             "unit_tables",
             lambda base: _first_block(base) and base.store.folder.name == "ism.random",
         ),
@@ -163,7 +164,7 @@ POISON = {
         ("ism.random/block-00000.", "per_gene.", "shapes.parquet", "summary."),
     ),
     "priors": (
-        (prior_linear, "_scores_of_folds", lambda unit: unit.name == "block-00001"),
+        (prior_ablations, "_scores_of_folds", lambda unit: unit.name == "block-00001"),
         "1 of 2 units[\\s\\S]*priors linear, block-00001: ZeroDivisionError: poison",
         ("linear/block-00001", "ablation.", "per_gene.", "signs.", "priors/dropped."),
     ),

@@ -17,10 +17,9 @@ from hapsight.stages.direction import direction
 from hapsight.stages.eqtl import eqtl
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.predict import predict
-from hapsight.stats.agreement import direction_tables
-from hapsight.stats.direction_factors import CLASSES
+from hapsight.stats.direction_factors import CLASSES, direction_tables
 from hapsight.tables import AGREEMENT, DIRECTION, DIRECTION_FACTORS, DIRECTION_GENES, DIRECTION_STRATA
-from tests.planted import opened_with_models, quiet, require_columns, write_planted
+from tests.planted import opened_with_models, put_back, quiet, require_columns, write_planted
 
 SECTIONS = """
 [[models]]
@@ -55,6 +54,13 @@ def planted(tmp_path_factory):
     eqtl(opened, quiet)
     direction(opened, arms_of(opened, runs), quiet)
     return planted, opened, runs
+
+
+@pytest.fixture
+def changing(planted):
+    """What a test does to the run is undone for the next."""
+    with put_back(planted[1].folder.path):
+        yield
 
 
 def table(planted, name: str) -> pl.DataFrame:
@@ -174,39 +180,35 @@ def test_signs_of_a_coin_are_a_coin():
     assert np.mean(np.array(pvalues) <= 0.5) > 0.3
 
 
-def test_a_run_without_eqtls_says_so_and_still_compares_models(planted, tmp_path):
+@pytest.mark.usefixtures("changing")
+def test_a_run_without_eqtls_says_so_and_still_compares_models(planted):
     config = load_config(planted[0].config)
     off = config.model_copy(update={"eqtl": config.eqtl.model_copy(update={"run": False})})
     opened, runs = Opened.from_config(off), planted[2]
-    kept = {name: (planted[0].folder / "run/evaluation" / f"{name}.parquet").read_bytes() for name in SCHEMAS}
     opened.begin()
     direction(opened, arms_of(opened, runs), quiet)
     record = json.loads((planted[0].folder / "run/run.json").read_text())
     assert any("No eQTLs were mapped" in note for note in record["notes"])
     assert all(table(planted, name).is_empty() for name in SCHEMAS if name != "agreement")
     assert not table(planted, "agreement").is_empty()
-    for name, data in kept.items():
-        (planted[0].folder / "run/evaluation" / f"{name}.parquet").write_bytes(data)
 
 
+@pytest.mark.usefixtures("changing")
 def test_old_tables_are_not_taken_for_new(planted):
     opened, runs = planted[1], planted[2]
     path = planted[0].folder / "run/eqtl/cis_qtl.parquet"
-    data = path.read_bytes()
     pl.read_parquet(path).with_columns(pl.col("slope") * 2).write_parquet(path)
     with pytest.raises(IncompleteError, match=r"(?s)older than the mapping.*hapsight eqtl"):
         direction(opened, arms_of(opened, runs), quiet)
     path.unlink()
     with pytest.raises(IncompleteError, match=r"(?s)eQTL stage is not there.*cis_qtl"):
         direction(opened, arms_of(opened, runs), quiet)
-    path.write_bytes(data)
 
 
+@pytest.mark.usefixtures("changing")
 def test_a_run_that_is_not_evaluated(planted):
     opened, runs = planted[1], planted[2]
     path = planted[0].folder / "run/evaluation/per_gene.parquet"
-    data = path.read_bytes()
     pl.read_parquet(path).filter(pl.col("model") != "toy again").write_parquet(path)
     with pytest.raises(IncompleteError, match=r"(?s)7 genes of toy again.*hapsight evaluate"):
         direction(opened, arms_of(opened, runs), quiet)
-    path.write_bytes(data)

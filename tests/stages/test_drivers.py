@@ -18,7 +18,7 @@ from hapsight.explain.drivers import FORMS
 from hapsight.explain.motifs import Motif
 from hapsight.explain.reliability_quality import TOO_FEW
 from hapsight.explain.support import read_effects
-from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
+from hapsight.explain.tables import DRIVER_SUMMARY, DRIVER_VARIANTS, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.models.registry import register
 from hapsight.report.disclosure import Disclosure
 from hapsight.report.run_folder import read_run, read_table
@@ -46,6 +46,7 @@ permutations = 99
 _NOBODYS = pl.lit("no gene of the run").alias("gene_id")
 SCHEMAS = {
     "drivers": DRIVERS,
+    "driver_variants": DRIVER_VARIANTS,
     "driver_summary": DRIVER_SUMMARY,
     "reliability": RELIABILITY,
     "reliability_summary": RELIABILITY_SUMMARY,
@@ -98,6 +99,18 @@ def test_every_gene_has_a_row_for_each_model_and_form(planted):
     bare = found.filter(pl.col("gene_id") == "bare")
     assert set(bare["status"]) == {"no_variants"}
     assert bare["variant_id"].null_count() == 4
+
+
+def test_every_driver_is_kept_and_the_main_one_rises_most(planted):
+    found, each = table(planted, "drivers").filter(pl.col("n_drivers") > 0), table(planted, "driver_variants")
+    columns = ["gene_id", "model", "read_out", "form"]
+    counts = each.group_by(columns, maintain_order=True).len()
+    assert counts.rows() == found.select(*columns, pl.col("n_drivers")).rows()
+    best = each.sort("rise", descending=True, maintain_order=True).unique(columns, keep="first")
+    both = found.join(best, on=[*columns, *DRIVER_VARIANTS.keys() - set(columns)], how="inner")
+    assert both.height == found.height > 0
+    sizes = each.group_by(columns).agg(pl.col("effect").abs().diff().max())["effect"]
+    assert sizes.drop_nulls().max() <= 0
 
 
 def test_a_linear_model_is_additive_and_its_main_driver_explains_the_most(planted):

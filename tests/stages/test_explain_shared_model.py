@@ -15,12 +15,11 @@ from hapsight.run.arms import arms_of
 from hapsight.run.arrays import open_array
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
-from hapsight.stages.drivers import drivers
+from hapsight.stages.drivers import drivers, saturate_drivers
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
 from hapsight.stages.gene_pages import gene_pages
 from hapsight.stages.predict import load_models, predict
-from hapsight.stages.saturate_drivers import saturate_drivers
 from tests.conftest import without_vega
 from tests.planted import quiet
 from tests.stages.test_every_model import write_config

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import typer
+from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from hapsight.cli.explain import _add_pages as register_command
@@ -223,6 +224,30 @@ def test_stored_effects_are_not_computed_again(planted, monkeypatch):
     explain(opened, runs, quiet)
     monkeypatch.setattr(stage, "explain", lambda *_: pytest.fail("computed again"))
     assert len(gene_pages(opened, arms_of(opened, runs), quiet, most=1)) == 2
+
+
+@pytest.mark.usefixtures("changing")
+def test_stored_drivers_are_not_found_again(planted, pages, monkeypatch):
+    """Unless they are those of another R: then they are looked for in what there is."""
+    _, opened, runs = planted
+    explain(opened, runs, quiet)
+    drivers(opened, arms_of(opened, runs), quiet, ())
+    kept, real, find, found = {}, stage._page, stage.sasse2023_drivers, []
+    monkeypatch.setattr(stage, "_page", lambda o, g, v: kept.setdefault(g.gene_id, real(o, g, v)))
+    monkeypatch.setattr(stage, "sasse2023_drivers", lambda *given: found.append(1) or find(*given))
+    gene_pages(opened, arms_of(opened, runs), quiet, most=2)
+    assert not found
+    assert kept.keys() == pages[0].keys()
+    for gene_id, page in kept.items():
+        (own,), (twin,) = page.views, pages[0][gene_id].views
+        assert_frame_equal(own.variants, twin.variants)
+        for name in ("marked", "driver_status", "n_drivers", "additivity"):
+            assert getattr(own, name) == getattr(twin, name)
+    path = opened.folder.path / "explain/drivers.parquet"
+    table = pl.read_parquet(path)
+    table.with_columns(pl.col("pearson_r") / 2).write_parquet(path)
+    gene_pages(opened, arms_of(opened, runs), quiet, ["up1"])
+    assert found == [1]
 
 
 @pytest.mark.usefixtures("changing")

@@ -16,8 +16,13 @@ from hapsight.run.config import EvidenceEffectsConfig, EvidenceTrackConfig, load
 from hapsight.run.opened import Opened
 from hapsight.stages.baseline import baseline
 from hapsight.stages.informed import export_informed, informed
-from hapsight.stages.informed_evidence import EffectEvidence, TrackEvidence
-from hapsight.stages.informed_units import INFORMED_GENES, INFORMED_SHAPES, INFORMED_SUMMARY
+from hapsight.stages.informed_evidence import (
+    INFORMED_GENES,
+    INFORMED_SHAPES,
+    INFORMED_SUMMARY,
+    EffectEvidence,
+    TrackEvidence,
+)
 from tests.planted import quiet, write_planted
 
 pyBigWig = pytest.importorskip("pyBigWig")  # noqa: N816

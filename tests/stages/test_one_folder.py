@@ -176,11 +176,11 @@ def test_two_configurations_in_one_folder(planted, whole, caplog):
 
 
 def test_a_model_or_a_method_that_is_added_changes_nothing_else(planted, whole):
-    folder = planted.folder / "whole"
+    folder = shutil.copytree(planted.folder / "whole", planted.folder / "added")
     before = seals(folder)
     other = '\n[[models]]\nname = "toy"\nlabel = "my toy"\noptions = { seed = 3 }'
     more, methods = ('name = "toy"', f'name = "toy"{other}'), ('"top_snp"]', '"top_snp", "lasso"]')
-    everything(written(planted, "whole", more, methods))
+    everything(written(planted, "added", more, methods))
     after = seals(folder)
     assert {unit: after[unit] for unit in before} == before
     new = {unit.relative_to(folder).parts[1].split("-")[0] for unit in after.keys() - before.keys()}

@@ -10,16 +10,15 @@ from hapsight.cli.main import app
 from hapsight.errors import ConfigError
 from hapsight.files import file_name
 from hapsight.models.registry import register
-from tests.planted import load_toy, write_planted
+from tests.planted import copied_planted, load_toy, write_planted
+
+pytestmark = pytest.mark.usefixtures("light")
 
 
-@pytest.fixture(scope="module")
-def planted(tmp_path_factory):
-    planted = write_planted(tmp_path_factory.mktemp("planted"))
-    with register("toy", load_toy):
-        found = CliRunner().invoke(app, ["run", str(planted.config)], catch_exceptions=False)
-    assert found.exit_code == 0, found.output
-    return planted, found.output
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The finished run, to go on with."""
+    return copied_planted(finished[0], tmp_path / "cohort")
 
 
 def per_gene(planted, model: str) -> dict[str, dict]:
@@ -27,8 +26,8 @@ def per_gene(planted, model: str) -> dict[str, dict]:
     return {row["gene_id"]: row for row in table.filter(pl.col("model") == model).iter_rows(named=True)}
 
 
-def test_planted_directions_are_found(planted):
-    genes = per_gene(planted[0], "toy")
+def test_planted_directions_are_found(finished):
+    genes = per_gene(finished[0], "toy")
     for gene_id, row in genes.items():
         if gene_id.startswith("up"):
             assert row["pearson_r"] > 0.8
@@ -47,16 +46,16 @@ def test_planted_directions_are_found(planted):
     assert {row["observed"] for row in genes.values()} == {"expression as given, residual on 1 covariates"}
 
 
-def test_the_baseline_learns_both_directions(planted):
-    genes = per_gene(planted[0], "elastic_net")
+def test_the_baseline_learns_both_directions(finished):
+    genes = per_gene(finished[0], "elastic_net")
     for gene_id in ("up1", "up2", "down1", "down2"):
         assert genes[gene_id]["pearson_r"] > 0.4, gene_id
     assert genes["bare"]["status"] in ("no_variants", "no_model")
     assert "fitted in the training folds" in genes["up1"]["observed"]
 
 
-def test_summary_counts_what_the_table_holds(planted):
-    folder = planted[0].folder / "run/evaluation"
+def test_summary_counts_what_the_table_holds(finished):
+    folder = finished[0].folder / "run/evaluation"
     summary = pl.read_parquet(folder / "summary.parquet").filter(pl.col("model") == "toy")
     values = {row["quantity"]: row for row in summary.iter_rows(named=True)}
     table = pl.read_parquet(folder / "per_gene.parquet").filter(pl.col("model") == "toy")
@@ -72,8 +71,8 @@ def test_summary_counts_what_the_table_holds(planted):
     assert len(across) == 7
 
 
-def test_raw_values_of_every_haplotype_are_kept(planted):
-    files = sorted((planted[0].folder / "run/predictions/toy.default").glob("*.values.parquet"))
+def test_raw_values_of_every_haplotype_are_kept(finished):
+    files = sorted((finished[0].folder / "run/predictions/toy.default").glob("*.values.parquet"))
     values = pl.concat([pl.read_parquet(file) for file in files])
     assert len(values) == 7 * (1 + 2 * 60)
     assert values.filter(pl.col("haplotype") == 0)["sample_id"].unique().to_list() == [""]
@@ -83,8 +82,8 @@ def test_raw_values_of_every_haplotype_are_kept(planted):
     assert per_sequence["value"].unique().to_list() == [1]
 
 
-def test_provenance(planted):
-    record = json.loads((planted[0].folder / "run/run.json").read_text())
+def test_provenance(finished):
+    record = json.loads((finished[0].folder / "run/run.json").read_text())
     assert record["format"] == 1
     assert {entry["role"] for entry in record["inputs"]} == {
         "genotypes", "reference", "expression", "genes", "covariates", "samples"
@@ -97,13 +96,13 @@ def test_provenance(planted):
     stages = [stage["name"] for stage in record["stages"]]
     assert stages == [
         "predict toy (default)", "baseline elastic_net", "baseline blup", "baseline top_snp", "eqtl",
-        "evaluate", "direction",
+        "evaluate", "direction", "explain toy (default)", "drivers", "gene pages",
     ]  # fmt: skip
     assert all(stage["seconds"] >= 0 and stage["peak_mb"] > 0 for stage in record["stages"])
 
 
-def test_report_and_console(planted):
-    folder, output = planted[0].folder / "run", planted[1]
+def test_report_and_console(finished):
+    folder, output = finished[0].folder / "run", finished[1]
     page = (folder / "report.html").read_text()
     assert "planted" in page
     assert "across people, mean R over genes" in output
@@ -112,19 +111,19 @@ def test_report_and_console(planted):
     assert {check["status"] for check in checks} <= {"pass", "warn"}
 
 
-def test_a_second_run_keeps_everything(planted):
-    folder = planted[0].folder / "run"
+def test_a_second_run_keeps_everything(copied):
+    folder = copied.folder / "run"
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("block-*")}
     with register("toy", load_toy):
-        assert CliRunner().invoke(app, ["run", str(planted[0].config)]).exit_code == 0
+        assert CliRunner().invoke(app, ["run", str(copied.config)]).exit_code == 0
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("block-*")} == before
 
 
-def test_another_seed_computes_the_baseline_anew_and_the_predictions_not(planted, tmp_path):
-    folder = planted[0].folder
+def test_another_seed_computes_the_baseline_anew_and_the_predictions_not(copied):
+    folder = copied.folder
     before = {path: path.read_bytes() for path in folder.rglob("block-*.json")}
     changed = folder / "changed.toml"
-    changed.write_text("seed = 2\n" + planted[0].config.read_text())
+    changed.write_text("seed = 2\n" + copied.config.read_text())
     with register("toy", load_toy):
         assert CliRunner().invoke(app, ["run", str(changed)]).exit_code == 0
     after = {path: path.read_bytes() for path in folder.rglob("block-*.json")}
@@ -133,11 +132,11 @@ def test_another_seed_computes_the_baseline_anew_and_the_predictions_not(planted
     assert new == {"baseline", "eqtl"}
 
 
-def test_plan_counts_what_run_ran(planted):
+def test_plan_counts_what_run_ran(finished):
     with register("toy", load_toy):
-        found = CliRunner().invoke(app, ["plan", str(planted[0].config)])
+        found = CliRunner().invoke(app, ["plan", str(finished[0].config)])
     assert found.exit_code == 0, found.output
-    record = json.loads((planted[0].folder / "run/run.json").read_text())
+    record = json.loads((finished[0].folder / "run/run.json").read_text())
     passes = record["models"][0]["distinct"] + 7  # and each gene's reference
     assert f"{passes:,} passes of 840 asked for" in found.output
     assert "60 people, 7 genes" in found.output

@@ -21,14 +21,22 @@ from hapsight.models.registry import register
 from hapsight.run.arms import arms_of
 from hapsight.run.arrays import open_array
 from hapsight.run.config import load_config
-from hapsight.stages.drivers import drivers
+from hapsight.stages.drivers import drivers, saturate_drivers
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
 from hapsight.stages.modisco import export_modisco
 from hapsight.stages.predict import predict
-from hapsight.stages.saturate_drivers import saturate_drivers
 from hapsight.stages.saturation import centres, has_saturation, stored_around_tss, tss_centre
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, opened_with_models, quiet, write_planted
+from tests.planted import (
+    DOWNSTREAM,
+    UPSTREAM,
+    ToyModel,
+    load_toy,
+    opened_with_models,
+    put_back,
+    quiet,
+    write_planted,
+)
 
 pytest.importorskip("zarr")
 
@@ -98,6 +106,13 @@ def planted(tmp_path_factory):
     return planted, opened, runs, said
 
 
+@pytest.fixture
+def changing(planted):
+    """What a test does to the run is undone for the next."""
+    with put_back(planted[1].folder.path):
+        yield
+
+
 def main_drivers(opened) -> dict[str, dict]:
     table = pl.read_parquet(opened.folder.path / "explain/drivers.parquet")
     own = table.filter((pl.col("form") == "sasse2023") & pl.col("position").is_not_null())
@@ -145,10 +160,10 @@ def test_a_gene_without_a_driver_is_named(planted):
     assert "arrays around drivers computed, 0 kept" in said
 
 
+@pytest.mark.usefixtures("changing")
 def test_a_driver_at_the_windows_edge_is_named(planted):
     """The longest stretch of the window fits around no driver."""
     _, opened, runs, _ = planted
-    before = pl.read_parquet(opened.folder.path / "dropped.parquet")
     wide = configured(opened, saturation=(-UPSTREAM, DOWNSTREAM))
     saturate_drivers(wide, runs, quiet)
     table = pl.read_parquet(opened.folder.path / "dropped.parquet")
@@ -156,9 +171,9 @@ def test_a_driver_at_the_windows_edge_is_named(planted):
     edge = table.row(by_predicate=reaching, named=True)
     away = {name for name, row in main_drivers(opened).items() if row["distance"]}
     assert set(edge["names"]) == away
-    opened.folder.write("dropped.parquet", before)
 
 
+@pytest.mark.usefixtures("changing")
 def test_arrays_are_kept_until_the_driver_is_another(planted):
     _, opened, runs, _ = planted
     stamps = {p: p.stat().st_mtime_ns for p in (opened.folder.path / FOLDER).rglob("*.zarr/zarr.json")}
@@ -167,19 +182,15 @@ def test_arrays_are_kept_until_the_driver_is_another(planted):
     path = opened.folder.path / "explain/drivers.parquet"
     table = pl.read_parquet(path)
     moved = pl.when(pl.col("gene_id") == "up1").then(pl.col("position") + 1).otherwise("position")
-    try:
-        table.with_columns(moved.alias("position")).write_parquet(path)
-        saturate_drivers(opened, runs, quiet)
-        assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
-        (new,) = {p.parent.name for p in (opened.folder.path / FOLDER).rglob("*.zarr/zarr.json")} - {
-            p.parent.name for p in stamps
-        }
-        assert re.fullmatch(r"up1\.expression\.driver\.[0-9a-f]{12}\S*\.zarr", new)
-    finally:
-        table.write_parquet(path)
-        saturate_drivers(opened, runs, quiet)
+    table.with_columns(moved.alias("position")).write_parquet(path)
+    saturate_drivers(opened, runs, quiet)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    after = {p.parent.name for p in (opened.folder.path / FOLDER).rglob("*.zarr/zarr.json")}
+    (new,) = after - {p.parent.name for p in stamps}
+    assert re.fullmatch(r"up1\.expression\.driver\.[0-9a-f]{12}\S*\.zarr", new)
 
 
+@pytest.mark.usefixtures("changing")
 def test_both_kinds_are_told_apart_and_effects_are_kept(planted):
     cohort, opened, (run,), _ = planted
     gene = cohort.genes[0]
@@ -213,18 +224,16 @@ def test_modisco_gets_the_bases_around_drivers(planted, tmp_path):
         assert int(start) <= found[name]["position"] < int(end)
 
 
+@pytest.mark.usefixtures("changing")
 def test_genes_that_were_not_looked_at_are_refused(planted):
     _, opened, runs, _ = planted
     path = opened.folder.path / "explain/drivers.parquet"
     table = pl.read_parquet(path)
-    try:
-        table.filter(pl.col("gene_id") != "up2").write_parquet(path)
-        with pytest.raises(IncompleteError, match="genes that were not looked at") as caught:
-            saturate_drivers(opened, runs, quiet)
-        assert "1 are not there, such as up2" in str(caught.value)
-        saturate_drivers(opened, runs, quiet, ["up1"])
-    finally:
-        table.write_parquet(path)
+    table.filter(pl.col("gene_id") != "up2").write_parquet(path)
+    with pytest.raises(IncompleteError, match="genes that were not looked at") as caught:
+        saturate_drivers(opened, runs, quiet)
+    assert "1 are not there, such as up2" in str(caught.value)
+    saturate_drivers(opened, runs, quiet, ["up1"])
 
 
 def test_a_driver_needs_a_stretch(planted):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hapsight.stats.identity import find_mismatches, match_scores, strongest_variant
+from hapsight.cohort.sexes import find_mismatches, match_scores, strongest_variant
 
 
 def cohort(genes: int, people: int, r: float, seed: int = 0):

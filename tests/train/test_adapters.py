@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from hapsight.dna import N_CODE
+from hapsight.engine.engine import Valuer
 from hapsight.engine.shared import plain_values
-from hapsight.engine.values import Valuer
 from hapsight.errors import ConfigError
 from hapsight.models.onehot import with_gradients
 from hapsight.models.registry import load_model

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hapsight.train.priors import explained_by, without
-from hapsight.train.targets import Targets
+from hapsight.train.priors import Targets, explained_by, without
 
 RNG = np.random.default_rng(8)
 G, N = 5, 60

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hapsight.errors import InputError
-from hapsight.train.targets import Targets, rows_of
+from hapsight.train.priors import Targets, rows_of
 
 RNG = np.random.default_rng(3)
 COVARIATES = RNG.standard_normal((40, 3))

@@ -23,7 +23,7 @@ HEAVY = (
     "hapsight.stages.direction",
     "hapsight.stages.evaluate",
     "hapsight.stages.gene_pages",
-    "hapsight.stages.saturate_drivers",
+    "hapsight.stages.drivers",
     "hapsight.pipeline",
     "hapsight.engine.engine",
     "tests.planted",

@@ -17,7 +17,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hapsight.cohort.check_sites import CheckResult
+    from hapsight.cohort.check import CheckResult
     from hapsight.recipes.remote import Pending
     from hapsight.run.config import Config
     from hapsight.stages.reproduce import Reproduced

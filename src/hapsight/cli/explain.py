@@ -52,11 +52,11 @@ def explain(
     from hapsight.cli.console import progress, say
     from hapsight.run.arms import arms_of
     from hapsight.run.opened import Opened
+    from hapsight.stages.drivers import saturate_drivers
     from hapsight.stages.explain import explain as stage
     from hapsight.stages.explain import explain_store
     from hapsight.stages.gene_pages import gene_pages
     from hapsight.stages.predict import load_models
-    from hapsight.stages.saturate_drivers import saturate_drivers
 
     opened = Opened.from_config(load_staffed(config, workers, scheduler))
     runs = load_models(opened)

@@ -97,8 +97,9 @@ def informed(
     from hapsight.cli.console import progress, say, table
     from hapsight.run.opened import Opened
     from hapsight.run.store import require_writable
-    from hapsight.stages.informed import export_informed, require_evidence
+    from hapsight.stages.informed import export_informed
     from hapsight.stages.informed import informed as run
+    from hapsight.stages.informed_evidence import require_evidence
 
     require_writable(export)
     loaded = load_staffed(config, workers, scheduler)

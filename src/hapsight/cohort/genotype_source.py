@@ -1,10 +1,15 @@
-"""What every source of genotypes offers, whatever its format and however many files it lies in."""
+"""What every source of genotypes offers, whatever its format and however many files it lies in.
+
+Phase sets (FORMAT PS, PSL): haplotypes of two sets are not known to be of one parent.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +19,16 @@ from hapsight.cohort.ploidy import Sex
 from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.reference import Reference
 
-__all__ = ["Genotypes"]
+__all__ = [
+    "ACROSS_SETS",
+    "Genotypes",
+    "PhaseSets",
+    "calls_of_lines",
+    "calls_of_records",
+    "people_across_sets",
+    "phase_set_tag",
+    "phase_sets_of",
+]
 
 
 class Genotypes(Protocol):
@@ -83,3 +97,92 @@ class Genotypes(Protocol):
         InputError
             A person is not there, or is asked for twice.
         """
+
+
+PhaseSets = NDArray[np.int64]
+"""(N,) or (V, N) number of a call's phase set; only whether two are equal has a meaning."""
+
+ACROSS_SETS: Final = (
+    "across sets, haplotypes are put together by chance (dosages are right); "
+    "to mend: phase the file as one set, for example with SHAPEIT or Beagle"
+)
+"""What a window of two phase sets means."""
+
+
+def phase_set_tag(header: str) -> str | None:
+    """Which tag of a VCF's header tells the phase set; ``None`` without one.
+
+    Examples
+    --------
+    >>> phase_set_tag('##FORMAT=<ID=PS,Number=1,Type=Integer,Description="Phase set">')
+    'PS'
+    """
+    return next((tag for tag in ("PS", "PSL") if f"##FORMAT=<ID={tag}," in header), None)
+
+
+Calls = tuple[tuple[int, str], Callable[[str], object]]
+"""A record's 0-based position and REF, and what gives a person's phase set."""
+
+
+def calls_of_lines(lines: Iterable[str], tag: str, samples: Sequence[str]) -> Iterator[Calls]:
+    """Phase sets in lines of a VCF with these people."""
+    column = {name: number for number, name in enumerate(samples, start=9)}
+    for line in lines:
+        fields = line.split("\t")
+        tags = fields[8].split(":")
+        place = tags.index(tag) if tag in tags else len(tags)
+
+        def call(name: str, fields: list[str] = fields, place: int = place) -> str | None:
+            return next(islice(fields[column[name]].split(":"), place, None), None)
+
+        yield (int(fields[1]) - 1, fields[3].upper()), call
+
+
+def calls_of_records(records: Iterable[Any], tag: str) -> Iterator[Calls]:
+    """Phase sets in pysam's records of a BCF."""
+    for record in records:
+
+        def call(name: str, record: Any = record) -> object:
+            return record.samples[name].get(tag)
+
+        yield (record.start, record.ref.upper()), call
+
+
+def phase_sets_of(variants: Variants, calls: Iterable[Calls]) -> PhaseSets:
+    """(V, N) phase sets of heterozygous calls.
+
+    Others, and those without a set, are 0; by the VCF specification the latter are in one set.
+    """
+    het = variants.alleles[:, :, 0] != variants.alleles[:, :, 1]
+    rows = dict[tuple[int, str], list[int]]()
+    for row, site in enumerate(zip(variants.position.tolist(), variants.ref, strict=True)):
+        rows.setdefault(site, []).append(row)
+    sets = np.zeros(het.shape, np.int64)
+    for site, call in calls:
+        for row in rows.pop(site, ()):
+            for person in np.flatnonzero(het[row]).tolist():
+                sets[row, person] = _number(call(variants.samples[person]))
+    return sets
+
+
+def _number(name: object) -> int:
+    """A set's number, from its name or from that of each allele (PSL)."""
+    parts = name if isinstance(name, tuple) else str(name).split(",")
+    known = [str(part) for part in parts if part not in (None, ".", "None")]
+    return 1 + zlib.crc32(",".join(known).encode()) if known else 0
+
+
+def people_across_sets(genotypes: Genotypes, windows: Iterable[Variants]) -> list[int]:
+    """How many people have heterozygous calls of two phase sets, in each window's variants.
+
+    Their haplotypes there are not known: which of a set's two goes with which of the next one's is chance.
+    """
+    return [_across(variants, genotypes.phase_sets(variants)) if len(variants) else 0 for variants in windows]
+
+
+def _across(variants: Variants, sets: PhaseSets) -> int:
+    het = variants.alleles[:, :, 0] != variants.alleles[:, :, 1]
+    bounds = np.iinfo(np.int64)
+    lowest = np.where(het, sets, bounds.max).min(axis=0)
+    highest = np.where(het, sets, bounds.min).max(axis=0)
+    return int((lowest < highest).sum())

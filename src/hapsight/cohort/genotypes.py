@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig, resolve_contig
 from hapsight.cohort.density import Density, index_densities
-from hapsight.cohort.nouns import Dropped, Interval, Variants
-from hapsight.cohort.phase_sets import (
+from hapsight.cohort.genotype_source import (
     PhaseSets,
     calls_of_lines,
     calls_of_records,
     phase_set_tag,
     phase_sets_of,
 )
+from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.ploidy import Ploidy, Sex
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
 from hapsight.cohort.records import RecordReader, Rows, hush_htslib, without_leading_phase

@@ -1,15 +1,24 @@
-"""What running a model on a gene will take, told from the number of variants near it and nothing else."""
+"""What running a model on a gene takes: told from the number of variants near it, counted, or timed."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from hapsight.engine.views import views
+import numpy as np
+
+from hapsight.engine.views import margin, views
 from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel, WindowedModel
 
-__all__ = ["Cost"]
+if TYPE_CHECKING:
+    import torch
+
+    from hapsight.cohort.nouns import Gene
+    from hapsight.engine.sequences import Sequences
+
+__all__ = ["Cost", "flop_per_second", "plan_gene"]
 
 _SEQUENCES_PER_VARIANT: Final = 1.4
 """Distinct haplotypes for each variant of a window: the mean over 125 genes of chr22 and 358 people, 1.35 at
@@ -80,3 +89,59 @@ def _local_flop(model: SharedModel) -> float:
     if isinstance(model, WindowedModel):
         flop += model.window_flop() * -(-model.window_length // model.window_step)
     return flop
+
+
+_STRETCH_POSITIONS = 64
+"""Embedding positions of the stretches that a shared model is timed on."""
+
+
+def plan_gene(sequences: Sequences, gene: Gene, room: int = 2**29) -> tuple[int, float]:
+    """Distinct passes and floating-point operations of one gene, its reference included.
+
+    Sequences that take more than `room` bytes lie in a temporary file.
+    """
+    from hapsight.engine.elements import count_elements
+    from hapsight.engine.engine import gathered
+    from hapsight.engine.shared import count_work
+
+    model, read_out = sequences.model, sequences.read_out
+    if isinstance(model, ElementSum):
+        return count_elements(sequences, model, gene)
+    found = sequences.find(gene)
+    reads, flop = 0, 0.0
+    for view in views(model, read_out):
+        if isinstance(model, SharedModel):
+            work = count_work(model, view.read_out, gathered(found, view, margin(read_out), room), room)
+            reads, flop = reads + work.reads, flop + work.flop
+        else:
+            reads, flop = reads + 1 + len(found), flop + (1 + len(found)) * model.flop_per_pass
+    return reads, flop
+
+
+def flop_per_second(
+    model: SequenceModel, read_out: ReadOut, batch_size: int, device: torch.device | str
+) -> float:
+    """Measure a model on random sequence: whole windows, or stretches where local work is shared.
+
+    Of a shared model the local layers are timed: they are most of its work, or run at about its speed.
+    """
+    import torch
+
+    model = model.element if isinstance(model, ElementSum) else model
+    rng = np.random.default_rng(0)
+    if isinstance(model, SharedModel):
+        grid = model.grid
+        rows, bases = 4, _STRETCH_POSITIONS * grid.stride + grid.before + grid.after
+        flop = rows * model.embed_flop(bases)
+    else:
+        rows, bases = batch_size, model.window.length
+        flop = rows * model.flop_per_pass
+    batch = torch.from_numpy(rng.integers(0, 4, (rows, bases), dtype=np.uint8)).to(device)
+    times = []
+    with torch.inference_mode():
+        for _ in range(3):
+            start = time.perf_counter()
+            found = model.embed(batch) if isinstance(model, SharedModel) else model.predict(batch, read_out)
+            found.cpu()
+            times.append(time.perf_counter() - start)
+    return flop / min(times[1:])

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Strand, Variants
 from hapsight.dna import N_CODE, Codes, decode, reverse_complement
+from hapsight.engine.engine import Valuer
 from hapsight.engine.outputs import names_its_gene
-from hapsight.engine.values import Valuer
 from hapsight.errors import ConfigError
 from hapsight.explain.ism import Distinct, ism_window
 from hapsight.explain.mutations import Backgrounds, Pairs, pair_sequences

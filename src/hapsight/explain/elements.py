@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval, Strand, Variants
 from hapsight.dna import N_CODE, Codes, decode
+from hapsight.engine.engine import Valuer
 from hapsight.engine.outputs import names_its_gene
-from hapsight.engine.values import Valuer
 from hapsight.explain.ism import Distinct, ism_window, pair_effects
 from hapsight.explain.mutations import REFERENCE, Backgrounds, pair_sequences
 from hapsight.sequence.haplotypes import FetchReference, Window

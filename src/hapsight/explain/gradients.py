@@ -23,8 +23,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.dna import N_CODE, Codes
+from hapsight.engine.engine import Valuer
 from hapsight.engine.outputs import finite, finite_values
-from hapsight.engine.values import Valuer
 from hapsight.engine.views import View, views
 from hapsight.errors import ConfigError, InputError, MissingExtraError
 from hapsight.models.onehot import one_hot, with_gradients

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval, Strand, Variants
 from hapsight.dna import Codes, reverse_complement
+from hapsight.engine.engine import Valuer
 from hapsight.engine.outputs import names_its_gene
-from hapsight.engine.values import Valuer
 from hapsight.engine.views import window_of
 from hapsight.explain.mutations import (
     REFERENCE,

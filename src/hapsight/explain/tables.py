@@ -12,6 +12,7 @@ __all__ = [
     "BACKGROUND_DEPENDENT",
     "DRIVERS",
     "DRIVER_SUMMARY",
+    "DRIVER_VARIANTS",
     "EXPLAIN_ADDITIVITY",
     "EXPLAIN_EFFECTS",
     "MODISCO_PATTERNS",
@@ -158,6 +159,18 @@ DRIVERS: Final = {
     "r_half1": pl.Float64,
 }
 """``explain/drivers.parquet``: one row per gene, model and published form."""
+
+DRIVER_VARIANTS: Final = {
+    **GENE,
+    **LABELS,
+    "form": pl.String,
+    **_ALLELES,
+    "effect": pl.Float64,
+    "rise": pl.Float64,
+    "driver_r": pl.Float64,
+    "driver_pval": pl.Float64,
+}
+"""``explain/driver_variants.parquet``: one row per gene, model, form and driver."""
 
 DRIVER_SUMMARY: Final = {
     **LABELS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,14 @@ from hapsight.linear.elastic_net import ElasticNetOptions, fit_cross_validated
 from hapsight.linear.fits import Dosage, LinearFit, make_folds
 from hapsight.linear.predictors import Predictors, fit_blup, fit_top_snp
 
-__all__ = ["METHODS", "Blup", "ElasticNet", "Method", "TopSnp", "method_named"]
+__all__ = ["METHODS", "Blup", "ElasticNet", "Method", "MethodName", "TopSnp", "method_named"]
 
 Floats = NDArray[np.float64]
 
-METHODS: Final = ("elastic_net", "lasso", "blup", "top_snp")
+MethodName = Literal["elastic_net", "lasso", "blup", "top_snp"]
+"""What a method is called."""
+
+METHODS: Final[tuple[str, ...]] = get_args(MethodName)
 """Names of the methods."""
 
 

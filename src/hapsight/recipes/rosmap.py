@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from hapsight.cohort.check_sites import CheckResult
+from hapsight.cohort.check import CheckResult
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.people import read_covariates, read_sample_sheet

@@ -117,9 +117,8 @@ def build_report(run: Path, individuals: bool | None = None) -> Path:
 
 
 def _report(found: RunFolder, individuals: bool | None) -> _Report:
-    from hapsight.report.arithmetic import arithmetic_table
     from hapsight.report.cards import baseline_table
-    from hapsight.report.direction import agreement_table, factor_table
+    from hapsight.report.direction import agreement_table, arithmetic_table, factor_table
     from hapsight.report.drivers import driver_summary_table, driver_table
     from hapsight.report.page import render
 
@@ -154,8 +153,7 @@ def _withheld(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def _figures(run: RunFolder) -> tuple[Figure, ...]:
-    from hapsight.report.across import across_genes, across_people, within_person
-    from hapsight.report.between import model_v_baseline
+    from hapsight.report.across import across_genes, across_people, model_v_baseline, within_person
     from hapsight.report.direction import direction_strata
     from hapsight.report.seed_figure import seed_figure
 
@@ -165,7 +163,7 @@ def _figures(run: RunFolder) -> tuple[Figure, ...]:
 
 
 def _pair_figures(run: RunFolder) -> tuple[Figure, ...]:
-    from hapsight.report.between import between_models
+    from hapsight.report.across import between_models
 
     figure = between_models(run)
     return () if figure is None else (figure,)
@@ -186,15 +184,14 @@ def _training_figures(run: RunFolder) -> tuple[Figure, ...]:
 
 
 def _arithmetic_figures(run: RunFolder) -> tuple[Figure, ...]:
-    from hapsight.report.arithmetic import arithmetic_figure
+    from hapsight.report.direction import arithmetic_figure
 
     figure = arithmetic_figure(run)
     return () if figure is None else (figure,)
 
 
 def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
-    from hapsight.report.arithmetic import arithmetic_rows
-    from hapsight.report.between import pair_rows
+    from hapsight.report.across import pair_rows
     from hapsight.report.cards import (
         baseline_rows,
         cards,
@@ -204,7 +201,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         judgements,
         summary_rows,
     )
-    from hapsight.report.direction import agreement_rows, factor_rows
+    from hapsight.report.direction import agreement_rows, arithmetic_rows, factor_rows
     from hapsight.report.drivers import (
         HOW_TO_READ,
         driver_rows,

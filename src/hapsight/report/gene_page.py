@@ -24,12 +24,15 @@ from hapsight.report.gene_pictures import (
     genotype_key,
     genotype_words,
     logo_pictures,
+    motif_words,
+    outcome,
     people_pictures,
+    story,
     trend,
+    variant_name,
     variant_pictures,
 )
 from hapsight.report.gene_view import GenePage, ModelView
-from hapsight.report.gene_words import motif_words, outcome, story, variant_name
 from hapsight.report.individuals import MARK, RULED
 
 __all__ = ["by_genotype", "by_prediction", "gene_page_html", "group_pictures", "write_gene_page"]

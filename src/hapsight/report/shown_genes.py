@@ -18,7 +18,8 @@ from hapsight.explain.tables import DRIVERS, RELIABILITY
 from hapsight.report.disclosure import Disclosure
 from hapsight.report.run_folder import RunFolder, read_table
 from hapsight.seeds import stream
-from hapsight.stats.agreement import direction_tables, r_beside_r
+from hapsight.stats.agreement import r_beside_r
+from hapsight.stats.direction_factors import direction_tables
 from hapsight.stats.nulls import TESTS
 from hapsight.stats.protocols import protocol_named
 from hapsight.stats.summary import r_over_genes, summarise_gene_rows

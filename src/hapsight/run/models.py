@@ -16,9 +16,8 @@ import polars as pl
 from pydantic import TypeAdapter
 
 import hapsight
-from hapsight.cohort.genotype_source import Genotypes
+from hapsight.cohort.genotype_source import Genotypes, people_across_sets
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.cohort.phase_sets import people_across_sets
 from hapsight.cohort.reference import Reference
 from hapsight.engine.cost import Cost
 from hapsight.engine.views import seen_interval, window_of

@@ -20,6 +20,7 @@ from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.effect_layouts import NEAREST, NEAREST_WITHIN
 from hapsight.cohort.join import Cohort, CohortParts
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
+from hapsight.cohort.sexes import LEAST_R, find_mismatches, match_scores, strongest_variant
 from hapsight.cohort.tables import require_file
 from hapsight.engine.views import require_fitting, window_of
 from hapsight.errors import HapsightError
@@ -39,7 +40,6 @@ from hapsight.run.store import require_writable
 from hapsight.stages.explain import SINGLE_BASES, genes_of_cohort
 from hapsight.stages.predict import require_apart, require_sequences
 from hapsight.stats.correlation import normal_scores
-from hapsight.stats.identity import LEAST_R, find_mismatches, match_scores, strongest_variant
 
 __all__ = ["LoadedModel", "check", "check_identity", "check_stages", "save_checks"]
 

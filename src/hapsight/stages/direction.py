@@ -14,9 +14,10 @@ from hapsight.cohort.nouns import Interval
 from hapsight.run.arms import Arm, Comparison, results_of
 from hapsight.run.opened import Opened, Progress
 from hapsight.stages.eqtl_sets import TopEqtl, top_eqtls
-from hapsight.stats.agreement import direction_tables, prediction_r, predictions_alike, r_beside_r
+from hapsight.stats.agreement import prediction_r, predictions_alike, r_beside_r
 from hapsight.stats.correlation import is_constant
 from hapsight.stats.direction import variant_effect
+from hapsight.stats.direction_factors import direction_tables
 from hapsight.tables import AGREEMENT, DIRECTION_GENES
 
 __all__ = ["agreement_table", "direction"]

@@ -19,7 +19,7 @@ from hapsight.priors.sign_table import SignPriors
 from hapsight.run.arms import Arm, Comparison
 from hapsight.stats.correlation import correlate
 
-__all__ = ["KEY", "GeneEffects", "driver_rows", "reach_of"]
+__all__ = ["KEY", "GeneEffects", "driver_rows", "reach_of", "stored_drivers"]
 
 Float = NDArray[np.float64]
 Row = dict[str, Any]
@@ -90,7 +90,31 @@ def driver_rows(
             found = find(own["effect"].to_numpy(), dosage, predicted)
             row |= {"status": found.status, "additivity": found.additivity, "n_drivers": len(found.index)}
             row |= _main_row(gene, own, found, rng)
+            row["drivers"] = list(_each(own, found))
         yield row
+
+
+def stored_drivers(
+    main: pl.DataFrame, drivers: pl.DataFrame, effects: pl.DataFrame, r: float | None
+) -> Drivers | None:
+    """A gene's drivers among `effects`, from its rows of a form; None where they were found in others.
+
+    Parameters
+    ----------
+    main, drivers
+        Rows of ``drivers`` and ``driver_variants``.
+    r
+        What the gene's R is now.
+    """
+    row = main.row(0, named=True) if len(main) else {}
+    if [row.get(name) for name in ("status", "pearson_r", "n_variants")] != ["ok", r, len(effects)]:
+        return None
+    place = effects.select(*KEY, "effect", place=pl.int_range(pl.len()))
+    found = drivers.join(place, on=[*KEY, "effect"], how="inner", maintain_order="left")
+    if not len(found) == len(drivers) == row["n_drivers"]:
+        return None
+    index, rise, own_r, pval = (found[n].to_numpy() for n in ("place", "rise", "driver_r", "driver_pval"))
+    return Drivers(index.astype(np.intp), rise, own_r, pval, row["additivity"])
 
 
 def _places(gene: GeneEffects) -> NDArray[np.intp]:
@@ -144,6 +168,13 @@ def _half_r(gene: GeneEffects) -> float | None:
         return None
     people, observed = gene.half1
     return correlate(gene.compared.predicted[people], observed).pearson_r
+
+
+def _each(own: pl.DataFrame, found: Drivers) -> Iterator[Row]:
+    """Columns of `DRIVER_VARIANTS` that differ from driver to driver."""
+    table = own[found.index.tolist()].select("variant_id", "contig", *KEY, "tss_distance", "effect")
+    for row, *numbers in zip(table.iter_rows(named=True), found.rise, found.r, found.pval, strict=True):
+        yield row | dict(zip(("rise", "driver_r", "driver_pval"), map(float, numbers), strict=True))
 
 
 def _main_row(

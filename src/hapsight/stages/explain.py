@@ -35,13 +35,12 @@ from hapsight.run.effects import EffectsRun, laid_effects
 from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened, Progress, add_dropped, dropped_table, gene_keys
 from hapsight.run.store import StoredUnit, UnitStore
-from hapsight.stages.gradients import gradient_unit
 from hapsight.stages.predict import ModelRun, sequence_models
 from hapsight.stages.saturation import saturation_unit, tss_centre
-from hapsight.stages.valued_units import ValuedUnit, ValuerSource, compute_values
+from hapsight.stages.valued_units import ValuedUnit, ValuerSource, compute_values, gradient_unit
 
 if TYPE_CHECKING:
-    from hapsight.engine.values import Valuer
+    from hapsight.engine.engine import Valuer
     from hapsight.explain.ism import GeneIsm
 
 __all__ = [
@@ -105,7 +104,7 @@ def explain(
     """Effects of every variant on every model's prediction, and what is configured of single bases.
 
     Of a table of effects, these are its effects. Finished units and arrays are not computed again.
-    Saturation mutagenesis around drivers waits for these: `hapsight.stages.saturate_drivers`.
+    Saturation mutagenesis around drivers waits for these: `hapsight.stages.drivers`.
 
     Parameters
     ----------

@@ -18,7 +18,14 @@ from hapsight.cohort.nouns import Gene, Interval, Strand, Variants
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.explain.drivers import Drivers, sasse2023_drivers
 from hapsight.explain.support import supported
-from hapsight.explain.tables import DRIVERS, EXPLAIN_EFFECTS, PAGES_WITHHELD, VIEW_VARIANTS, WITHHELD
+from hapsight.explain.tables import (
+    DRIVER_VARIANTS,
+    DRIVERS,
+    EXPLAIN_EFFECTS,
+    PAGES_WITHHELD,
+    VIEW_VARIANTS,
+    WITHHELD,
+)
 from hapsight.files import file_name
 from hapsight.report.extra import require_extra
 from hapsight.report.gene_view import PEOPLE, GenePage, Logo, ModelView, Motif, TopEqtl
@@ -27,7 +34,7 @@ from hapsight.run.blocks import VariantReader
 from hapsight.run.effects import EffectsRun
 from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened, Progress
-from hapsight.stages.driver_rows import KEY
+from hapsight.stages.driver_rows import KEY, stored_drivers
 from hapsight.stages.eqtl import eqtl_blocks
 from hapsight.stages.explain import explain, explain_bases, explain_blocks, explain_store, genes_of_cohort
 from hapsight.stages.predict import ModelRun, require_model
@@ -36,7 +43,7 @@ from hapsight.stats.eqtl import ld_with
 from hapsight.tables import CIS_NOMINAL
 
 if TYPE_CHECKING:
-    from hapsight.engine.values import Valuer
+    from hapsight.engine.engine import Valuer
     from hapsight.explain.allele_logo import Measure
 
 __all__ = ["MOST", "Known", "gene_pages", "gene_view"]
@@ -72,12 +79,15 @@ class Known:
         Columns `hapsight.tables.CIS_NOMINAL`; None where no eQTLs are mapped.
     motif
         A variant (position, ref, alt) and what it does to motifs.
+    drivers
+        Its rows of ``drivers`` and ``driver_variants``, none where they were not looked for.
     """
 
     result: dict[str, Any]
     effects: pl.DataFrame
     nominal: pl.DataFrame | None
     motif: tuple[tuple[int, str, str], Motif] | None
+    drivers: tuple[pl.DataFrame, pl.DataFrame]
 
 
 def gene_view(
@@ -89,7 +99,7 @@ def gene_view(
     compared: Comparison,
     known: Known,
 ) -> ModelView:
-    """Find the drivers of one gene, and lay effects, slopes and LD beside each other.
+    """Lay a gene's drivers, effects, slopes and LD beside each other; what was not looked for yet is found.
 
     Parameters
     ----------
@@ -106,7 +116,7 @@ def gene_view(
     table = _joined(known, near)
     dosage = near.dosage[table["row"].to_numpy()]
     scored = table["in_window"].to_numpy()
-    found = _drivers(table, dosage, scored, compared)
+    found = _drivers(table, dosage, scored, compared, known)
     marked = _marked(table, dosage, scored, found)
     own = None if marked is None else dosage[marked]
     table = _with_drivers(table, dosage, np.flatnonzero(scored)[found.index], marked)
@@ -163,9 +173,13 @@ def _slopes(known: Known) -> pl.DataFrame:
     return known.nominal.drop_nulls(["slope", "pval_nominal"])
 
 
-def _drivers(table: pl.DataFrame, dosage: Dosage, scored: NDArray[np.bool_], compared: Comparison) -> Drivers:
-    effects = table.filter("in_window")["effect"].to_numpy().astype(np.float64)
-    return sasse2023_drivers(effects, dosage[scored], compared.predicted)
+def _drivers(
+    table: pl.DataFrame, dosage: Dosage, scored: NDArray[np.bool_], compared: Comparison, known: Known
+) -> Drivers:
+    shown = table.filter("in_window")
+    effects = shown["effect"].to_numpy().astype(np.float64)
+    stored = stored_drivers(*known.drivers, shown, known.result["pearson_r"])
+    return stored or sasse2023_drivers(effects, dosage[scored], compared.predicted)
 
 
 def _marked(table: pl.DataFrame, dosage: Dosage, scored: NDArray[np.bool_], found: Drivers) -> int | None:
@@ -390,11 +404,11 @@ def _nominal(opened: Opened, chosen: Sequence[Gene]) -> pl.DataFrame | None:
     return pl.concat(parts)
 
 
-def _motifs(opened: Opened) -> pl.DataFrame:
-    """Main drivers with their motifs; empty where the run has not looked for drivers."""
-    path = opened.folder.path / "explain" / "drivers.parquet"
-    table = pl.read_parquet(path, columns=list(DRIVERS)) if path.exists() else pl.DataFrame(schema=DRIVERS)
-    return table.filter((pl.col("form") == _FORM) & pl.col("motif").is_not_null())
+def _drivers_table(opened: Opened, name: str, schema: Mapping[str, Any]) -> pl.DataFrame:
+    """A table of the stage of drivers, of one form; empty where the run has not looked for drivers."""
+    path = opened.folder.path / "explain" / f"{name}.parquet"
+    table = pl.read_parquet(path, columns=list(schema)) if path.exists() else pl.DataFrame(schema=schema)
+    return table.filter(pl.col("form") == _FORM)
 
 
 def _views(
@@ -405,12 +419,14 @@ def _views(
     progress: Progress,
 ) -> dict[str, list[ModelView]]:
     """Each chosen gene's views: model after model, track after track."""
-    nominal, motifs = _nominal(opened, chosen), _motifs(opened)
+    nominal, main = _nominal(opened, chosen), _drivers_table(opened, "drivers", DRIVERS)
+    drivers = _drivers_table(opened, "driver_variants", DRIVER_VARIANTS)
     views: dict[str, list[ModelView]] = {gene.gene_id: [] for gene in chosen}
     for card, own in cards_in(results).items():
         valuer = _valuer(opened, card)
         for t, arm in enumerate(own):
-            rows = results[arm], effects[card].filter(pl.col("track") == arm.track), arm.rows(motifs)
+            tables = results[arm], effects[card].filter(pl.col("track") == arm.track)
+            rows = *tables, arm.rows(main), arm.rows(drivers)
             for gene_id, known, compared in _known(arm, chosen, rows, nominal, progress):
                 views[gene_id].append(gene_view(opened, card, valuer, t, arm, compared, known))
     return views
@@ -419,12 +435,12 @@ def _views(
 def _known(
     arm: Arm,
     chosen: Sequence[Gene],
-    rows: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame],
+    rows: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame],
     nominal: pl.DataFrame | None,
     progress: Progress,
 ) -> Iterator[tuple[str, Known, Comparison]]:
-    """What is known of each chosen gene, from the arm's results, effects and motifs, and from the eQTLs."""
-    results, effects, motifs = rows
+    """What is known of each chosen gene, from the arm's results, effects and drivers, and from the eQTLs."""
+    results, effects, main, drivers = rows
     for done, compared in enumerate(arm.comparisons(chosen), start=1):
         gene_id = compared.gene.gene_id
         own = pl.col("gene_id") == gene_id
@@ -432,7 +448,8 @@ def _known(
             result=results.row(by_predicate=own, named=True),
             effects=effects.filter(own),
             nominal=None if nominal is None else nominal.filter(pl.col("phenotype_id") == gene_id),
-            motif=_motif(motifs.filter(own)),
+            motif=_motif(main.filter(own, pl.col("motif").is_not_null())),
+            drivers=(main.filter(own), drivers.filter(own)),
         )
         yield gene_id, known, compared
         progress(f"gene pages {arm.model}", done, len(chosen))

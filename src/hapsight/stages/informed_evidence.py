@@ -2,6 +2,8 @@
 
 All in logarithmic units, and 0 where a source has nothing to say: ``log(1 + x / typical)``, hence log 2 at a
 typical value. What is typical comes from files and genes alone, never from people.
+
+Sets of evidence, and the columns of the tables of ``hapsight informed`` (``docs/formats.md``).
 """
 
 from __future__ import annotations
@@ -22,12 +24,27 @@ from hapsight.cohort.bigwig import BigWig
 from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.effect_tables import ROWS, EffectTable, read_effect_table
 from hapsight.cohort.nouns import Gene, Variants
-from hapsight.errors import InputError
+from hapsight.errors import ConfigError, InputError
 from hapsight.files import file_digest
-from hapsight.linear.informed import distance_evidence
+from hapsight.linear.informed import LearnedPrior, distance_evidence, shuffled_evidence
 from hapsight.run.config import EvidenceEffectsConfig, EvidenceTrackConfig, InformedConfig
+from hapsight.seeds import stream
+from hapsight.tables import GENE
 
-__all__ = ["DistanceEvidence", "EffectEvidence", "Feature", "TrackEvidence", "open_features"]
+__all__ = [
+    "INFORMED_GENES",
+    "INFORMED_SHAPES",
+    "INFORMED_SUMMARY",
+    "DistanceEvidence",
+    "EffectEvidence",
+    "Evidence",
+    "Feature",
+    "TrackEvidence",
+    "evidence_sets",
+    "open_features",
+    "require_evidence",
+    "shape_table",
+]
 
 Floats = NDArray[np.float64]
 
@@ -240,3 +257,163 @@ def open_features(
     features += [TrackEvidence.opened(track, genes) for track in config.tracks]
     features += [EffectEvidence.opened(given, genes, contigs) for given in config.effects]
     return {feature.label: feature for feature in features}
+
+
+_ARM: Final = {"evidence": pl.String, "shuffled": pl.Boolean, "split": pl.String}
+_DIFFERENCE: Final = ("", "_ci_low", "_ci_high")
+
+INFORMED_GENES: Final = {
+    **GENE,
+    **_ARM,
+    "status": pl.String,
+    "n": pl.Int64,
+    "n_variants": pl.Int64,
+    "n_nonzero": pl.Int64,
+    "share_used": pl.Float64,
+    "pearson_r": pl.Float64,
+    "mean_fold_r": pl.Float64,
+    "pval_folds": pl.Float64,
+    "qval_folds": pl.Float64,
+}
+"""``informed/per_gene.parquet``: one row per gene and set of evidence."""
+
+INFORMED_SHAPES: Final = {
+    **_ARM,
+    "fold": pl.Int64,
+    "feature": pl.String,
+    "theta": pl.Float64,
+    "gain": pl.Float64,
+    "genes": pl.Int64,
+    "genes_with_evidence": pl.Int64,
+}
+"""``informed/shapes.parquet``: one row per set of evidence, outer fold (null: all people) and feature."""
+
+INFORMED_SUMMARY: Final = {
+    **_ARM,
+    "genes": pl.Int64,
+    "genes_ok": pl.Int64,
+    "mean_r": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "mean_fold_r": pl.Float64,
+    "fold_ci_low": pl.Float64,
+    "fold_ci_high": pl.Float64,
+    "significant": pl.Int64,
+    "significant_negative": pl.Int64,
+    "significant_negative_share": pl.Float64,
+    "share_ci_low": pl.Float64,
+    "share_ci_high": pl.Float64,
+    **{
+        f"to_{other}{end}": pl.Float64
+        for other in ("plain", "none", "distance", "shuffled")
+        for end in _DIFFERENCE
+    },
+}
+"""``informed/summary.parquet``: one row per set of evidence and split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One set of evidence, or its control, judged on one split of people.
+
+    Attributes
+    ----------
+    name
+        What tables call the evidence.
+    features
+        Labels of what it is made of; without any, all variants are equal.
+    shuffled
+        Evidence other than distance is dealt anew among variants about as far from the TSS; where there is
+        nothing but distance, that is dealt freely.
+    """
+
+    name: str
+    features: tuple[str, ...]
+    split: str
+    shuffled: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What its folder of units in ``informed/`` is called by."""
+        return (self.name, *(("shuffled",) if self.shuffled else ()), self.split)
+
+    def at(self, columns: Mapping[str, Floats], distance: NDArray[np.int64], seed: int) -> Floats:
+        """(V, F) of a gene's variants; the gene's `seed` decides the shuffle, the same in all sets.
+
+        Parameters
+        ----------
+        columns
+            (V,) of each feature, and perhaps of others.
+        distance
+            (V,) from the TSS in bases.
+        """
+        evidence = np.empty((len(distance), len(self.features)))
+        for index, label in enumerate(self.features):
+            evidence[:, index] = columns[label]
+        if not self.shuffled:
+            return evidence
+        dealt = [label != "distance" for label in self.features]
+        if not any(dealt):
+            distance, dealt = np.zeros_like(distance), [True]
+        rng = stream(seed, "evidence dealt anew")
+        evidence[:, dealt] = shuffled_evidence(evidence[:, dealt], distance, rng)
+        return evidence
+
+
+def evidence_sets(config: InformedConfig) -> list[Evidence]:
+    """No evidence; each source by itself, tracks as one; each beside distance; all; and their controls."""
+    tracks = tuple(track.label for track in config.tracks)
+    sources = {"tracks": tracks} if tracks else {}
+    sources |= {given.label: (given.label,) for given in config.effects}
+    sets = {"none": (), "distance": ("distance",), **sources}
+    if len(sources) > 1:
+        sets |= {f"distance+{name}": ("distance", *labels) for name, labels in sources.items()}
+    if sources:
+        sets["all"] = ("distance", *(label for labels in sources.values() for label in labels))
+    return [
+        Evidence(name, features, split, shuffled)
+        for split in config.splits
+        for shuffled in (False, True)
+        for name, features in sets.items()
+        if features or not shuffled
+    ]
+
+
+def require_evidence(config: InformedConfig, evidence: str, split: str) -> Evidence:
+    """The evidence of this name and split.
+
+    Raises
+    ------
+    ConfigError
+        There is no such evidence.
+    """
+    known = [one for one in evidence_sets(config) if not one.shuffled]
+    one = next((one for one in known if (one.name, one.split) == (evidence, split)), None)
+    if one is None:
+        raise ConfigError(
+            "The configuration has no such evidence.",
+            where="[informed]",
+            expected="; ".join(f"{one.name}, {one.split}" for one in known),
+            got=f"{evidence}, {split}",
+        )
+    return one
+
+
+def shape_table(one: Evidence, evidence: Sequence[Floats], priors: Sequence[LearnedPrior]) -> pl.DataFrame:
+    """What was learned of a set: one row per fold (null: all people) and feature."""
+    rows = [
+        {
+            "evidence": one.name,
+            "shuffled": one.shuffled,
+            "split": one.split,
+            "fold": fold if fold < len(priors) - 1 else None,
+            "feature": label,
+            "theta": float(prior.theta[index]),
+            "gain": prior.gain,
+            "genes": prior.genes,
+            "genes_with_evidence": sum(bool(of_gene[:, index].any()) for of_gene in evidence),
+        }
+        for fold, prior in enumerate(priors)
+        for index, label in enumerate(one.features)
+    ]
+    return pl.DataFrame(rows, schema=INFORMED_SHAPES)

@@ -43,9 +43,8 @@ from hapsight.train.tables import ARM, CELLS, TRAIN_PER_GENE, TRAIN_SUMMARY
 
 if TYPE_CHECKING:
     from hapsight.train.personal import Haplotypes
-    from hapsight.train.priors import ReadToggled, Toggled
+    from hapsight.train.priors import ReadToggled, Targets, Toggled
     from hapsight.train.splits import Split
-    from hapsight.train.targets import Targets
 
 __all__ = [
     "PersonalData",
@@ -102,7 +101,7 @@ class PersonalData:
     @cached_property
     def targets(self) -> Targets:
         """Expression, with everything that is fitted to it from the training people."""
-        from hapsight.train.targets import Targets
+        from hapsight.train.priors import Targets
 
         cohort = self.opened.cohort
         return Targets.of(

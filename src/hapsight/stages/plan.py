@@ -100,8 +100,8 @@ class BaselinePlan:
 
 def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
     """Count distinct work over all genes and time a few passes."""
+    from hapsight.engine.cost import flop_per_second, plan_gene
     from hapsight.engine.sequences import Sequences
-    from hapsight.engine.work import flop_per_second, plan_gene
 
     cohort = opened.cohort
     reader = VariantReader(cohort.genotypes, cohort.reference)
@@ -206,9 +206,9 @@ def bench_sharing(
     if not isinstance(run.model, SharedModel):
         raise ConfigError(f"{run.model.name} has no local layers to share.", fix="bench a model that has")
     codes, distinct = _haplotypes(opened, run, gene, haplotypes)
+    from hapsight.engine.engine import Valuer
     from hapsight.engine.outputs import at_gene
     from hapsight.engine.shared import plain_values
-    from hapsight.engine.values import Valuer
 
     config, forward = opened.config.predict, _one_view(run.read_out)
     valuer, some = Valuer(run.model, forward, run.device, config.batch_size, config.budget), codes[:timed]

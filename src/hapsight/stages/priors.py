@@ -43,10 +43,10 @@ from hapsight.seeds import stream
 from hapsight.sequence.transcripts import PersonalTranscripts, personal_transcripts, read_transcripts
 from hapsight.stages.driver_context import configured_motifs
 from hapsight.stages.eqtl_sets import nominal_effects
-from hapsight.stages.prior_linear import linear_ablation
-from hapsight.stages.prior_signs import (
+from hapsight.stages.prior_ablations import (
     CIS,
     ScannedMotifs,
+    linear_ablation,
     regulon_bits,
     scan_motifs,
     sign_ablation,

@@ -36,7 +36,7 @@ from hapsight.stages.predict import ModelRun
 from hapsight.stages.valued_units import ValuerSource
 
 if TYPE_CHECKING:
-    from hapsight.engine.values import Valuer
+    from hapsight.engine.engine import Valuer
 
 __all__ = [
     "Centre",

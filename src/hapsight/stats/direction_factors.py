@@ -3,24 +3,40 @@
 Logistic and linear regression without penalty, with intervals: all that one table of factors needs.
 
 Where is the sign right? Genes in strata of one factor at a time.
+
+Tables of R beside eQTLs, from the rows of genes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy import special, stats
 
 from hapsight.stats.correlation import is_constant
-from hapsight.stats.direction import share_true
-from hapsight.stats.summary import mean_interval
+from hapsight.stats.direction import Effects, direction_and_magnitude, share_true
+from hapsight.stats.summary import SIGNIFICANT, mean_interval
+from hapsight.tables import DIRECTION, DIRECTION_FACTORS, DIRECTION_STRATA
 
-__all__ = ["CLASSES", "FactorEffect", "Fit", "Stratum", "cut", "explain", "linear", "logistic", "strata"]
+__all__ = [
+    "CLASSES",
+    "FactorEffect",
+    "Fit",
+    "Stratum",
+    "cut",
+    "direction_tables",
+    "explain",
+    "factors_of",
+    "linear",
+    "logistic",
+    "strata",
+]
 
 Float = NDArray[np.float64]
 
@@ -392,3 +408,74 @@ def _stratum(factor: str, rank: int, bounds: tuple[float | None, ...], known: bo
         mean_r_ci_low=mean.ci_low,
         mean_r_ci_high=mean.ci_high,
     )
+
+
+Row = dict[str, Any]
+
+
+def factors_of(genes: pl.DataFrame) -> dict[str, Float]:
+    """(G,) each: the factors of `CLASSES`; NaN where not known."""
+    smallest = float(np.finfo(np.float64).tiny)
+    columns = genes.select(
+        "distance",
+        "maf",
+        "mean_expression",
+        "n_ld80",
+        "n_signals",
+        "in_window",
+        "h2",
+        abs_slope=pl.col("slope").abs(),
+        neg_log10_p=-pl.col("pval_nominal").clip(lower_bound=smallest).log10(),
+    )
+    return {c.name: c.cast(pl.Float64).fill_null(np.nan).to_numpy() for c in columns.iter_columns()}
+
+
+def direction_tables(genes: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """``direction``, ``direction_strata`` and ``direction_factors`` of a table ``direction_genes``.
+
+    Genes count that have both R (other than 0) and a top eQTL.
+    """
+    agreement: list[Row] = []
+    strata_rows: list[Row] = []
+    factor_rows: list[Row] = []
+    labels = ["model", "read_out", "protocol"]
+    counted = genes.filter(pl.col("sign_right").is_not_null() & pl.col("slope").is_not_null())
+    edges = {factor: cut(factor, values) for factor, values in factors_of(counted).items()}
+    for key, table in counted.group_by(labels, maintain_order=True):
+        names = dict(zip(labels, key, strict=True))
+        agreement += [names | found._asdict() for found in direction_and_magnitude(_effects(table))]
+        factors, r = factors_of(table), table["pearson_r"].to_numpy()
+        for factor, values in factors.items():
+            strata_rows += [names | asdict(stratum) for stratum in strata(factor, values, r, edges[factor])]
+        factor_rows += [names | row for row in _factor_rows(table, factors)]
+    return {
+        "direction": pl.DataFrame(agreement, schema=DIRECTION),
+        "direction_strata": pl.DataFrame(strata_rows, schema=DIRECTION_STRATA),
+        "direction_factors": pl.DataFrame(factor_rows, schema=DIRECTION_FACTORS),
+    }
+
+
+def _effects(table: pl.DataFrame) -> Effects:
+    known = table.drop_nulls("model_slope")
+    return Effects(
+        r=known["pearson_r"].to_numpy(),
+        model_slope=known["model_slope"].to_numpy(),
+        eqtl_slope=known["slope"].to_numpy(),
+        dosage_sd=known["dosage_sd"].to_numpy(),
+        significant=(known["eqtl_qval"] < SIGNIFICANT).fill_null(False).to_numpy(),
+    )
+
+
+def _factor_rows(table: pl.DataFrame, factors: dict[str, Float]) -> Iterator[Row]:
+    """Direction, and two measures of magnitude, on the same factors."""
+    r = table["pearson_r"].to_numpy()
+    slope = table["model_slope_sd"].fill_null(np.nan).to_numpy()
+    moves = np.isfinite(slope) & (slope != 0)
+    outcomes = {
+        "sign_right": (r > 0, np.ones(len(r), np.bool_)),
+        "abs_r": (np.abs(r), np.ones(len(r), np.bool_)),
+        "log_abs_effect": (np.log10(np.abs(slope[moves])), moves),
+    }
+    for outcome, (values, kept) in outcomes.items():
+        for found in explain(values, {name: column[kept] for name, column in factors.items()}):
+            yield {"outcome": outcome} | asdict(found)

@@ -1,7 +1,7 @@
 """Losses on one gene in several people: what is learnt about differences between people.
 
 All take P predictions and P observations of one gene. Which scale the observations are on goes with the
-loss (`hapsight.train.targets`); predictions are on the model's own.
+loss (`hapsight.train.priors`); predictions are on the model's own.
 
 Losses of predicted tracks against counts.
 """

@@ -28,8 +28,7 @@ from hapsight.train.checkpoints import load_state
 from hapsight.train.inputs import GeneInput
 from hapsight.train.loop import FitResult, Report, TrainArguments, fit
 from hapsight.train.losses import Loss, at_least_float32, loss_named
-from hapsight.train.priors import ReadToggled, SignTerm
-from hapsight.train.targets import Targets, rows_of
+from hapsight.train.priors import ReadToggled, SignTerm, Targets, rows_of
 
 __all__ = [
     "GeneSource",
@@ -334,19 +333,13 @@ def train_people(
 
 
 def predict_genes(
-    adapter: Adapter,
-    read: ReadHaplotypes,
-    genes: Sequence[str],
-    people: Index,
-    progress: Report | None = None,
+    adapter: Adapter, read: ReadHaplotypes, genes: Sequence[str], people: Index
 ) -> dict[str, Float]:
     """Gene -> (P,) predictions of these people."""
     source, found = GeneSource(adapter, read, people, budget=_ONE_GENE), {}
-    for done, gene in enumerate(genes, start=1):
+    for gene in genes:
         with at_gene(gene):
             found[gene] = finite(adapter.model, predict_people(*source.make(gene)), "value")
-        if progress is not None:
-            progress("predict", done, len(genes))
     return found
 
 
