@@ -99,12 +99,18 @@ def _options(
 
 
 @app.command()
-def check(config: ConfigPath) -> None:
+def check(
+    config: ConfigPath,
+    table: Annotated[
+        list[Path] | None,
+        typer.Option("--table", help="a table of weights, effects or QTLs, to be laid beside the FASTA"),
+    ] = None,
+) -> None:
     """Open everything and print one table of what passes, what to know, and what fails."""
     from hapsight.run.opened import parts_of
 
     loaded = _load(config)
-    _check(loaded, parts_of(loaded))
+    _check(loaded, parts_of(loaded), tables=table or ())
 
 
 @app.command()
@@ -269,13 +275,16 @@ def _models(opened: Opened, loaded: Mapping[int, SequenceModel] | None = None) -
 
 
 def _check(
-    config: Config, parts: CohortParts, loaded: dict[int, SequenceModel] | None = None
+    config: Config,
+    parts: CohortParts,
+    loaded: dict[int, SequenceModel] | None = None,
+    tables: Sequence[Path] = (),
 ) -> list[CheckResult]:
     """Print the table of checks; leaves with exit code 1 where one failed."""
     from hapsight.cli.console import table
     from hapsight.stages.check import check as stage
 
-    results = stage(config, parts, loaded)
+    results = stage(config, parts, loaded, tables)
     styles = {"pass": "", "warn": "yellow", "fail": "red"}
     rows: list[list[str]] = []
     row_styles: list[str] = []

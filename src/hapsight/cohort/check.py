@@ -25,7 +25,15 @@ from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import crosses_par, is_on, join_sexes, lacks_sex, without_chry
 from hapsight.errors import HapsightError
 
-__all__ = ["CheckResult", "check_cohort", "check_parts", "count_overlaps", "merge_intervals", "scan_sites"]
+__all__ = [
+    "CheckResult",
+    "Status",
+    "check_cohort",
+    "check_parts",
+    "count_overlaps",
+    "merge_intervals",
+    "scan_sites",
+]
 
 Status = Literal["pass", "warn", "fail"]
 
@@ -44,12 +52,28 @@ _NO_DNA: Final = (
 
 @dataclass(frozen=True)
 class CheckResult:
-    """How one concern fared: its name, the verdict, one sentence, and the first instances."""
+    """How one concern fared: its name, the verdict, one sentence, and the first instances.
+
+    Attributes
+    ----------
+    model, asks
+        Of a row about how a model or a table is read: what tables call it, and what is asked
+        (``"read-out"``, ``"positive control"``, ``"strand"``, ``"signs"``, ``"alleles"``). Else empty.
+    """
 
     name: str
     status: Status
     message: str
     details: tuple[str, ...] = ()
+    model: str = ""
+    asks: str = ""
+
+    @classmethod
+    def about(
+        cls, model: str, asks: str, status: Status, message: str, details: tuple[str, ...] = ()
+    ) -> CheckResult:
+        """A row about how a model or a table is read."""
+        return cls(f"{asks} of {model}", status, message, details, model, asks)
 
 
 def scan_sites(genotypes: Genotypes, reference: Reference, windows: Sequence[Interval]) -> list[CheckResult]:

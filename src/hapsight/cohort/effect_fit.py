@@ -1,20 +1,32 @@
-"""Whether a table of effects is of this genome at all: told before its numbers are used."""
+"""Whether a table of effects is of this genome at all: told before its numbers are used.
+
+How its alleles lie on the FASTA, and whether its effects have both signs.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
 from hapsight.cohort.alleles import WeightRow, align_weights
-from hapsight.cohort.contigs import plain_contig
+from hapsight.cohort.check import CheckResult
+from hapsight.cohort.contigs import build_of, find_contig, plain_contig
 from hapsight.cohort.nouns import Interval, Variants
-from hapsight.cohort.reference import Reference
+from hapsight.cohort.reference import Reference, ref_fits
 from hapsight.dna import decode
 from hapsight.errors import InputError
 
-__all__ = ["SAMPLE", "require_fit"]
+if TYPE_CHECKING:
+    from hapsight.cohort.effect_tables import EffectTable
+
+__all__ = ["SAMPLE", "AlleleFit", "alleles_on_fasta", "require_fit", "sign_check", "table_checks"]
 
 SAMPLE: Final = 5
 """Genes that are looked at."""
@@ -154,3 +166,160 @@ def _shifted(path: Path, what: str, reference: Reference, counted: int, got: str
         got=got,
         fix=f"{'subtract 1 from' if counted else 'add 1 to'} the positions",
     )
+
+
+_LOOKED_AT: Final = 5_000
+"""Variants of a table whose alleles are compared with the FASTA, evenly spread."""
+_KINDS: Final = {
+    "fits": "have their REF in the FASTA",
+    "exchanged": "their ALT (exchanged)",
+    "flipped": "their REF on the other strand",
+    "flipped_exchanged": "their ALT on the other strand",
+    "neither": "neither",
+}
+_TOO_MANY: Final = 0.05
+"""Share of variants of the other strand, or with neither allele, from which on it is no accident."""
+_ONE_SIGN: Final = 0.75
+"""Share of effects with one sign, and of variants with exchanged alleles, above which it is no accident."""
+_COMPLEMENT: Final = {"A": "T", "T": "A", "C": "G", "G": "C"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlleleFit:
+    """How the alleles of a table lie on the FASTA.
+
+    Attributes
+    ----------
+    total
+        Different variants of the table.
+    unplaced
+        Of these, those without a place in this build and on this FASTA, or without bases as alleles.
+    counts
+        Of those that were looked at: by the keys of `_KINDS`.
+    palindromic
+        Of these, A/T and C/G, of which the FASTA cannot tell an exchange from the other strand.
+    effects
+        By track: its effects on these variants, per copy of the allele that the FASTA has not; without those
+        of which neither allele is in the FASTA.
+    """
+
+    total: int
+    unplaced: int
+    counts: Counter[str]
+    palindromic: int
+    effects: dict[str, NDArray[np.float64]]
+
+    @property
+    def looked_at(self) -> int:
+        """Variants that were compared with the FASTA."""
+        return self.counts.total()
+
+    def words(self) -> str:
+        """One sentence."""
+        found = ", ".join(f"{self.counts[kind]:,} {words}" for kind, words in _KINDS.items())
+        unplaced = f"; {self.unplaced:,} have no place on this FASTA" if self.unplaced else ""
+        return (
+            f"of {self.looked_at:,} of {self.total:,} variants, {found}; "
+            f"{self.palindromic:,} are A/T or C/G{unplaced}"
+        )
+
+
+def alleles_on_fasta(given: EffectTable, reference: Reference) -> AlleleFit:
+    """Compare the alleles of a table with the FASTA at their places, of at most 5,000 variants."""
+    key = ["contig", "position", "ref", "alt"]
+    table = given.table.with_columns(pl.col("contig").cast(pl.String))
+    named = [name for name in table["contig"].drop_nulls().unique() if find_contig(name, reference.contigs)]
+    bases = pl.all_horizontal(pl.col(name).str.contains("^[ACGTN]+$") for name in ("ref", "alt"))
+    elsewhere = (pl.col("build") != pl.lit(build_of(reference.contigs))).fill_null(False)
+    variants = table.select(*key, "build", "rsid").unique(maintain_order=True)
+    placed = variants.filter(pl.col("contig").is_in(named) & pl.col("position").is_not_null() & bases)
+    placed = placed.filter(~elsewhere).unique(key, maintain_order=True)
+    chosen = np.unique(np.linspace(0, len(placed) - 1, min(_LOOKED_AT, len(placed))).round().astype(int))
+    looked = placed.select(key)[chosen]
+    kinds = [_lies(row, reference) for row in looked.iter_rows(named=True)]
+    counts = Counter(kinds)
+    palindromic = (looked["ref"] == looked["alt"].replace(_COMPLEMENT)).sum() if len(looked) else 0
+    turned = looked.with_columns(kind=pl.Series(kinds, dtype=pl.String)).filter(pl.col("kind") != "neither")
+    rows = table.join(turned, on=key, how="inner")
+    sign = pl.when(pl.col("kind").str.ends_with("exchanged")).then(-1.0).otherwise(1.0)
+    track = pl.col("track") if "track" in rows.columns else pl.lit("")
+    rows = rows.select(track=track, value=pl.col("value") * sign)
+    return AlleleFit(
+        total=len(variants),
+        unplaced=len(variants) - len(placed),
+        counts=counts,
+        palindromic=int(palindromic),
+        effects={
+            str(name): part["value"].to_numpy()
+            for (name,), part in rows.group_by("track", maintain_order=True)
+        },
+    )
+
+
+def _lies(row: dict[str, Any], reference: Reference) -> str:
+    """Which of `_KINDS` a variant is."""
+    ref, alt, start = row["ref"], row["alt"], row["position"]
+    contig = find_contig(row["contig"], reference.contigs) or ""
+    there = reference.letters(Interval(contig, start, start + max(len(ref), len(alt))))
+    if ref_fits(ref, there[: len(ref)]):
+        return "fits"
+    if ref_fits(alt, there[: len(alt)]):
+        return "exchanged"
+    if len(ref) == len(alt) == 1:
+        if _COMPLEMENT.get(ref) == there:
+            return "flipped"
+        if _COMPLEMENT.get(alt) == there:
+            return "flipped_exchanged"
+    return "neither"
+
+
+def table_checks(label: str, given: EffectTable, reference: Reference) -> list[CheckResult]:
+    """Rows ``alleles`` and ``signs`` of a table of weights, effects or QTLs."""
+    fit = alleles_on_fasta(given, reference)
+    if not fit.looked_at:
+        nothing = f"not looked at: none of {fit.total:,} variants has a place on this FASTA"
+        return [CheckResult.about(label, asks, "pass", nothing) for asks in ("alleles", "signs")]
+    doubts = tuple(_doubts(fit))
+    alleles = CheckResult.about(label, "alleles", "warn" if doubts else "pass", fit.words(), doubts)
+    said = "effects, per copy of the allele that the FASTA has not,"
+    mend = "a score without a sign (a size, a p, a maximum) is no effect: choose another column or dataset"
+    return [alleles, sign_check(label, fit.effects, said, mend)]
+
+
+def _doubts(fit: AlleleFit) -> Iterable[str]:
+    """What to look at."""
+    flipped = fit.counts["flipped"] + fit.counts["flipped_exchanged"]
+    if fit.looked_at < _SURE:
+        return
+    if fit.counts["neither"] > _TOO_MANY * fit.looked_at:
+        yield "neither allele at its place: look at the build, and whether positions are counted from 0 or 1"
+    if flipped > _TOO_MANY * fit.looked_at:
+        yield "alleles of the other strand: A/T and C/G cannot be told from exchanged ones, and are not used"
+    if fit.counts["exchanged"] > _ONE_SIGN * fit.looked_at:
+        yield "nearly all exchanged: look whether the value is per copy of the allele that is read as ALT"
+
+
+def sign_check(
+    label: str, effects: dict[str, NDArray[np.float64]], what: str, to_look_at: str
+) -> CheckResult:
+    """Row ``signs``: warns where more than 75 % of the effects other than 0 have one sign.
+
+    Parameters
+    ----------
+    effects
+        By track; the one that leans most is told of.
+    what
+        The effects in words, between their number and what they are.
+    """
+    found = [(name, int((x > 0).sum()), int((x != 0).sum()), len(x)) for name, x in effects.items()]
+    known = [one for one in found if one[2] >= _SURE]
+    if not known:
+        most = max((one[2] for one in found), default=0)
+        few = f"not judged: {most} {what} are not 0, fewer than {_SURE}"
+        return CheckResult.about(label, "signs", "pass", few)
+    track, positive, n, total = max(known, key=lambda one: abs(one[1] / one[2] - 0.5))
+    of = f" (track {track}, of {len(found)} the one that leans most)" if len(found) > 1 else ""
+    message = f"{positive / n:.0%} of {n:,} {what} are positive; {total - n:,} more are exactly 0{of}"
+    if max(positive, n - positive) <= _ONE_SIGN * n:
+        return CheckResult.about(label, "signs", "pass", message)
+    return CheckResult.about(label, "signs", "warn", message, (f"to look at: {to_look_at}",))

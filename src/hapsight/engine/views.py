@@ -5,7 +5,7 @@ Where a model's window lies around a gene.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from hapsight.cohort.nouns import Gene, Interval, Strand
@@ -15,7 +15,17 @@ from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel
 from hapsight.sequence.haplotypes import Window
 
-__all__ = ["View", "margin", "require_fitting", "seen_bases", "seen_interval", "views", "window_of"]
+__all__ = [
+    "View",
+    "about_tss",
+    "margin",
+    "read_bases",
+    "require_fitting",
+    "seen_bases",
+    "seen_interval",
+    "views",
+    "window_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +80,27 @@ def seen_bases(model: SequenceModel, read_out: ReadOut) -> tuple[int, int]:
 
     Shifts and strands are included: it may be shorter than the window, or reach beyond it by the shifts.
     """
-    first, last = zip(*(_seen(view, model) for view in views(model, read_out)), strict=True)
-    return min(first), max(last)
+    return _union(model, read_out, lambda view: model.sees(view.read_out))
+
+
+def read_bases(model: SequenceModel, read_out: ReadOut) -> tuple[int, int]:
+    """Bases ``[first, last)`` of the window that a read-out is a prediction of: of its bins, or the window.
+
+    Shifts and strands are included, as in `seen_bases`.
+    """
+    placed, whole = model.output_bins, (0, model.window.length)
+    return _union(
+        model,
+        read_out,
+        lambda view: placed.bases(view.read_out.bins) if placed and view.read_out.bins else whole,
+    )
+
+
+def about_tss(window: ModelWindow, bases: tuple[int, int], *, minus_strand: bool) -> tuple[int, int]:
+    """First and last of bases ``[first, last)`` of a gene's window, counted from its TSS (0) downstream."""
+    upstream, _ = window.reach(minus_strand=minus_strand)
+    first, last = bases[0] - upstream, bases[1] - 1 - upstream
+    return (-last, -first) if minus_strand and not window.oriented else (first, last)
 
 
 def seen_interval(gene: Gene, window: ModelWindow, seen: tuple[int, int]) -> Interval:
@@ -89,12 +118,17 @@ def seen_interval(gene: Gene, window: ModelWindow, seen: tuple[int, int]) -> Int
     return Interval(gene.contig, left + start, left + end)
 
 
-def _seen(view: View, model: SequenceModel) -> tuple[int, int]:
-    """Bases ``[first, last)`` that a view depends on, from the first base that the model reads on."""
-    first, last = model.sees(view.read_out)
-    if view.flipped:
-        first, last = model.window.length - last, model.window.length - first
-    return first + view.shift, last + view.shift
+def _union(
+    model: SequenceModel, read_out: ReadOut, of_view: Callable[[View], tuple[int, int]]
+) -> tuple[int, int]:
+    """Bases ``[first, last)`` of all views together, from the first base that the model reads on."""
+    found = []
+    for view in views(model, read_out):
+        first, last = of_view(view)
+        if view.flipped:
+            first, last = model.window.length - last, model.window.length - first
+        found.append((first + view.shift, last + view.shift))
+    return min(first for first, _ in found), max(last for _, last in found)
 
 
 def require_fitting(model: SequenceModel, genes: Iterable[Gene], contigs: Mapping[str, int]) -> None:

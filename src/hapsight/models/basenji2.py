@@ -39,7 +39,7 @@ from hapsight.models.binned import (
     require_window,
 )
 from hapsight.models.onehot import one_hot
-from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
+from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel, Track
 from hapsight.models.tracks import find_tracks, human_tracks
 
 __all__ = ["BINS", "READ_OUTS", "Basenji2", "load"]
@@ -104,6 +104,7 @@ class Basenji2(SharedModel):
     """
 
     window = ModelWindow(TSS_INDEX, LENGTH - TSS_INDEX, oriented=False)
+    output_bins = OutputBins(CROP * STRIDE, STRIDE, BINS)
     default_read_out = "default"
 
     def __init__(

@@ -34,7 +34,7 @@ from hapsight.models.borzoi_blocks import (
 )
 from hapsight.models.catalogue import BORZOI_TARGETS
 from hapsight.models.onehot import one_hot
-from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel
+from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel
 from hapsight.models.tracks import Squash, Target, find_tracks
 from hapsight.models.weights import cache_folder
 
@@ -104,6 +104,9 @@ LENGTH: Final = 524_288
 POSITIONS: Final = LENGTH // STRIDE
 BINS: Final = 6_144
 BINS_PER_POSITION: Final = 4
+BIN: Final = STRIDE // BINS_PER_POSITION
+"""Bases of a bin."""
+
 FIRST_BIN: Final = (POSITIONS * BINS_PER_POSITION - BINS) // 2
 """Bins of 32 bases before the first that is predicted: 163,840 bases."""
 
@@ -152,6 +155,7 @@ class Borzoi(SharedModel):
     """
 
     window = ModelWindow(LENGTH // 2, LENGTH // 2, oriented=False)
+    output_bins = OutputBins(FIRST_BIN * BIN, BIN, BINS)
 
     def __init__(
         self,

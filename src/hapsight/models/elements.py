@@ -73,6 +73,7 @@ class ElementSum(SequenceModel):
     """
 
     default_read_out = "elements"
+    no_tss_control = "a gene is a sum over given elements, which other places do not have"
 
     def __init__(
         self,

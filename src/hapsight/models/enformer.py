@@ -33,7 +33,7 @@ from hapsight.models.binned import (
     require_window,
 )
 from hapsight.models.onehot import one_hot
-from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
+from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel, Track
 
 __all__ = [
     "BINS",
@@ -292,6 +292,7 @@ class Enformer(SharedModel):
     """
 
     window = ModelWindow(TSS_INDEX, LENGTH - TSS_INDEX, oriented=False)
+    output_bins = OutputBins(CROP * STRIDE, STRIDE, BINS)
     default_read_out = "default"
 
     def __init__(

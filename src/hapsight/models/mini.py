@@ -20,7 +20,7 @@ from hapsight.models import loading, mini_net
 from hapsight.models.binned import evaluation, require_positions, require_stretch, require_window
 from hapsight.models.mini_net import DILATIONS, REACH, STRIDE, MiniNet
 from hapsight.models.onehot import one_hot
-from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
+from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel, Track
 
 __all__ = ["BINS", "Mini", "load", "mirrored_tracks", "read_outs_of"]
 
@@ -58,6 +58,7 @@ class Mini(SharedModel):
     """
 
     window = ModelWindow(LENGTH // 2, LENGTH // 2, oriented=True)
+    output_bins = OutputBins(0, STRIDE, BINS)
     default_read_out = "default"
     training_read_out = "linear"
 

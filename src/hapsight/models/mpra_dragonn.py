@@ -75,6 +75,7 @@ class MpraDragonn(SequenceModel):
 
     window = ModelWindow(LENGTH // 2, LENGTH - LENGTH // 2, oriented=False)
     default_read_out = DEFAULT
+    no_tss_control = "it predicts what 145 bases do in a reporter, not what the genome does where they are"
     flop_per_pass = 2.0 * (
         (LENGTH - 4) * 4 * WIDTH * FILTERS
         + (LENGTH - 8 + LEFT) * FILTERS * WIDTH * FILTERS

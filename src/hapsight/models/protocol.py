@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Grid",
     "ModelWindow",
+    "OutputBins",
     "Precision",
     "ReadOut",
     "SequenceModel",
@@ -60,6 +61,29 @@ class ModelWindow:
         """Bases upstream, and from the TSS on, of the window of a gene on that strand."""
         shift = self.minus_shift if minus_strand else 0
         return self.upstream + shift, self.downstream - shift
+
+
+@dataclass(frozen=True, slots=True)
+class OutputBins:
+    """Where a model's output bins lie in its window.
+
+    Attributes
+    ----------
+    first
+        Index of the first base of bin 0: what the model crops before it.
+    size
+        Bases of a bin.
+    count
+        Bins that the model gives.
+    """
+
+    first: int
+    size: int
+    count: int
+
+    def bases(self, bins: tuple[int, ...]) -> tuple[int, int]:
+        """Bases ``[first, last)`` of the window from the first to the last of some bins."""
+        return self.first + min(bins) * self.size, self.first + (max(bins) + 1) * self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +141,11 @@ class SequenceModel(ABC):
         Chromosomes, without ``chr``, that the weights were not trained on; None: not known.
     flop_per_pass
         Floating-point operations of one forward pass of one sequence, 2 per multiply-add.
+    output_bins
+        Where the bins of its read-outs lie; None of a model that has none.
+    no_tss_control
+        Why its predictions need not be higher at TSSs than elsewhere; empty where they should be, which
+        `hapsight check` then looks at.
     """
 
     name: str
@@ -126,6 +155,8 @@ class SequenceModel(ABC):
     default_read_out: str
     training_read_out: str | None = None
     held_out: tuple[str, ...] | None = None
+    output_bins: OutputBins | None = None
+    no_tss_control: str = ""
     fingerprint: str
     flop_per_pass: float
 

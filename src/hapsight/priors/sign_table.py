@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.effect_tables import effect_table
+from hapsight.cohort.effect_tables import EffectTable, effect_table
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError
@@ -54,6 +54,11 @@ class SignPriors:
     def for_genes(self, genes: Sequence[Gene], contigs: Mapping[str, int]) -> SignPriors:
         """Those of a cohort's genes; see `hapsight.cohort.effect_tables.EffectTable.for_genes`."""
         return SignPriors(self._given.for_genes(genes, contigs), self.names)
+
+    @property
+    def table(self) -> EffectTable:
+        """The scores as they were read."""
+        return self._given.given
 
     @property
     def path(self) -> Path:

@@ -30,6 +30,8 @@ _OF_FILES: Final = frozenset(
     | {"genes", "constant genes", "effects", "given eQTLs", "weights"}
 )
 """Checks whose messages and details tell of files and genes, not of what people carry."""
+_OF_MODELS: Final = frozenset({"read-out", "positive control", "strand"})
+"""Checks of models on the reference sequence."""
 _NAMED_KINDS: Final = ("gene", "element", "pair", "target")
 """Kinds of what was left out that have nothing of people in their names."""
 _OF_NOBODY: Final = frozenset({"reference", "genes", "weights", "given eQTLs", "sign priors"})
@@ -130,12 +132,14 @@ def _dropped(dropped: pl.DataFrame) -> pl.DataFrame:
 
 def _check(check: dict[str, Any], people: int) -> dict[str, Any]:
     """A check without names of people, and without exact numbers of what they carry."""
-    if check.get("name") in _OF_FILES:
+    if check.get("name") in _OF_FILES or check.get("asks") in _OF_MODELS:
         return check
     message = _some_people(str(check.get("message", "")), people)
     message = re.sub(r"\d[\d,]*\.?\d*(?:e[-+]?\d+)?", _shortened, message)
     if check.get("name") == "expression scale":  # the least and the largest value are of one person each
         message = f"the range of the values is {_NOT_SHOWN}"
+    if check.get("asks"):  # what is to be looked at, in words
+        return {**check, "message": message}
     naming = check.get("name") in ("people", "people match")
     details = [f"people are {_NOT_NAMED}" if naming else _NOT_SHOWN] if check.get("details") else []
     return {**check, "message": message, "details": details}

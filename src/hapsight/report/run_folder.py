@@ -113,6 +113,8 @@ class _Check(_Entry):
     status: str
     message: str
     details: Any = None
+    model: str = ""
+    asks: str = ""
 
 
 _NEW: Final = frozenset({"effective_people", "sd_expression"})
@@ -208,6 +210,25 @@ class RunFolder:
         """What is to be said of models that were run in an arithmetic that loses differences."""
         trials = self.record.get("trials") or []
         return tuple(trial["said"] for trial in trials if not trial["acceptable"])
+
+    @property
+    def input_checks(self) -> list[dict[str, Any]]:
+        """The checks of files, people and variants."""
+        return [check for check in self.checks or [] if not check.get("model")]
+
+    @property
+    def read_outs(self) -> dict[str, list[dict[str, Any]]]:
+        """The checks of how a model or a table is read, by what tables call it."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for check in self.checks or []:
+            if check.get("model"):
+                found.setdefault(check["model"], []).append(check)
+        return found
+
+    @property
+    def misread(self) -> list[dict[str, Any]]:
+        """Those of them that warn."""
+        return [check for rows in self.read_outs.values() for check in rows if check["status"] != "pass"]
 
     @property
     def baseline(self) -> Arm | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.alleles import OUTCOMES, Aligned, WeightRow, align_weights
 from hapsight.cohort.check import CheckResult
-from hapsight.cohort.effect_fit import require_fit
+from hapsight.cohort.effect_fit import require_fit, table_checks
 from hapsight.cohort.effect_layouts import Wanted, given_effects
 from hapsight.cohort.effect_tables import EffectTable, weight_rows
 from hapsight.cohort.nouns import Gene, Interval, Variants
@@ -254,8 +254,11 @@ def _require_fit(opened: Opened, run: EffectsRun, samples: Iterable[_Sample]) ->
     require_fit(run.given.path, "effects", samples, opened.cohort.reference, run.given.elsewhere)
 
 
-def check_effects(opened: Opened, wanted: ModelConfig) -> CheckResult:
-    """Whether a configured table can be read and is of this cohort, and what of it is used of a few genes."""
+def check_effects(opened: Opened, wanted: ModelConfig) -> list[CheckResult]:
+    """Whether a configured table can be read and is of this cohort, and what of it is used of a few genes.
+
+    And how its alleles lie on the FASTA, and whether its effects have both signs.
+    """
     assert wanted.table is not None, "a table of effects"
     name = f"model {wanted.label or wanted.table.stem}"
     try:
@@ -265,14 +268,17 @@ def check_effects(opened: Opened, wanted: ModelConfig) -> CheckResult:
         used = [align_weights(rows, near) for rows, near in samples]
     except HapsightError as error:
         details = tuple(f"{key}: {text}" for key, text in error.details.items())
-        return CheckResult(name, "fail", error.what, details)
+        return [CheckResult(name, "fail", error.what, details)]
     genes, rows = run.given.table["gene_id"].n_unique(), sum(sum(one.counts.values()) for one in used)
     message = (
         f"{len(run.given.table):,} effects on {genes:,} of {len(opened.cohort.genes):,} genes, up to "
         f"{run.window.upstream:,} bp from a TSS; of the {rows:,} of {len(used)} genes, "
         f"{sum(one.n_used for one in used):,} are laid on variants"
     )
-    return CheckResult(name, "pass", message)
+    unread = "not applicable: a table of effects reads no sequence"
+    asked = [CheckResult.about(run.label, asks, "pass", unread) for asks in ("read-out", "positive control")]
+    fit = table_checks(run.label, run.given, opened.cohort.reference)
+    return [CheckResult(name, "pass", message), *asked, *fit]
 
 
 def _samples(opened: Opened, run: EffectsRun) -> Iterator[_Sample]:

@@ -8,9 +8,11 @@ What a stage of `hapsight run` would refuse of a cohort, found before any work i
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
@@ -27,7 +29,7 @@ from hapsight.errors import HapsightError
 from hapsight.files import write_atomically
 from hapsight.least_squares import Design, residuals
 from hapsight.linear.nested import require_people
-from hapsight.models.protocol import ReadOut, SequenceModel
+from hapsight.models.protocol import SequenceModel
 from hapsight.priors.sign_table import read_sign_priors
 from hapsight.run.baselines import BaselineRun, baseline_runs, imported_runs, method_of
 from hapsight.run.blocks import VariantReader
@@ -39,9 +41,10 @@ from hapsight.run.run_folder import RunFolder
 from hapsight.run.store import require_writable
 from hapsight.stages.explain import SINGLE_BASES, genes_of_cohort
 from hapsight.stages.predict import require_apart, require_sequences
+from hapsight.stages.read_outs import LoadedModel, given_checks, read_out_checks
 from hapsight.stats.correlation import normal_scores
 
-__all__ = ["LoadedModel", "check", "check_identity", "check_stages", "save_checks"]
+__all__ = ["check", "check_identity", "check_stages", "save_checks"]
 
 _REACH = 100_000
 _GENES_READ_TOGETHER = 32
@@ -87,15 +90,6 @@ def check_identity(cohort: Cohort) -> CheckResult:
 
 
 Test = tuple[str, Callable[[], object]]
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A configured model: what tables call it, and how it is read."""
-
-    label: str
-    model: SequenceModel
-    read_out: ReadOut
 
 
 def check_stages(config: Config, cohort: Cohort, models: Sequence[LoadedModel]) -> list[CheckResult]:
@@ -181,7 +175,10 @@ def _explain(opened: Opened, models: Sequence[LoadedModel]) -> None:
 
 
 def check(
-    config: Config, parts: CohortParts | None = None, loaded: dict[int, SequenceModel] | None = None
+    config: Config,
+    parts: CohortParts | None = None,
+    loaded: dict[int, SequenceModel] | None = None,
+    tables: Sequence[Path] = (),
 ) -> list[CheckResult]:
     """Look at the cohort and at the configured models; every site in the windows that they read.
 
@@ -194,6 +191,8 @@ def check(
         Of the cohort, where they are used afterwards too.
     loaded
         Takes the models, by their place in the configuration.
+    tables
+        Of weights, effects or QTLs, whose alleles and signs are looked at beside those that are configured.
     """
     models, results = _check_models(config, {} if loaded is None else loaded)
     parts = parts_of(config) if parts is None else parts
@@ -212,11 +211,24 @@ def check(
     cohort = as_compared(parts.joined[0], config.expression)
     results += check_stages(config, cohort, models)
     opened = Opened(config, cohort, Dropped(), (), RunFolder(config.output))
-    results += [check_effects(opened, wanted) for wanted in config.models if wanted.table is not None]
+    effects = [wanted for wanted in config.models if wanted.table is not None]
+    results += [row for wanted in effects for row in check_effects(opened, wanted)]
     results += [_check_held_out(one, cohort.genes) for one in models if one.model.held_out is not None]
     if all(result.status != "fail" for result in results):
+        results += _check_read_outs(opened, models, tables)
         results.append(check_identity(cohort))
     return results
+
+
+def _check_read_outs(
+    opened: Opened, models: Sequence[LoadedModel], tables: Sequence[Path]
+) -> Iterator[CheckResult]:
+    """Whether models are read where they should be, and how tables lie on the FASTA."""
+    twice = Counter(one.label for one in models)
+    for one in models:
+        label = f"{one.label}, {one.read_out.name}" if twice[one.label] > 1 else one.label
+        yield from read_out_checks(opened.config, opened.cohort, replace(one, label=label))
+    yield from given_checks(opened, tables)
 
 
 def _reach_of(effects: ModelConfig, config: Config) -> int:

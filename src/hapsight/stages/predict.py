@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ModelRun",
+    "devices_of",
     "guard_precision",
     "load_models",
     "load_sequence_models",
@@ -86,7 +87,7 @@ class ModelRun(ModelCard):
         HapsightError
             It cannot be loaded, or it cannot be run on some gene.
         """
-        (here, there), config = _devices(opened.config), opened.config.predict
+        (here, there), config = devices_of(opened.config), opened.config.predict
         options = json.dumps(wanted.options, sort_keys=True)
         source = ModelSource(wanted.name, wanted.weights, options, there, config.precision, config.compiled)
         model, fingerprint = replace(source, device=here).load(there_already)
@@ -297,7 +298,7 @@ def require_apart(names: Sequence[tuple[str, str]]) -> None:
         )
 
 
-def _devices(config: Config) -> tuple[str, str]:
+def devices_of(config: Config) -> tuple[str, str]:
     """Where this process has models, and where the workers do: of a cluster as configured, found or not."""
     from hapsight.models.registry import resolve_device
 
