@@ -79,6 +79,39 @@ def test_missing_tables_are_named(tmp_path) -> None:
 
 @needs_extra
 @pytest.mark.usefixtures("light")
+def test_how_models_are_read_has_a_table_of_its_own(tmp_path) -> None:
+    write_run(tmp_path)
+    plain = visible(build_report(tmp_path).read_text())
+    assert "Are the models read where they should be?" not in plain
+    rows = json.loads((tmp_path / "check.json").read_text())
+    told = [
+        ("read-out", "pass", "bins 447-449 of 896: -12,345 to +67,891 bp about the TSS", []),
+        (
+            "positive control",
+            "warn",
+            "TSSs do not stand out: AUROC 0.51 [0.42, 0.60]",
+            ["to look at: the crop"],
+        ),
+        ("signs", "warn", "100% of 12,345 effects are positive", ["to look at: the column"]),
+    ]
+    for asks, status, message, details in told:
+        row = {"name": f"{asks} of x", "status": status, "message": message, "details": details}
+        rows.append(row | {"model": "xpresso/GM12878", "asks": asks})
+    (tmp_path / "check.json").write_text(json.dumps(rows))
+    for individuals, effects in ((False, "100% of 12,000 effects"), (True, "100% of 12,345 effects")):
+        text = visible(build_report(tmp_path, individuals).read_text())
+        table = text.partition("Are the models read where they should be?")[2].partition("What was left out")[
+            0
+        ]
+        for wanted in ("bins 447-449 of 896: -12,345 to +67,891 bp", "to look at: the crop", effects):
+            assert wanted in table
+        assert text.count("bins 447-449") == 1  # and not among the checks of the input
+        assert "Look at how xpresso/GM12878 is read (positive control)." in text
+        assert "Look at how xpresso/GM12878 is read (read-out)." not in text
+
+
+@needs_extra
+@pytest.mark.usefixtures("light")
 def test_a_record_with_little_in_it(tmp_path) -> None:
     write_run(tmp_path)
     (tmp_path / "run.json").write_text('{"format": 1}')

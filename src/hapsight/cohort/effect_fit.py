@@ -6,10 +6,10 @@ How its alleles lie on the FASTA, and whether its effects have both signs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
@@ -196,6 +196,8 @@ class AlleleFit:
         Of these, those without a place in this build and on this FASTA, or without bases as alleles.
     counts
         Of those that were looked at: by the keys of `_KINDS`.
+    shifted
+        Share with one of both alleles in the FASTA a base before, and a base behind; where few have at theirs.
     palindromic
         Of these, A/T and C/G, of which the FASTA cannot tell an exchange from the other strand.
     effects
@@ -206,6 +208,7 @@ class AlleleFit:
     total: int
     unplaced: int
     counts: Counter[str]
+    shifted: dict[int, float]
     palindromic: int
     effects: dict[str, NDArray[np.float64]]
 
@@ -236,8 +239,9 @@ def alleles_on_fasta(given: EffectTable, reference: Reference) -> AlleleFit:
     placed = placed.filter(~elsewhere).unique(key, maintain_order=True)
     chosen = np.unique(np.linspace(0, len(placed) - 1, min(_LOOKED_AT, len(placed))).round().astype(int))
     looked = placed.select(key)[chosen]
-    kinds = [_lies(row, reference) for row in looked.iter_rows(named=True)]
+    kinds = _lie(looked, reference)
     counts = Counter(kinds)
+    others = () if _agreement(kinds) >= _AGREES else (-1, 1)
     palindromic = (looked["ref"] == looked["alt"].replace(_COMPLEMENT)).sum() if len(looked) else 0
     turned = looked.with_columns(kind=pl.Series(kinds, dtype=pl.String)).filter(pl.col("kind") != "neither")
     rows = table.join(turned, on=key, how="inner")
@@ -248,6 +252,7 @@ def alleles_on_fasta(given: EffectTable, reference: Reference) -> AlleleFit:
         total=len(variants),
         unplaced=len(variants) - len(placed),
         counts=counts,
+        shifted={shift: _agreement(_lie(looked, reference, shift)) for shift in others},
         palindromic=int(palindromic),
         effects={
             str(name): part["value"].to_numpy()
@@ -256,10 +261,23 @@ def alleles_on_fasta(given: EffectTable, reference: Reference) -> AlleleFit:
     )
 
 
-def _lies(row: dict[str, Any], reference: Reference) -> str:
-    """Which of `_KINDS` a variant is."""
-    ref, alt, start = row["ref"], row["alt"], row["position"]
-    contig = find_contig(row["contig"], reference.contigs) or ""
+def _lie(variants: pl.DataFrame, reference: Reference, shift: int = 0) -> list[str]:
+    """Which of `_KINDS` each variant is, at its place or some bases from there."""
+    names = {name: find_contig(name, reference.contigs) or name for name in variants["contig"].unique()}
+    rows = variants.select("contig", "position", "ref", "alt").iter_rows()
+    return [_lies(reference, names[contig], start + shift, ref, alt) for contig, start, ref, alt in rows]
+
+
+def _agreement(kinds: Sequence[str]) -> float:
+    """Share of variants with one of both alleles in the FASTA, on its strand."""
+    return sum(kind in ("fits", "exchanged") for kind in kinds) / max(len(kinds), 1)
+
+
+def _lies(reference: Reference, contig: str, start: int, ref: str, alt: str) -> str:
+    """Which of `_KINDS` a variant is.
+
+    An SNV that is neither A/T nor C/G is always of the first four: places that are wrong make each a quarter.
+    """
     there = reference.letters(Interval(contig, start, start + max(len(ref), len(alt))))
     if ref_fits(ref, there[: len(ref)]):
         return "fits"
@@ -286,15 +304,25 @@ def table_checks(label: str, given: EffectTable, reference: Reference) -> list[C
     return [alleles, sign_check(label, fit.effects, said, mend)]
 
 
-def _doubts(fit: AlleleFit) -> Iterable[str]:
+def _doubts(fit: AlleleFit) -> Iterator[str]:
     """What to look at."""
     flipped = fit.counts["flipped"] + fit.counts["flipped_exchanged"]
+    agree = fit.counts["fits"] + fit.counts["exchanged"]
     if fit.looked_at < _SURE:
         return
-    if fit.counts["neither"] > _TOO_MANY * fit.looked_at:
-        yield "neither allele at its place: look at the build, and whether positions are counted from 0 or 1"
-    if flipped > _TOO_MANY * fit.looked_at:
+    if agree < _AGREES * fit.looked_at and flipped < _AGREES * fit.looked_at:
+        counted = next(
+            (counted for shift, counted in ((1, 0), (-1, 1)) if fit.shifted[shift] >= _SHIFTED), None
+        )
+        yield (
+            "places of another build, or alleles of both strands: look at the build"
+            if counted is None
+            else f"positions are counted from {counted}, where they are read as from {1 - counted}"
+        )
+    elif flipped > _TOO_MANY * fit.looked_at:
         yield "alleles of the other strand: A/T and C/G cannot be told from exchanged ones, and are not used"
+    elif fit.counts["neither"] > _TOO_MANY * fit.looked_at:
+        yield "neither allele at its place: look at the build"
     if fit.counts["exchanged"] > _ONE_SIGN * fit.looked_at:
         yield "nearly all exchanged: look whether the value is per copy of the allele that is read as ALT"
 

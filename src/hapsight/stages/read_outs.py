@@ -25,7 +25,7 @@ from hapsight.cohort.nouns import Gene, Strand
 from hapsight.cohort.reference import Reference
 from hapsight.dna import N_CODE, Codes, reverse_complement
 from hapsight.engine.views import about_tss, margin, read_bases, seen_bases, seen_interval, views, window_of
-from hapsight.errors import ConfigError, HapsightError, InputError
+from hapsight.errors import ConfigError, HapsightError, InputError, quoted
 from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.priors.sign_table import read_sign_priors
@@ -115,11 +115,12 @@ def read_out_checks(config: Config, cohort: Cohort, one: LoadedModel) -> list[Ch
     try:
         device = devices_of(config)[0]
         one.model.to(resolve_device(device.partition(":")[0]))
-        found = list(_Control(config, cohort, one, device).rows())
+        rows.extend(_Control(config, cohort, one, device).rows())  # what was found before an error stays
     except Exception as error:  # of a user's model; `hapsight predict` says more of it
-        why = error.what if isinstance(error, HapsightError) else f"{type(error).__name__}: {error}"
-        return [*rows, CheckResult.about(one.label, "positive control", "warn", f"not looked at: {why}")]
-    return rows + found
+        why = error.what if isinstance(error, HapsightError) else f"{type(error).__name__}: {quoted(error)}"
+        asks = ("read-out", "positive control", "strand", "signs")[len(rows)]
+        rows.append(CheckResult.about(one.label, asks, "warn", f"not looked at: {why}"))
+    return rows
 
 
 def _place(one: LoadedModel) -> CheckResult:
@@ -270,7 +271,8 @@ class _Control:
         if not oriented:
             minus = np.array([gene.strand is Strand.MINUS for gene in known])
             difference[minus] *= -1
-        return self._said_of_strands(difference, at_tss[stranded], oriented)
+        spread = np.concatenate([at_tss[stranded], other]).std(axis=0)
+        return self._said_of_strands(difference, spread, oriented)
 
     def _other_strand(self, genes: Sequence[Gene]) -> Float:
         """(n, T) values of the same TSSs, read on the strand on which the model does not read them."""
@@ -281,25 +283,26 @@ class _Control:
         mirrored = replace(self, one=replace(self.one, read_out=self.one.model.mirrored(self.one.read_out)))
         return mirrored._values([reverse_complement(self._codes(gene)) for gene in genes])
 
-    def _said_of_strands(self, difference: Float, values: Float, oriented: bool) -> CheckResult:
-        """The track on which the strands are least as they should be."""
-        n, spread = len(difference), np.maximum(values.std(axis=0), np.finfo(float).tiny)
-        error = np.maximum(difference.std(axis=0, ddof=1) / np.sqrt(n), np.finfo(float).tiny)
-        score = difference.mean(axis=0) / error
+    def _said_of_strands(self, difference: Float, spread: Float, oriented: bool) -> CheckResult:
+        """Of (n, T) differences, those of the track on which the strands are least as they should be."""
+        n = len(difference)
+        found = difference / np.where(spread > 0, spread, 1.0)
+        mean, error = found.mean(axis=0), found.std(axis=0, ddof=1) / np.sqrt(n)
+        score = mean / np.where(error > 0, error, np.finfo(np.float32).eps)
         t = int(np.argmin(score) if oriented else np.argmax(np.abs(score)))
-        mean, half = difference[:, t].mean() / spread[t], stats.t.ppf(0.975, n - 1) * error[t] / spread[t]
-        share = share_true(difference[difference[:, t] != 0, t] > 0)
+        half, sure = stats.t.ppf([0.975, 0.995], n - 1)
+        low, high = mean[t] - half * error[t], mean[t] + half * error[t]
+        share = share_true(found[found[:, t] != 0, t] > 0)
         said = (
-            f"own strand less the other at {n} TSSs: {mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}] "
-            f"standard deviations over genes, higher in {share.value or 0:.0%} of the {share.n} that differ"
+            f"own strand less the other at {n} TSSs: {mean[t]:+.2f} [{low:+.2f}, {high:+.2f}] standard "
+            f"deviations over genes, higher in {share.value or 0:.0%} of the {share.n} that differ"
             f"{self._track(t)}"
         )
-        limit = stats.t.ppf(0.995, n - 1)
-        if oriented and score[t] < -limit:
+        if oriented and score[t] < -sure:
             return self._row("strand", "warn", f"it predicts more on the other strand: {said}", (_TURNED,))
-        if not oriented and score[t] > limit:
+        if not oriented and score[t] > sure:
             return self._row("strand", "warn", f"it tells strands apart and reads none: {said}", (_TURNED,))
-        same = abs(score[t]) <= stats.t.ppf(0.975, n - 1)
+        same = abs(score[t]) <= half
         return self._row("strand", "pass", f"{said}{': it does not tell them apart' if same else ''}")
 
     def _signs_row(self) -> CheckResult:
