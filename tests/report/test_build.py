@@ -92,13 +92,16 @@ def test_how_models_are_read_has_a_table_of_its_own(tmp_path) -> None:
             "TSSs do not stand out: AUROC 0.51 [0.42, 0.60]",
             ["to look at: the crop"],
         ),
-        ("signs", "warn", "100% of 12,345 effects are positive", ["to look at: the column"]),
+        ("signs", "warn", "100% of 193 effects are positive; 7 more are 0", ["to look at: the column"]),
     ]
     for asks, status, message, details in told:
         row = {"name": f"{asks} of x", "status": status, "message": message, "details": details}
         rows.append(row | {"model": "xpresso/GM12878", "asks": asks})
     (tmp_path / "check.json").write_text(json.dumps(rows))
-    for individuals, effects in ((False, "100% of 12,000 effects"), (True, "100% of 12,345 effects")):
+    for individuals, effects in (
+        (False, "of 195 effects are positive; 5 more"),
+        (True, "of 193 effects are positive; 7 more"),
+    ):
         text = visible(build_report(tmp_path, individuals).read_text())
         table = text.partition("Are the models read where they should be?")[2].partition("What was left out")[
             0

@@ -13,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 from hapsight.cli.main import app
-from hapsight.cohort.check_sites import CheckResult
+from hapsight.cohort.check import CheckResult
 from hapsight.cohort.nouns import Interval
 from hapsight.cohort.reference import Reference
 from hapsight.engine.views import about_tss, read_bases, seen_bases

@@ -26,7 +26,7 @@ from hapsight.errors import InputError
 if TYPE_CHECKING:
     from hapsight.cohort.effect_tables import EffectTable
 
-__all__ = ["SAMPLE", "AlleleFit", "alleles_on_fasta", "require_fit", "sign_check", "table_checks"]
+__all__ = ["LEANS", "SAMPLE", "AlleleFit", "alleles_on_fasta", "require_fit", "sign_check", "table_checks"]
 
 SAMPLE: Final = 5
 """Genes that are looked at."""
@@ -168,6 +168,10 @@ def _shifted(path: Path, what: str, reference: Reference, counted: int, got: str
     )
 
 
+LEANS: Final = (
+    "a read-out that saturates or has no sign, or REF and ALT exchanged for most variants of the genotypes"
+)
+"""What to look at where most effects of a model have one sign."""
 _LOOKED_AT: Final = 5_000
 """Variants of a table whose alleles are compared with the FASTA, evenly spread."""
 _KINDS: Final = {
@@ -197,7 +201,7 @@ class AlleleFit:
     counts
         Of those that were looked at: by the keys of `_KINDS`.
     shifted
-        Share with one of both alleles in the FASTA a base before, and a base behind; where few have at theirs.
+        Share with one of both alleles in the FASTA a base before and behind; where few have at their place.
     palindromic
         Of these, A/T and C/G, of which the FASTA cannot tell an exchange from the other strand.
     effects

@@ -138,11 +138,16 @@ def _check(check: dict[str, Any], people: int) -> dict[str, Any]:
     message = re.sub(r"\d[\d,]*\.?\d*(?:e[-+]?\d+)?", _shortened, message)
     if check.get("name") == "expression scale":  # the least and the largest value are of one person each
         message = f"the range of the values is {_NOT_SHOWN}"
-    if check.get("asks"):  # what is to be looked at, in words
+    if check.get("asks"):  # details say what is to be looked at, in words
+        message = re.sub(r"\b(\d[\d,]*)(?= effects| more| genes\))", _about_five, message)
         return {**check, "message": message}
     naming = check.get("name") in ("people", "people match")
     details = [f"people are {_NOT_NAMED}" if naming else _NOT_SHOWN] if check.get("details") else []
     return {**check, "message": message, "details": details}
+
+
+def _about_five(found: re.Match[str]) -> str:
+    return f"{FEWEST * round(int(found[1].replace(',', '')) / FEWEST):,}"
 
 
 def _some_people(text: str, people: int) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.cohort.effect_fit import LEANS, sign_check
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.matching import find_genes
 from hapsight.cohort.nouns import Gene, Strand, Variants
@@ -140,6 +141,7 @@ def _explain_effects(opened: Opened, run: EffectsRun, progress: Progress, genes:
         tables = _whole_tables(opened, store, units)
         if not genes:
             _write_whole(opened, store, units, tables)
+            _note_signs(opened, run, tables["effects"])
         if opened.config.explain.saturation is not None or opened.config.explain.gradients:
             opened.folder.note(
                 f"{run.label} is a table of effects: what single bases are worth is not known."
@@ -160,11 +162,21 @@ def _explain(opened: Opened, run: ModelRun, progress: Progress, genes: Sequence[
             tables = _whole_tables(opened, store, units)
             if not genes:
                 _write_whole(opened, store, units, tables)
+                _note_signs(opened, run, tables["effects"])
         with aside.later():
             arrays = explain_bases(opened, run, [gene for unit in units for gene in unit.genes], progress)
         aside.report()
         stage["computed"] = computed + arrays
         stage["detail"] = _in_words(tables, computed, len(units) - computed, arrays)
+
+
+def _note_signs(opened: Opened, run: ModelCard, effects: pl.DataFrame) -> None:
+    """Say in the report where most effects of all variants have one sign, as the check says it of some."""
+    parts = effects.partition_by("track", as_dict=True)
+    by_track = {str(name): own["effect"].to_numpy() for (name,), own in parts.items()}
+    found = sign_check(run.label, by_track, "effects of ALT on the reference", LEANS)
+    if found.status == "warn":
+        opened.folder.note(f"{run.label}: {found.message}; {', '.join(found.details)}.")
 
 
 def explain_bases(opened: Opened, run: ModelRun, genes: Sequence[Gene], progress: Progress) -> int:

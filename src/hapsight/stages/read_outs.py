@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from hapsight.cohort.check import CheckResult, Status
-from hapsight.cohort.effect_fit import sign_check, table_checks
+from hapsight.cohort.effect_fit import LEANS, sign_check, table_checks
 from hapsight.cohort.effect_layouts import Wanted, read_given_effects
 from hapsight.cohort.effect_tables import EffectTable, read_effect_table
 from hapsight.cohort.join import Cohort
@@ -54,7 +54,7 @@ APART: Final = 5_000
 TRIES: Final = 50
 """Draws of a place before a gene goes without."""
 LEAST_AUROC: Final = 0.65
-"""AUROC below which a read-out counts as misplaced; measured in docs/small_models.md."""
+"""AUROC below which a read-out counts as misplaced; measured in docs/read_outs.md."""
 EFFECTS: Final = 200
 """Variant effects whose signs are counted."""
 EFFECTS_A_GENE: Final = 5
@@ -69,9 +69,6 @@ _MISPLACED: Final = (
 _TURNED: Final = (
     "to look at: whether the model reads in the direction of transcription (`oriented`), which strand its "
     "track is of, and the strands of the gene table"
-)
-_LEANS: Final = (
-    "a read-out that saturates or has no sign, or REF and ALT exchanged for most variants of the genotypes"
 )
 
 
@@ -324,7 +321,7 @@ class _Control:
         names = [self.one.model.tracks[index].name for index in self.one.read_out.tracks]
         by_track = dict(zip(names, every.T, strict=True))
         what = f"effects of ALT on the reference ({len(found)} genes)"
-        return sign_check(self.one.label, by_track, what, _LEANS)
+        return sign_check(self.one.label, by_track, what, LEANS)
 
     def _effects(self, gene: Gene) -> Float:
         """(V, T) effects of at most five of a gene's variants, evenly spread over what the read-out sees."""
