@@ -58,6 +58,8 @@ LEAST_AUROC: Final = 0.65
 EFFECTS: Final = 200
 """Variant effects whose signs are counted."""
 EFFECTS_A_GENE: Final = 5
+GENES_FOR_EFFECTS: Final = 2_000
+"""Genes whose variants are looked for at most: short windows have none in most."""
 _FLOP: Final = {"cpu": 4e11, "cuda": 5e14}
 """Floating-point operations that a model's control may take on a device: seconds."""
 _USUAL_FLOP: Final = 5e12
@@ -168,6 +170,9 @@ class _Control:
     def _too_few(self) -> str:
         if len(self.cohort.genes) < FEWEST:
             return f"not looked at: {len(self.cohort.genes)} genes, fewer than {FEWEST}"
+        return self._too_costly()
+
+    def _too_costly(self) -> str:
         gflop = self.one.model.flop_per_pass / 1e9
         return f"not looked at: one pass takes {gflop:,.0f} GFLOP, too many for a check on this {self.device}"
 
@@ -308,14 +313,14 @@ class _Control:
         rng = stream(self.config.seed, "genes whose variants are tried", self.one.label)
         found: list[Float] = []
         looked = 0
-        for place in rng.permutation(len(self.cohort.genes)).tolist():
+        for place in rng.permutation(len(self.cohort.genes))[:GENES_FOR_EFFECTS].tolist():
             if sum(map(len, found)) >= EFFECTS or len(found) >= most:
                 break
             looked += 1
             effects = self._effects(self.cohort.genes[place])
             found += [effects] if len(effects) else []
         if not found:
-            why = self._too_few() if most == 0 else f"not judged: no variant near {looked} genes"
+            why = self._too_costly() if most == 0 else f"not judged: no variant near {looked} genes"
             return self._row("signs", "pass", why)
         every = np.concatenate(found)
         names = [self.one.model.tracks[index].name for index in self.one.read_out.tracks]
