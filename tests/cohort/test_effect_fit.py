@@ -236,6 +236,18 @@ def test_the_track_that_leans_most_is_told():
     assert "19 effects are not 0" in sign_check("m", {"": np.ones(19)}, "effects", "this").message
 
 
+def test_names_alone_have_no_place():
+    names = pl.DataFrame([("rs1", "A", "C", 1.0)], schema=["rsid", "ref", "alt", "beta"], orient="row")
+    found = table_checks("t", effect_table("t.tsv", names, "effects", ("beta",)), Fasta())
+    said = "not looked at: none of 1 variants has a place on this FASTA"
+    assert [(row.status, row.message) for row in found] == [("pass", said)] * 2
+    twice = [("rs1", "22", 21, "A", "C", 1.0, "g1"), ("rs2", "22", 21, "A", "C", 1.0, "g2")]
+    columns = ["rsid", "chrom", "pos", "ref", "alt", "beta", "gene_id"]
+    table = effect_table("t.tsv", pl.DataFrame(twice, schema=columns, orient="row"), "effects", ("beta",))
+    fit = alleles_on_fasta(table, Fasta())
+    assert (fit.total, fit.unplaced, fit.looked_at) == (1, 0, 1)
+
+
 def test_a_large_table_is_sampled_evenly():
     """Every third base of the contig, of a table that is larger than what is looked at."""
     many = [("22", p + 1, SEQUENCE[p], "ACGT"["ACGT".index(SEQUENCE[p]) ^ 1], 1.0) for p in range(4000)]

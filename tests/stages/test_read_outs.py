@@ -310,14 +310,20 @@ def test_bins_whose_place_is_not_declared() -> None:
 
 def test_check_prints_and_keeps_them(tmp_path: Path) -> None:
     config = write(tmp_path)
-    config.write_text(config.read_text() + '[[models]]\nname = "motif"\n[[models]]\nname = "lost"\n')
+    config.write_text(
+        config.read_text()
+        + '[[models]]\nname = "motif"\n[[models]]\nname = "lost"\n[explain]\nsign_priors = "unsigned.tsv"\n'
+        + '[[informed.effects]]\nlabel = "theirs"\npath = "unsigned.tsv"\n'
+        + '[[priors.effects]]\nlabel = "later"\npath = "made_by_explain.parquet"\n'
+    )
     table = tmp_path / "unsigned.tsv"
     reference = Reference(tmp_path / "r.fa.gz")
     rows = []
     for start in range(8_100, 976_000, 16_000):
         ref = reference.letters(Interval("chr1", start, start + 1))
-        rows.append(f"chr1\t{start + 1}\t{ref}\t{'ACGTA'['ACGT'.index(ref) + 1]}\t{0.1 + start}")
-    table.write_text("chrom\tpos\tref\talt\tslope\n" + "\n".join(rows) + "\n")
+        alt, score = "ACGTA"["ACGT".index(ref) + 1], (-1) ** len(rows)
+        rows.append(f"chr1\t{start + 1}\t{ref}\t{alt}\t{0.1 + start}\t{score}")
+    table.write_text("chrom\tpos\tref\talt\tslope\tscore\n" + "\n".join(rows) + "\n")
 
     def motif(*, device: object) -> Motif:
         return Motif()
@@ -333,5 +339,9 @@ def test_check_prints_and_keeps_them(tmp_path: Path) -> None:
     assert found["alleles of unsigned.tsv"].message.startswith("of 61 of 61 variants, 61 have their REF")
     assert found["signs of unsigned.tsv"].status == "warn"
     assert found["signs of unsigned.tsv"].message.startswith("100% of 61 effects")
+    assert found["signs of sign priors unsigned.tsv"].status == "pass"
+    assert found["alleles of theirs (evidence)"].status == "warn"  # `hapsight informed` would refuse it
+    assert found["alleles of theirs (evidence)"].message == "The table of effects lacks columns."
+    assert not any("later (" in name for name in found)
     assert done.exit_code == 1
     assert "fail alleles of none.tsv" in " ".join(done.output.split())

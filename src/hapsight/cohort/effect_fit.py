@@ -239,8 +239,9 @@ def alleles_on_fasta(given: EffectTable, reference: Reference) -> AlleleFit:
     bases = pl.all_horizontal(pl.col(name).str.contains("^[ACGTN]+$") for name in ("ref", "alt"))
     elsewhere = (pl.col("build") != pl.lit(build_of(reference.contigs))).fill_null(False)
     variants = table.select(*key, "build", "rsid").unique(maintain_order=True)
-    placed = variants.filter(pl.col("contig").is_in(named) & pl.col("position").is_not_null() & bases)
-    placed = placed.filter(~elsewhere).unique(key, maintain_order=True)
+    here = pl.col("contig").is_in(named) & pl.col("position").is_not_null() & bases & ~elsewhere
+    here = here.fill_null(False)
+    placed, unplaced = variants.filter(here).unique(key, maintain_order=True), variants.filter(~here)
     chosen = np.unique(np.linspace(0, len(placed) - 1, min(_LOOKED_AT, len(placed))).round().astype(int))
     looked = placed.select(key)[chosen]
     kinds = _lie(looked, reference)
@@ -253,8 +254,8 @@ def alleles_on_fasta(given: EffectTable, reference: Reference) -> AlleleFit:
     track = pl.col("track") if "track" in rows.columns else pl.lit("")
     rows = rows.select(track=track, value=pl.col("value") * sign)
     return AlleleFit(
-        total=len(variants),
-        unplaced=len(variants) - len(placed),
+        total=len(placed) + len(unplaced),
+        unplaced=len(unplaced),
         counts=counts,
         shifted={shift: _agreement(_lie(looked, reference, shift)) for shift in others},
         palindromic=int(palindromic),

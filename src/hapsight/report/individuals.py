@@ -139,7 +139,7 @@ def _check(check: dict[str, Any], people: int) -> dict[str, Any]:
     if check.get("name") == "expression scale":  # the least and the largest value are of one person each
         message = f"the range of the values is {_NOT_SHOWN}"
     if check.get("asks"):  # details say what is to be looked at, in words
-        message = re.sub(r"\b(\d[\d,]*)(?= effects| more| genes\))", _about_five, message)
+        message = re.sub(r"\b(\d[\d,]*)(?= effects| more)", _about_five, message)
         return {**check, "message": message}
     naming = check.get("name") in ("people", "people match")
     details = [f"people are {_NOT_NAMED}" if naming else _NOT_SHOWN] if check.get("details") else []
