@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -32,6 +33,7 @@ from hapsight.models.registry import register
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
 from hapsight.stages.check import check
+from hapsight.stages.explain import _note_signs
 from hapsight.stages.read_outs import LoadedModel, place_in_words, read_out_checks
 from tests.cohort.files import Record, write_bed, write_fasta, write_table, write_vcf
 
@@ -345,3 +347,17 @@ def test_check_prints_and_keeps_them(tmp_path: Path) -> None:
     assert not any("later (" in name for name in found)
     assert done.exit_code == 1
     assert "fail alleles of none.tsv" in " ".join(done.output.split())
+
+
+def test_explain_notes_effects_of_one_sign() -> None:
+    """A track that leans, and one that does not; the note of the report says which."""
+    notes: list[str] = []
+    opened: Any = SimpleNamespace(folder=SimpleNamespace(note=notes.append))
+    run: Any = SimpleNamespace(label="toy")
+    effects = pl.DataFrame({"track": ["a", "b"] * 40, "effect": [1.0, 1.0, 1.0, -1.0] * 20})
+    _note_signs(opened, run, effects.filter(pl.col("track") == "b"))
+    assert notes == []
+    _note_signs(opened, run, effects)
+    (note,) = notes
+    assert note.startswith("toy: 100% of 40 effects of ALT on the reference are positive")
+    assert "(track a, of 2 the one that leans most)" in note

@@ -178,7 +178,7 @@ class _Control:
 
     def _values(self, sequences: Sequence[Codes]) -> Float:
         """(n, T) values of sequences in the model's orientation."""
-        from hapsight.engine.values import Valuer
+        from hapsight.engine.engine import Valuer
 
         size, budget = min(self.config.predict.batch_size, len(sequences)), self.config.predict.budget
         valuer = Valuer(self.one.model, self.one.read_out, self.device, size, budget)
@@ -330,7 +330,7 @@ class _Control:
 
     def _effects(self, gene: Gene) -> Float:
         """(V, T) effects of at most five of a gene's variants, evenly spread over what the read-out sees."""
-        from hapsight.engine.values import Valuer
+        from hapsight.engine.engine import Valuer
         from hapsight.explain.elements import reference_effects
 
         one, cohort = self.one, self.cohort
