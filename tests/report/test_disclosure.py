@@ -326,6 +326,8 @@ AS_IT_IS = {
     "abstention": "its curve is drawn of the genes whose R is shown",
     "precision": "its numbers over R are not shown where one is withheld",
     "arithmetic": "differences between arithmetics: no R",
+    "score backgrounds": "no R over people",
+    "score summary": "no R over people",
     "training": "R of training's own test people, of which the report shows no single one",
 }
 """Published tables that are not made anew over the genes whose R is shown, and why."""

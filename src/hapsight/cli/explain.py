@@ -11,6 +11,7 @@ The commands that set models beside measured effects: ``hapsight validate mpra|c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +20,7 @@ import typer
 from hapsight.cli.console import SchedulerOption, WorkersOption, load_staffed
 
 if TYPE_CHECKING:
+    from hapsight.cohort.nouns import Dropped
     from hapsight.run.opened import Opened
     from hapsight.stages.predict import ModelRun
     from hapsight.stages.validation import Validated
@@ -87,8 +89,16 @@ def score(
         Path, typer.Option(help="file to write: .parquet, .vcf[.gz], .bcf, .csv[.gz]; else tab-separated")
     ] = Path("scores.tsv"),
     sample: Annotated[
-        str | None, typer.Option(help="a person: toggle in both haplotypes; the reference where not given")
+        str | None,
+        typer.Option(
+            help="a person: toggle in both haplotypes. all, a population, names with commas between, or a "
+            "file of names: in every distinct haplotype of theirs. The reference where not given"
+        ),
     ] = None,
+    include_individuals: Annotated[
+        bool,
+        typer.Option("--include-individuals", help="tell of haplotypes that fewer than five people have too"),
+    ] = False,
 ) -> None:
     """Score any variants on all genes in a model's reach; says which reach none."""
     from hapsight.cli.console import progress, say
@@ -97,9 +107,14 @@ def score(
     from hapsight.stages.predict import load_sequence_models
     from hapsight.stages.score import require_score_file, write_scores
     from hapsight.stages.score import score as compute
+    from hapsight.stages.score_backgrounds import group_of
 
     require_score_file(out)
     opened = Opened.from_config(load_config(config))
+    people = group_of(opened.cohort, sample)
+    if people is not None:
+        shown = include_individuals or opened.config.report.include_individuals
+        return _score_people(opened, vcf, out, people, shown)
     runs = load_sequence_models(opened, "`hapsight score`")
     with progress() as show:
         found = compute(opened, runs, vcf, sample, show)
@@ -107,9 +122,43 @@ def score(
     variants = found.table.n_unique(["contig", "position", "ref", "alt"])
     genes = found.table["gene_id"].n_unique()
     say(f"{out}: {variants:,} variants on {genes:,} genes, {len(found.table):,} rows")
-    for (_, reason), names in sorted(found.dropped.names.items()):
-        shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
-        say(f"left out, {reason}: {found.dropped.counts['variant', reason]} ({shown})")
+    _say_dropped(found.dropped)
+
+
+def _score_people(opened: Opened, vcf: Path, out: Path, people: Sequence[str], individuals: bool) -> None:
+    """In every distinct haplotype that many people have."""
+    from hapsight.cli.console import progress, say
+    from hapsight.stages.predict import load_sequence_models
+    from hapsight.stages.score import require_score_file, write_scores
+    from hapsight.stages.score_backgrounds import score_backgrounds, summary_path
+
+    beside = summary_path(out)
+    require_score_file(beside)
+    runs = load_sequence_models(opened, "`hapsight score`")
+    with progress() as show:
+        found = score_backgrounds(opened, runs, vcf, people, show, individuals=individuals)
+    for path, table in ((out, found.backgrounds), (beside, found.summary)):
+        write_scores(path, table, opened.cohort.reference.contigs, private=individuals)
+    variants = found.summary.n_unique(["contig", "position", "ref", "alt"])
+    genes = found.summary["gene_id"].n_unique()
+    say(f"{out}: {variants:,} variants on {genes:,} genes in {len(people):,} people")
+    say(f"{beside}: the same, summed up over backgrounds")
+    say(f"{found.computed:,} sequences computed; two for each variant and haplotype would be {found.asked:,}")
+    if found.withheld:
+        say(
+            f"not shown: {found.withheld:,} of {found.withheld + len(found.backgrounds):,} rows, of "
+            "haplotypes that fewer than five people have (--include-individuals shows them)"
+        )
+    _say_dropped(found.dropped)
+
+
+def _say_dropped(dropped: Dropped) -> None:
+    """What was left out, with some names."""
+    from hapsight.cli.console import say
+
+    for (_, reason), names in sorted(dropped.names.items()):
+        more = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
+        say(f"left out, {reason}: {dropped.counts['variant', reason]} ({more})")
 
 
 def _add_drivers(app: typer.Typer) -> None:
