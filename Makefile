@@ -37,6 +37,7 @@ verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other 
 	HAPSIGHT_CAPTUM_FOLDER=.verify/captum \
 	HAPSIGHT_MODISCO_FOLDER=.verify/modisco \
 	HAPSIGHT_TRITON_FOLDER=.verify/triton \
+	HAPSIGHT_COOKBOOK_FOLDER=.verify/cookbook \
 	$(BIN)/python -m pytest -m verify
 	$(BIN)/python -m tools.fuzz_campaign --seconds 480
 	$(BIN)/python -m tools.fault_campaign --kills 104

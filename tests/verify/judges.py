@@ -10,7 +10,7 @@ import pytest
 
 
 def python_of(judge: str, *modules: str) -> str:
-    """The interpreter that ``tests/verify/<judge>_venv.sh`` made; the test is skipped where it lacks something."""
+    """The interpreter that ``tests/verify/<judge>_venv.sh`` made; skips where it lacks something."""
     name = f"HAPSIGHT_{judge.upper()}_PYTHON"
     python = os.environ.get(name)
     if not python:
