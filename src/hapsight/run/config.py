@@ -148,7 +148,9 @@ class PredictConfig(_Section):
     """How models are run."""
 
     device: str = Field("auto", description="auto, cpu, cuda or mps")
-    batch_size: Annotated[int, Field(ge=1)] = Field(64, description="sequences in a batch")
+    batch_size: Annotated[int, Field(ge=1)] = Field(
+        64, description="sequences in a batch; fewer of windows over 16 kb"
+    )
     genes_per_unit: Annotated[int, Field(ge=1)] | None = Field(
         None, description="genes that are saved together; else as many as make units of about equal work"
     )
