@@ -4,7 +4,8 @@ The network, its weights and its arithmetic are that package's. Here its parts a
 local and shared between people, the transformer relates all of the window, and the decoder runs only where a
 read-out looks. A position of the embedding holds what the transformer reads and the position's own bases: the
 decoder's skip connections are made again from these around the read-out, since those of a whole window are
-225,792 numbers a position. Weights and names of tracks are in `alphagenome_files`.
+225,792 numbers a position. Weights are in `alphagenome_files`,
+names of tracks and read-outs in `alphagenome_tracks`.
 
 FLOP are counted from the geometry: 2 operations per multiply-add. Normalisations, activations and poolings
 are left out; they are below one per cent.
@@ -16,34 +17,30 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
-from types import MappingProxyType
+from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 import torch
 
 from hapsight.errors import ConfigError
+from hapsight.models.alphagenome_tracks import HEADS, HOW_TO_HAVE, HeadTrack, window_bases
 from hapsight.models.binned import evaluation, index_on, require_positions, require_stretch, require_window
 from hapsight.models.onehot import one_hot
-from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track
+from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel
+from hapsight.models.weights import sha256_of
 
 __all__ = [
-    "AROUND",
-    "HEADS",
     "LENGTHS",
     "LONGEST",
     "REDUCE",
     "AlphaGenome",
-    "HeadTrack",
     "attend_flop",
     "decode_flop",
     "embed_flop",
 ]
-
-HEADS: Final = ("atac", "dnase", "procap", "cage", "rna_seq")
-"""Heads that predict single bases, as the package calls them."""
 
 STRIDE: Final = 128
 """Bases per position of the transformer."""
@@ -63,9 +60,6 @@ DECODED: Final = 6
 ENCODED: Final = DECODED + 2
 """Positions from which all skip connections within the decoder's reach are right: 506 + 513 bases."""
 
-AROUND: Final = 250
-"""Bases on either side of the TSS in a read-out of a promoter: 501, as AlphaGenome's own scores of variants."""
-
 REDUCE: Final = ("mean", "sum", "mean_strands", "sum_strands")
 """How bases are combined; with `_strands` the other strand's track is added."""
 
@@ -80,17 +74,6 @@ CODE_VERSION: Final = 1
 
 MULTIPLY_ADD: Final = 2.0
 
-_NEEDS: Final = MappingProxyType(
-    {
-        **dict.fromkeys(
-            HEADS, "give AlphaGenome's table of tracks as 'targets', and a 'cell' that has such tracks in it"
-        ),
-        "rna_seq": "give the gene's exons as 'exons', and a 'cell' that has RNA-seq in the table of tracks",
-        "tracks": "give the option 'tracks'",
-    }
-)
-"""Read-out -> how it comes to be."""
-
 
 def embed_flop(network: Any, bases: int) -> float:
     """The encoder, on a stretch of this many bases."""
@@ -100,7 +83,7 @@ def embed_flop(network: Any, bases: int) -> float:
         width * (into * out + out**2) / 2**halvings
         for halvings, (into, out) in enumerate(pairwise(channels), start=1)
     ]
-    return MULTIPLY_ADD * bases * (first + sum(behind))
+    return float(MULTIPLY_ADD * bases * (first + sum(behind)))
 
 
 def attend_flop(network: Any, positions: int) -> float:
@@ -115,7 +98,7 @@ def attend_flop(network: Any, positions: int) -> float:
     update = 2 * rows * (dim * (wide + pair) + net.pos_channels * wide) + 5 * rows**2 * wide
     update += rows**2 * net.pair_heads * pair + rows**2 * pair**2 * (3 + 2 * net.transformer_mlp_ratio)
     update += 2 * rows**3 * pair
-    return MULTIPLY_ADD * (blocks * block + -(-blocks // 2) * update)
+    return float(MULTIPLY_ADD * (blocks * block + -(-blocks // 2) * update))
 
 
 def decode_flop(network: Any, positions: int, inner: int) -> float:
@@ -128,28 +111,7 @@ def decode_flop(network: Any, positions: int, inner: int) -> float:
         per_position += values * (width * into * out / 2 + (width + 1) * out**2)
     coarse, fine = ratio * channels[0], ratio * channels[-1]
     embedder = channels[0] * coarse + coarse * fine + STRIDE * channels[-1] * fine
-    return MULTIPLY_ADD * (positions * per_position + inner * embedder)
-
-
-@dataclass(frozen=True, slots=True)
-class HeadTrack:
-    """A track and where it is.
-
-    Attributes
-    ----------
-    head, row
-        The head that predicts it, and which of the head's outputs.
-    pair
-        Index, among all tracks, of the same on the other strand, its own without strand; None: unknown.
-    cells
-        Names of its biosample: in words (``GM12878``), and of the ontology (``EFO:0002784``) where known.
-    """
-
-    track: Track
-    head: str
-    row: int
-    pair: int | None = None
-    cells: tuple[str, ...] = ()
+    return float(MULTIPLY_ADD * (positions * per_position + inner * embedder))
 
 
 class _Region(NamedTuple):
@@ -184,9 +146,11 @@ class AlphaGenome(SharedModel):
     targets
         The tracks of its heads.
     read_outs
-        The default first.
+        The default first. One without bins is over the exons that the engine finds in `gtf`.
     length
         Bases of the window: a power of two, 16,384 to 1,048,576.
+    gtf, transcripts
+        See `SharedModel`.
 
     Raises
     ------
@@ -203,6 +167,8 @@ class AlphaGenome(SharedModel):
         read_outs: Sequence[ReadOut],
         *,
         length: int,
+        gtf: Path | None = None,
+        transcripts: Sequence[str] = (),
     ) -> None:
         if length not in LENGTHS:
             raise ConfigError(
@@ -218,10 +184,11 @@ class AlphaGenome(SharedModel):
         self.read_outs = {read_out.name: read_out for read_out in read_outs}
         self.default_read_out = read_outs[0].name
         self.grid = Grid(STRIDE, HALO, HALO, network.channel_sizes[-1] + BASES)
+        self.gtf, self.transcripts = gtf, tuple(transcripts)
         self.flop_per_pass = self.plain_flop()
         self.fingerprint = self._fingerprint()
         for read_out in read_outs:
-            self._check(read_out)
+            self._check(self._usual(read_out))
 
     def to(self, device: torch.device) -> Self:
         """Move the parameters to `device`; returns the model."""
@@ -246,11 +213,11 @@ class AlphaGenome(SharedModel):
         ConfigError
             There is none: says what the option is that makes it.
         """
-        if name in _NEEDS and name not in self.read_outs:
+        if name is not None and name in HOW_TO_HAVE and name not in self.read_outs:
             raise ConfigError(
                 f"Model {self.name} has no read-out {name!r} here.",
                 expected=", ".join(self.read_outs),
-                fix=_NEEDS[name],
+                fix=HOW_TO_HAVE[name],
             )
         return super().read_out(name)
 
@@ -269,6 +236,10 @@ class AlphaGenome(SharedModel):
     def span(self, read_out: ReadOut) -> tuple[int, int]:
         """All positions: the transformer relates each to every other."""
         return 0, self.positions
+
+    def over_exons(self, read_out: ReadOut, exons: Sequence[tuple[int, int]]) -> ReadOut:
+        """The bases of the exons that are in the window, each once; see `SharedModel.over_exons`."""
+        return replace(read_out, bins=window_bases(exons, self.window.length))
 
     def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
         """Read-out of (B, L) codes, as (B, T), every base decoded; see `SequenceModel.predict`.
@@ -301,7 +272,7 @@ class AlphaGenome(SharedModel):
         with self._computing(codes.device):
             x = one_hot(codes).to(self.dtype)  # (B, 4, S)
             encoded, _ = self.network.sequence_encoder(x)  # (B, C, S / 128)
-            bases = x.unflatten(2, (-1, STRIDE)).permute(0, 2, 1, 3).flatten(2)  # (B, S / 128, 512)
+            bases = x.reshape(len(x), 4, -1, STRIDE).transpose(1, 2).flatten(2)  # (B, S / 128, 512)
             return torch.cat([encoded.transpose(1, 2), bases], dim=2)
 
     def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
@@ -327,7 +298,11 @@ class AlphaGenome(SharedModel):
         return embed_flop(self.network, bases)
 
     def read_flop(self, read_out: ReadOut) -> float:
-        """Floating-point operations of `read` for one sequence, those of the heads on its bases included."""
+        """Floating-point operations of `read` for one sequence, those of the heads on its bases included.
+
+        Of a read-out whose exons are not known here, about as many as ten exons of 250 bases take.
+        """
+        read_out = self._usual(read_out)
         self._check(read_out)
         total = attend_flop(self.network, self.positions)
         for region in _regions(read_out.bins, self.positions):
@@ -335,13 +310,21 @@ class AlphaGenome(SharedModel):
             total += embed_flop(self.network, STRIDE * (last - first))
             total += decode_flop(self.network, region.last - region.first, region.end - region.start)
         rows = sum(self.network.metadata.get_num_tracks(head) for head in self._heads(read_out))
-        return total + MULTIPLY_ADD * len(read_out.bins) * self.network.channels.channels_1bp * rows
+        wide = int(self.network.channels.channels_1bp)
+        return total + MULTIPLY_ADD * len(read_out.bins) * wide * rows
 
     def plain_flop(self) -> float:
         """Floating-point operations of a whole pass down to the embedding of every base, without heads."""
         net, length = self.network, self.window.length
         behind = attend_flop(net, self.positions) + decode_flop(net, self.positions, self.positions)
         return embed_flop(net, length) + behind
+
+    def _usual(self, read_out: ReadOut) -> ReadOut:
+        """The same with bins to plan by, where it has none because its exons are a gene's own."""
+        if read_out.bins or self.gtf is None:
+            return read_out
+        step = self.window.length // 20
+        return self.over_exons(read_out, [(step * i, step * i + 250) for i in range(10)])
 
     @contextmanager
     def _computing(self, device: torch.device) -> Iterator[None]:
@@ -370,7 +353,7 @@ class AlphaGenome(SharedModel):
         The encoder is the trunk's: where the embedding has no gradient, as of a frozen trunk, it has none.
         """
         first, last = _encoded(region, self.positions)
-        bases = embedding[:, first:last, -BASES:].unflatten(2, (4, STRIDE))  # (B, P', 4, 128)
+        bases = embedding[:, first:last, -BASES:].reshape(len(embedding), -1, 4, STRIDE)
         x = bases.transpose(1, 2).flatten(2)  # (B, 4, bases)
         with torch.set_grad_enabled(torch.is_grad_enabled() and embedding.requires_grad):
             _, made = self.network.sequence_encoder(x)
@@ -432,11 +415,19 @@ class AlphaGenome(SharedModel):
             raise ConfigError(
                 f"The other strand of track {track} is unknown.",
                 where=f"{self.name}, read-out {read_out.name}, track {self.tracks[track].name}",
-                fix="give AlphaGenome's table of tracks as the option 'targets', or a 'reduce' without strands",
+                fix="give AlphaGenome's table of tracks as 'targets', or a 'reduce' without strands",
             )
         return pair
 
     def _check(self, read_out: ReadOut) -> None:
+        if self.gtf is not None and not read_out.bins:
+            raise ConfigError(
+                "A read-out is over the exons of a gene, which sequences alone do not tell.",
+                where=f"{self.name}, read-out {read_out.name}",
+                expected="a gene, as `hapsight predict` gives it",
+                got="a sequence, as mutagenesis, scores of variants and training give it",
+                fix="for these, give one gene's exons as 'exons' in place of 'gtf'",
+            )
         counts = {"bases": (read_out.bins, self.window.length), "tracks": (read_out.tracks, len(self.tracks))}
         for what, (indices, count) in counts.items():
             if not indices or min(indices) < 0 or max(indices) >= count:
@@ -458,9 +449,13 @@ class AlphaGenome(SharedModel):
         """SHA-256 over geometry, organism, tracks and their means, and every weight."""
         net = self.network
         sizes = {name: value for name, value in net.cfg.to_dict().items() if name != "metadata"}
-        means = {head: [[float(mean) for mean in row] for row in net.metadata.get_means(head)] for head in HEADS}
+        means = {
+            head: [[float(mean) for mean in row] for row in net.metadata.get_means(head)] for head in HEADS
+        }
         known = [[target.head, target.row, target.pair] for target in self.targets]
+        gtf = None if self.gtf is None else sha256_of(self.gtf)
         facts = ["alphagenome", CODE_VERSION, sizes, self.organism, self.window.length, means, known]
+        facts += [gtf, self.transcripts]
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for name, tensor in sorted(net.state_dict().items()):
             digest.update(f"{name} {tensor.dtype}".encode())
@@ -469,7 +464,7 @@ class AlphaGenome(SharedModel):
 
 
 def _policy(dtype: torch.dtype, device: torch.device) -> str:
-    """Name of the package's policy: as the weights, but in the bfloat16 or float64 that is asked for outside."""
+    """Name of the package's policy: the weights', or the bfloat16 or float64 that is asked for around it."""
     if torch.is_autocast_enabled(device.type):
         return "deepmind"
     given = torch.ones((), dtype=dtype) * 1.0  # float64 in an arithmetic that doubles
@@ -481,7 +476,9 @@ def _regions(bins: tuple[int, ...], positions: int) -> tuple[_Region, ...]:
     """What to decode for some bases of a window; regions whose surroundings touch are one."""
     held = sorted({index // STRIDE for index in bins})
     starts = [place for i, place in enumerate(held) if not i or place - held[i - 1] > 2 * ENCODED]
-    ends = [place + 1 for i, place in enumerate(held) if place == held[-1] or held[i + 1] - place > 2 * ENCODED]
+    ends = [
+        place + 1 for i, place in enumerate(held) if place == held[-1] or held[i + 1] - place > 2 * ENCODED
+    ]
     return tuple(
         _Region(
             max(0, start - DECODED),

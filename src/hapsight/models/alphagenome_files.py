@@ -1,4 +1,4 @@
-"""AlphaGenome's weights as its user fetched them, or random ones; names of its tracks; its read-outs.
+"""AlphaGenome's weights as its user fetched them, or random ones.
 
 The published weights are gated and not for commercial use: hapsight never downloads them. The package
 `alphagenome-pt` reads the files; it would download what is missing, so what is missing is told before.
@@ -6,13 +6,9 @@ The published weights are gated and not for commercial use: hapsight never downl
 
 from __future__ import annotations
 
-import csv
-import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -20,19 +16,25 @@ import torch
 from numpy.typing import NDArray
 
 from hapsight.errors import ConfigError, MissingExtraError, WeightsError
-from hapsight.models.alphagenome import AROUND, HEADS, LONGEST, AlphaGenome, HeadTrack
-from hapsight.models.protocol import ReadOut, Track
-from hapsight.models.tracks import find_tracks, text_lines
+from hapsight.models.alphagenome import LONGEST, AlphaGenome
+from hapsight.models.alphagenome_tracks import (
+    EXAMPLE,
+    HEADS,
+    RAW_METADATA,
+    TrackRow,
+    exon_bases,
+    listed_tracks,
+    read_json,
+    read_outs_of,
+    read_track_table,
+)
 from hapsight.models.weights import cache_folder, verify_recorded
 
-__all__ = ["HOW_TO_GET", "TrackRow", "load", "read_track_table"]
+__all__ = ["HOW_TO_GET", "load"]
 
 PUBLISHED: Final = ("all_folds", "fold_0", "fold_1", "fold_2", "fold_3")
 METADATA: Final = "alphagenome_metadata.json"
 """Numbers of tracks and their means, beside the weights."""
-
-RAW_METADATA: Final = "alphagenome_metadata_raw.json"
-"""Names of the tracks; the package's download puts it beside the weights."""
 
 HOW_TO_GET: Final = (
     "if deepmind.google.com/science/alphagenome/model-terms suit you (not for commercial use), run "
@@ -44,35 +46,6 @@ WIDTH: Final = 768
 LAYERS: Final = 9
 NARROWEST: Final = 24
 DTYPES: Final = ("float32", "float64")
-STRANDS: Final = ("+", "-", ".")
-ASSAYS: Final = MappingProxyType(
-    {"atac": "ATAC", "dnase": "DNase", "procap": "PRO-cap", "cage": "CAGE", "rna_seq": "RNA-seq"}
-)
-COLUMNS: Final = ("output_type", "name", "strand", "biosample_name")
-UNITS: Final = "signal per base, on the scale of the experiment"
-LARGEST_JSON: Final = 2**28
-"""Bytes of a file of metadata; the published ones have a few MB."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrackRow:
-    """A row of AlphaGenome's table of tracks.
-
-    Attributes
-    ----------
-    cells
-        As of `HeadTrack`.
-    """
-
-    head: str
-    name: str
-    strand: str
-    cells: tuple[str, ...]
-
-    @property
-    def padding(self) -> bool:
-        """Whether it stands for no track."""
-        return self.name.strip().casefold() == "padding"
 
 
 def load(
@@ -81,8 +54,10 @@ def load(
     window: int = 131_072,
     tracks: int | str | Iterable[int | str] | None = None,
     cell: str = "GM12878",
+    gtf: str | None = None,
+    transcripts: Sequence[str] = (),
     exons: Sequence[Sequence[int]] | None = None,
-    reduce: str = "sum_strands",
+    reduce: str = "sum",
     targets: str | None = None,
     width: int = WIDTH,
     layers: int = LAYERS,
@@ -104,9 +79,14 @@ def load(
     cell
         Biosample whose tracks the read-outs ``cage``, ``procap``, ``dnase``, ``atac`` and ``rna_seq`` have:
         its name or its ontology's, as the table of tracks has it.
+    gtf
+        A GTF: ``rna_seq`` is read over the exons of each gene's transcript (the MANE or Ensembl's canonical
+        one, else the longest), and so is ``tracks``, in place of the 501 bases about the TSS.
+    transcripts
+        Ids of transcripts that are taken before these.
     exons
-        Exons of the gene's transcript, ``[start, end)`` in bases from the TSS along the genome's forward
-        strand; read by ``rna_seq``, and by ``tracks`` in place of the 501 bases about the TSS.
+        In place of `gtf`, the exons of one gene's transcript: ``[start, end)`` in bases from the TSS along
+        the genome's forward strand.
     reduce
         How ``tracks`` combines bases, one of `REDUCE`.
     targets
@@ -128,76 +108,17 @@ def load(
         An unknown name of weights, or an option out of range.
     """
     _check_sizes(width, layers, dtype)
+    annotation = _annotation(gtf, transcripts, exons)
     _require_package()
     label, network, human, rows = _network(weights, width, layers, dtype, targets)
-    listed = _targets(network, human, rows)
-    read_outs = _read_outs(listed, window, cell, exons, tracks, reduce)
+    listed = listed_tracks(_masks(network, human), rows)
+    bins = () if annotation is not None else None if exons is None else exon_bases(exons, window)
+    read_outs = read_outs_of(listed, window, cell, bins, tracks, reduce)
     name = f"alphagenome/{label}" if width == WIDTH else f"alphagenome/{label}-width{width}"
-    model = AlphaGenome(name, network, human, listed, read_outs, length=window)
+    model = AlphaGenome(
+        name, network, human, listed, read_outs, length=window, gtf=annotation, transcripts=transcripts
+    )
     return model.to(torch.device(device))
-
-
-def read_track_table(path: Path) -> tuple[TrackRow, ...]:
-    """Read AlphaGenome's table of tracks: rows of the heads of single bases, in the order of the file.
-
-    Raises
-    ------
-    WeightsError
-        Not such a table, or a strand that is none.
-    """
-    if path.suffix == ".json":
-        return tuple(_rows_of_json(path))
-    delimiter = "," if path.suffix == ".csv" else "\t"
-    table = csv.DictReader(text_lines(path), delimiter=delimiter)
-    lacking = [column for column in COLUMNS if column not in (table.fieldnames or ())]
-    if lacking:
-        raise WeightsError(
-            "A table of AlphaGenome's tracks lacks columns.",
-            where=path,
-            expected=f"columns {', '.join(COLUMNS)}, tab-separated (or a .csv, or {RAW_METADATA})",
-            got=", ".join(table.fieldnames or ()) or "an empty file",
-        )
-    found = (_row(row, f"{path}, line {number}") for number, row in enumerate(table, start=2))
-    return tuple(row for row in found if row is not None)
-
-
-def _rows_of_json(path: Path) -> Iterator[TrackRow]:
-    """Rows of the package's raw metadata: organisms, heads, records."""
-    organisms = _read_json(path).get("organisms")
-    heads = organisms.get("human") if isinstance(organisms, dict) else None
-    if not isinstance(heads, dict):
-        raise WeightsError(
-            "A file of AlphaGenome's tracks has no human ones.", where=path, expected="organisms, human, heads"
-        )
-    for head in HEADS:
-        try:
-            for number, record in enumerate(heads.get(head, {}).get("records", ())):
-                row = _row({**record, "output_type": head}, f"{path}, {head}, record {number}")
-                if row is not None:
-                    yield row
-        except (AttributeError, TypeError) as error:
-            raise WeightsError("A file of AlphaGenome's tracks is broken.", where=f"{path}, {head}") from error
-
-
-def _row(row: Mapping[str, Any], where: str) -> TrackRow | None:
-    """A row of the table; None of a head that predicts something else than single bases."""
-    head = str(row["output_type"]).rpartition(".")[2].strip().casefold()
-    if head not in HEADS:
-        return None
-    name, strand = str(row.get("name") or ""), str(row.get("strand") or "")
-    found = TrackRow(head, name, strand, _cells(row))
-    if not name or (strand not in STRANDS and not found.padding):
-        raise WeightsError(
-            "A row of AlphaGenome's table of tracks is broken.",
-            where=where,
-            expected=f"a name, and a strand of {' '.join(STRANDS)}",
-            got=f"{name!r}, {strand!r}",
-        )
-    return found
-
-
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(row[column]) for column in ("biosample_name", "ontology_curie") if row.get(column))
 
 
 def _check_sizes(width: int, layers: int, dtype: str) -> None:
@@ -205,11 +126,24 @@ def _check_sizes(width: int, layers: int, dtype: str) -> None:
         expected = f"a multiple of {NARROWEST}, up to {WIDTH}"
         raise ConfigError("AlphaGenome's 'width' is out of range.", expected=expected, got=width)
     if not isinstance(layers, int) or not 1 <= layers <= LAYERS:
-        raise ConfigError(
-            "AlphaGenome's 'layers' is out of range.", expected=f"1 to {LAYERS}", got=layers
-        )
+        raise ConfigError("AlphaGenome's 'layers' is out of range.", expected=f"1 to {LAYERS}", got=layers)
     if dtype not in DTYPES:
         raise ConfigError("AlphaGenome's 'dtype' is unknown.", expected=", ".join(DTYPES), got=repr(dtype))
+
+
+def _annotation(
+    gtf: str | None, transcripts: Sequence[str], exons: Sequence[Sequence[int]] | None
+) -> Path | None:
+    if gtf is None:
+        if transcripts:
+            raise ConfigError("AlphaGenome's 'transcripts' are names in a GTF.", fix="give it as 'gtf'")
+        return None
+    if exons is not None:
+        raise ConfigError("AlphaGenome's exons are given twice.", expected="'gtf' or 'exons'", got="both")
+    path = Path(gtf).expanduser()
+    if not path.is_file():
+        raise ConfigError("There is no such GTF.", where="AlphaGenome's option 'gtf'", got=path)
+    return path
 
 
 def _require_package() -> None:
@@ -243,6 +177,13 @@ def _network(
     return label, network, metadata["organisms"].index("human"), rows
 
 
+def _masks(network: Any, organism: int) -> dict[str, list[bool]]:
+    metadata = network.metadata
+    return {
+        head: [bool(one) for one in metadata.get_track_mask(head)[organism]] for head in metadata.get_heads()
+    }
+
+
 def _file(weights: str) -> tuple[Path, str]:
     """The file of some weights, and what to call them."""
     if weights in PUBLISHED:
@@ -250,7 +191,7 @@ def _file(weights: str) -> tuple[Path, str]:
         path = folder / f"alphagenome_{weights}.safetensors"
         if not path.is_file():
             raise WeightsError(
-                f"The weights {weights} of alphagenome are not on this machine; hapsight does not download them.",
+                f"AlphaGenome's weights {weights} are not on this machine; hapsight does not download them.",
                 where=path,
                 fix=HOW_TO_GET.format(folder=folder, fold=weights),
             )
@@ -274,7 +215,7 @@ def _metadata(weights: Path) -> dict[str, Any]:
             where=path,
             fix=HOW_TO_GET.format(folder=weights.parent, fold="all_folds"),
         )
-    found = _read_json(path)
+    found = read_json(path)
     organisms, heads = found.get("organisms"), found.get("heads")
     if not isinstance(organisms, list) or "human" not in organisms or not isinstance(heads, dict):
         raise WeightsError(
@@ -285,20 +226,6 @@ def _metadata(weights: Path) -> dict[str, Any]:
         )
     own = {head: heads[head] for head in HEADS if head in heads}
     return {"organisms": organisms, "heads": own}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise ValueError(f"{path.stat().st_size:,} bytes")
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError(f"a {type(found).__name__}")
-    except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(
-            "A file of AlphaGenome's metadata cannot be read.", where=path, expected="a JSON object", got=error
-        ) from error
-    return found
 
 
 def _build(metadata: dict[str, Any], width: int, layers: int, dtype: str) -> Any:
@@ -335,11 +262,15 @@ def _fill(network: Any, path: Path) -> None:
             warnings.filterwarnings("ignore", "Skipping source head")
             load_deepmind_state(network, local_dir=path.parent, local_filename=path.name)
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError("A file of AlphaGenome's weights cannot be loaded.", where=path, got=error) from error
+        raise WeightsError(
+            "A file of AlphaGenome's weights cannot be loaded.", where=path, got=error
+        ) from error
     broken = [name for name, t in network.state_dict().items() if not torch.isfinite(t).all()]
     if broken:
         raise WeightsError(
-            "A layer's weights are not all finite numbers.", where=f"{path}, {broken[0]}", got=f"{len(broken)} such"
+            "A layer's weights are not all finite numbers.",
+            where=f"{path}, {broken[0]}",
+            got=f"{len(broken)} such",
         )
 
 
@@ -388,151 +319,3 @@ def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> NDArra
     elif matrix:
         fan_in = int(np.prod(shape[1:]))
     return rng.standard_normal(shape, dtype=np.float32) * np.float32(fan_in**-0.5)
-
-
-def _targets(network: Any, human: int, rows: Sequence[TrackRow] | None) -> list[HeadTrack]:
-    """The tracks of the heads, without those that only fill up."""
-    found: list[HeadTrack] = []
-    for head in network.metadata.get_heads():
-        mask = [bool(one) for one in network.metadata.get_track_mask(head)[human]]
-        real = [row for row, true in enumerate(mask) if true]
-        if rows is None:
-            found += [HeadTrack(Track(f"{head} {row}", "unknown", "unknown", ".", UNITS), head, row) for row in real]
-            continue
-        named = [row for row in rows if row.head == head and not row.padding]
-        if len(named) != len(real):
-            raise WeightsError(
-                "A table of tracks is not of these weights.",
-                expected=f"{len(real)} tracks of {head}",
-                got=f"{len(named)}",
-                fix="give the table of the same release, all its tracks, in its order",
-            )
-        found += [_target(row, at) for row, at in zip(named, real, strict=True)]
-    return _paired(_told_apart(found))
-
-
-def _target(row: TrackRow, at: int) -> HeadTrack:
-    name = row.name if row.strand == "." else f"{row.name} {row.strand}"
-    cell = row.cells[0] if row.cells else "unknown"
-    return HeadTrack(Track(name, ASSAYS[row.head], cell, row.strand, UNITS), row.head, at, None, row.cells)
-
-
-def _told_apart(found: Sequence[HeadTrack]) -> list[HeadTrack]:
-    """The same with a number behind names that came before."""
-    seen: dict[str, int] = {}
-    apart = []
-    for one in found:
-        name = one.track.name
-        seen[name] = seen.get(name, 0) + 1
-        track = one.track if seen[name] == 1 else replace(one.track, name=f"{name} ({seen[name]})")
-        apart.append(replace(one, track=track))
-    return apart
-
-
-def _paired(found: Sequence[HeadTrack]) -> list[HeadTrack]:
-    """The same with the index of each one's other strand, where it is known."""
-    known = any(one.track.assay != "unknown" for one in found)
-    place = {(one.head, one.track.name): index for index, one in enumerate(found)}
-
-    def pair(index: int, one: HeadTrack) -> int | None:
-        if one.track.strand == ".":
-            return index if known else None
-        return place.get((one.head, _other_strand(one.track.name)))
-
-    return [replace(one, pair=pair(index, one)) for index, one in enumerate(found)]
-
-
-def _other_strand(name: str) -> str:
-    """``hCAGE GM12878 +`` to ``hCAGE GM12878 -`` and back, a number behind it kept."""
-    head, sign, number = name.rpartition(" +") if " +" in name else name.rpartition(" -")
-    return head + (" -" if sign == " +" else " +") + number
-
-
-def _read_outs(
-    targets: Sequence[HeadTrack],
-    window: int,
-    cell: str,
-    exons: Sequence[Sequence[int]] | None,
-    tracks: int | str | Iterable[int | str] | None,
-    reduce: str,
-) -> list[ReadOut]:
-    """The read-outs that a model with these options has, the default first."""
-    middle = window // 2
-    promoter = tuple(range(middle - AROUND, middle + AROUND + 1))
-    spliced = None if exons is None else _exon_bases(exons, window)
-    found = []
-    if tracks is not None:
-        chosen = find_tracks([target.track for target in targets], tracks)
-        where = "the 501 bases about the TSS" if spliced is None else "the exons"
-        found.append(
-            ReadOut("tracks", chosen, spliced or promoter, reduce, description=f"{reduce} over {where}")
-        )
-    for head in ("cage", "procap", "dnase", "atac"):
-        found += _of_cell(targets, head, cell, promoter, "sum_strands", "sum of the 501 bases about the TSS")
-    if spliced is not None:
-        what = f"mean of {len(spliced):,} bases of exons"
-        found += _of_cell(targets, "rna_seq", cell, spliced, "mean_strands", what)
-    if not found:
-        raise _no_read_out(targets, cell)
-    return found
-
-
-def _of_cell(
-    targets: Sequence[HeadTrack], head: str, cell: str, bins: tuple[int, ...], reduce: str, what: str
-) -> Iterator[ReadOut]:
-    """The read-out of a head's tracks of a biosample, each pair of strands once; none where it has none."""
-    key = cell.strip().casefold()
-    own = [
-        index
-        for index, one in enumerate(targets)
-        if one.head == head and key in (name.casefold() for name in one.cells)
-    ]
-    once = tuple(index for index in own if targets[index].pair is not None and targets[index].track.strand != "-")
-    if once:
-        said = f"{ASSAYS[head]} {cell}, both strands, {what}"
-        yield ReadOut(head, once, bins, reduce, description=said)
-
-
-def _no_read_out(targets: Sequence[HeadTrack], cell: str) -> ConfigError:
-    cells = sorted({one.cells[0] for one in targets if one.cells})
-    if not cells:
-        return ConfigError(
-            "AlphaGenome's tracks have no names here, so none can be chosen by cell.",
-            expected=f"{RAW_METADATA} beside the weights, or AlphaGenome's table of tracks as 'targets'",
-            fix="give the table, or 'tracks' by index",
-        )
-    return ConfigError(
-        f"No track at the TSS is of the 'cell' {cell!r}.",
-        expected=", ".join(cells),
-        fix="choose another 'cell', or 'tracks'",
-    )
-
-
-def _exon_bases(exons: Sequence[Sequence[int]], window: int) -> tuple[int, ...]:
-    """Ascending bases of the window that are in exons, each once."""
-    bases: set[int] = set()
-    for exon in exons:
-        start, end = (*exon, None, None)[:2]
-        whole = len(exon) == 2 and all(type(place) is int for place in exon)
-        if not whole or start >= end or start < -window // 2 or end > window // 2:
-            raise ConfigError(
-                "One of AlphaGenome's 'exons' is not in the window.",
-                expected=f"[start, end) in bases from the TSS, between {-window // 2} and {window // 2}",
-                got=list(exon),
-                fix="choose a longer 'window', or leave out what lies beyond it",
-            )
-        bases.update(range(window // 2 + start, window // 2 + end))
-    if not bases:
-        raise ConfigError("AlphaGenome's 'exons' are empty.", expected="[[start, end], ...]")
-    return tuple(sorted(bases))
-
-
-def _example() -> Iterator[TrackRow]:
-    """Tracks of random weights: of two cells, with the strands that the published ones have."""
-    for head in HEADS:
-        for cell in ("GM12878", "K562"):
-            for strand in "+-" if head in ("procap", "cage", "rna_seq") else ".":
-                yield TrackRow(head, f"{ASSAYS[head]} {cell}", strand, (cell,))
-
-
-EXAMPLE: Final = tuple(_example())
