@@ -137,7 +137,7 @@ def read_exons(
     Parameters
     ----------
     named
-        Transcripts, with or without version, that are taken before all others.
+        Transcripts that are taken before all others; Ensembl's with or without version.
 
     Returns
     -------
