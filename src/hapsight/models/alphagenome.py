@@ -34,7 +34,6 @@ from hapsight.models.weights import sha256_of
 
 __all__ = [
     "LENGTHS",
-    "LONGEST",
     "REDUCE",
     "AlphaGenome",
     "attend_flop",
@@ -62,9 +61,6 @@ ENCODED: Final = DECODED + 2
 
 REDUCE: Final = ("mean", "sum", "mean_strands", "sum_strands")
 """How bases are combined; with `_strands` the other strand's track is added."""
-
-LONGEST: Final = LENGTHS[-1]
-"""The window of the published training, from which rotations and features of a distance are made."""
 
 BASES: Final = 4 * STRIDE
 """Numbers of a position that are its own bases, one-hot."""
@@ -211,7 +207,7 @@ class AlphaGenome(SharedModel):
         Raises
         ------
         ConfigError
-            There is none: says what the option is that makes it.
+            There is none: says which option makes it.
         """
         if name is not None and name in HOW_TO_HAVE and name not in self.read_outs:
             raise ConfigError(
@@ -230,8 +226,8 @@ class AlphaGenome(SharedModel):
             The other strand of a track is unknown.
         """
         tracks = tuple(self._pair(track, read_out) for track in read_out.tracks)
-        last = self.window.length - 1
-        return replace(read_out, tracks=tracks, bins=tuple(last - index for index in read_out.bins))
+        bins = tuple(self.window.length - 1 - index for index in read_out.bins)
+        return replace(read_out, tracks=tracks, bins=bins)
 
     def span(self, read_out: ReadOut) -> tuple[int, int]:
         """All positions: the transformer relates each to every other."""
@@ -309,15 +305,14 @@ class AlphaGenome(SharedModel):
             first, last = _encoded(region, self.positions)
             total += embed_flop(self.network, STRIDE * (last - first))
             total += decode_flop(self.network, region.last - region.first, region.end - region.start)
-        rows = sum(self.network.metadata.get_num_tracks(head) for head in self._heads(read_out))
+        rows = sum(int(self.network.metadata.get_num_tracks(head)) for head in self._heads(read_out))
         wide = int(self.network.channels.channels_1bp)
         return total + MULTIPLY_ADD * len(read_out.bins) * wide * rows
 
     def plain_flop(self) -> float:
         """Floating-point operations of a whole pass down to the embedding of every base, without heads."""
-        net, length = self.network, self.window.length
-        behind = attend_flop(net, self.positions) + decode_flop(net, self.positions, self.positions)
-        return embed_flop(net, length) + behind
+        net, n = self.network, self.positions
+        return embed_flop(net, self.window.length) + attend_flop(net, n) + decode_flop(net, n, n)
 
     def _usual(self, read_out: ReadOut) -> ReadOut:
         """The same with bins to plan by, where it has none because its exons are a gene's own."""

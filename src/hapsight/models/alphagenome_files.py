@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from hapsight.errors import ConfigError, MissingExtraError, WeightsError
-from hapsight.models.alphagenome import LONGEST, AlphaGenome
+from hapsight.models.alphagenome import LENGTHS, AlphaGenome
 from hapsight.models.alphagenome_tracks import (
     EXAMPLE,
     HEADS,
@@ -234,7 +234,7 @@ def _build(metadata: dict[str, Any], width: int, layers: int, dtype: str) -> Any
     from alphagenome_pt import AlphaGenomeConfig, Metadata
 
     config = AlphaGenomeConfig(
-        max_seq_len=LONGEST,  # whatever the window: rotations and distances are made from it
+        max_seq_len=LENGTHS[-1],  # as in training, whatever the window: rotations are made from it
         num_channels=width,
         transformer_layers=layers,
         init_scale=0.1,
