@@ -20,12 +20,14 @@ from hapsight.engine.arithmetic import in_arithmetic
 from hapsight.engine.engine import predict_genes
 from hapsight.engine.sequences import Sequences
 from hapsight.engine.shared import shared_values
+from hapsight.engine.views import window_of
 from hapsight.errors import ConfigError, InputError, WeightsError
 from hapsight.explain.gradients import _of_view
 from hapsight.models import alphagenome, alphagenome_files
 from hapsight.models.alphagenome_files import load
 from hapsight.models.alphagenome_tracks import HEADS
 from hapsight.models.onehot import one_hot, with_gradients
+from hapsight.train.adapters import adapt
 from tests.sequence.naive import naive_window, toy_reference, toy_variants
 
 package = pytest.importorskip("alphagenome_pt", reason="pip install 'hapsight[alphagenome]'")
@@ -196,8 +198,6 @@ def test_people_with_indels_over_the_exons_of_their_gene(tmp_path):
     found = predict_genes(
         Sequences(model, read_out, variants.within, fetch), genes, batch_size=4, device=torch.device("cpu")
     )
-    from hapsight.engine.views import window_of
-
     for gene, made in zip(genes, found, strict=True):
         window = window_of(gene, model.window)
         inside = [b for a, e in spans[gene.gene_id] for b in range(a, e) if abs(b - gene.tss) <= LENGTH // 2]
@@ -253,9 +253,7 @@ def test_gradients_are_those_of_small_steps_of_the_package(exact):
         assert found[0, channel, at] == pytest.approx((values[0] - values[1]) / 2e-3, rel=2e-2)
 
 
-def test_a_frozen_trunk_keeps_the_encoder_that_skips_are_made_by(model):
-    from hapsight.train.adapters import adapt
-
+def test_a_frozen_trunk_keeps_the_encoder_that_skips_are_made_by():
     one = load("random:1", tracks=0, **NARROW)
     trained = adapt(one, one.read_out("tracks"), "frozen", device="cpu").network
     names = {name for name, parameter in trained.named_parameters() if parameter.requires_grad}
