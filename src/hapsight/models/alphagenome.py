@@ -29,7 +29,7 @@ from hapsight.errors import ConfigError
 from hapsight.models.alphagenome_tracks import HEADS, HOW_TO_HAVE, HeadTrack, window_bases
 from hapsight.models.binned import evaluation, index_on, require_positions, require_stretch, require_window
 from hapsight.models.onehot import one_hot
-from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel
+from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel
 from hapsight.models.weights import sha256_of
 
 __all__ = [
@@ -175,6 +175,7 @@ class AlphaGenome(SharedModel):
         self.name, self.organism = name, organism
         self.network = network.eval()  # the package leaves it in training, where batches decide statistics
         self.window = ModelWindow(length // 2, length // 2, oriented=False)
+        self.output_bins = OutputBins(0, 1, length)
         self.targets = tuple(targets)
         self.tracks = tuple(target.track for target in targets)
         self.read_outs = {read_out.name: read_out for read_out in read_outs}
