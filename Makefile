@@ -27,6 +27,7 @@ test: lint  ## what CI runs
 JUDGES := keras enformer basenji2 borzoi xgboost tensorqtl captum modisco triton
 
 verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other ports, and the whole cohort
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[alphagenome]'
 	for judge in $(JUDGES); do sh tests/verify/$${judge}_venv.sh .verify/$$judge; done
 	HAPSIGHT_KERAS_PYTHON=.verify/keras/bin/python \
 	HAPSIGHT_ENFORMER_PYTHON=.verify/enformer/bin/python \
