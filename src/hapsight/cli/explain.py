@@ -6,7 +6,7 @@ The command that hands attributions to TF-MoDISco.
 
 The command that writes gene pages.
 
-The commands that set models beside measured effects: ``hapsight validate mpra|crispri|eqtl``.
+The commands that set models beside measured effects: ``hapsight validate mpra|crispri|eqtl|qtl``.
 """
 
 from __future__ import annotations
@@ -296,6 +296,7 @@ def _add_validate(app: typer.Typer) -> None:
     group.command()(mpra)
     group.command()(crispri)
     group.command()(eqtl)
+    group.command()(qtl)
     app.add_typer(group, name="validate")
 
 
@@ -359,6 +360,36 @@ def eqtl(
     _finish(opened, found, "eqtl", out)
 
 
+def qtl(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="chrom, pos, ref, alt, beta; or chrom, high, low (sequences)")
+    ],
+    config: Annotated[Path, typer.Option(help="the run's TOML configuration: models and FASTA")],
+    centre: Annotated[
+        Literal["variant", "peak"], typer.Option(help="what the window is centred on")
+    ] = "variant",
+    strands: Annotated[
+        Literal["both", "forward"], typer.Option(help="mean of both strands, or the genome's forward strand")
+    ] = "both",
+    controls: Annotated[int, typer.Option(min=0, help="matched controls of each QTL; 0: none")] = 0,
+    control: Annotated[
+        str | None, typer.Option(help="label of a second cell type's model, to be compared with")
+    ] = None,
+    out: OutFolder = None,
+) -> None:
+    """Signs of QTLs of any quantity, each at the variant's own place: models beside distance and composition."""
+    from hapsight.cli.console import progress
+    from hapsight.stages.predict import load_models
+    from hapsight.stages.validate_qtl import QtlOptions, validate_qtl
+
+    opened = _open(config, out)
+    _require_models(opened)
+    options = QtlOptions(table, centre, strands, controls, control)
+    with progress() as show:
+        found = validate_qtl(opened, load_models(opened), options, show)
+    _finish(opened, found, "qtl", out, brief=True)
+
+
 def _open(config: Path, out: Path | None) -> Opened:
     from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
@@ -369,8 +400,14 @@ def _open(config: Path, out: Path | None) -> Opened:
 
 
 def _models(opened: Opened) -> list[ModelRun]:
-    from hapsight.errors import ConfigError
     from hapsight.stages.predict import load_sequence_models
+
+    _require_models(opened)
+    return load_sequence_models(opened, "`hapsight validate`")
+
+
+def _require_models(opened: Opened) -> None:
+    from hapsight.errors import ConfigError
 
     if not opened.config.models:
         raise ConfigError(
@@ -378,22 +415,33 @@ def _models(opened: Opened) -> list[ModelRun]:
             expected="[[models]]",
             fix="add a [[models]] section",
         )
-    return load_sequence_models(opened, "`hapsight validate`")
 
 
-def _finish(opened: Opened, found: Validated, assay: str, out: Path | None) -> None:
-    """Write the tables and print the summary, with what was left out."""
+def _finish(opened: Opened, found: Validated, assay: str, out: Path | None, *, brief: bool = False) -> None:
+    """Write the tables and print the summary, with what was left out; `brief`: the main rows of it."""
     from hapsight.cli.console import say, table
     from hapsight.stages.validation import write_validation
 
     folder = out or opened.folder.path / "validate"
     written = write_validation(opened, found, assay, folder)
     columns = ["model", "read-out", "what", "predictor", "quantity", "stratum", "value", "95 %", "n"]
-    table(columns, [_row(row) for row in found.summary.iter_rows(named=True)])
+    shown = _main_rows(found.summary) if brief else found.summary
+    table(columns, [_row(row) for row in shown.iter_rows(named=True)])
     for (kind, reason), names in sorted(found.dropped.names.items()):
-        shown = ", ".join(names[:_SHOWN_PAIRS]) + (" ..." if len(names) > _SHOWN_PAIRS else "")
-        say(f"left out, {kind}, {reason}: {found.dropped.counts[kind, reason]:,} ({shown})")
+        few = ", ".join(names[:_SHOWN_PAIRS]) + (" ..." if len(names) > _SHOWN_PAIRS else "")
+        say(f"left out, {kind}, {reason}: {found.dropped.counts[kind, reason]:,} ({few})")
     say(f"tables: {', '.join(path.name for path in written)} in {folder}")
+
+
+def _main_rows(summary: pl.DataFrame) -> pl.DataFrame:
+    """Shares of right signs over all and by size of effect, and other numbers over all; by stretches."""
+    import polars as pl
+
+    all_, by_size = pl.col("stratum") == "all", pl.col("stratum").str.starts_with("effect top")
+    signs = pl.col("quantity").str.starts_with("sign_agrees")
+    naive = (pl.col("quantity").is_in(["sign_auroc", "pearson", "spearman", "size_auroc"])) | (signs & by_size)
+    naive &= ~pl.col("quantity").str.ends_with(".stretches")
+    return summary.filter((all_ | (signs & by_size)) & ~naive)
 
 
 def _row(row: dict[str, object]) -> list[str]:

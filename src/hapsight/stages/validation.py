@@ -25,6 +25,7 @@ __all__ = [
     "CRISPRI_EFFECTS",
     "EQTL_EFFECTS",
     "MPRA_EFFECTS",
+    "QTL_EFFECTS",
     "VALIDATION",
     "Validated",
     "estimate_row",
@@ -81,6 +82,20 @@ EQTL_EFFECTS: Final = {
     "effect": pl.Float64,
 }
 """``eqtl.parquet``: one row per model, track and eQTL or matched control (whose `slope` is null)."""
+
+QTL_EFFECTS: Final = {
+    "qtl_id": pl.String,
+    "qtl": pl.Boolean,
+    **_RUN,
+    **_PLACE,
+    "held_out": pl.String,
+    "tss_distance": pl.Int64,
+    "maf": pl.Float64,
+    "slope": pl.Float64,
+    "reference": pl.Float64,
+    "effect": pl.Float64,
+}
+"""``qtl.parquet``: one row per model, track and QTL or matched control (whose `slope` is null)."""
 
 VALIDATION: Final = {
     **_RUN,
