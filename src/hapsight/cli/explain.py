@@ -6,7 +6,7 @@ The command that hands attributions to TF-MoDISco.
 
 The command that writes gene pages.
 
-The commands that set models beside measured effects: ``hapsight validate mpra|crispri|eqtl|qtl``.
+The commands that set models beside measured effects: ``hapsight validate mpra|crispri|eqtl|qtl|modality``.
 """
 
 from __future__ import annotations
@@ -297,6 +297,7 @@ def _add_validate(app: typer.Typer) -> None:
     group.command()(crispri)
     group.command()(eqtl)
     group.command()(qtl)
+    group.command()(modality)
     app.add_typer(group, name="validate")
 
 
@@ -388,6 +389,38 @@ def qtl(
     with progress() as show:
         found = validate_qtl(opened, load_models(opened), options, show)
     _finish(opened, found, "qtl", out, brief=True)
+
+
+def modality(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="accessibility QTLs: chrom, pos, ref, alt, beta")
+    ],
+    config: Annotated[Path, typer.Option(help="the run's TOML configuration: cohort and models")],
+    eqtls: Annotated[
+        Path | None, typer.Option(help="eQTLs (phenotype_id, variant_id, slope); else the cohort's own")
+    ] = None,
+    reach: Annotated[int, typer.Option(min=0, help="bases between a variant and its gene's TSS")] = 100_000,
+    max_p: Annotated[float, typer.Option(min=0, max=1, help="own eQTLs: largest nominal p")] = 1e-3,
+    centre: Annotated[
+        Literal["variant", "peak"], typer.Option(help="what the window is centred on")
+    ] = "variant",
+    strands: Annotated[
+        Literal["both", "forward"], typer.Option(help="mean of both strands, or the genome's forward strand")
+    ] = "both",
+    out: OutFolder = None,
+) -> None:
+    """Direction at accessibility and at expression, of the same variants; maps the cohort's eQTLs if need be."""
+    from hapsight.cli.console import progress
+    from hapsight.stages.predict import load_models
+    from hapsight.stages.validate_modality import ModalityOptions, validate_modality
+
+    opened = _open(config, out)
+    _require_models(opened)
+    options = ModalityOptions(table, eqtls, reach, max_p, centre, strands)
+    with opened.folder.locked(), progress() as show:
+        opened.begin()
+        found = validate_modality(opened, load_models(opened), options, show)
+    _finish(opened, found, "modality", out)
 
 
 def _open(config: Path, out: Path | None) -> Opened:

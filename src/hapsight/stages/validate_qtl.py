@@ -41,7 +41,16 @@ if TYPE_CHECKING:
     from hapsight.engine.values import Valuer
     from hapsight.sequence.haplotypes import Window
 
-__all__ = ["QtlOptions", "local_effects", "tss_distances", "validate_qtl"]
+__all__ = [
+    "QtlOptions",
+    "by_model",
+    "local_effects",
+    "numbers_of",
+    "qtl_effects",
+    "tss_distances",
+    "validate_qtl",
+    "with_cohort",
+]
 
 Float = NDArray[np.float64]
 
@@ -98,17 +107,39 @@ def validate_qtl(
     cases = with_cohort(opened, qtls)
     controls = _controls(opened, cases, options, dropped)
     sites = pl.concat([cases, controls]).with_columns(tss_distances(opened, pl.concat([cases, controls])))
-    effects = pl.concat([_of_run(opened, run, sites, options, dropped, progress) for run in runs])
-    effects = pl.concat([effects, *_joined(runs, effects)])
+    effects = qtl_effects(opened, runs, sites, options, dropped, progress)
     rng = stream(opened.config.seed, "validate qtl")
     rows = [*_beside(sites.filter(pl.col("slope").is_not_null()), rng)]
-    for (model, read_out, track), part in _by_model(effects):
+    for (model, read_out, track), part in by_model(effects):
         labels = {"model": model, "read_out": read_out, "track": track}
         rows += _summary(labels, part, rng)
     if options.control is not None:
         rows += _less_control(effects, options.control, rng)
     record = {name: str(getattr(options, name) or "") for name in QtlOptions.__slots__}
-    return Validated.of(effects.select(list(QTL_EFFECTS)), rows, dropped, record)
+    return Validated.of(effects, rows, dropped, record)
+
+
+def qtl_effects(
+    opened: Opened,
+    runs: Sequence[ModelRun | EffectsRun],
+    sites: pl.DataFrame,
+    options: QtlOptions,
+    dropped: Dropped,
+    progress: Progress,
+) -> pl.DataFrame:
+    """What each model makes of each variant where it lies, and what folds make of it together.
+
+    Parameters
+    ----------
+    sites
+        Columns of `hapsight.validate.qtl.QTL_SET`, and ``tss_distance``.
+
+    Returns
+    -------
+    Columns of `hapsight.stages.validation.QTL_EFFECTS`.
+    """
+    effects = pl.concat([_of_run(opened, run, sites, options, dropped, progress) for run in runs])
+    return pl.concat([effects, *_joined(runs, effects)]).select(list(QTL_EFFECTS))
 
 
 def _require_control(runs: Sequence[ModelRun | EffectsRun], options: QtlOptions) -> None:
@@ -130,7 +161,8 @@ def _require_peaks(qtls: pl.DataFrame, options: QtlOptions) -> None:
         )
 
 
-def _by_model(effects: pl.DataFrame) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
+def by_model(effects: pl.DataFrame) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
+    """The rows of each model, read-out and track."""
     parts = effects.partition_by(["model", "read_out", "track"], as_dict=True, maintain_order=True)
     for key, part in parts.items():
         yield tuple(map(str, key)), part
@@ -402,7 +434,8 @@ def _joined(runs: Sequence[ModelRun | EffectsRun], effects: pl.DataFrame) -> Ite
             yield joined.with_columns(model=pl.lit(called)).select(list(QTL_EFFECTS))
 
 
-def _numbers(table: pl.DataFrame, name: str) -> Float:
+def numbers_of(table: pl.DataFrame, name: str) -> Float:
+    """(n,) numbers of a column; NaN where it is null."""
     return table[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
@@ -412,7 +445,7 @@ def _groups(table: pl.DataFrame) -> NDArray[np.int64]:
 
 def _beside(cases: pl.DataFrame, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
     """What says the sign without a model."""
-    slope, distance, group = _numbers(cases, "slope"), _numbers(cases, "tss_distance"), _groups(cases)
+    slope, distance, group = numbers_of(cases, "slope"), numbers_of(cases, "tss_distance"), _groups(cases)
     said = {
         "distance": distance_signs(distance, slope, group),
         "gc": gc_signs(cases["ref"].to_list(), cases["alt"].to_list()),
@@ -433,13 +466,13 @@ def _summary(
 ) -> Iterator[dict[str, Any]]:
     cases = table.filter(pl.col("qtl"))
     if not cases.is_empty():
-        columns = (_numbers(cases, name) for name in ("effect", "slope", "tss_distance"))
+        columns = (numbers_of(cases, name) for name in ("effect", "slope", "tss_distance"))
         for one in qtl_benchmark(*columns, _groups(cases), rng):
             yield estimate_row(labels, "qtls", "model", one.quantity, one.found, one.stratum)
     if 0 < len(cases) < len(table):
         positive, group = table["qtl"].to_numpy(), _groups(table)
-        scores = {"model": np.abs(_numbers(table, "effect")), "distance": -_numbers(table, "tss_distance")}
-        scores["reference"] = _numbers(table, "reference")
+        scores = {"model": np.abs(numbers_of(table, "effect")), "distance": -numbers_of(table, "tss_distance")}
+        scores["reference"] = numbers_of(table, "reference")
         for name, score in scores.items():
             if np.isfinite(score).all():
                 found = auroc(score, positive)
@@ -454,12 +487,12 @@ def _less_control(effects: pl.DataFrame, control: str, rng: np.random.Generator)
     keys = ["qtl_id", *_SITE]
     other = cases.filter(pl.col("model") == control).unique(keys, keep="first", maintain_order=True)
     other = other.select(*keys, pl.col("effect").alias("other"))
-    for (model, read_out, track), part in _by_model(cases):
+    for (model, read_out, track), part in by_model(cases):
         if model == control:
             continue
         both = part.join(other, on=keys, how="inner", maintain_order="left", nulls_equal=True)
-        slope = _numbers(both, "slope")
-        mine, theirs = (right_sign(_numbers(both, name), slope) for name in ("effect", "other"))
+        slope = numbers_of(both, "slope")
+        mine, theirs = (right_sign(numbers_of(both, name), slope) for name in ("effect", "other"))
         shared = np.isfinite(mine) & np.isfinite(theirs)
         mine, theirs = (np.where(shared, side, np.nan) for side in (mine, theirs))
         found = grouped_mean(mine, _groups(both), rng, less=theirs)

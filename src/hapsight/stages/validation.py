@@ -24,6 +24,7 @@ from hapsight.stats.ranks import Estimate
 __all__ = [
     "CRISPRI_EFFECTS",
     "EQTL_EFFECTS",
+    "MODALITY_EFFECTS",
     "MPRA_EFFECTS",
     "QTL_EFFECTS",
     "VALIDATION",
@@ -96,6 +97,22 @@ QTL_EFFECTS: Final = {
     "effect": pl.Float64,
 }
 """``qtl.parquet``: one row per model, track and QTL or matched control (whose `slope` is null)."""
+
+MODALITY_EFFECTS: Final = {
+    "qtl_id": pl.String,
+    "gene_id": pl.String,
+    "first": pl.Boolean,
+    **_RUN,
+    **_PLACE,
+    "held_out": pl.String,
+    "distance": pl.Int64,
+    "accessibility": pl.Float64,
+    "slope": pl.Float64,
+    "pval_nominal": pl.Float64,
+    "effect": pl.Float64,
+    "gene_effect": pl.Float64,
+}
+"""``modality.parquet``: one row per model, track, and pair of a QTL and a gene whose eQTL it is."""
 
 VALIDATION: Final = {
     **_RUN,
