@@ -363,7 +363,8 @@ def eqtl(
 
 def qtl(
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="chrom, pos, ref, alt, beta; or chrom, high, low (sequences)")
+        Path,
+        typer.Argument(metavar="TABLE", help="chrom, pos, ref, alt, beta; or chrom, high, low (sequences)"),
     ],
     config: Annotated[Path, typer.Option(help="the run's TOML configuration: models and FASTA")],
     centre: Annotated[
@@ -376,6 +377,10 @@ def qtl(
     control: Annotated[
         str | None, typer.Option(help="label of a second cell type's model, to be compared with")
     ] = None,
+    folds: Annotated[
+        Literal["all", "held_out"],
+        typer.Option(help="whether a fold is asked about variants on chromosomes that it was trained on"),
+    ] = "all",
     out: OutFolder = None,
 ) -> None:
     """Signs of QTLs of any quantity, each at the variant's own place: models beside distance and composition."""
@@ -385,7 +390,7 @@ def qtl(
 
     opened = _open(config, out)
     _require_models(opened)
-    options = QtlOptions(table, centre, strands, controls, control)
+    options = QtlOptions(table, centre, strands, controls, control, folds)
     with progress() as show:
         found = validate_qtl(opened, load_models(opened), options, show)
     _finish(opened, found, "qtl", out, brief=True)
@@ -472,7 +477,9 @@ def _main_rows(summary: pl.DataFrame) -> pl.DataFrame:
 
     all_, by_size = pl.col("stratum") == "all", pl.col("stratum").str.starts_with("effect top")
     signs = pl.col("quantity").str.starts_with("sign_agrees")
-    naive = (pl.col("quantity").is_in(["sign_auroc", "pearson", "spearman", "size_auroc"])) | (signs & by_size)
+    naive = (pl.col("quantity").is_in(["sign_auroc", "pearson", "spearman", "size_auroc"])) | (
+        signs & by_size
+    )
     naive &= ~pl.col("quantity").str.ends_with(".stretches")
     return summary.filter((all_ | (signs & by_size)) & ~naive)
 

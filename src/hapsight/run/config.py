@@ -74,6 +74,9 @@ class CohortConfig(_Section):
     expression: Path = Field(
         description="phenotype BED, plain, gzipped or Parquet; rows are TSSs, or have a strand"
     )
+    phenotype: Literal["genes", "peaks"] = Field(
+        "genes", description="what these rows are: genes, read at the TSS, or peaks, read at their centre"
+    )
     genes: Path | None = Field(None, description="TSS and strand: GTF, BED6 or TSV; else the phenotype BED's")
     covariates: Path | None = Field(
         None, description="covariates x people, or people x covariates, such as an .eigenvec"
@@ -99,6 +102,13 @@ class CohortConfig(_Section):
         description="pseudo-autosomal regions of chrX, [first, last] from 1; else those of GRCh37 or GRCh38, "
         "whichever chrX is as long",
     )
+
+    @model_validator(mode="after")
+    def _peaks_have_no_tss(self) -> CohortConfig:
+        """Peaks are where the phenotype BED says; a gene table would give them a TSS."""
+        if self.phenotype == "peaks" and self.genes is not None:
+            raise ValueError('genes gives TSSs, and phenotype = "peaks" has none: leave one of both out')
+        return self
 
     @model_validator(mode="after")
     def _regions(self) -> CohortConfig:

@@ -417,7 +417,7 @@ def effect_rows(gene: Gene, track: str, found: GeneIsm, t: int) -> Iterator[dict
 
 def variant_rows(gene: Gene, variants: Variants) -> Iterator[dict[str, Any]]:
     """Each variant: its name, place, alleles, and distance from the TSS in the direction of transcription."""
-    sign = {Strand.PLUS: 1, Strand.MINUS: -1}.get(gene.strand) if gene.strand else None
+    sign = gene.direction
     for v, position in enumerate(variants.position.tolist()):
         yield {
             "variant_id": variants.variant_id[v],

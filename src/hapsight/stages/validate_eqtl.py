@@ -113,7 +113,9 @@ def _pool(
     return candidate_controls(nominal, eqtls, lambda block: inside_window(opened, run, block, None))
 
 
-def inside_window(opened: Opened, run: ModelRun, table: pl.DataFrame, dropped: Dropped | None) -> pl.DataFrame:
+def inside_window(
+    opened: Opened, run: ModelRun, table: pl.DataFrame, dropped: Dropped | None
+) -> pl.DataFrame:
     """The variants that lie in the model's window of their gene; the others are counted."""
     from hapsight.explain.ism import ism_window
 

@@ -157,7 +157,11 @@ def _at_genes(
 ) -> pl.DataFrame:
     """`gene_effect` of the pairs whose variant lies in the model's window of the gene."""
     keys = {name: pl.String for name in ("model", "read_out", "track")}
-    parts = [pl.DataFrame(schema={**{name: pairs.schema[name] for name in _PAIR}, **keys, "gene_effect": pl.Float64})]
+    parts = [
+        pl.DataFrame(
+            schema={**{name: pairs.schema[name] for name in _PAIR}, **keys, "gene_effect": pl.Float64}
+        )
+    ]
     given = pairs.with_columns(variant_id=pl.col("qtl_id"), pip=pl.lit(None, pl.Float64))
     given = given.select(pl.col(name).cast(kind) for name, kind in EQTL_SET.items())
     for run in runs:

@@ -80,6 +80,9 @@ class QtlOptions:
         Variants of the cohort that are drawn for each QTL; 0 for none.
     control
         Label of a model of a second cell type, whose share of right signs is taken off the others'.
+    folds
+        Whether models that differ only in what they were trained on are asked about all variants, or only about
+        those on chromosomes that they were not trained on.
     """
 
     table: Path
@@ -87,6 +90,7 @@ class QtlOptions:
     strands: Literal["both", "forward"] = "both"
     controls: int = 0
     control: str | None = None
+    folds: Literal["all", "held_out"] = "all"
 
 
 def validate_qtl(
@@ -105,14 +109,14 @@ def validate_qtl(
     qtls, dropped = read_qtls(options.table, opened.cohort.reference)
     _require_peaks(qtls, options)
     cases = with_cohort(opened, qtls)
-    controls = _controls(opened, cases, options, dropped)
+    controls, matched = _controls(opened, cases, options, dropped)
     sites = pl.concat([cases, controls]).with_columns(tss_distances(opened, pl.concat([cases, controls])))
     effects = qtl_effects(opened, runs, sites, options, dropped, progress)
     rng = stream(opened.config.seed, "validate qtl")
     rows = [*_beside(sites.filter(pl.col("slope").is_not_null()), rng)]
     for (model, read_out, track), part in by_model(effects):
         labels = {"model": model, "read_out": read_out, "track": track}
-        rows += _summary(labels, part, rng)
+        rows += _summary(labels, part, matched, rng)
     if options.control is not None:
         rows += _less_control(effects, options.control, rng)
     record = {name: str(getattr(options, name) or "") for name in QtlOptions.__slots__}
@@ -138,8 +142,17 @@ def qtl_effects(
     -------
     Columns of `hapsight.stages.validation.QTL_EFFECTS`.
     """
-    effects = pl.concat([_of_run(opened, run, sites, options, dropped, progress) for run in runs])
-    return pl.concat([effects, *_joined(runs, effects)]).select(list(QTL_EFFECTS))
+    families = _families(runs)
+    folds = {label for labels in families.values() for label in labels} if options.folds == "held_out" else ()
+    parts = []
+    for run in runs:
+        mine = sites
+        if isinstance(run, ModelRun) and run.label in folds:
+            held_out = [_held_out(run, contig) == "yes" for contig in sites["contig"]]
+            mine = sites.filter(pl.Series(held_out, dtype=pl.Boolean))
+        parts.append(_of_run(opened, run, mine, options, dropped, progress))
+    effects = pl.concat(parts)
+    return pl.concat([effects, *_joined(families, effects, options)]).select(list(QTL_EFFECTS))
 
 
 def _require_control(runs: Sequence[ModelRun | EffectsRun], options: QtlOptions) -> None:
@@ -219,11 +232,13 @@ def _nearest(starts: NDArray[np.int64] | None, position: int) -> int | None:
     return min(abs(int(tss) - position) for tss in starts[max(0, right - 1) : right + 1])
 
 
-def _controls(opened: Opened, cases: pl.DataFrame, options: QtlOptions, dropped: Dropped) -> pl.DataFrame:
-    """Variants of the cohort that match the QTLs in distance and frequency; QTLs without are named."""
+def _controls(
+    opened: Opened, cases: pl.DataFrame, options: QtlOptions, dropped: Dropped
+) -> tuple[pl.DataFrame, list[str]]:
+    """Variants of the cohort that match QTLs in distance and frequency, and which QTLs; others are named."""
     none = pl.DataFrame(schema=QTL_SET)
     if not options.controls:
-        return none
+        return none, []
     placed = cases.filter(pl.col("sequence_ref").is_null())
     pool = pl.concat([none, *(_far_from(placed, found) for found in _cohort_near(opened, placed))])
     known = placed.filter(pl.col("maf").is_not_null())
@@ -232,9 +247,10 @@ def _controls(opened: Opened, cases: pl.DataFrame, options: QtlOptions, dropped:
     rng = stream(opened.config.seed, "controls of qtls")
     features = (_features(opened, table) for table in (known, pool))
     chosen = matched_controls(*features, options.controls, rng)
-    for name in known.filter(pl.Series(chosen[:, 0] < 0, dtype=pl.Boolean))["qtl_id"]:
+    served = pl.Series(chosen[:, 0] >= 0, dtype=pl.Boolean)
+    for name in known.filter(~served)["qtl_id"]:
         dropped.add("control", "too few of that distance and frequency", name)
-    return pool[chosen[chosen >= 0]]
+    return pool[chosen[chosen >= 0]], known.filter(served)["qtl_id"].to_list()
 
 
 def _features(opened: Opened, table: pl.DataFrame) -> tuple[Float, Float]:
@@ -409,29 +425,42 @@ def _padded(sequences: Sequence[str], valuer: Valuer, strand: Strand) -> Codes |
     return made if np.any(made[0] != made[1]) else None
 
 
-def _joined(runs: Sequence[ModelRun | EffectsRun], effects: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Effects by the models that were not trained on a variant's chromosome, and the mean of all, of folds."""
-    families: dict[tuple[str, ...], list[str]] = {}
+def _families(runs: Sequence[ModelRun | EffectsRun]) -> dict[str, list[str]]:
+    """Labels of models that differ only in what they were trained on, several each, by what they have in common."""
+    found: dict[str, dict[str, list[str]]] = {}
     for run in runs:
         if isinstance(run, ModelRun) and run.model.held_out is not None:
-            cells = (track.cell_type for track in run.tracks)
-            key = (run.name.split("/")[0], *cells, run.read_out.name)
-            families.setdefault(key, []).append(run.label)
-    keys = ["read_out", "track", "qtl_id", *_SITE]
-    for (name, cell, *_), labels in families.items():
-        if len(labels) < 2:
-            continue
+            cells = sorted({track.cell_type for track in run.tracks})
+            name = " ".join([run.name.split("/")[0], *cells])
+            found.setdefault(name, {}).setdefault(run.read_out.name, []).append(run.label)
+    apart = {
+        name if len(by_read_out) == 1 else f"{name} {read_out}": labels
+        for name, by_read_out in found.items()
+        for read_out, labels in by_read_out.items()
+    }
+    return {name: labels for name, labels in apart.items() if len(labels) > 1}
+
+
+def _joined(
+    families: Mapping[str, list[str]], effects: pl.DataFrame, options: QtlOptions
+) -> Iterator[pl.DataFrame]:
+    """Effects by the folds that were not trained on a variant's chromosome, and the mean of all folds."""
+    for name, labels in families.items():
         mine = effects.filter(pl.col("model").is_in(labels))
-        apart = mine.filter(pl.col("held_out") == "yes")
-        for called, part in ((f"{name} {cell}, held out", apart), (f"{name} {cell}, mean of {len(labels)}", mine)):
-            others = [column for column in QTL_EFFECTS if column not in (*keys, "model", "reference", "effect")]
-            held = pl.when((pl.col("held_out") == "yes").all()).then(pl.lit("yes")).otherwise(pl.lit("no"))
-            joined = part.group_by(keys, maintain_order=True).agg(
-                *(pl.col(column).first() for column in others if column != "held_out"),
-                held.alias("held_out"),
-                pl.col("reference", "effect").mean(),
-            )
-            yield joined.with_columns(model=pl.lit(called)).select(list(QTL_EFFECTS))
+        yield _mean(mine.filter(pl.col("held_out") == "yes"), f"{name}, held out")
+        if options.folds == "all":
+            yield _mean(mine, f"{name}, mean of {len(labels)}")
+
+
+def _mean(effects: pl.DataFrame, called: str) -> pl.DataFrame:
+    """One row per variant and track, of the means over models."""
+    keys = ["read_out", "track", "qtl_id", *_SITE]
+    same = [name for name in QTL_EFFECTS if name not in (*keys, "model", "held_out", "reference", "effect")]
+    seen = pl.when((pl.col("held_out") == "yes").all()).then(pl.lit("yes")).otherwise(pl.lit("no"))
+    joined = effects.group_by(keys, maintain_order=True).agg(
+        pl.col(same).first(), seen.alias("held_out"), pl.col("reference", "effect").mean()
+    )
+    return joined.with_columns(model=pl.lit(called)).select(list(QTL_EFFECTS))
 
 
 def numbers_of(table: pl.DataFrame, name: str) -> Float:
@@ -454,7 +483,9 @@ def _beside(cases: pl.DataFrame, rng: np.random.Generator) -> Iterator[dict[str,
         known = np.isfinite(score)
         missing = "no distance to a TSS is known"
         if not known.any():
-            yield estimate_row(_NO_MODEL, "qtls", name, "sign_agrees", grouped_mean(score, group, rng), "all", missing)
+            yield estimate_row(
+                _NO_MODEL, "qtls", name, "sign_agrees", grouped_mean(score, group, rng), "all", missing
+            )
             continue
         for one in qtl_benchmark(score[known], slope[known], distance[known], group[known], rng):
             if one.stratum == "all":
@@ -462,16 +493,20 @@ def _beside(cases: pl.DataFrame, rng: np.random.Generator) -> Iterator[dict[str,
 
 
 def _summary(
-    labels: Mapping[str, str], table: pl.DataFrame, rng: np.random.Generator
+    labels: Mapping[str, str], table: pl.DataFrame, matched: list[str], rng: np.random.Generator
 ) -> Iterator[dict[str, Any]]:
     cases = table.filter(pl.col("qtl"))
     if not cases.is_empty():
         columns = (numbers_of(cases, name) for name in ("effect", "slope", "tss_distance"))
         for one in qtl_benchmark(*columns, _groups(cases), rng):
             yield estimate_row(labels, "qtls", "model", one.quantity, one.found, one.stratum)
-    if 0 < len(cases) < len(table):
+    table = table.filter(~pl.col("qtl") | pl.col("qtl_id").is_in(matched))
+    if 0 < table["qtl"].sum() < len(table):
         positive, group = table["qtl"].to_numpy(), _groups(table)
-        scores = {"model": np.abs(numbers_of(table, "effect")), "distance": -numbers_of(table, "tss_distance")}
+        scores = {
+            "model": np.abs(numbers_of(table, "effect")),
+            "distance": -numbers_of(table, "tss_distance"),
+        }
         scores["reference"] = numbers_of(table, "reference")
         for name, score in scores.items():
             if np.isfinite(score).all():

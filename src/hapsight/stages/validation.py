@@ -20,6 +20,7 @@ from hapsight.run.opened import Opened
 from hapsight.stages.predict import ModelRun
 from hapsight.stats.direction import Share
 from hapsight.stats.ranks import Estimate
+from hapsight.tables import VALIDATION
 
 __all__ = [
     "CRISPRI_EFFECTS",
@@ -113,21 +114,6 @@ MODALITY_EFFECTS: Final = {
     "gene_effect": pl.Float64,
 }
 """``modality.parquet``: one row per model, track, and pair of a QTL and a gene whose eQTL it is."""
-
-VALIDATION: Final = {
-    **_RUN,
-    "what": pl.String,
-    "predictor": pl.String,
-    "quantity": pl.String,
-    "stratum": pl.String,
-    "value": pl.Float64,
-    "n": pl.Int64,
-    "n_positive": pl.Int64,
-    "ci_low": pl.Float64,
-    "ci_high": pl.Float64,
-    "status": pl.String,
-}
-"""``<assay>_summary.parquet``: one row per model, predictor, quantity and stratum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,6 +32,7 @@ Float = NDArray[np.float64]
 
 _Z: Final = NormalDist().inv_cdf(0.975)
 _FEWEST: Final = 4
+_FEWEST_GROUPS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,8 @@ def grouped_mean(
 ) -> Estimate:
     """Mean of (n,) values, such as of right signs; 95 % interval of a bootstrap over groups.
 
-    There is no interval where all are of one group. NaN stands for no value.
+    There is no interval where fewer than five groups have a value, or where all values are the same, since no
+    draw then says how far off they may be. NaN stands for no value.
 
     Parameters
     ----------
@@ -157,7 +159,9 @@ def grouped_mean(
     columns = [column for side, there in zip(sides, known, strict=True) for column in (there, _zeroed(side))]
     sums = _group_sums(np.column_stack(columns).astype(np.float64), group)
     value = float(_mean_of(sums.sum(axis=0)))
-    if len(sums) < 2:
+    fewest = min(np.count_nonzero(sums[:, count]) for count in range(0, sums.shape[1], 2))
+    alike = all(np.ptp(side[there]) == 0 for side, there in zip(sides, known, strict=True))
+    if fewest < _FEWEST_GROUPS or alike:
         return Estimate(n, value)
     times = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
     low, high = np.nanquantile(_mean_of(times @ sums), (0.025, 0.975))

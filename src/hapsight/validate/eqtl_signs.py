@@ -89,9 +89,7 @@ def _strata(distance: Float, pip: Float) -> Iterator[tuple[str, NDArray[np.bool_
         yield from in_classes(name, values, _STRATA[name])
 
 
-def in_classes(
-    name: str, values: Float, edges: tuple[float, ...]
-) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+def in_classes(name: str, values: Float, edges: tuple[float, ...]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Each class of (n,) values that has some, in words, and which are in it; NaN is in none.
 
     Parameters

@@ -63,8 +63,8 @@ def modality_gap(
     Returns
     -------
     One row per quantity (``docs/modality.md``): `accessibility_right`, `expression_right`, their difference
-    `gap`, `measured_carries`, `carries_if_right`, `carries_if_wrong`, `carries_difference`, and with `gene_effect`
-    `expression_right.gene` and `gap.gene`. Without variants a value is null, and of one stretch its interval.
+    `gap`, `measured_carries`, `carries_if_right`, `carries_if_wrong`, `carries_difference`,
+    `measured_carries_if_wrong`, `mediation`, and with `gene_effect`    `expression_right.gene` and `gap.gene`. Without variants a value is null, and of one stretch its interval.
 
     Raises
     ------
@@ -130,14 +130,18 @@ def _quantities(signs: Mapping[str, Float]) -> dict[str, tuple[Float, Float | No
     """What each number is the mean of, and the mean of what is taken off."""
     at, ex = signs["at"], signs["ex"]
     if_right, if_wrong = (np.where(at == side, ex, np.nan) for side in (1.0, 0.0))
+    measured = signs["measured"]
+    measured_if_right, measured_if_wrong = (np.where(at == side, measured, np.nan) for side in (1.0, 0.0))
     found: dict[str, tuple[Float, Float | None]] = {
         "accessibility_right": (at, None),
         "expression_right": (ex, None),
         "gap": (at, ex),
-        "measured_carries": (signs["measured"], None),
+        "measured_carries": (measured, None),
         "carries_if_right": (if_right, None),
         "carries_if_wrong": (if_wrong, None),
         "carries_difference": (if_right, if_wrong),
+        "measured_carries_if_wrong": (measured_if_wrong, None),
+        "mediation": (measured_if_right, measured_if_wrong),
     }
     if "gene" in signs:
         found["expression_right.gene"] = signs["gene"], None

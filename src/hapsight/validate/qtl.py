@@ -138,7 +138,9 @@ def _column(table: pl.DataFrame, names: Sequence[str], path: Path) -> str:
     return found
 
 
-def _sites(table: pl.DataFrame, path: Path, reference: Reference, dropped: Dropped) -> Iterator[tuple[Any, ...]]:
+def _sites(
+    table: pl.DataFrame, path: Path, reference: Reference, dropped: Dropped
+) -> Iterator[tuple[Any, ...]]:
     slope = _column(table, _SLOPES, path)
     placed = {"chrom", "pos", "ref", "alt"} <= set(table.columns)
     if not placed:
@@ -147,7 +149,9 @@ def _sites(table: pl.DataFrame, path: Path, reference: Reference, dropped: Dropp
     for number, row in enumerate(table.iter_rows(named=True), start=2):
         where = f"{path}, row {number}"
         place = _placed(row, where) if placed else _named(str(row["variant_id"]), reference)
-        called = str(row[name]) if name else (":".join(map(str, place)) if not isinstance(place, str) else "?")
+        called = (
+            str(row[name]) if name else (":".join(map(str, place)) if not isinstance(place, str) else "?")
+        )
         site = place if isinstance(place, str) else _site(place, reference)
         value = _number(row, slope, where)
         if value is None or value == 0.0:
@@ -164,9 +168,7 @@ def _placed(row: dict[str, Any], where: str) -> tuple[str, int, str, str] | str:
     if row["chrom"] in _EMPTY or position is None:
         return "it has no place"
     if position != math.floor(position) or position < 1:
-        raise InputError(
-            "A place of a QTL is no whole number from 1 on.", where=where, got=repr(row["pos"])
-        )
+        raise InputError("A place of a QTL is no whole number from 1 on.", where=where, got=repr(row["pos"]))
     if not ref or not alt or ref == alt or set(ref + alt) - set("ACGT"):
         return "its alleles are not two different ones of A, C, G and T"
     return str(row["chrom"]), int(position) - 1, ref, alt
@@ -235,7 +237,9 @@ def _pairs(table: pl.DataFrame, path: Path, dropped: Dropped) -> Iterator[tuple[
             continue
         if set(high + low) - set("ACGTN"):
             raise InputError(
-                "A sequence holds other letters than A, C, G, T and N.", where=f"{path}, row {number}", got=called
+                "A sequence holds other letters than A, C, G, T and N.",
+                where=f"{path}, row {number}",
+                got=called,
             )
         ref, alt = sorted((high[places[0]], low[places[0]]))
         up = high[places[0]] == alt
@@ -288,7 +292,9 @@ def qtl_benchmark(
         model, measured, where = effect[mask], slope[mask], group[mask]
         right = right_sign(model, measured)
         share = share_true(right[np.isfinite(right)] == 1)
-        yield SignEstimate("sign_agrees", stratum, Estimate(share.n, share.value, share.ci_low, share.ci_high))
+        yield SignEstimate(
+            "sign_agrees", stratum, Estimate(share.n, share.value, share.ci_low, share.ci_high)
+        )
         found = grouped_mean(right, where, rng, draws=draws)
         yield SignEstimate("sign_agrees.stretches", stratum, found)
         yield SignEstimate("sign_auroc", stratum, auroc(model, measured > 0))
