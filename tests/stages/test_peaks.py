@@ -137,13 +137,13 @@ def test_without_the_key_the_error_names_it(planted):
     config.write_text(text)
     with pytest.raises(InputError, match="genes have no TSS") as error:
         Opened.from_config(load_config(config))
-    assert 'phenotype = "peaks"' in error.value.details["fix"]
+    assert 'phenotype = "peaks"' in error.value.details["to mend"]
 
 
 def test_a_model_with_a_direction_refuses_peaks(planted):
     with register("toy", load_toy), pytest.raises(ConfigError, match="needs the gene's strand") as error:
         CliRunner().invoke(app, ["predict", str(planted[1])], catch_exceptions=False)
-    assert "peaks have no strand" in error.value.details["fix"]
+    assert "peaks have no strand" in error.value.details["to mend"]
 
 
 def test_peaks_and_a_gene_table_contradict_each_other(planted):

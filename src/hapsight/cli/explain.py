@@ -20,6 +20,8 @@ import typer
 from hapsight.cli.console import SchedulerOption, WorkersOption, load_staffed
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from hapsight.cohort.nouns import Dropped
     from hapsight.run.opened import Opened
     from hapsight.stages.predict import ModelRun
@@ -383,7 +385,7 @@ def qtl(
     ] = "all",
     out: OutFolder = None,
 ) -> None:
-    """Signs of QTLs of any quantity, each at the variant's own place: models beside distance and composition."""
+    """Signs of QTLs of any quantity, at the variant's own place; beside distance and composition."""
     from hapsight.cli.console import progress
     from hapsight.stages.predict import load_models
     from hapsight.stages.validate_qtl import QtlOptions, validate_qtl
@@ -414,7 +416,7 @@ def modality(
     ] = "both",
     out: OutFolder = None,
 ) -> None:
-    """Direction at accessibility and at expression, of the same variants; maps the cohort's eQTLs if need be."""
+    """Direction at accessibility and at expression, of the same variants; maps the cohort's if need be."""
     from hapsight.cli.console import progress
     from hapsight.stages.predict import load_models
     from hapsight.stages.validate_modality import ModalityOptions, validate_modality

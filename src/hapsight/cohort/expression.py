@@ -43,14 +43,15 @@ class Expression:
     Attributes
     ----------
     genes
-        G genes; their TSS is the BED's start, on the minus strand its end. Peaks have their centre in its place,
-        and no strand.
+        G genes; their TSS is the BED's start, on the minus strand its end. Peaks have their centre in its
+        place, and no strand.
     samples
         N people.
     values
         (G, N) float64, finite, in the file's own units.
     bodies
-        Rows longer than one base, by gene: where the strand is not known either, the TSS is not. None of peaks.
+        Rows longer than one base, by gene, none of peaks: where the strand is not known either, the TSS is
+        not.
     stranded
         How many peaks have a strand in the file, which is not used.
     """
@@ -160,8 +161,8 @@ def require_tss(genes: Collection[Gene], bodies: Mapping[str, Interval], path: P
             where=f"{path}, gene {unknown[0].gene_id}",
             expected="start = TSS - 1 and end = TSS (of the TSS counted from 1), or a column `strand`",
             got=f"{body.contig}, start {body.start}, end {body.end}",
-            fix="give a gene table, whose TSS and strand are then used: `genes` under [cohort]; or where the rows "
-            'are peaks, which are read at their centre: phenotype = "peaks" there',
+            fix="give a gene table, whose TSS and strand are then used: `genes` under [cohort]; or, if "
+            'the rows are peaks, to be read at their centre, set phenotype = "peaks" there',
         )
 
 

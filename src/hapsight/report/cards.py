@@ -212,8 +212,9 @@ def gene_columns(run: RunFolder) -> dict[str, Any]:
 
     Returns
     -------
-    ``noun`` (what a row is), ``genes`` (columns shared by all arms; `tss` 1-based; ``page``: link to the gene's page, None without
-    one), ``outcomes`` (words), ``baseline`` (place among the arms, or None) and ``arms``: for each its label
+    ``noun`` (what a row is), ``genes`` (columns shared by all arms; `tss` 1-based; ``page``: link to the
+    gene's page, None without one), ``outcomes`` (words), ``baseline`` (place among the arms, or None) and
+    ``arms``: for each its label
     and columns in the order of ``genes``; None where a gene has no number.
     """
     genes = run.per_gene.select(_GENE).unique("gene_id", keep="first", maintain_order=True)

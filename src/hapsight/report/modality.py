@@ -44,15 +44,16 @@ GAP_COLUMNS: Final[Mapping[str, str]] = {
 }
 
 HOW_TO_READ: Final = (
-    "Sign right: share of variants whose predicted effect at their own place has the measured sign; a coin gives "
-    "50 %. Most listed variants are not the causal ones but travel with them, which no model can know: the "
-    "variants with the largest predicted effects are the stronger test. Intervals of 95 % are bootstraps over "
+    "Sign right: share of variants whose predicted effect at their own place has the measured sign; a coin "
+    "gives 50 %. Most listed variants are not the causal ones but travel with them, which no model can know: "
+    "variants with the largest predicted effects are the stronger test. 95 % intervals are bootstraps over "
     "stretches of 1 Mb, because neighbouring variants share sites and haplotypes.",
-    "Of the second table, all columns are of the same variants: a QTL of accessibility that is also an eQTL of a "
-    "gene nearby, each variant once. Difference: right at accessibility less right at expression. Measured effects "
-    "agree: how often the measured accessibility effect has the sign of the eQTL, which is what a model that is "
-    "always right at accessibility would get at expression. Carries to expression: that share where the model’s "
-    "accessibility sign is right, less where it is wrong; above 0, what the model gets right is what matters to expression.",
+    "All columns of the second table are of the same variants: a QTL of accessibility that is an eQTL of a "
+    "gene nearby, each variant once. Difference: right at accessibility less right at expression. Measured "
+    "effects agree: how often the measured accessibility effect has the sign of the eQTL, which is what a "
+    "model always right at accessibility would get at expression. Carries to expression: that share "
+    "where the model’s accessibility sign is right, less where it is wrong; above 0, what it gets right is "
+    "what matters to expression.",
 )
 
 

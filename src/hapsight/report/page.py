@@ -25,8 +25,8 @@ def render(context: Mapping[str, Any], template: str = "template.html") -> str:
     Parameters
     ----------
     context
-        The variables of the template. Everything is escaped but what is `markupsafe.Markup`. With ``peaks`` true,
-        what is said of genes is said of peaks.
+        The variables of the template. Everything is escaped but what is `markupsafe.Markup`. With ``peaks``
+        true, what is said of genes is said of peaks.
     template
         Its name among this package's files.
     """

@@ -16,12 +16,12 @@ __all__ = [
     "frequency",
     "listed",
     "of_peaks",
-    "page_of_peaks",
-    "spec_of_peaks",
     "p_value",
+    "page_of_peaks",
     "percent",
     "plural",
     "size",
+    "spec_of_peaks",
     "status",
 ]
 
@@ -54,12 +54,8 @@ _PEAKS: Final = {
     "eGene": "peak with a QTL",
     "in the direction of transcription": "along the chromosome",
 }
-_FORMS: Final = {
-    form(word): form(other)
-    for word, other in _PEAKS.items()
-    for form in (str, lambda text: text + "s", _capital, lambda text: _capital(text) + "s")
-    if word[0].islower() or form(word) in (word, word + "s")
-}
+_PLURALS: Final = {word + "s": other + "s" for word, other in _PEAKS.items()} | dict(_PEAKS)
+_FORMS: Final = {_capital(word): _capital(other) for word, other in _PLURALS.items()} | _PLURALS
 _WORD: Final = re.compile(
     r"(?<![\w/.#])(?:" + "|".join(sorted(map(re.escape, _FORMS), key=len, reverse=True)) + r")(?![\w/]|\.\w)"
 )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.effect_fit import LEANS, sign_check
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.matching import find_genes
-from hapsight.cohort.nouns import Gene, Strand, Variants
+from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.reference import Reference
 from hapsight.engine.views import window_of
 from hapsight.errors import ConfigError, IncompleteError

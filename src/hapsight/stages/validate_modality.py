@@ -156,7 +156,7 @@ def _at_genes(
     progress: Progress,
 ) -> pl.DataFrame:
     """`gene_effect` of the pairs whose variant lies in the model's window of the gene."""
-    keys = {name: pl.String for name in ("model", "read_out", "track")}
+    keys = dict.fromkeys(("model", "read_out", "track"), pl.String)
     parts = [
         pl.DataFrame(
             schema={**{name: pairs.schema[name] for name in _PAIR}, **keys, "gene_effect": pl.Float64}

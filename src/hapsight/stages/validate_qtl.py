@@ -81,8 +81,8 @@ class QtlOptions:
     control
         Label of a model of a second cell type, whose share of right signs is taken off the others'.
     folds
-        Whether models that differ only in what they were trained on are asked about all variants, or only about
-        those on chromosomes that they were not trained on.
+        Whether models that differ only in what they were trained on are asked about all variants, or only
+        about those on chromosomes that they were not trained on.
     """
 
     table: Path
@@ -213,7 +213,7 @@ def _frequencies(variants: Variants) -> pl.DataFrame:
 
 
 def tss_distances(opened: Opened, sites: pl.DataFrame) -> pl.Series:
-    """`tss_distance`: bases from each site to the nearest TSS of the gene table; null of pairs of sequences."""
+    """`tss_distance`: bases from each site to the nearest TSS of the gene table; null of pairs."""
     table = opened.config.cohort.genes
     genes = read_genes(table, repeats=True) if table else list(opened.cohort.genes)
     by_contig: dict[str, list[int]] = {}
@@ -426,7 +426,7 @@ def _padded(sequences: Sequence[str], valuer: Valuer, strand: Strand) -> Codes |
 
 
 def _families(runs: Sequence[ModelRun | EffectsRun]) -> dict[str, list[str]]:
-    """Labels of models that differ only in what they were trained on, several each, by what they have in common."""
+    """Labels of models that differ only in what they were trained on, by what they have in common."""
     found: dict[str, dict[str, list[str]]] = {}
     for run in runs:
         if isinstance(run, ModelRun) and run.model.held_out is not None:
@@ -481,7 +481,7 @@ def _beside(cases: pl.DataFrame, rng: np.random.Generator) -> Iterator[dict[str,
     }
     for name, score in said.items():
         known = np.isfinite(score)
-        missing = "no distance to a TSS is known"
+        missing = "no distance to a TSS is known, or all lie in one stretch"
         if not known.any():
             yield estimate_row(
                 _NO_MODEL, "qtls", name, "sign_agrees", grouped_mean(score, group, rng), "all", missing

@@ -28,7 +28,6 @@ __all__ = [
     "MODALITY_EFFECTS",
     "MPRA_EFFECTS",
     "QTL_EFFECTS",
-    "VALIDATION",
     "Validated",
     "estimate_row",
     "share_estimate",
@@ -125,7 +124,7 @@ class Validated:
     effects
         One row per model, track and thing that was measured.
     summary
-        As `hapsight.stages.validation.VALIDATION`.
+        As `hapsight.tables.VALIDATION`.
     dropped
         What was left out, and why.
     options

@@ -1,4 +1,4 @@
-"""Direction at accessibility and at expression, of the same variants, and whether the first carries to the second."""
+"""Direction at accessibility and at expression, of the same variants; whether one carries to the other."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def modality_gap(
     """Set a model's direction at accessibility beside its direction at expression, on the same variants.
 
     Intervals are bootstraps over stretches of a chromosome, in which variants share sites and haplotypes.
-    An effect or slope that is 0 or NaN has no sign, and its variant is not counted where the sign is asked for.
+    An effect or slope that is 0 or NaN has no sign, and its variant is not counted where that is asked for.
 
     Parameters
     ----------
@@ -64,7 +64,8 @@ def modality_gap(
     -------
     One row per quantity (``docs/modality.md``): `accessibility_right`, `expression_right`, their difference
     `gap`, `measured_carries`, `carries_if_right`, `carries_if_wrong`, `carries_difference`,
-    `measured_carries_if_wrong`, `mediation`, and with `gene_effect`    `expression_right.gene` and `gap.gene`. Without variants a value is null, and of one stretch its interval.
+    `measured_carries_if_wrong`, `mediation`; with `gene_effect` also `expression_right.gene`, `gap.gene`.
+    Without variants a value is null; of fewer than five stretches its interval.
 
     Raises
     ------

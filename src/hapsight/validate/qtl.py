@@ -1,4 +1,4 @@
-"""QTLs of any quantity with signed effects, as sites or as pairs of sequences, and what sets models beside them."""
+"""QTLs of any quantity with signed effects, as sites or pairs of sequences, and models beside them."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ _EMPTY: Final = (None, "", ".", "NA", "NaN", "nan")
 def read_qtls(path: Path, reference: Reference) -> tuple[pl.DataFrame, Dropped]:
     """Read a table of QTLs: sites of `reference`, or pairs of sequences of any place.
 
-    Sites: ``chrom, pos`` (1-based), ``ref, alt``, or ``variant_id`` (``chr22_1000_A_G``); ``beta`` or ``slope``
-    per ALT; where there are, ``af``, and ``peak_start, peak_end`` (0-based, half-open). Pairs: ``chrom, high,
-    low``, two sequences of one length that differ in one base, the first with the higher signal. Left out, and named:
-    contigs that the FASTA lacks, a REF that is not the FASTA's, names that give no place, slopes of 0, a
-    variant's second row, pairs that do not differ in one base.
+    Sites: ``chrom, pos`` (1-based), ``ref, alt``, or ``variant_id`` (``chr22_1000_A_G``); ``beta`` or
+    ``slope`` per ALT; where there are, ``af``, and ``peak_start, peak_end`` (0-based, half-open). Pairs:
+    ``chrom, high, low``, two sequences of one length that differ in one base, the first with the higher
+    signal. Left out, and named: contigs that the FASTA lacks, a REF that is not the FASTA's, names that give
+    no place, slopes of 0, a variant's second row, pairs that do not differ in one base.
 
     Returns
     -------
@@ -122,7 +122,8 @@ def _require_build(path: Path, reference: Reference, dropped: Dropped, left: int
             where=path,
             expected=f"REFs of {reference.path} at their places",
             got=f"{differing:,} REFs that differ, {left:,} that do not",
-            fix="lift the table over, or call the FASTA's base REF and turn beta where it is the other allele",
+            fix="lift the table over; where only the alleles are turned, call the FASTA's base REF and turn "
+            "beta",
         )
 
 
@@ -333,7 +334,7 @@ def gc_signs(ref: Sequence[str], alt: Sequence[str]) -> Float:
 
 
 def distance_signs(distance: Float, slope: Float, group: NDArray[np.int64], folds: int = 10) -> Float:
-    """(n,) what the distance to the nearest TSS says of the sign: a cubic of its logarithm, learned elsewhere.
+    """(n,) what the distance to the nearest TSS says of the sign: a cubic of its logarithm.
 
     Least squares on the signs of variants of the other folds; whole groups are in one fold. NaN where the
     distance is not known.
