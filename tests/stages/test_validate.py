@@ -396,6 +396,10 @@ def test_one_strand_and_windows_on_peaks(planted, tmp_path):
     bare = write_table(
         tmp_path / "bare.tsv", [line.split("\t")[:5] for line in table.read_text().splitlines()]
     )
+    found = call(
+        "qtl", table, "--config", planted.config, *options, "--controls", 1
+    )  # controls have no peaks
+    assert found.exit_code == 0, found.output
     with pytest.raises(InputError, match="does not say where they are"):
         call("qtl", bare, "--config", planted.config, "--centre", "peak", "--out", tmp_path)
 
@@ -453,7 +457,7 @@ def test_folds_and_a_second_cell_type(planted, tmp_path):
     )
     assert labels == {"toy none, held out": "yes", "toy none, mean of 2": "no"}
     assert "less other" in summary["predictor"].to_list()
-    again = [*arguments, "--folds", "held_out"]
+    again = [*arguments, "--folds", "held_out", "--controls", 1]  # pairs have none, and are named
     with register("toy", load_fold):
         CliRunner().invoke(app, [str(one) for one in again], catch_exceptions=False)
     fewer, _ = tables(tmp_path, "qtl")
@@ -548,3 +552,14 @@ def test_the_gap_with_a_users_eqtls(planted, tmp_path):
     pairs = write_table(tmp_path / "p.tsv", [["chrom", "high", "low"], ["1", "AAA", "ACA"]])
     with pytest.raises(InputError, match="have no place on the FASTA"):
         call("modality", pairs, "--config", planted.config, "--out", tmp_path)
+
+
+def test_a_table_is_not_written_over(planted, tmp_path):
+    table = qtl_table(planted, tmp_path).rename(tmp_path / "qtl.tsv")
+    before = table.read_bytes()
+    with pytest.raises(ConfigError, match="would be written over"):
+        call("qtl", table, "--config", planted.config, "--out", tmp_path)
+    mpra = mpra_table(planted, 1).rename(tmp_path / "mpra.tsv")
+    with pytest.raises(ConfigError, match="would be written over"):
+        call("mpra", planted.config, "--table", mpra, "--out", tmp_path)
+    assert table.read_bytes() == before

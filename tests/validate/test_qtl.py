@@ -96,6 +96,11 @@ def test_pairs_of_sequences(tmp_path, reference):
         ([["chrom", "pos", "ref", "alt", "beta"], ["1", 1, "C", "G", 1]], "another genome build"),
         ([["chrom", "pos", "ref", "alt", "beta"], ["7", 1, "C", "G", 1]], "no row that can be used"),
         ([["chrom", "high", "low"], ["1", "AXA", "AAA"]], "other letters"),
+        ([["chrom", "pos", "ref", "alt", "beta", "af"], ["1", 1, "A", "G", 1, 30]], "between 0 and 1"),
+        (
+            [["chrom", "pos", "ref", "alt", "beta", "peak_start", "peak_end"], ["1", 1, "A", "G", 1, 9, 9]],
+            "end behind",
+        ),
     ],
 )
 def test_broken_tables(tmp_path, reference, rows, message):

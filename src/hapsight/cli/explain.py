@@ -319,7 +319,7 @@ def mpra(
     from hapsight.cli.console import progress
     from hapsight.stages.validate_mpra import MpraOptions, validate_mpra
 
-    opened = _open(config, out)
+    opened = _open(config, out, "mpra", table)
     options = MpraOptions(table, release, tuple(element or ()), gene, anchor, min_barcodes)
     with progress() as show:
         found = validate_mpra(opened, _models(opened), options, show)
@@ -337,7 +337,7 @@ def crispri(
     from hapsight.cli.console import progress
     from hapsight.stages.validate_crispri import CrispriOptions, validate_crispri
 
-    opened = _open(config, out)
+    opened = _open(config, out, "crispri", table)
     with progress() as show:
         found = validate_crispri(opened, _models(opened), CrispriOptions(table, genes, draws), show)
     _finish(opened, found, "crispri", out)
@@ -356,7 +356,7 @@ def eqtl(
     from hapsight.cli.console import progress
     from hapsight.stages.validate_eqtl import EqtlOptions, validate_eqtl
 
-    opened = _open(config, out)
+    opened = _open(config, out, "eqtl", table)
     with opened.folder.locked(), progress() as show:
         opened.begin()
         found = validate_eqtl(opened, _models(opened), EqtlOptions(table, max_p, controls), show)
@@ -390,7 +390,7 @@ def qtl(
     from hapsight.stages.predict import load_models
     from hapsight.stages.validate_qtl import QtlOptions, validate_qtl
 
-    opened = _open(config, out)
+    opened = _open(config, out, "qtl", table)
     _require_models(opened)
     options = QtlOptions(table, centre, strands, controls, control, folds)
     with progress() as show:
@@ -421,7 +421,7 @@ def modality(
     from hapsight.stages.predict import load_models
     from hapsight.stages.validate_modality import ModalityOptions, validate_modality
 
-    opened = _open(config, out)
+    opened = _open(config, out, "modality", table)
     _require_models(opened)
     options = ModalityOptions(table, eqtls, reach, max_p, centre, strands)
     with opened.folder.locked(), progress() as show:
@@ -430,13 +430,24 @@ def modality(
     _finish(opened, found, "modality", out)
 
 
-def _open(config: Path, out: Path | None) -> Opened:
+def _open(config: Path, out: Path | None, assay: str, table: Path | None) -> Opened:
+    """The configuration opened; the folder can be written to, and `table` is not among what is written."""
+    from hapsight.errors import ConfigError
     from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.run.store import require_writable
+    from hapsight.stages.validation import validation_files
 
     require_writable(out, folder=True)
-    return Opened.from_config(load_config(config))
+    opened = Opened.from_config(load_config(config))
+    folder = out or opened.folder.path / "validate"
+    if table is not None and table.resolve() in {path.resolve() for path in validation_files(folder, assay)}:
+        raise ConfigError(
+            "The table that is read would be written over.",
+            where=table,
+            fix="give another folder with --out, or the table another name",
+        )
+    return opened
 
 
 def _models(opened: Opened) -> list[ModelRun]:

@@ -186,7 +186,8 @@ def with_cohort(opened: Opened, qtls: pl.DataFrame) -> pl.DataFrame:
     wanted = qtls.filter(pl.col("maf").is_null() & pl.col("sequence_ref").is_null())
     if wanted.is_empty():
         return qtls
-    own = pl.concat([_frequencies(variants) for variants in _cohort_near(opened, wanted)])
+    none = pl.DataFrame(schema={name: QTL_SET[name] for name in (*_SITE, "maf")})
+    own = pl.concat([none, *(_frequencies(variants) for variants in _cohort_near(opened, wanted))])
     turned = own.rename({"ref": "alt", "alt": "ref"}).select(own.columns)
     both = pl.concat([own, turned]).unique(_SITE, keep="first", maintain_order=True)
     joined = qtls.join(both.rename({"maf": "own"}), on=_SITE, how="left", maintain_order="left")
@@ -243,7 +244,7 @@ def _controls(
     pool = pl.concat([none, *(_far_from(placed, found) for found in _cohort_near(opened, placed))])
     known = placed.filter(pl.col("maf").is_not_null())
     for name in cases.join(known, on="qtl_id", how="anti")["qtl_id"]:
-        dropped.add("control", "the QTL's frequency is not known", name)
+        dropped.add("control", "the QTL's frequency, or its place, is not known", name)
     rng = stream(opened.config.seed, "controls of qtls")
     features = (_features(opened, table) for table in (known, pool))
     chosen = matched_controls(*features, options.controls, rng)
@@ -387,7 +388,8 @@ def _sequences(
 
     if row["sequence_ref"] is not None:
         return _padded([row["sequence_ref"], row["sequence_alt"]], valuer, strand)
-    anchor = row["position"] if options.centre == "variant" else row["centre"]
+    on_peak = options.centre == "peak" and row["centre"] is not None  # a control has no peak
+    anchor = row["centre"] if on_peak else row["position"]
     window = ism_window(Gene(row["qtl_id"], row["contig"], anchor, strand), valuer)
     if not _inside(row, window):
         return None

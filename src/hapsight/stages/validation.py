@@ -32,6 +32,7 @@ __all__ = [
     "estimate_row",
     "share_estimate",
     "track_labels",
+    "validation_files",
     "write_validation",
 ]
 
@@ -185,11 +186,9 @@ def share_estimate(share: Share) -> Estimate:
 
 def write_validation(opened: Opened, found: Validated, assay: str, folder: Path) -> list[Path]:
     """Write ``<assay>.parquet`` and ``.tsv``, the same of ``<assay>_summary``, and ``<assay>.json``."""
-    written = []
     for name, table in ((assay, found.effects), (f"{assay}_summary", found.summary)):
         write_table(folder / f"{name}.parquet", table)
         write_atomically(folder / f"{name}.tsv", csv_text(table, "\t").encode())
-        written += [folder / f"{name}.parquet", folder / f"{name}.tsv"]
     record = {
         "assay": assay,
         **opened.key_parts("reference", "genes"),
@@ -199,4 +198,10 @@ def write_validation(opened: Opened, found: Validated, assay: str, folder: Path)
         "summary": found.summary.to_dicts(),
     }
     write_atomically(folder / f"{assay}.json", json.dumps(record, indent=1).encode())
-    return [*written, folder / f"{assay}.json"]
+    return validation_files(folder, assay)
+
+
+def validation_files(folder: Path, assay: str) -> list[Path]:
+    """What `write_validation` writes."""
+    names = [f"{name}.{kind}" for name in (assay, f"{assay}_summary") for kind in ("parquet", "tsv")]
+    return [folder / name for name in (*names, f"{assay}.json")]

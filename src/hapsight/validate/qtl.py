@@ -150,9 +150,8 @@ def _sites(
     for number, row in enumerate(table.iter_rows(named=True), start=2):
         where = f"{path}, row {number}"
         place = _placed(row, where) if placed else _named(str(row["variant_id"]), reference)
-        called = (
-            str(row[name]) if name else (":".join(map(str, place)) if not isinstance(place, str) else "?")
-        )
+        said = f"row {number}" if isinstance(place, str) else ":".join(map(str, place))
+        called = said if name is None or row[name] is None else str(row[name])
         site = place if isinstance(place, str) else _site(place, reference)
         value = _number(row, slope, where)
         if value is None or value == 0.0:
@@ -199,6 +198,8 @@ def _site(place: tuple[str, int, str, str], reference: Reference) -> tuple[str, 
 
 def _maf(row: dict[str, Any], where: str) -> float | None:
     af = _number(row, "af", where) if "af" in row else None
+    if af is not None and not 0.0 <= af <= 1.0:
+        raise InputError("A frequency is not between 0 and 1.", where=f"{where}, column af", got=f"{af:g}")
     return None if af is None else min(af, 1.0 - af)
 
 
@@ -230,7 +231,7 @@ def _number(row: dict[str, Any], name: str, where: str) -> float | None:
 def _pairs(table: pl.DataFrame, path: Path, dropped: Dropped) -> Iterator[tuple[Any, ...]]:
     name = next((column for column in _IDS if column in table.columns), None)
     for number, row in enumerate(table.iter_rows(named=True), start=2):
-        called = str(row[name]) if name else f"row {number}"
+        called = f"row {number}" if name is None or row[name] is None else str(row[name])
         high, low = (str(row[side] or "").upper() for side in ("high", "low"))
         places = [i for i, (a, b) in enumerate(zip(high, low, strict=False)) if a != b]
         if len(high) != len(low) or len(places) != 1 or row["chrom"] in _EMPTY:
