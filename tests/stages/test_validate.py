@@ -415,13 +415,13 @@ def fold_config(planted, folder: Path) -> Path:
 
 
 def test_folds_and_a_second_cell_type(planted, tmp_path):
-    """Each variant by the fold that holds its chromosome out; pairs of sequences padded with N."""
+    """Each variant by the fold that holds its chromosome out; sequences of an even length, padded with N."""
     flank = "ACGTTGCA" * 5
     rows = [["source_id", "chrom", "high", "low"]]
     for number in range(24):
         high, low = ("AC", "GA", "CT")[number % 3]
         contig = f"chr{1 + number % 2}"
-        rows.append([f"{contig}.{number}000000", contig, flank + high + flank, flank + low + flank])
+        rows.append([f"{contig}.{number}000000", contig, flank + high + flank[1:], flank + low + flank[1:]])
     table = write_table(tmp_path / "pairs.tsv", rows)
     app = typer.Typer()
     register_commands(app)

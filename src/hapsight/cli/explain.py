@@ -392,7 +392,9 @@ def qtl(
 
     opened = _open(config, out, "qtl", table)
     _require_models(opened)
-    options = QtlOptions(table, centre, strands, controls, control, folds)
+    options = QtlOptions(
+        table=table, centre=centre, strands=strands, controls=controls, control=control, folds=folds
+    )
     with progress() as show:
         found = validate_qtl(opened, load_models(opened), options, show)
     _finish(opened, found, "qtl", out, brief=True)
@@ -423,7 +425,9 @@ def modality(
 
     opened = _open(config, out, "modality", table)
     _require_models(opened)
-    options = ModalityOptions(table, eqtls, reach, max_p, centre, strands)
+    options = ModalityOptions(
+        table=table, eqtls=eqtls, reach=reach, max_p=max_p, centre=centre, strands=strands
+    )
     with opened.folder.locked(), progress() as show:
         opened.begin()
         found = validate_modality(opened, load_models(opened), options, show)

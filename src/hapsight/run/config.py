@@ -104,15 +104,10 @@ class CohortConfig(_Section):
     )
 
     @model_validator(mode="after")
-    def _peaks_have_no_tss(self) -> CohortConfig:
-        """Peaks are where the phenotype BED says; a gene table would give them a TSS."""
+    def _regions_and_peaks(self) -> CohortConfig:
+        """Regions end where they start, or later; peaks are where the phenotype BED says, and have no TSS."""
         if self.phenotype == "peaks" and self.genes is not None:
             raise ValueError('genes gives TSSs, and phenotype = "peaks" has none: leave one of both out')
-        return self
-
-    @model_validator(mode="after")
-    def _regions(self) -> CohortConfig:
-        """Regions end where they start, or later."""
         for first, last in self.par or ():
             if last < first:
                 raise ValueError(f"par must be [first, last] with first <= last, got [{first}, {last}]")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -16,21 +16,21 @@ from hapsight.run.effects import EffectsRun
 from hapsight.run.opened import Opened, Progress
 from hapsight.seeds import stream
 from hapsight.stages.eqtl_sets import EQTL_SET, nominal_effects, read_eqtls
+from hapsight.stages.local_effects import SITE, LocalOptions, by_model, qtl_effects
 from hapsight.stages.predict import ModelRun
 from hapsight.stages.validate_eqtl import eqtl_effects, inside_window
-from hapsight.stages.validate_qtl import QtlOptions, by_model, numbers_of, qtl_effects, tss_distances
+from hapsight.stages.validate_qtl import numbers_of, tss_distances
 from hapsight.stages.validation import MODALITY_EFFECTS, Validated, estimate_row
 from hapsight.validate.modality import gap_estimates
 from hapsight.validate.qtl import read_qtls, stretches
 
 __all__ = ["ModalityOptions", "validate_modality"]
 
-_SITE: Final = ["contig", "position", "ref", "alt"]
-_PAIR: Final = ["qtl_id", "gene_id", *_SITE]
+_PAIR: Final = ["qtl_id", "gene_id", *SITE]
 
 
-@dataclass(frozen=True, slots=True)
-class ModalityOptions:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModalityOptions(LocalOptions):
     """What is compared.
 
     Attributes
@@ -43,16 +43,12 @@ class ModalityOptions:
         Bases between a variant and the TSS of its gene, at most.
     max_p
         Of the cohort's own: largest nominal p of the variant, of genes whose eQTL is significant.
-    centre, strands
-        As of `hapsight.stages.validate_qtl.QtlOptions`.
     """
 
     table: Path
     eqtls: Path | None = None
     reach: int = 100_000
     max_p: float = 1e-3
-    centre: Literal["variant", "peak"] = "variant"
-    strands: Literal["both", "forward"] = "both"
 
 
 def validate_modality(
@@ -70,13 +66,12 @@ def validate_modality(
     qtls, dropped = read_qtls(options.table, opened.cohort.reference)
     _require_sites(qtls, options.table)
     pairs = _pairs(opened, qtls, options, dropped, progress)
-    sites = pairs.unique(["qtl_id", *_SITE], keep="first", maintain_order=True)
+    sites = pairs.unique(["qtl_id", *SITE], keep="first", maintain_order=True)
     sites = sites.with_columns(pl.col("accessibility").alias("slope")).select(qtls.columns)
     sites = sites.with_columns(tss_distances(opened, sites))
-    local_options = QtlOptions(options.table, options.centre, options.strands)
-    local = qtl_effects(opened, runs, sites, local_options, dropped, progress)
-    local = local.select("qtl_id", *_SITE, "model", "read_out", "track", "held_out", "effect")
-    table = pairs.join(local, on=["qtl_id", *_SITE], how="inner", maintain_order="left")
+    local = qtl_effects(opened, runs, sites, options, dropped, progress)
+    local = local.select("qtl_id", *SITE, "model", "read_out", "track", "held_out", "effect")
+    table = pairs.join(local, on=["qtl_id", *SITE], how="inner", maintain_order="left")
     table = table.join(
         _at_genes(opened, runs, pairs, dropped, progress),
         on=[*_PAIR, "model", "read_out", "track"],
@@ -88,7 +83,7 @@ def validate_modality(
     rows: list[dict[str, Any]] = []
     for (model, read_out, track), part in by_model(effects):
         rows += _summary({"model": model, "read_out": read_out, "track": track}, part, rng)
-    record = {name: str(getattr(options, name) or "") for name in ModalityOptions.__slots__}
+    record = {name: str(value or "") for name, value in asdict(options).items()}
     return Validated.of(effects, rows, dropped, record)
 
 
@@ -112,10 +107,10 @@ def _pairs(
         eqtls = read_eqtls(options.eqtls, opened, dropped).with_columns(pval_nominal=pl.lit(None, pl.Float64))
     near = eqtls.filter(pl.col("distance") <= options.reach)
     renamed = qtls.rename({"slope": "accessibility"})
-    both = near.select("gene_id", *_SITE, "distance", "slope", "pval_nominal")
+    both = near.select("gene_id", *SITE, "distance", "slope", "pval_nominal")
     turned = both.rename({"ref": "alt", "alt": "ref"}).with_columns(slope=-pl.col("slope"))
     either = pl.concat([both, turned.select(both.columns)])
-    found = renamed.join(either, on=_SITE, how="inner", maintain_order="left")
+    found = renamed.join(either, on=SITE, how="inner", maintain_order="left")
     for name in qtls.join(found, on="qtl_id", how="anti")["qtl_id"]:
         dropped.add("qtl", "no eQTL of a gene within reach", name)
     if found.is_empty():
@@ -127,7 +122,7 @@ def _pairs(
             fix="widen --reach or --max-p, or look whether both tables have the same alleles",
         )
     ordered = found.sort("pval_nominal", "distance", "gene_id", nulls_last=True, maintain_order=True)
-    first = ordered.select(pl.struct("qtl_id", *_SITE).is_first_distinct().alias("first"))
+    first = ordered.select(pl.struct("qtl_id", *SITE).is_first_distinct().alias("first"))
     return pl.concat([ordered, first], how="horizontal").sort("contig", "position", "gene_id")
 
 
@@ -184,9 +179,10 @@ def _summary(
         ("one gene", "effect top half", half),
         ("all pairs", "all", table),
     ):
-        columns = [numbers_of(part, name) for name in ("effect", "accessibility", "slope")]
+        names = ("effect", "accessibility", "slope", "gene_effect")
+        effect, accessibility, slope, gene_effect = (numbers_of(part, name) for name in names)
         where = stretches(part["contig"].to_list(), part["position"].to_list())
-        found = gap_estimates(*columns, where, rng, gene_effect=numbers_of(part, "gene_effect"))
+        found = gap_estimates(effect, accessibility, slope, where, rng, gene_effect=gene_effect)
         for quantity, estimate in found:
             missing = "no variant with both signs"
             yield estimate_row(labels, what, "model", quantity, estimate, stratum, missing)

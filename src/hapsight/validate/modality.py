@@ -80,16 +80,16 @@ def modality_gap(
     >>> dict(zip(rows["quantity"], rows["value"]))["gap"]
     0.5
     """
-    given = [np.asarray(side, np.float64) for side in (effect, accessibility, expression)]
-    others = [stretch] if gene_effect is None else [stretch, gene_effect]
-    if {np.shape(side) for side in (*given, *others)} != {(len(stretch),)}:
+    given = [effect, accessibility, expression, *([] if gene_effect is None else [gene_effect])]
+    if {np.shape(side) for side in (*given, stretch)} != {(len(stretch),)}:
         raise InputError(
             "The gap needs one effect, two slopes and a stretch of every variant.",
             expected=(len(stretch),),
-            got=", ".join(str(np.shape(side)) for side in (*given, *others)),
+            got=", ".join(str(np.shape(side)) for side in (*given, stretch)),
         )
+    first, second, third = (np.asarray(side, np.float64) for side in (effect, accessibility, expression))
     rng = np.random.default_rng(seed)
-    found = gap_estimates(*given, stretch, rng, gene_effect=gene_effect, draws=draws)
+    found = gap_estimates(first, second, third, stretch, rng, gene_effect=gene_effect, draws=draws)
     rows = [(q, e.value, e.n, e.ci_low, e.ci_high) for q, e in found]
     return pl.DataFrame(rows, schema=GAP, orient="row")
 
