@@ -285,8 +285,8 @@ def _mean(effects: pl.DataFrame, called: str) -> pl.DataFrame:
     return joined.with_columns(model=pl.lit(called)).select(list(QTL_EFFECTS))
 
 
-def by_model(effects: pl.DataFrame) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
-    """The rows of each model, read-out and track."""
-    parts = effects.partition_by(["model", "read_out", "track"], as_dict=True, maintain_order=True)
-    for key, part in parts.items():
-        yield tuple(map(str, key)), part
+def by_model(effects: pl.DataFrame) -> Iterator[tuple[dict[str, str], pl.DataFrame]]:
+    """The rows of each model, read-out and track, with what these are called."""
+    names = ["model", "read_out", "track"]
+    for key, part in effects.partition_by(names, as_dict=True, maintain_order=True).items():
+        yield dict(zip(names, map(str, key), strict=True)), part

@@ -79,10 +79,10 @@ def validate_modality(
         maintain_order="left",
     )
     effects = table.select(pl.col(name).cast(kind) for name, kind in MODALITY_EFFECTS.items())
-    rng = stream(opened.config.seed, "validate modality")
     rows: list[dict[str, Any]] = []
-    for (model, read_out, track), part in by_model(effects):
-        rows += _summary({"model": model, "read_out": read_out, "track": track}, part, rng)
+    for labels, part in by_model(effects):
+        rng = stream(opened.config.seed, " ".join(["validate modality", *labels.values()]))
+        rows += _summary(labels, part, rng)
     record = {name: str(value or "") for name, value in asdict(options).items()}
     return Validated.of(effects, rows, dropped, record)
 

@@ -83,13 +83,11 @@ def validate_qtl(
     controls, matched = _controls(opened, cases, options, dropped)
     sites = pl.concat([cases, controls]).with_columns(tss_distances(opened, pl.concat([cases, controls])))
     effects = qtl_effects(opened, runs, sites, options, dropped, progress)
-    rng = stream(opened.config.seed, "validate qtl")
-    rows = [*_beside(sites.filter(pl.col("slope").is_not_null()), rng)]
-    for (model, read_out, track), part in by_model(effects):
-        labels = {"model": model, "read_out": read_out, "track": track}
-        rows += _summary(labels, part, matched, rng)
+    rows = [*_beside(sites.filter(pl.col("slope").is_not_null()), opened.config.seed)]
+    for labels, part in by_model(effects):
+        rows += _summary(labels, part, matched, opened.config.seed)
     if options.control is not None:
-        rows += _less_control(effects, options.control, rng)
+        rows += _less_control(effects, options.control, opened.config.seed)
     record = {name: str(value or "") for name, value in asdict(options).items()}
     return Validated.of(effects, rows, dropped, record)
 
@@ -178,8 +176,7 @@ def _controls(
     for name in cases.join(known, on="qtl_id", how="anti")["qtl_id"]:
         dropped.add("control", "the QTL's frequency, or its place, is not known", name)
     rng = stream(opened.config.seed, "controls of qtls")
-    features = (_features(opened, table) for table in (known, pool))
-    chosen = matched_controls(*features, options.controls, rng)
+    chosen = matched_controls(_features(opened, known), _features(opened, pool), options.controls, rng)
     served = pl.Series(chosen[:, 0] >= 0, dtype=pl.Boolean)
     for name in known.filter(~served)["qtl_id"]:
         dropped.add("control", "too few of that distance and frequency", name)
@@ -212,7 +209,12 @@ def _groups(table: pl.DataFrame) -> NDArray[np.int64]:
     return stretches(table["contig"].to_list(), table["position"].to_list())
 
 
-def _beside(cases: pl.DataFrame, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+def _draws(seed: int, labels: Mapping[str, str], what: str) -> np.random.Generator:
+    """Random numbers that depend on the model's names only, not on which other models there are."""
+    return stream(seed, " ".join(["validate qtl", what, *labels.values()]))
+
+
+def _beside(cases: pl.DataFrame, seed: int) -> Iterator[dict[str, Any]]:
     """What says the sign without a model."""
     slope, distance, group = numbers_of(cases, "slope"), numbers_of(cases, "tss_distance"), _groups(cases)
     said = {
@@ -220,6 +222,7 @@ def _beside(cases: pl.DataFrame, rng: np.random.Generator) -> Iterator[dict[str,
         "gc": gc_signs(cases["ref"].to_list(), cases["alt"].to_list()),
     }
     for name, score in said.items():
+        rng = _draws(seed, _NO_MODEL, name)
         known = np.isfinite(score)
         missing = "no distance to a TSS is known, or all lie in one stretch"
         if not known.any():
@@ -233,12 +236,12 @@ def _beside(cases: pl.DataFrame, rng: np.random.Generator) -> Iterator[dict[str,
 
 
 def _summary(
-    labels: Mapping[str, str], table: pl.DataFrame, matched: list[str], rng: np.random.Generator
+    labels: Mapping[str, str], table: pl.DataFrame, matched: list[str], seed: int
 ) -> Iterator[dict[str, Any]]:
-    cases = table.filter(pl.col("qtl"))
+    cases, rng = table.filter(pl.col("qtl")), _draws(seed, labels, "signs")
     if not cases.is_empty():
-        columns = (numbers_of(cases, name) for name in ("effect", "slope", "tss_distance"))
-        for one in qtl_benchmark(*columns, _groups(cases), rng):
+        effect, slope, distance = (numbers_of(cases, name) for name in ("effect", "slope", "tss_distance"))
+        for one in qtl_benchmark(effect, slope, distance, _groups(cases), rng):
             yield estimate_row(labels, "qtls", "model", one.quantity, one.found, one.stratum)
     table = table.filter(~pl.col("qtl") | pl.col("qtl_id").is_in(matched))
     if 0 < table["qtl"].sum() < len(table):
@@ -256,20 +259,20 @@ def _summary(
                 yield estimate_row(labels, "qtls and controls", name, "size_auroc.stretches", found)
 
 
-def _less_control(effects: pl.DataFrame, control: str, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+def _less_control(effects: pl.DataFrame, control: str, seed: int) -> Iterator[dict[str, Any]]:
     """The share of right signs less that of the control, on the variants that both have a sign for."""
     cases = effects.filter(pl.col("qtl"))
     keys = ["qtl_id", *SITE]
     other = cases.filter(pl.col("model") == control).unique(keys, keep="first", maintain_order=True)
     other = other.select(*keys, pl.col("effect").alias("other"))
-    for (model, read_out, track), part in by_model(cases):
-        if model == control:
+    for labels, part in by_model(cases):
+        if labels["model"] == control:
             continue
         both = part.join(other, on=keys, how="inner", maintain_order="left", nulls_equal=True)
         slope = numbers_of(both, "slope")
         mine, theirs = (right_sign(numbers_of(both, name), slope) for name in ("effect", "other"))
         shared = np.isfinite(mine) & np.isfinite(theirs)
         mine, theirs = (np.where(shared, side, np.nan) for side in (mine, theirs))
+        rng = _draws(seed, labels, f"less {control}")
         found = grouped_mean(mine, _groups(both), rng, less=theirs)
-        labels = {"model": model, "read_out": read_out, "track": track}
         yield estimate_row(labels, "qtls", f"less {control}", "sign_agrees.stretches", found)
