@@ -24,7 +24,7 @@ from hapsight.stages.validation import QTL_EFFECTS, track_labels
 from hapsight.stages.valued_units import valuer_of
 
 if TYPE_CHECKING:
-    from hapsight.engine.values import Valuer
+    from hapsight.engine.engine import Valuer
     from hapsight.sequence.haplotypes import Window
 
 __all__ = ["SITE", "LocalOptions", "by_model", "local_effects", "qtl_effects"]
