@@ -16,6 +16,7 @@ from hapsight.models.registry import register
 from hapsight.report.words import of_peaks, page_of_peaks, spec_of_peaks
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
+from tests.conftest import without_vega
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, write_planted
 
 PEAKS = ("up1", "up2", "down1", "null1", "bare")
@@ -54,7 +55,8 @@ def as_peaks(folder, config, strand="."):
 
 
 def call(*arguments):
-    with register("toy", load_forward):
+    with register("toy", load_forward), pytest.MonkeyPatch.context() as patch:
+        without_vega(patch)
         return CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
 
 
