@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hapsight.cli.explain import _add_validate as register_commands
+from hapsight.cli.validate import register as register_commands
 from hapsight.cohort.nouns import Interval
 from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
