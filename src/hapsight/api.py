@@ -17,7 +17,7 @@ from typing import Any, Literal, TypedDict, Unpack
 import polars as pl
 
 from hapsight.cohort import join
-from hapsight.cohort.expression import Transform
+from hapsight.cohort.expression import Phenotype, Transform
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Gene
 from hapsight.errors import ConfigError, HapsightWarning
@@ -59,6 +59,7 @@ def open_cohort(
     expression: File,
     *,
     genes: File | None = None,
+    phenotype: Phenotype = "genes",
     covariates: File | None = None,
     samples: File | None = None,
     keep_genes: Sequence[str] = (),
@@ -78,6 +79,8 @@ def open_cohort(
         tensorQTL's phenotype BED.
     genes
         TSS and strand: GTF, BED6 or TSV.
+    phenotype
+        What the rows of `expression` are: ``"peaks"`` have no strand and are read at their centre.
     covariates
         Covariates x people, or people x covariates.
     samples
@@ -113,7 +116,9 @@ def open_cohort(
     calls = [Path(path).expanduser() for path in several]
     called = calls[0] if len(calls) == 1 else tuple(calls)
     expressed = config_part(ExpressionConfig, transform=transform, pseudocount=pseudocount)
-    config = config_part(CohortConfig, genotypes=called, **paths, keep_genes=tuple(keep_genes), **policy)
+    config = config_part(
+        CohortConfig, genotypes=called, **paths, phenotype=phenotype, keep_genes=tuple(keep_genes), **policy
+    )
     cohort, dropped = join.open_cohort(cohort_files(config), policy_of(config))
     left_out = "; ".join(f"{n} {kind} ({reason})" for (kind, reason), n in sorted(dropped.counts.items()))
     if left_out:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hapsight.cli import data, explain, linear, tools, train
+from hapsight.cli import data, explain, linear, tools, train, validate
 from hapsight.cli.console import SchedulerOption, WorkersOption, load_staffed
 
 if TYPE_CHECKING:
@@ -368,5 +368,5 @@ def _say(text: str) -> None:
     say(text)
 
 
-for _topic in (linear, explain, data, train, tools):
+for _topic in (linear, explain, validate, data, train, tools):
     _topic.register(app)

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig
-from hapsight.cohort.expression import Expression, Transform, read_expression, require_tss, transform
+from hapsight.cohort.expression import (
+    Expression,
+    Phenotype,
+    Transform,
+    read_expression,
+    require_tss,
+    transform,
+)
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotype_store import Decoder, StoredGenotypes
@@ -86,6 +93,8 @@ class CohortFiles:
         The sample sheet; where given, only its people are used.
     keep_genes
         Only these genes: identifiers, with or without version, or names.
+    phenotype
+        What the rows of the expression file are.
     """
 
     genotypes: Path | tuple[Path, ...]
@@ -95,6 +104,7 @@ class CohortFiles:
     covariates: Path | None = None
     samples: Path | None = None
     keep_genes: tuple[str, ...] | None = None
+    phenotype: Phenotype = "genes"
 
 
 class CohortParts:
@@ -117,7 +127,7 @@ class CohortParts:
     @cached_property
     def measured(self) -> Expression:
         """The expression file."""
-        return read_expression(self.files.expression)
+        return read_expression(self.files.expression, self.files.phenotype)
 
     @cached_property
     def sheet(self) -> SampleSheet | None:
@@ -376,6 +386,8 @@ def join_genes(
     if table is None:
         require_tss(found.values(), measured.bodies, files.expression)
         notes += _body_notes(found.values(), measured)
+    if files.phenotype == "peaks":
+        notes += _peak_notes(measured)
     placed = {i: gene for i, gene in found.items() if _has_contig(gene, reference, genotyped, dropped)}
     if not placed:
         raise InputError(
@@ -414,6 +426,13 @@ def _body_notes(genes: Collection[Gene], measured: Expression) -> tuple[str, ...
         f"{long} of {len(genes)} genes are stretches longer than one base in the expression file; their TSS "
         "is the first base, on the minus strand the last",
     )
+
+
+def _peak_notes(measured: Expression) -> tuple[str, ...]:
+    found = ("the rows of the expression file are peaks: each is read at its centre, on no strand",)
+    if not measured.stranded:
+        return found
+    return (*found, f"{measured.stranded} of {len(measured.genes)} peaks have a strand, which is not used")
 
 
 def _has_contig(gene: Gene, reference: Reference, genotyped: Sequence[str], dropped: Dropped) -> bool:

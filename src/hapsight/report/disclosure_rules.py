@@ -183,6 +183,16 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         "lowest_r": "share",
     },
     "arithmetic": {**_ARM, **_all("plain", "device precision tenth"), "lost": "three decimals"},
+    "qtl_signs": {
+        **_ARM,
+        **_all("plain", "track what predictor quantity stratum n status"),
+        **_all("three decimals", "value ci_low ci_high"),
+    },
+    "modality_gap": {
+        **_ARM,
+        **_all("plain", "track what predictor quantity stratum n status"),
+        **_all("three decimals", "value ci_low ci_high"),
+    },
     "training": {
         **_ARM,
         **_all("plain", "label kind mode loss init prior people min_maf seeds cell genes genes_ok"),
