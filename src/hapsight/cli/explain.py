@@ -296,6 +296,7 @@ def _add_validate(app: typer.Typer) -> None:
     group.command()(mpra)
     group.command()(crispri)
     group.command()(eqtl)
+    group.command()(alleles)
     app.add_typer(group, name="validate")
 
 
@@ -357,6 +358,38 @@ def eqtl(
         opened.begin()
         found = validate_eqtl(opened, _models(opened), EqtlOptions(table, max_p, controls), show)
     _finish(opened, found, "eqtl", out)
+
+
+def alleles(
+    config: ConfigPath,
+    counts: Annotated[
+        Path, typer.Option(help="a phased VCF with two counts a call, or phASER's: {sample} in the name")
+    ],
+    features: Annotated[Path, typer.Option(help="where reads count: BED (contig, start, end, gene) or GTF")],
+    order: Annotated[
+        Literal["auto", "haplotypes", "alleles"],
+        typer.Option(help="counts of a VCF: first and second haplotype, or REF and ALT; auto: by the phase"),
+    ] = "auto",
+    tag: Annotated[str, typer.Option(help="FORMAT field of the counts")] = "AS",
+    min_reads: Annotated[int, typer.Option(min=1, help="reads that a person needs in a gene")] = 20,
+    reference_share: Annotated[
+        float | None, typer.Option(help="REF's share of reads by mapping alone; else by 20 sites or more")
+    ] = None,
+    out: OutFolder = None,
+) -> None:
+    """Haplotype against haplotype within people, beside allele-specific reads; predictions are the run's."""
+    from hapsight.cli.console import progress
+    from hapsight.cohort.tables import write_table
+    from hapsight.run.arms import arms_of
+    from hapsight.stages.predict import read_models
+    from hapsight.stages.validate_alleles import AlleleOptions, validate_alleles
+
+    opened, chosen = _open(config, out), None if order == "auto" else order
+    options = AlleleOptions(counts, features, chosen, tag, min_reads, reference_share)
+    with progress() as show:
+        found = validate_alleles(opened, arms_of(opened, read_models(opened)), options, show)
+    _finish(opened, found.validated, "alleles", out)
+    write_table((out or opened.folder.path / "validate") / "alleles_people.parquet", found.people)
 
 
 def _open(config: Path, out: Path | None) -> Opened:
