@@ -79,7 +79,7 @@ def canonical_kmers(codes: Codes, k: int = K) -> NDArray[np.uint64]:
     codes
         A, C, G, T, N = 0..4.
     k
-        At most 31; odd, so that no k-mer is its own reverse complement.
+        13 to 31; odd, so that no k-mer is its own reverse complement.
     """
     count = len(codes) - k + 1
     if count < 1:
