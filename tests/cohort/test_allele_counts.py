@@ -63,6 +63,7 @@ def test_what_cannot_be_told_apart_is_left_out_and_named(tmp_path):
         Record(10, "A", "C", ["0/1:4,4", "0|0:3,0", "0|1:.", "0|1:7,1"], tags=":AS"),
         Record(12, "G", "T,C", ["0|1:4,4"] * 4, tags=":AS"),
         Record(14, "G", "T", ["0|1:4,4"] * 4, tags=":XX"),
+        *(Record(16, "G", alt, ["0|1:4,4"] * 4, tags=":AS") for alt in "AT"),  # 0 may be the other ALT
         Record(40, "G", "T", ["0|1:4,4"] * 4, tags=":AS"),  # in no feature
     ]
     found = read(write_vcf(tmp_path / "as.vcf.gz", records), samples=("ann", "bob", "cyd"))
@@ -73,6 +74,7 @@ def test_what_cannot_be_told_apart_is_left_out_and_named(tmp_path):
         ("genotype", "reads of a homozygote"): ["bob chr1:10 A>C"],
         ("site", "several ALTs"): ["chr1:12 G>T,C"],
         ("site", "without GT or AS"): ["chr1:14 G>T"],
+        ("site", "several records"): ["chr1:16"],
     }
 
 
@@ -101,6 +103,14 @@ def test_a_file_without_the_people_or_of_another_kind_is_refused(tmp_path):
     (tmp_path / "bare.vcf").write_text("chr1\t10\t.\tA\tC\t.\t.\t.\tGT:AS\t0|1:1,2\n")
     with pytest.raises(InputError, match="no header line"):
         read(tmp_path / "bare.vcf")
+    header = "#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT ann bob".replace(" ", "\t")
+    for name, line, said in (
+        ("short", "chr1\t10\t.\tA\tC\t.\t.\t.\tGT:AS\t0|1:1,2\n", "shorter than its header"),
+        ("bare", "chr1\n", "no whole number"),
+    ):
+        (tmp_path / f"{name}.vcf").write_text(f"{header}\n{line}")
+        with pytest.raises(InputError, match=said):
+            read(tmp_path / f"{name}.vcf")
     cut = tmp_path / "cut.vcf.gz"
     cut.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(InputError):

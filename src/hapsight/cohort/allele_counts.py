@@ -7,6 +7,7 @@ the order of the run's own phased genotypes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,7 +196,7 @@ def read_allele_counts(
             fix=f"bcftools view -Oz -o {path.stem}.vcf.gz {path}",
         )
     dropped = Dropped()
-    given = list(_vcf_reads(path, samples, inside, tag, dropped))
+    given = _without_twice(list(_vcf_reads(path, samples, inside, tag, dropped)), dropped)
     found = order or find_order(given, path)
     reads = tuple(one if found == "haplotypes" else _by_haplotype(one) for one in given)
     return AlleleCounts(reads, found, order is None, dropped)
@@ -237,10 +238,22 @@ def _vcf_reads(
             raise InputError(
                 "The VCF of allele counts has no header line.", where=path, expected="#CHROM ..."
             )
-        contig, place, _ = line.split("\t", 2) if line.count("\t") > 8 else ("", "", "")
-        where = f"{path}, {contig[:80]}:{place[:20]}"
-        if inside(contig, _count(place, where) - 1):
-            yield from _record_reads(line.split("\t"), columns, tag, where, dropped)
+        row = line.split("\t", 2)
+        where = f"{path}, {':'.join(row[:2])[:100]}"
+        if inside(row[0], _count(row[1] if len(row) == 3 else "", where) - 1):
+            yield from _record_reads(_whole(line, columns, where), columns, tag, where, dropped)
+
+
+def _whole(line: str, columns: Mapping[int, str], where: str) -> list[str]:
+    row = line.split("\t")
+    if len(row) <= max(columns):
+        raise InputError(
+            "A line of the allele counts is shorter than its header.",
+            where=where,
+            expected=f"at least {max(columns) + 1} columns",
+            got=f"{len(row)} columns",
+        )
+    return row
 
 
 def _columns(header: list[str], samples: Sequence[str], path: Path, dropped: Dropped) -> dict[int, str]:
@@ -259,6 +272,15 @@ def _columns(header: list[str], samples: Sequence[str], path: Path, dropped: Dro
     return found
 
 
+def _without_twice(reads: Sequence[Reads], dropped: Dropped) -> list[Reads]:
+    """Without the sites of several records: a 0 there may be another record's ALT, and reads count twice."""
+    times = Counter((one.sample, one.contig, one.places[0][0]) for one in reads)
+    twice = {(contig, position) for (_, contig, position), found in times.items() if found > 1}
+    for contig, position in sorted(twice):
+        dropped.add("site", "several records", f"{contig}:{position + 1}")
+    return [one for one in reads if (one.contig, one.places[0][0]) not in twice]
+
+
 def _record_reads(
     row: list[str], columns: Mapping[int, str], tag: str, where: str, dropped: Dropped
 ) -> Iterator[Reads]:
@@ -275,12 +297,13 @@ def _record_reads(
     for column, sample in columns.items():
         call = row[column].split(":")
         found = _two_counts(call[counts] if len(call) > counts else ".", f"{where}, {sample}")
-        if call[genotype] in ("0|1", "1|0"):
+        alleles = call[genotype] if len(call) > genotype else "."
+        if alleles in ("0|1", "1|0"):
             place = (int(row[1]) - 1, ref, alt)
-            alt_on = 1 if call[genotype] == "0|1" else 0
+            alt_on = 1 if alleles == "0|1" else 0
             yield Reads(sample, row[0], (place,), (alt_on,), found)
         elif any(found):
-            unphased = call[genotype] in ("0/1", "1/0")
+            unphased = alleles in ("0/1", "1/0")
             reason = "unphased, so its reads are of no haplotype" if unphased else "reads of a homozygote"
             dropped.add("genotype", reason, f"{sample} {name}")
 
