@@ -360,6 +360,10 @@ def eqtl(
     _finish(opened, found, "eqtl", out)
 
 
+_OF_PEOPLE = frozenset({"sample", "genotype", "reads", "block"})
+"""What was left out by names of people, which are in ``alleles.json`` and not printed."""
+
+
 def alleles(
     config: ConfigPath,
     counts: Annotated[
@@ -388,7 +392,7 @@ def alleles(
     options = AlleleOptions(counts, features, chosen, tag, min_reads, reference_share)
     with progress() as show:
         found = validate_alleles(opened, arms_of(opened, read_models(opened)), options, show)
-    _finish(opened, found.validated, "alleles", out)
+    _finish(opened, found.validated, "alleles", out, _OF_PEOPLE)
     write_table((out or opened.folder.path / "validate") / "alleles_people.parquet", found.people)
 
 
@@ -414,8 +418,10 @@ def _models(opened: Opened) -> list[ModelRun]:
     return load_sequence_models(opened, "`hapsight validate`")
 
 
-def _finish(opened: Opened, found: Validated, assay: str, out: Path | None) -> None:
-    """Write the tables and print the summary, with what was left out."""
+def _finish(
+    opened: Opened, found: Validated, assay: str, out: Path | None, unnamed: frozenset[str] = frozenset()
+) -> None:
+    """Write the tables and print the summary, with what was left out; names not of the kinds `unnamed`."""
     from hapsight.cli.console import say, table
     from hapsight.stages.validation import write_validation
 
@@ -425,7 +431,8 @@ def _finish(opened: Opened, found: Validated, assay: str, out: Path | None) -> N
     table(columns, [_row(row) for row in found.summary.iter_rows(named=True)])
     for (kind, reason), names in sorted(found.dropped.names.items()):
         shown = ", ".join(names[:_SHOWN_PAIRS]) + (" ..." if len(names) > _SHOWN_PAIRS else "")
-        say(f"left out, {kind}, {reason}: {found.dropped.counts[kind, reason]:,} ({shown})")
+        named = "" if kind in unnamed else f" ({shown})"
+        say(f"left out, {kind}, {reason}: {found.dropped.counts[kind, reason]:,}{named}")
     say(f"tables: {', '.join(path.name for path in written)} in {folder}")
 
 
