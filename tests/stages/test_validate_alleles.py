@@ -13,13 +13,10 @@ from hapsight.report.alleles import allele_driver_table, allele_rows, allele_tab
 from hapsight.report.build import build_report
 from hapsight.report.individuals import without_individuals
 from hapsight.report.run_folder import read_run
-from hapsight.run.arms import arms_of, haplotype_values, model_arms
-from hapsight.run.config import load_config
-from hapsight.run.opened import Opened
-from hapsight.stages.drivers import drivers
+from hapsight.run.arms import haplotype_values, model_arms
 from hapsight.tables import ALLELE_PEOPLE, ALLELES
 from tests.cohort.files import Record, write_table, write_vcf
-from tests.planted import load_toy, opened_with_models, quiet, require_columns, run_stages, write_planted
+from tests.planted import copied_planted, load_toy, opened_with_models, require_columns
 
 NAMES = ("up1", "down1", "null1")
 BIAS = 0.55
@@ -27,12 +24,9 @@ BIAS = 0.55
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory):
-    made = write_planted(tmp_path_factory.mktemp("alleles"), people=60, names=NAMES)
-    made.config.write_text(made.config.read_text() + "\n[eqtl]\npermutations = 99\ncis_window = 1000\n")
-    run_stages(made.config)
+def planted(finished, tmp_path_factory):
+    made = copied_planted(finished[0], tmp_path_factory.mktemp("alleles") / "cohort")
     opened, models = opened_with_models(made.config)
-    drivers(opened, arms_of(opened, models), quiet, motifs=())
     write_counts(made, opened, models[0])
     return made
 
@@ -41,7 +35,8 @@ def write_counts(made, opened, model):
     """A site near each gene has reads of both haplotypes, which differ as the gene's expression does."""
     rng, records, features = np.random.default_rng(2), [], []
     (arm,) = model_arms(opened, model)
-    for gene, values in haplotype_values(opened, arm, made.genes):
+    genes = [gene for gene in made.genes if gene.gene_id in NAMES]
+    for gene, values in haplotype_values(opened, arm, genes):
         near, _ = opened.cohort.genotypes.read(gene.cis(400), opened.cohort.reference)
         heterozygous = (near.alleles.sum(axis=2) == 1).sum(axis=1)
         single = [len(r) == len(a) == 1 for r, a in zip(near.ref, near.alt, strict=True)]
@@ -104,8 +99,9 @@ def test_the_linear_baseline_is_judged_by_its_weights_on_the_difference(found):
     _, table, _ = found
     for gene in ("up1", "down1"):
         row = of(table, gene, "elastic_net")
-        assert row["haplotype_r"] > 0.7  # it has seen which way expression goes
-        assert row["pval"] < 1e-6
+        assert row["haplotype_r"] > 0.3  # it has seen which way expression goes
+        assert row["pval"] < 1e-3
+        assert row["slope"] > 0
         assert row["driver_n"] is None
 
 
@@ -116,8 +112,8 @@ def test_the_people_are_those_with_reads_in_the_runs_order(found, planted):
     )
     assert people.height == of(table, "up1", "toy")["people"]
     assert set(people["reference_lead"]) == {-1.0, 1.0}
-    opened = Opened.from_config(load_config(planted.config))
-    values = pl.read_parquet(next((opened.folder.path / "predictions").rglob("*.values.parquet")))
+    files = (planted.folder / "run" / "predictions").rglob("*.values.parquet")
+    values = pl.concat([pl.read_parquet(file) for file in files])
     wide = (
         values.filter(pl.col("gene_id") == "up1", pl.col("haplotype") > 0)
         .pivot("haplotype", index="sample_id", values="value")
@@ -141,7 +137,7 @@ def test_what_was_assumed_and_left_out_is_told(found):
     assert mean["n"] == 3
 
 
-def test_a_report_shows_rounded_numbers_of_enough_people(found, planted):
+def test_a_report_shows_rounded_numbers_of_enough_people(found, planted, light):
     run = planted.folder / "run"
     page = build_report(run).read_text()
     assert "One haplotype against the other" in page

@@ -79,7 +79,7 @@ def test_which_haplotype_is_the_first_means_nothing(seed):
     one, other = allelic_regression(first, second, x), allelic_regression(a, b, np.where(turned, -x, x))
     np.testing.assert_allclose((one.slope, one.pval), (other.slope, other.pval), rtol=1e-4, atol=1e-6)
     ratio, swapped = log_ratio(first, second)[0], log_ratio(a, b)[0]
-    weight = ratio_weight(first, second, 0.03)
+    weight = ratio_weight(total, 0.03)
     assert haplotype_correlation(x, ratio, weight).value == pytest.approx(
         haplotype_correlation(np.where(turned, -x, x), swapped, weight).value
     )
@@ -140,6 +140,14 @@ def test_the_error_of_a_ratio_is_that_of_drawn_counts():
     ratio, error = log_ratio(drawn, 80 - drawn)
     assert ratio.std() == pytest.approx(error.mean(), rel=0.03)
     assert ratio.mean() == pytest.approx(np.log2(0.6 / 0.4), abs=0.01)
+
+
+def test_the_weight_of_a_ratio_is_one_over_the_variance_of_drawn_counts():
+    rng = np.random.default_rng(8)
+    size = (1 - 0.02) / 0.02
+    drawn = rng.binomial(150, rng.beta(size / 2, size / 2, 20_000))
+    variance = log_ratio(drawn, 150 - drawn)[0].var()
+    assert 1 / ratio_weight(np.array([150]), 0.02).item() == pytest.approx(variance, rel=0.05)
 
 
 def test_what_acts_on_both_haplotypes_costs_the_ratio_nothing():

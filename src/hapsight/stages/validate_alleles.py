@@ -314,7 +314,7 @@ def _row(arm: Arm, one: _Gene, predicted: Float, share: float, driver: _Driver |
     fit = allelic_regression(one.first, one.second, predicted, offset)
     ratio = log_ratio(one.first, one.second)[0] - offset / _LN2
     if fit.slope is not None:
-        weight = ratio_weight(one.first, one.second, fit.dispersion or 0.0)
+        weight = ratio_weight(one.first + one.second, fit.dispersion or 0.0)
         r = haplotype_correlation(predicted, ratio, weight)
         signs = _signs(predicted, ratio)
         row |= {

@@ -180,11 +180,13 @@ def reference_share(reference: Float, other: Float) -> tuple[Estimate, float | N
     return Estimate(fit.n, float(expit(fit.slope * _LN2)), low, high), fit.dispersion
 
 
-def ratio_weight(first: Float, second: Float, dispersion: float) -> Float:
-    """(n,) one over the variance of each log2 ratio, by counting and by overdispersion."""
-    _, error = log_ratio(first, second)
-    n = np.maximum(np.asarray(first, np.float64) + second, 1.0)
-    return np.asarray(1 / (error**2 * (1 + (n - 1) * dispersion)))
+def ratio_weight(total: Float, dispersion: float) -> Float:
+    """(n,) one over the variance of a log2 ratio of so many reads, where neither haplotype has more.
+
+    The error of `log_ratio` would give the most unequal ratios the least weight, hence those that tell most.
+    """
+    n = np.maximum(np.asarray(total, np.float64), 1.0)
+    return np.asarray(n * _LN2**2 / (4 * (1 + (n - 1) * dispersion)))
 
 
 def haplotype_correlation(predicted: Float, ratio: Float, weight: Float) -> Estimate:
