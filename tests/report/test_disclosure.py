@@ -328,6 +328,8 @@ AS_IT_IS = {
     "arithmetic": "differences between arithmetics: no R",
     "score backgrounds": "no R over people",
     "score summary": "no R over people",
+    "alleles": "one gene a row, of its own people; no row where fewer than five make it",
+    "allele_drivers": "one gene a row, likewise",
     "training": "R of training's own test people, of which the report shows no single one",
 }
 """Published tables that are not made anew over the genes whose R is shown, and why."""
