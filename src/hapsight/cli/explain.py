@@ -377,7 +377,10 @@ def alleles(
     tag: Annotated[str, typer.Option(help="FORMAT field of the counts")] = "AS",
     min_reads: Annotated[int, typer.Option(min=1, help="reads that a person needs in a gene")] = 20,
     reference_share: Annotated[
-        float | None, typer.Option(help="REF's share of reads by mapping alone; else by 20 sites or more")
+        float | None,
+        typer.Option(
+            min=0.01, max=0.99, help="REF's share of reads by mapping alone; else by 20 sites or more"
+        ),
     ] = None,
     out: OutFolder = None,
 ) -> None:

@@ -153,7 +153,6 @@ def homologs(config: ConfigPath, model: Model = None) -> None:
         loaded = loaded.model_copy(update={"train": loaded.train.model_copy(update={"model": model})})
     opened = Opened.from_config(loaded)
     with opened.folder.locked():
-        opened.begin()
         said, rows = homolog_rows(opened, load_sequence_models(opened, "Training"))
     table(["gene", "gene", "shared 21-mers", "share of the smaller", "trained on"], rows)
     say(said)
