@@ -25,7 +25,7 @@ from hapsight.explain.tables import DRIVERS
 from hapsight.linear.nested import haplotype_differences
 from hapsight.report.run_folder import read_table
 from hapsight.run.arms import Arm, haplotype_values
-from hapsight.run.baselines import BaselineRun, gene_seed, method_of
+from hapsight.run.baselines import BaselineRun, ImportedRun, gene_seed, method_of
 from hapsight.run.blocks import VariantReader
 from hapsight.run.opened import Opened, Progress
 from hapsight.stages.validation import Validated, estimate_row, share_estimate
@@ -123,6 +123,8 @@ def validate_alleles(
 ) -> AllelesFound:
     """Compare haplotypes of everybody who has allele-specific reads; predictions are the run's.
 
+    Weights that were trained elsewhere are not judged.
+
     Raises
     ------
     IncompleteError
@@ -148,6 +150,7 @@ def validate_alleles(
             got="; ".join(f"{n:,}: {why}" for (_, why), n in dropped.counts.items()) or "fewer reads",
             fix="lower --min-reads, or look at the features",
         )
+    arms = [arm for arm in arms if not isinstance(arm.made_by, ImportedRun)]
     rows, people = [], [pl.DataFrame(schema=ALLELE_PEOPLE)]
     for arm in arms:
         drivers = _drivers(opened, arm, genes)
@@ -264,7 +267,8 @@ def _differences(opened: Opened, arm: Arm, genes: Sequence[_Gene]) -> Iterator[t
     if arm.card is not None:
         values = haplotype_values(opened, arm, [one.gene for one in genes])
         yield from ((one, value[:, 0] - value[:, 1]) for one, (_, value) in zip(genes, values, strict=True))
-    elif isinstance(arm.made_by, BaselineRun):
+    else:
+        assert isinstance(arm.made_by, BaselineRun)
         yield from ((one, _linear(opened, arm.made_by, one.gene)) for one in genes)
 
 
