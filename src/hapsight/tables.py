@@ -12,6 +12,8 @@ import polars as pl
 __all__ = [
     "ACROSS_GENES",
     "AGREEMENT",
+    "ALLELES",
+    "ALLELE_PEOPLE",
     "BASELINES",
     "CIS_INDEPENDENT",
     "CIS_NOMINAL",
@@ -369,6 +371,51 @@ SIMULATED_GENES: Final = {
     "additive_r2": pl.Float64,
 }
 """``truth/genes.parquet`` of a simulated cohort: one row per gene."""
+
+ALLELES: Final = {
+    **GENE,
+    **LABELS,
+    "people": pl.Int64,
+    "reads": pl.Int64,
+    "reference_share": pl.Float64,
+    "status": pl.String,
+    "n": pl.Int64,
+    "effective_people": pl.Float64,
+    "haplotype_r": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "slope": pl.Float64,
+    "slope_se": pl.Float64,
+    "pval": pl.Float64,
+    "dispersion": pl.Float64,
+    "signs": pl.Int64,
+    "sign_agrees": pl.Float64,
+    "sign_ci_low": pl.Float64,
+    "sign_ci_high": pl.Float64,
+    "variant_id": pl.String,
+    "driver_effect": pl.Float64,
+    "driver_n": pl.Int64,
+    "driver_agrees": pl.Float64,
+    "driver_ci_low": pl.Float64,
+    "driver_ci_high": pl.Float64,
+    "driver_ratio": pl.Float64,
+    "driver_ratio_se": pl.Float64,
+}
+"""``validate/alleles.parquet``: one row per gene with allele-specific reads, and model."""
+
+ALLELE_PEOPLE: Final = {
+    "gene_id": pl.String,
+    "sample_id": pl.String,
+    "model": pl.String,
+    "read_out": pl.String,
+    "first": pl.Int64,
+    "second": pl.Int64,
+    "log2_ratio": pl.Float64,
+    "log2_ratio_se": pl.Float64,
+    "reference_lead": pl.Float64,
+    "predicted": pl.Float64,
+}
+"""``validate/alleles_people.parquet``: one row per gene, person and model; of single people."""
 
 _ESTIMATE: Final = {"n": pl.Int64, "value": pl.Float64, "ci_low": pl.Float64, "ci_high": pl.Float64}
 

@@ -9,8 +9,9 @@ import h5py
 import numpy as np
 import polars as pl
 
+from hapsight.cohort.allele_counts import read_allele_counts, read_features
 from hapsight.cohort.effect_layouts import Wanted, read_given_effects
-from hapsight.cohort.nouns import Gene, Strand
+from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.explain.support import read_effects
 from hapsight.priors.regulons import read_gene_covariates, read_regulons
 from hapsight.priors.sign_table import read_sign_priors
@@ -33,6 +34,44 @@ def regulons(path: Path) -> None:
     assert np.isfinite(found.weight).all()
     known = np.count_nonzero(found.weight) + sum(dropped.counts.values())
     assert known == len(rows_of(path)) - 1
+
+
+def good_allele_counts() -> bytes:
+    header = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", "ann", "bob"]
+    fixed = [".", "A", "C", ".", "PASS", ".", "GT:AS"]
+    return text([header, *([CONTIG, 10 + i, *fixed, f"0|1:{i},9", "1|0:4,5"] for i in range(6))])
+
+
+def allele_counts(path: Path) -> None:
+    found = read_allele_counts(path, ("ann", "bob"), {"g": (Interval(CONTIG, 0, 100),)}, "haplotypes")
+    sites = {one.places[0][0] for one in found.reads}
+    left = sum(count for (kind, _), count in found.dropped.counts.items() if kind == "site")
+    told = [row.split("\t") for row in rows_of(path) if not row.startswith("#")]
+    phased = [row for row in told if any(call.split(":")[0] in ("0|1", "1|0") for call in row[9:11])]
+    het = {int(row[1]) for row in phased if row[0] == CONTIG and 0 < int(row[1]) <= 100}
+    assert len(sites) + left >= len(het)
+
+
+def good_haplotypic_counts() -> bytes:
+    names = "contig start stop variants variantCount haplotypeA haplotypeB aCount bCount totalCount"
+    rows = ([CONTIG, i, i, f"{CONTIG}_{i}_A_C", 1, "A", "C", i, 9, i + 9] for i in range(1, 7))
+    return text([names.split(" "), *rows])
+
+
+def haplotypic_counts(path: Path) -> None:
+    named = path.with_name(path.name.replace("ann", "{sample}"))
+    found = read_allele_counts(named, ("ann",), {"g": (Interval(CONTIG, 0, 100),)})
+    assert all(min(one.counts) >= 0 for one in found.reads)
+
+
+def good_features() -> bytes:
+    return text([[CONTIG, 10 * i, 10 * i + 5, gene.gene_name] for i, gene in enumerate(GENES)])
+
+
+def features(path: Path) -> None:
+    found, dropped = read_features(path, GENES)
+    rows = [row for row in rows_of(path) if not row.startswith(("#", "track", "browser"))]
+    assert sum(map(len, found.values())) + sum(dropped.counts.values()) == len(rows)
 
 
 def good_gene_covariates() -> bytes:

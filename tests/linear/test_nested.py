@@ -12,7 +12,7 @@ from hapsight.least_squares import residualise
 from hapsight.linear.elastic_net import ElasticNetOptions
 from hapsight.linear.fits import make_folds
 from hapsight.linear.methods import ElasticNet
-from hapsight.linear.nested import GeneStatus, fit_held_out
+from hapsight.linear.nested import GeneStatus, fit_held_out, haplotype_differences
 from tests.linear.cohort import simulated_dosage, simulated_gene
 
 SMALL = ElasticNet(ElasticNetOptions(n_lambdas=20, inner=5, thresh=1e-6))
@@ -179,3 +179,22 @@ def test_bad_input_is_refused(change: dict[str, object], error: type[Exception],
     }
     with pytest.raises(error, match=message):
         fit_held_out(**{**good, **change})
+
+
+def test_differences_between_haplotypes_are_those_of_the_other_folds_weights() -> None:
+    rng = np.random.default_rng(5)
+    alleles = (rng.random((40, 100, 2)) < 0.3).astype(np.uint8)
+    dosage = alleles.sum(axis=2).astype(np.float64)
+    covariates, folds = rng.normal(size=(100, 2)), make_folds(100, 5, rng)
+    expression = dosage[:3].sum(axis=0) + 0.5 * rng.normal(size=100) + covariates @ [1.0, -1.0]
+    found = haplotype_differences(dosage, alleles, expression, covariates, folds, 3, SMALL)
+    for k in range(5):
+        test = folds == k
+        outcome, _ = residualise(expression[~test], covariates[~test], expression[test], covariates[test])
+        model = SMALL.fit(dosage[:, ~test], outcome, np.random.default_rng((3, k)))
+        first, second = (model.predict(alleles[:, test, side].astype(np.float64)) for side in (0, 1))
+        np.testing.assert_allclose(found[test], first - second, atol=1e-12)
+    both = fit_held_out(dosage, expression, covariates, folds, 3, SMALL)
+    truth = alleles[:3, :, 0].sum(axis=0).astype(float) - alleles[:3, :, 1].sum(axis=0)
+    assert np.corrcoef(found, truth)[0, 1] > 0.9
+    assert np.corrcoef(both.predicted, both.observed)[0, 1] > 0.7

@@ -330,6 +330,8 @@ AS_IT_IS = {
     "score summary": "no R over people",
     "qtl_signs": "a model on the reference beside a table of others: nobody of the cohort",
     "modality_gap": "shares over five variants or more, of signs of eQTLs with p below .001: no R",
+    "alleles": "one gene a row, of its own people; no row where fewer than five make it",
+    "allele_drivers": "one gene a row, likewise",
     "training": "R of training's own test people, of which the report shows no single one",
 }
 """Published tables that are not made anew over the genes whose R is shown, and why."""

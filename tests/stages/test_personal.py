@@ -14,8 +14,10 @@ from hapsight.errors import ConfigError, InputError
 from hapsight.models.registry import register as register_model
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
-from hapsight.stages.personal_data import personal_data
+from hapsight.stages import personal_data as personal_data_module
+from hapsight.stages.personal_data import homologs_in_words, personal_data
 from hapsight.stages.predict import load_models, predict
+from hapsight.train.homology import Homologs
 from hapsight.train.tables import CELLS, TRAIN_PER_GENE, TRAIN_RUNS, TRAIN_SUMMARY
 from tests.planted import put_back, quiet, require_columns, write_planted
 from tests.train.toy_personal import load_trainable
@@ -226,3 +228,27 @@ def test_errors(planted):
         made.config.write_text(
             made.config.read_text().replace('[cohort]\nkeep_genes = ["up1", "gone"]', "[cohort]")
         )
+
+
+def test_homologs_across_the_split_are_named_and_may_be_left_out(planted, changing, monkeypatch):
+    made, _ = planted
+    note = "Homologs: 0 of 0 pairs of genes"
+    run("grid", str(made.config))  # kept; a command begins the notes anew
+    record = json.loads((made.folder / "run/run.json").read_text())
+    assert sum(text.startswith(note) for text in record["notes"]) == 1
+    assert note in run("homologs", str(made.config))
+    opened = Opened.from_config(load_config(made.config))
+    (model,), (source,) = load_models(opened), opened.config.models
+    split = personal_data(opened, model, source, None, None).split
+    seen, unseen = split.seen_genes[0], split.unseen_genes[0]
+    pairs = [Homologs(unseen, seen, 50, 0.5), Homologs(seen, split.seen_genes[1], 40, 0.4)]
+    monkeypatch.setattr(personal_data_module, "homologs", lambda *_: pairs)
+    said = homologs_in_words(opened, pairs, split)
+    assert said.startswith("Homologs: 1 of 2 pairs")
+    assert said.endswith(f"{seen.upper()} and {unseen.upper()} (0.50).")
+    train = opened.config.train.model_copy(update={"homologs": "leave_out"})
+    left = replace(opened, config=opened.config.model_copy(update={"train": train}))
+    other = personal_data(left, model, source, None, None).split
+    assert other.unseen_genes == split.unseen_genes
+    assert set(split.seen_genes) - set(other.seen_genes) == {seen} <= set(other.guard_genes)
+    assert "Homologs: 0 of 2 pairs" in homologs_in_words(left, pairs, other)

@@ -137,6 +137,25 @@ def _add_train_personal(app: typer.Typer) -> None:
     """Add the commands to `app`, the group ``train``."""
     app.command()(personal)
     app.command()(grid)
+    app.command()(homologs)
+
+
+def homologs(config: ConfigPath, model: Model = None) -> None:
+    """Name the pairs of genes whose windows share sequence, and which of them lie across the split."""
+    from hapsight.cli.console import say, table
+    from hapsight.run.config import load_config
+    from hapsight.run.opened import Opened
+    from hapsight.stages.personal import homolog_rows
+    from hapsight.stages.predict import load_sequence_models
+
+    loaded = load_config(config)
+    if model is not None:
+        loaded = loaded.model_copy(update={"train": loaded.train.model_copy(update={"model": model})})
+    opened = Opened.from_config(loaded)
+    with opened.folder.locked():
+        said, rows = homolog_rows(opened, load_sequence_models(opened, "Training"))
+    table(["gene", "gene", "shared 21-mers", "share of the smaller", "trained on"], rows)
+    say(said)
 
 
 def personal(

@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     group.command()(eqtl)
     group.command()(qtl)
     group.command()(modality)
+    group.command()(alleles)
     app.add_typer(group, name="validate")
 
 
@@ -170,6 +171,45 @@ def modality(
     _finish(opened, found, "modality", out)
 
 
+_OF_PEOPLE = frozenset({"sample", "genotype", "reads", "block"})
+"""What was left out by names of people, which are in ``alleles.json`` and not printed."""
+
+
+def alleles(
+    config: ConfigPath,
+    counts: Annotated[
+        Path, typer.Option(help="a phased VCF with two counts a call, or phASER's: {sample} in the name")
+    ],
+    features: Annotated[Path, typer.Option(help="where reads count: BED (contig, start, end, gene) or GTF")],
+    order: Annotated[
+        Literal["auto", "haplotypes", "alleles"],
+        typer.Option(help="counts of a VCF: first and second haplotype, or REF and ALT; auto: by the phase"),
+    ] = "auto",
+    tag: Annotated[str, typer.Option(help="FORMAT field of the counts")] = "AS",
+    min_reads: Annotated[int, typer.Option(min=1, help="reads that a person needs in a gene")] = 20,
+    reference_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=0.99, help="REF's share of reads by mapping alone; else by 20 sites or more"
+        ),
+    ] = None,
+    out: OutFolder = None,
+) -> None:
+    """Haplotype against haplotype within people, beside allele-specific reads; predictions are the run's."""
+    from hapsight.cli.console import progress
+    from hapsight.cohort.tables import write_table
+    from hapsight.run.arms import arms_of
+    from hapsight.stages.predict import read_models
+    from hapsight.stages.validate_alleles import AlleleOptions, validate_alleles
+
+    opened, chosen = _open(config, out, "alleles", counts), None if order == "auto" else order
+    options = AlleleOptions(counts, features, chosen, tag, min_reads, reference_share)
+    with progress() as show:
+        found = validate_alleles(opened, arms_of(opened, read_models(opened)), options, show)
+    _finish(opened, found.validated, "alleles", out, unnamed=_OF_PEOPLE)
+    write_table((out or opened.folder.path / "validate") / "alleles_people.parquet", found.people)
+
+
 def _open(config: Path, out: Path | None, assay: str, table: Path | None) -> Opened:
     """The configuration opened; the folder can be written to, and `table` is not among what is written."""
     from hapsight.errors import ConfigError
@@ -208,8 +248,24 @@ def _require_models(opened: Opened) -> None:
         )
 
 
-def _finish(opened: Opened, found: Validated, assay: str, out: Path | None, *, brief: bool = False) -> None:
-    """Write the tables and print the summary, with what was left out; `brief`: the main rows of it."""
+def _finish(
+    opened: Opened,
+    found: Validated,
+    assay: str,
+    out: Path | None,
+    *,
+    brief: bool = False,
+    unnamed: frozenset[str] = frozenset(),
+) -> None:
+    """Write the tables and print the summary, with what was left out.
+
+    Parameters
+    ----------
+    brief
+        Print the summary's main rows only.
+    unnamed
+        Kinds of what was left out whose names are not printed.
+    """
     from hapsight.cli.console import say, table
     from hapsight.stages.validation import write_validation
 
@@ -220,7 +276,8 @@ def _finish(opened: Opened, found: Validated, assay: str, out: Path | None, *, b
     table(columns, [_row(row) for row in shown.iter_rows(named=True)])
     for (kind, reason), names in sorted(found.dropped.names.items()):
         few = ", ".join(names[:_SHOWN_PAIRS]) + (" ..." if len(names) > _SHOWN_PAIRS else "")
-        say(f"left out, {kind}, {reason}: {found.dropped.counts[kind, reason]:,} ({few})")
+        named = "" if kind in unnamed else f" ({few})"
+        say(f"left out, {kind}, {reason}: {found.dropped.counts[kind, reason]:,}{named}")
     say(f"tables: {', '.join(path.name for path in written)} in {folder}")
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "GeneStatus",
     "fit_by_fold",
     "fit_held_out",
+    "haplotype_differences",
     "require_people",
 ]
 
@@ -177,6 +178,37 @@ def fit_by_fold(
         final.intercept,
         _status(expression, predicted, outer_folds, usable_variants(dosage, methods[-1].min_maf, one_copy)),
     )
+
+
+def haplotype_differences(
+    dosage: Dosage,
+    alleles: NDArray[np.uint8],
+    expression: Floats,
+    covariates: Floats | None,
+    outer_folds: Ints,
+    rng_seed: int,
+    method: Method,
+    one_copy: OneCopy | None = None,
+) -> Floats:
+    """Predict how much each person's first haplotype is expressed more, trained as `fit_held_out` is.
+
+    Parameters
+    ----------
+    alleles
+        (V, N, 2), 1 where a haplotype carries ALT.
+
+    Returns
+    -------
+    (N,) the weights of the other folds times the alleles of haplotype 1 less those of haplotype 2.
+    """
+    _check(dosage, expression, covariates, outer_folds, method)
+    found = np.empty(len(expression))
+    for k in range(int(outer_folds.max()) + 1):
+        test = outer_folds == k
+        _, model = _train(dosage, expression, covariates, ~test, test, (rng_seed, k), method, one_copy)
+        own = alleles[:, test].astype(np.int8)
+        found[test] = model.weights @ (own[:, :, 0] - own[:, :, 1])
+    return found
 
 
 def _train(

@@ -146,6 +146,6 @@ def ribosome_loads(model: RibosomeLoadModel, made: PersonalTranscripts) -> NDArr
         return None
     number: dict[bytes, int] = {}
     which = np.array([number.setdefault(utr.tobytes(), len(number)) for utr in utrs])
-    loads = model.predict([np.frombuffer(utr, np.uint8) for utr in number])[which]
+    loads = model.predict([np.frombuffer(bytearray(utr), np.uint8) for utr in number])[which]
     means: NDArray[np.float64] = loads[made.index].mean(axis=1)
     return means

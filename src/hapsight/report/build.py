@@ -117,6 +117,7 @@ def build_report(run: Path, individuals: bool | None = None) -> Path:
 
 
 def _report(found: RunFolder, individuals: bool | None) -> _Report:
+    from hapsight.report.alleles import allele_driver_table, allele_table
     from hapsight.report.cards import baseline_table
     from hapsight.report.direction import agreement_table, arithmetic_table, factor_table
     from hapsight.report.drivers import driver_summary_table, driver_table
@@ -144,6 +145,8 @@ def _report(found: RunFolder, individuals: bool | None) -> _Report:
         "driver_summary": driver_summary_table(found),
         "precision": arithmetic_table(found),
         **modality_tables(found),
+        "alleles": allele_table(found),
+        "allele_drivers": allele_driver_table(found),
     }
     tables |= {name: table for name, table in others.items() if not table.is_empty()}
     return _Report(lambda: render(context | {"withheld": _withheld(found)}), tables, found)
@@ -194,6 +197,8 @@ def _arithmetic_figures(run: RunFolder) -> tuple[Figure, ...]:
 
 def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
     from hapsight.report.across import pair_rows
+    from hapsight.report.alleles import HOW_TO_READ as ALLELES_HOW
+    from hapsight.report.alleles import allele_rows, allele_sentences
     from hapsight.report.cards import (
         baseline_rows,
         cards,
@@ -251,6 +256,9 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
             ("The same variants at accessibility and at expression", tuple(GAP_COLUMNS), gap_rows(run)),
         ),
         "modality_how": MODALITY_HOW,
+        "allele_rows": allele_rows(run),
+        "allele_sentences": tuple(allele_sentences(run)),
+        "alleles_how": ALLELES_HOW,
         "genes": gene_columns(run),
         "gene_rows": gene_rows(run),
         "observed": run.per_gene.get_column("observed").drop_nulls().unique().sort().to_list(),

@@ -127,6 +127,16 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         **{f"significant_failing_{name}": kind for name, kind in _OVERLAP.items()},
         **_all("share", "prediction_r_lower prediction_r_median prediction_r_upper"),
     },
+    "alleles": {
+        **_GENE,
+        **_ARM,
+        "n": "people",
+        "effective_people": "count",
+        **_all("share", "haplotype_r sign_agrees"),
+        **_all("unseen", "ci_low ci_high"),
+        "pval": "p",
+    },
+    "allele_drivers": {**_GENE, **_ARM, "n": "people", "driver_agrees": "share"},
     "drivers": _DRIVERS,
     "driver_summary": {
         **_ARM,

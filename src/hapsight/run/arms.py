@@ -28,6 +28,7 @@ __all__ = [
     "arms_of",
     "baseline_arm",
     "cards_in",
+    "haplotype_values",
     "imported_arm",
     "model_arms",
     "results_of",
@@ -270,6 +271,25 @@ def _of_model(opened: Opened, card: ModelCard, track: str, unit: KeyedBlock, gen
             distinct[gene.gene_id],
             **({} if one is None else one.facts),
         )
+
+
+def haplotype_values(
+    opened: Opened, arm: Arm, genes: Sequence[Gene]
+) -> Iterator[tuple[Gene, NDArray[np.float64]]]:
+    """Each of these genes with a model's (N, 2) predictions for the haplotypes, as the run has them.
+
+    Raises
+    ------
+    IncompleteError
+        Some units are not done.
+    """
+    assert arm.card is not None
+    store = arm.card.store(opened)
+    for unit, own in in_turn(arm.units, genes):
+        values = store.read([unit], "values").filter(pl.col("track") == arm.track)
+        by_gene = values.partition_by("gene_id", as_dict=True, include_key=False)
+        for gene in own:
+            yield gene, _split(by_gene[(gene.gene_id,)])[1]
 
 
 def _dosage(reader: VariantReader, window: Interval) -> NDArray[np.uint8]:

@@ -109,6 +109,7 @@ TABLES_ONLY: Final[Mapping[str, str]] = {
     "train.baselines": "which units there are",
     "train.people": "which units there are, each with its number in its key",
     "train.min_maf": "which units there are, each with its floor in its key",
+    "train.homologs": "which genes are trained on; the split is in keys",
 }
 """Keys that decide which units there are, or tables that every run writes anew from units."""
 

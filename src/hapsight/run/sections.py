@@ -344,6 +344,10 @@ class TrainConfig(_Section):
     )
     block: Annotated[int, Field(ge=1)] = Field(2_000_000, description="bases of the blocks that are held out")
     held_out: tuple[str, ...] = Field((), description="regions never trained on: contig:first-last, from 1")
+    homologs: Literal["name", "leave_out"] = Field(
+        "name",
+        description="seen genes whose windows share sequence with an unseen gene's: named, or not trained on",
+    )
     both_strands: bool = Field(
         False, description="a batch is of either strand, and predictions are the mean of both"
     )

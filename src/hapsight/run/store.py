@@ -49,6 +49,7 @@ STAGES: Final = {
     "informed": 2,
     "priors linear": 1,
     "train on people": 3,
+    "homologs": 1,
 }
 """Version of each stage's code; part of its keys.
 

@@ -26,6 +26,8 @@ from hapsight.stages.personal_data import (
     PersonalData,
     activity_explains,
     cell_rows,
+    homologs,
+    homologs_in_words,
     linear_predictions,
     personal_data,
     prior_key,
@@ -40,11 +42,12 @@ if TYPE_CHECKING:
     from hapsight.train.loop import TrainArguments
     from hapsight.train.personal import PersonalCohort, Trained
 
-__all__ = ["Training", "train_personal", "trainings"]
+__all__ = ["Training", "homolog_rows", "train_personal", "trainings"]
 
 _NOT_IN_KEY: Final = {
     *("model", "arms", "seeds", "baselines", "people", "min_maf"),
     *("sign_priors", "sign_weight"),  # they are in the keys of the arms that use them
+    "homologs",  # the split is in all keys
 }
 """Of ``[train]``: what says which arms there are, and nothing about one of them."""
 
@@ -135,6 +138,7 @@ def train_personal(
                 computed += 1
             done.append(UnitKey(unit, key))
         progress(f"train {name}", len(done), len(every))
+        opened.folder.note(homologs_in_words(opened, homologs(opened, run), next(iter(data.values())).split))
         per_gene = store.read(done, "per_gene")
         opened.folder.write(f"train/{name}_per_gene.parquet", per_gene)
         opened.folder.write(f"train/{name}_runs.parquet", store.read(done, "runs"))
@@ -142,6 +146,22 @@ def train_personal(
         stage["computed"] = computed
         stage["detail"] = f"{computed} trainings computed, {len(done) - computed} kept"
     return folder
+
+
+def homolog_rows(opened: Opened, runs: Sequence[ModelRun]) -> tuple[str, list[list[str]]]:
+    """The sentence of `homologs_in_words`, and all pairs in words, with what is trained on of each."""
+    run, source = _chosen(opened, runs)
+    split, found = personal_data(opened, run, source, None, None).split, homologs(opened, run)
+    seen, unseen = set(split.seen_genes), set(split.unseen_genes)
+    names = {gene.gene_id: gene.gene_name or gene.gene_id for gene in opened.cohort.genes}
+    rows = []
+    for pair in found:
+        sides = sum(name in seen for name in pair[:2]), sum(name in unseen for name in pair[:2])
+        word = {(2, 0): "both", (0, 2): "neither", (1, 1): "ONE"}.get(sides, "left out")
+        rows.append(
+            [names[pair.first], names[pair.second], f"{pair.shared:,}", f"{pair.contained:.3f}", word]
+        )
+    return homologs_in_words(opened, found, split), rows
 
 
 def _key(data: PersonalData, one: Training) -> str:

@@ -34,6 +34,7 @@ from hapsight.priors.tables import SIGNS_LEARNED
 from hapsight.run.blocks import VariantReader
 from hapsight.run.config import USUAL_BUDGET, ModelConfig
 from hapsight.run.opened import Opened, Progress
+from hapsight.run.store import UnitKey, UnitStore, content_key
 from hapsight.seeds import stream
 from hapsight.stages.predict import ModelRun
 from hapsight.stats.correlation import correlate
@@ -42,6 +43,7 @@ from hapsight.stats.summary import summarise_across_people, summarise_over_seeds
 from hapsight.train.tables import ARM, CELLS, TRAIN_PER_GENE, TRAIN_SUMMARY
 
 if TYPE_CHECKING:
+    from hapsight.train.homology import Homologs
     from hapsight.train.personal import Haplotypes
     from hapsight.train.priors import ReadToggled, Targets, Toggled
     from hapsight.train.splits import Split
@@ -50,6 +52,8 @@ __all__ = [
     "PersonalData",
     "activity_explains",
     "cell_rows",
+    "homologs",
+    "homologs_in_words",
     "linear_predictions",
     "personal_data",
     "prior_key",
@@ -58,6 +62,9 @@ __all__ = [
 ]
 
 Index = NDArray[np.intp]
+
+_SHOWN = 10
+"""Pairs of homologs that are named in a sentence."""
 
 
 @dataclass(eq=False)
@@ -162,7 +169,7 @@ def personal_data(
     min_maf
         Frequency floor of sequences; None: the cohort's.
     """
-    from hapsight.engine.views import margin
+    from hapsight.train.homology import leave_out_homologs
     from hapsight.train.splits import GeneRule, PeopleRule, make_split
 
     config, cohort = opened.config.train, opened.cohort
@@ -171,16 +178,57 @@ def personal_data(
         cohort.samples,
         cohort.populations,
         cohort.genes,
-        {
-            gene.gene_id: window_of(gene, run.model.window, margin(run.read_out)).interval
-            for gene in cohort.genes
-        },
+        _windows(opened, run),
         PeopleRule(config.test_share, config.valid_share, config.population, most_people),
         GeneRule(config.unseen_share, config.block, _held_out(opened)),
         opened.config.seed,
     )
+    if config.homologs == "leave_out":
+        split = leave_out_homologs(homologs(opened, run), split)
     floor = opened.config.cohort.min_maf if min_maf is None else min_maf
     return PersonalData(opened, run, source, split, floor)
+
+
+def _windows(opened: Opened, run: ModelRun) -> dict[str, Interval]:
+    """Gene -> what the model reads of it."""
+    from hapsight.engine.views import margin
+
+    reach = margin(run.read_out)
+    return {gene.gene_id: window_of(gene, run.model.window, reach).interval for gene in opened.cohort.genes}
+
+
+def homologs(opened: Opened, run: ModelRun) -> list[Homologs]:
+    """Pairs of the cohort's genes of which the model reads alike sequence; found once, and kept."""
+    from hapsight.train.homology import CONTAINED, HOMOLOGS, Homologs, K, find_homologs
+
+    windows, fetch = _windows(opened, run), opened.cohort.reference.fetch
+    store = UnitStore(opened.folder.path / "train")
+    parts = {name: (one.contig, one.start, one.end) for name, one in windows.items()}
+    options = {"windows": parts, "k": K, "contained": CONTAINED}
+    key = content_key("homologs", options | opened.key_parts("reference"))
+    unit = store.name_for("homologs", key)
+    if not store.done(unit, key):
+        bases = sum(map(len, windows.values()))
+        found = find_homologs(((name, one, fetch(one)) for name, one in windows.items()), bases)
+        store.write(unit, key, {"pairs": pl.DataFrame(found, schema=HOMOLOGS, orient="row")})
+    return [Homologs(*row) for row in store.read([UnitKey(unit, key)], "pairs").iter_rows()]
+
+
+def homologs_in_words(opened: Opened, found: Sequence[Homologs], split: Split) -> str:
+    """How many pairs lie across the split, and the first of them; a sentence for the report."""
+    from hapsight.train.homology import across_split
+
+    pairs, config = across_split(found, split), opened.config.train
+    names = {gene.gene_id: gene.gene_name or gene.gene_id for gene in opened.cohort.genes}
+    listed = "; ".join(
+        f"{names[pair.first]} and {names[pair.second]} ({pair.contained:.2f})" for pair in pairs[:_SHOWN]
+    )
+    where = f": {listed}{' ...' if len(pairs) > _SHOWN else ''}" if pairs else ""
+    left = " (homologs of unseen genes are not trained on)" if config.homologs == "leave_out" else ""
+    return (
+        f"Homologs: {len(pairs)} of {len(found)} pairs of genes whose windows share sequence have one gene "
+        f"that is trained on and one that is not{left}{where}."
+    )
 
 
 def _held_out(opened: Opened) -> tuple[Interval, ...]:

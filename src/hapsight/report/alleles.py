@@ -1,0 +1,141 @@
+"""The section of allelic expression: haplotype against haplotype, as it may be published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from hapsight.report import words
+from hapsight.report.disclosure import FEWEST, nearest_five
+from hapsight.report.run_folder import RunFolder, read_table
+from hapsight.report.shown_genes import published
+from hapsight.tables import ALLELES, LABELS
+
+__all__ = [
+    "HOW_TO_READ",
+    "AlleleRow",
+    "allele_driver_table",
+    "allele_rows",
+    "allele_sentences",
+    "allele_table",
+]
+
+HOW_TO_READ: Final = (
+    "Within a person, the reads of one haplotype are set against those of the other, and beside them what is "
+    "predicted of one less the other. Whatever acts on both haplotypes alike, such as trans effects, cell "
+    "state, batches and library size, cannot make this difference, so it speaks of cis effects only.",
+    "Haplotype R is a correlation through zero, since which haplotype is the first means nothing; p is of a "
+    "beta-binomial regression. Most people of a gene share few haplotypes, so one gene is often one contrast "
+    "told many times: its p says that the contrast is real, not that the model knows more than one variant.",
+    "At the driver: of people who are heterozygous at the model’s main driver, how often the haplotype with "
+    "ALT goes the way that the driver’s effect says.",
+)
+"""Paragraphs for who sees this table for the first time."""
+
+_PATH: Final = "validate/alleles.parquet"
+_NAMES: Final = ("gene_id", "gene_name", *LABELS)
+_SHOWN: Final = 30
+_FEW: Final = f"haplotypes of fewer than {FEWEST} people differ, or the correlation hangs on fewer"
+_FEW_DRIVERS: Final = f"fewer than {FEWEST} people are heterozygous at the driver"
+_Z: Final = 1.959964
+
+
+@dataclass(frozen=True, slots=True)
+class AlleleRow:
+    """A gene and a model, in words."""
+
+    gene: str
+    model: str
+    read_out: str
+    people: str
+    r: str
+    interval: str
+    p: str
+    signs: str
+    driver: str
+    driver_people: str
+
+
+def allele_table(run: RunFolder) -> pl.DataFrame:
+    """Genes with a haplotype R that may be shown; empty where alleles were not looked at."""
+    table = read_table(run.folder / _PATH, ALLELES).filter(pl.col("status") == "ok")
+    shown = table.select(
+        *_NAMES, "n", "effective_people", "haplotype_r", "ci_low", "ci_high", "pval", "sign_agrees"
+    )
+    if run.disclosure is None:
+        return shown
+    enough = (pl.col("n") >= FEWEST) & (pl.col("effective_people") >= FEWEST)
+    run.disclosure.note("alleles", int(shown.select((~enough).sum()).item() or 0), _FEW)
+    near = shown.filter(enough).with_columns(n=nearest_five(pl.col("n")))
+    made = published(run, "alleles", near)
+    ends = [_ends(r, n) for r, n in made.select("haplotype_r", "n").iter_rows()]
+    return made.with_columns(
+        ci_low=pl.Series([low for low, _ in ends], dtype=pl.Float64),
+        ci_high=pl.Series([high for _, high in ends], dtype=pl.Float64),
+    )
+
+
+def allele_driver_table(run: RunFolder) -> pl.DataFrame:
+    """The share of right signs at main drivers, of those that enough people are heterozygous at."""
+    table = read_table(run.folder / _PATH, ALLELES).filter(pl.col("driver_n") > 0)
+    shown = table.select(*_NAMES, n="driver_n", driver_agrees="driver_agrees")
+    if run.disclosure is None:
+        return shown
+    enough = pl.col("n") >= FEWEST
+    run.disclosure.note("allele_drivers", int(shown.select((~enough).sum()).item() or 0), _FEW_DRIVERS)
+    return published(run, "allele_drivers", shown.filter(enough).with_columns(n=nearest_five(pl.col("n"))))
+
+
+def _ends(r: float | None, n: int) -> tuple[float | None, float | None]:
+    """The interval of a rounded R among rounded people, as `haplotype_correlation` has it; none at 1."""
+    if r is None or n < 4 or abs(r) >= 1.0:
+        return None, None
+    middle, half = np.arctanh(r), _Z / np.sqrt(n - 2)
+    return round(float(np.tanh(middle - half)), 3), round(float(np.tanh(middle + half)), 3)
+
+
+def allele_rows(run: RunFolder) -> tuple[AlleleRow, ...]:
+    """The genes of which most people's haplotypes differ, each with every model."""
+    table = allele_table(run)
+    if table.is_empty():
+        return ()
+    drivers = allele_driver_table(run)
+    keys = "gene_id", "model", "read_out"
+    at = {tuple(row[key] for key in keys): row for row in drivers.iter_rows(named=True)}
+    most = table.group_by("gene_id", maintain_order=True).agg(pl.col("n").max()).sort("n", descending=True)
+    first = most["gene_id"].head(_SHOWN).to_list()
+    shown = table.filter(pl.col("gene_id").is_in(first))
+    return tuple(
+        _row(row, at.get(tuple(row[key] for key in keys), {})) for row in shown.iter_rows(named=True)
+    )
+
+
+def _row(row: Mapping[str, Any], driver: Mapping[str, Any]) -> AlleleRow:
+    ends = words.decimal(row["ci_low"], 2), words.decimal(row["ci_high"], 2)
+    return AlleleRow(
+        row["gene_name"] or row["gene_id"],
+        row["model"],
+        row["read_out"],
+        words.count(row["n"]),
+        words.decimal(row["haplotype_r"], 2),
+        "" if row["ci_low"] is None else f"[{ends[0]}, {ends[1]}]",
+        words.p_value(row["pval"]),
+        words.percent(row["sign_agrees"]),
+        words.percent(driver.get("driver_agrees")),
+        words.plural(driver["n"], "people") if driver else "",
+    )
+
+
+def allele_sentences(run: RunFolder) -> Iterator[str]:
+    """Each model over the genes that are shown, where they are five or more."""
+    table = allele_table(run)
+    for (model, read_out), own in table.group_by("model", "read_out", maintain_order=True):
+        if own.height >= FEWEST:
+            r = own["haplotype_r"].to_numpy()
+            mean, genes = words.decimal(float(r.mean()), 2), words.plural(own.height, "gene")
+            above = words.percent(float((r > 0).mean()))
+            yield f"{model} ({read_out}): mean haplotype R {mean} over {genes}, above 0 in {above} of them."
