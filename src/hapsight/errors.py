@@ -17,6 +17,7 @@ __all__ = [
     "StoreError",
     "TrainingError",
     "WeightsError",
+    "plural",
     "quoted",
 ]
 
@@ -29,6 +30,19 @@ _QUOTE: Final = 40
 _KEPT: Final = 24
 _IN_QUOTES: Final = re.compile(rf"""(?<![A-Za-z0-9])([`"'])((?:(?!\1)[^\n]){{{_QUOTE},}})""")
 _ROW: Final = re.compile(r"(?:[^\s\t]*\t[^\t\n]*){3,}")
+
+
+def plural(number: int, noun: str) -> str:
+    """A count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "gene"), plural(2000, "gene"), plural(1, "people"), plural(2, "pass")
+    ('1 gene', '2,000 genes', '1 person', '2 passes')
+    """
+    if noun == "people":
+        return f"{number:,} {'person' if number == 1 else 'people'}"
+    return f"{number:,} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
 def quoted(text: object, most: int = _MOST_OF_OTHERS) -> str:

@@ -6,8 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hapsight.cohort.nouns import Gene, Interval
+from hapsight.cohort.selection import parse_region
 from hapsight.errors import ConfigError
-from hapsight.train.splits import GeneRule, PeopleRule, Split, make_split, parse_region, require_windows_apart
+from hapsight.train.splits import GeneRule, PeopleRule, Split, make_split, require_windows_apart
 
 SAMPLES = tuple(f"P{i:03d}" for i in range(60))
 POPULATIONS = tuple(("CEU", "FIN", "TSI")[i % 3] for i in range(60))

@@ -46,7 +46,7 @@ def geuvadis(
     yes: Annotated[bool, typer.Option("--yes", help="begin without asking")] = False,
 ) -> None:
     """Download Geuvadis (Huang 2023: 421 people, hg19), check it, and write its configuration; resumes."""
-    from hapsight.cli.console import progress, say
+    from hapsight.cli.console import keeps, progress, say
     from hapsight.recipes.geuvadis import FILES, UNPACKED, prepare
     from hapsight.recipes.remote import fetch, pending, require_space
 
@@ -56,6 +56,7 @@ def geuvadis(
     if todo and not yes and not typer.confirm("Begin?"):
         say("nothing was downloaded")
         raise typer.Exit(1)
+    keeps(folder)
     with progress() as show:
         for wanted in todo:
             fetch(wanted, folder, partial(show, wanted.file.name))
@@ -102,20 +103,23 @@ def _announce(todo: Sequence[Pending], files: int, folder: Path) -> None:
         [p.file.name, p.file.what, f"{p.size / _MB:,.1f} MB", f"{p.begun / _MB:,.1f} MB" if p.begun else "-"]
         for p in todo
     ]
-    table(["file", "what", "size", "here already"], rows)
+    data = [{"file": p.file.name, "what": p.file.what, "bytes": p.size, "bytes_here": p.begun} for p in todo]
+    table(["file", "what", "size", "here already"], rows, name="files", data=data)
     left = sum(p.left for p in todo) / _MB
     minutes = left / _MB_PER_SECOND / 60
     say(f"{left:,.1f} MB to download into {folder}; about {minutes:,.0f} min at {_MB_PER_SECOND} MB/s")
 
 
 def _show_recipe(results: Sequence[CheckResult]) -> None:
+    from dataclasses import asdict
+
     from hapsight.cli.console import table
 
     rows: list[list[str]] = []
     for found in results:
         rows.append([found.status, found.name, found.message])
         rows += [["", "", f"  {detail}"] for detail in found.details]
-    table(["", "file", "result"], rows)
+    table(["", "file", "result"], rows, name="files", data=map(asdict, results))
 
 
 def _add_simulate(app: typer.Typer) -> None:
@@ -261,6 +265,8 @@ def _show_reproduced(found: Sequence[Reproduced], json_to: Path | None) -> None:
         ["quantity", "published", "ours", "difference", "equal"],
         rows,
         ["" if o.equal else "red" for o in found],
+        name="reproduced",
+        data=map(asdict, found),
     )
     if json_to is not None:
         json_to.write_text(json.dumps([asdict(one) for one in found], indent=1))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from hapsight.cli.console import SchedulerOption, WorkersOption, load_staffed
+from hapsight.cli.options import ConfigPath, SchedulerOption, WorkersOption, at_work, load, load_staffed
 
 if TYPE_CHECKING:
     from hapsight.run.opened import Opened
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _SHOWN = 5
-
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
 
 
 def _add_explain(app: typer.Typer) -> None:
@@ -40,7 +38,7 @@ def explain(
     config: ConfigPath,
     genes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[GENE]...", help="gene_ids or names; else those of [explain]"),
+        typer.Argument(metavar="GENE", help="gene_ids or names; else those of [explain]"),
     ] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -49,7 +47,7 @@ def explain(
 
     With `saturation` or `gradients` under [explain], also what single bases are worth.
     """
-    from hapsight.cli.console import progress, say
+    from hapsight.cli.console import say
     from hapsight.run.arms import arms_of
     from hapsight.run.opened import Opened
     from hapsight.stages.drivers import saturate_drivers
@@ -60,8 +58,7 @@ def explain(
 
     opened = Opened.from_config(load_staffed(config, workers, scheduler))
     runs = load_models(opened)
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         stage(opened, runs, show, genes or ())
         saturate_drivers(opened, runs, show, genes or ())
         evaluated = (opened.folder.path / "evaluation" / "per_gene.parquet").is_file()
@@ -92,14 +89,13 @@ def score(
 ) -> None:
     """Score any variants on all genes in a model's reach; says which reach none."""
     from hapsight.cli.console import progress, say
-    from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.stages.predict import load_sequence_models
     from hapsight.stages.score import require_score_file, write_scores
     from hapsight.stages.score import score as compute
 
     require_score_file(out)
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load(config))
     runs = load_sequence_models(opened, "`hapsight score`")
     with progress() as show:
         found = compute(opened, runs, vcf, sample, show)
@@ -118,7 +114,7 @@ def _add_drivers(app: typer.Typer) -> None:
 
 
 def drivers(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    config: ConfigPath,
     effects: Annotated[
         Path | None, typer.Option(help="measured effects: beta, and chrom, pos, ref, alt or variant_id")
     ] = None,
@@ -128,22 +124,20 @@ def drivers(
     jaspar: Annotated[str, typer.Option(help="the release of JASPAR")] = "JASPAR2024",
 ) -> None:
     """Find each gene's driver variants, their support and motifs, and how reliable its sign is."""
-    from hapsight.cli.console import progress, say
+    from hapsight.cli.console import say
     from hapsight.explain.support import read_effects
     from hapsight.run.arms import arms_of
-    from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.stages.driver_context import configured_motifs
     from hapsight.stages.drivers import drivers as stage
     from hapsight.stages.predict import read_models
 
     given = None if effects is None else read_effects(effects)
-    loaded = load_config(config)
+    loaded = load(config)
     matrices = configured_motifs(loaded.explain.motifs if motifs is None else motifs, jaspar)
     opened = Opened.from_config(loaded)
     models = read_models(opened)
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         stage(opened, arms_of(opened, models), show, matrices, given)
     for note in opened.folder.record()["notes"]:
         if note.startswith("Measured effects"):
@@ -167,14 +161,13 @@ def _add_modisco(app: typer.Typer) -> None:
 
 
 def modisco(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    config: ConfigPath,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="folder to write, one of its own per model")],
     run: Annotated[bool, typer.Option("--run", help="find the motifs too; needs modisco-lite")] = False,
 ) -> None:
     """Write the saturation mutagenesis of all genes that have it as modisco-lite reads it."""
     from hapsight.cli.console import say
     from hapsight.explain.modisco import require_modisco
-    from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.run.store import require_writable
     from hapsight.stages.modisco import export_modisco, find_patterns
@@ -183,7 +176,7 @@ def modisco(
     require_writable(out, folder=True)
     if run:
         require_modisco()
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load(config))
     for done in export_modisco(opened, read_models(opened), out):
         unknown = f", {done.unknown:,} of them N" if done.unknown else ""
         say(f"{done.folder}: {done.genes:,} of {done.of:,} genes, {done.length:,} bases each{unknown}")
@@ -203,10 +196,10 @@ def _add_pages(app: typer.Typer) -> None:
 
 
 def pages(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    config: ConfigPath,
     genes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[GENE]...", help="gene_ids or names; else those of largest |R|"),
+        typer.Argument(metavar="GENE", help="gene_ids or names; else those of largest |R|"),
     ] = None,
     most: Annotated[int, typer.Option(min=1, help="without GENE: how many of each model and direction")] = 6,
     include_individuals: Annotated[
@@ -214,17 +207,15 @@ def pages(
     ] = False,
 ) -> None:
     """Write a page per gene: its variants, their eQTLs, the driver and the bases around it."""
-    from hapsight.cli.console import progress, say
+    from hapsight.cli.console import say
     from hapsight.run.arms import arms_of
-    from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.stages.gene_pages import gene_pages
     from hapsight.stages.predict import read_models
 
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load(config))
     models = read_models(opened)
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         paths = gene_pages(opened, arms_of(opened, models), show, genes or (), most, include_individuals)
     for path in paths:
         say(f"page: {path}")
@@ -300,23 +291,20 @@ def eqtl(
     out: OutFolder = None,
 ) -> None:
     """Signs and sizes of eQTLs; maps the cohort's eQTLs first where they are needed."""
-    from hapsight.cli.console import progress
     from hapsight.stages.validate_eqtl import EqtlOptions, validate_eqtl
 
     opened = _open(config, out)
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         found = validate_eqtl(opened, _models(opened), EqtlOptions(table, max_p, controls), show)
     _finish(opened, found, "eqtl", out)
 
 
 def _open(config: Path, out: Path | None) -> Opened:
-    from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.run.store import require_writable
 
     require_writable(out, folder=True)
-    return Opened.from_config(load_config(config))
+    return Opened.from_config(load(config))
 
 
 def _models(opened: Opened) -> list[ModelRun]:
@@ -339,8 +327,9 @@ def _finish(opened: Opened, found: Validated, assay: str, out: Path | None) -> N
 
     folder = out or opened.folder.path / "validate"
     written = write_validation(opened, found, assay, folder)
+    rows = found.summary.to_dicts()
     columns = ["model", "read-out", "what", "predictor", "quantity", "stratum", "value", "95 %", "n"]
-    table(columns, [_row(row) for row in found.summary.iter_rows(named=True)])
+    table(columns, [_row(row) for row in rows], name="summary", data=rows)
     for (kind, reason), names in sorted(found.dropped.names.items()):
         shown = ", ".join(names[:_SHOWN_PAIRS]) + (" ..." if len(names) > _SHOWN_PAIRS else "")
         say(f"left out, {kind}, {reason}: {found.dropped.counts[kind, reason]:,} ({shown})")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hapsight.cli.console import SchedulerOption, WorkersOption, load_staffed
+from hapsight.cli.options import ConfigPath, SchedulerOption, WorkersOption, at_work, load, load_staffed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,20 +31,19 @@ def _add_eqtl(app: typer.Typer) -> None:
 
 
 def eqtl(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    config: ConfigPath,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
     """Map eQTLs and cis-heritability: nominal, top, independent signals; finished genes are kept."""
-    from hapsight.cli.console import progress, table
+    from hapsight.cli.console import table
     from hapsight.run.opened import Opened
     from hapsight.stages.eqtl import eqtl as stage
 
     opened = Opened.from_config(load_staffed(config, workers, scheduler))
-    with opened.folder.locked(), progress() as report:
-        opened.begin()
+    with at_work(opened) as report:
         stage(opened, report)
-    table(["quantity", "value"], _summary(opened.folder, opened.config.eqtl.fdr))
+    table(["quantity", "value"], _summary(opened.folder, opened.config.eqtl.fdr), name="eqtl")
 
 
 def _summary(folder: RunFolder, fdr: float) -> list[list[str]]:
@@ -72,9 +71,6 @@ def _shown(values: pl.Series, unit: str, digits: int) -> str:
     return f"{float(statistics.median(values)):,.{digits}f}{unit}" if len(values) else "-"
 
 
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
-
-
 def _add_informed(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command()(informed)
@@ -94,7 +90,7 @@ def informed(
     scheduler: SchedulerOption = None,
 ) -> None:
     """Linear prediction with prior evidence, beside the plain elastic net and shuffled controls."""
-    from hapsight.cli.console import progress, say, table
+    from hapsight.cli.console import say, table
     from hapsight.run.opened import Opened
     from hapsight.run.store import require_writable
     from hapsight.stages.informed import export_informed
@@ -106,8 +102,7 @@ def informed(
     if export is not None:
         require_evidence(loaded.informed, evidence, split)
     opened = Opened.from_config(loaded)
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         found = run(opened, show)
     columns = [
         "evidence",
@@ -122,6 +117,8 @@ def informed(
     table(
         [*columns, "significant with wrong sign"],
         [_informed_row(row) for row in found.summary.iter_rows(named=True)],
+        name="informed",
+        data=found.summary.iter_rows(named=True),
     )
     say(f"tables: {opened.folder.path / 'informed'}/{{per_gene,summary,shapes}}.parquet")
     if export is not None:
@@ -168,13 +165,12 @@ def export(
 ) -> None:
     """Write a fitted baseline's weights as a PredictDB file."""
     from hapsight.cli.console import say
-    from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.run.store import require_writable
     from hapsight.stages.predictdb import chosen_run, export_predictdb
 
     require_writable(out)
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load(config))
     run = chosen_run(opened, method, split)
     found = export_predictdb(opened, run, out, build)
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.items()) or "none"
@@ -193,16 +189,14 @@ def apply(
     ] = 0.5,
 ) -> None:
     """Predict this cohort by weights trained elsewhere; say what of them could be used, and mean R."""
-    from hapsight.cli.console import progress, say, table
-    from hapsight.run.config import load_config
+    from hapsight.cli.console import say, table
     from hapsight.run.opened import Opened
     from hapsight.stages.predictdb import apply_file
 
-    opened = Opened.from_config(load_config(config))
-    with opened.folder.locked(), progress() as report:
-        opened.begin()
+    opened = Opened.from_config(load(config))
+    with at_work(opened) as report:
         found = apply_file(opened, weights, label or weights.stem, report, min_share)
-    table(["what", "value"], [[name, value] for name, value in found.lines()])
+    table(["what", "value"], [[name, value] for name, value in found.lines()], name="applied")
     say(f"per gene: {found.folder}; to evaluate it in `run`, name the file under [[baseline.imported]]")
 
 
@@ -212,22 +206,22 @@ def _add_priors(app: typer.Typer) -> None:
 
 
 def priors(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    config: ConfigPath,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
     """Priors on genes, people and variants: what each adds, beside its shuffled control."""
-    from hapsight.cli.console import progress, say, table
+    from hapsight.cli.console import say, table
     from hapsight.run.opened import Opened
     from hapsight.stages.priors import priors as run
 
     opened = Opened.from_config(load_staffed(config, workers, scheduler))
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         found = run(opened, show)
     columns = ["prior", "enters", "beside", "genes", "without", "with", "alone", "shuffled"]
     columns += ["gain (95 %)", "over shuffled (95 %)"]
-    table(columns, [_prior_row(row) for row in found.ablation.iter_rows(named=True)])
+    rows = found.ablation.to_dicts()
+    table(columns, [_prior_row(row) for row in rows], name="priors", data=rows)
     say(f"tables: {opened.folder.path / 'priors'}/{{ablation,per_gene,signs,dropped}}.parquet")
 
 

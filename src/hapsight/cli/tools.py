@@ -38,7 +38,7 @@ def models(context: typer.Context) -> None:
         for entry in available()
         for weights in entry.weights or ("-",)
     ]
-    table(["model", "from", "weights", "here", "licence"], rows)
+    table(["model", "from", "weights", "here", "licence"], rows, name="models")
     say(f"weights folder: {cache_folder()} (set HAPSIGHT_WEIGHTS to change it)")
 
 
@@ -133,7 +133,8 @@ def sharing(
             ]
         )
     say(f"{run.model.name}, read-out {run.read_out.name}, on {run.device}")
-    table(["gene", "distinct", "plain", "shared", "time", "operations", "difference"], rows)
+    columns = ["gene", "distinct", "plain", "shared", "time", "operations", "difference"]
+    table(columns, rows, name="sharing", data=found)
     if json_to is not None:
         json_to.write_text(json.dumps(found, indent=1))
 
@@ -190,6 +191,7 @@ def precision(
             ["arithmetic", "largest error", "sign lost", "made equal", "by size, smallest tenth first",
              "genes r < .999", "constant", "lowest r", "median r", "mean R", "R < 0", "R turned"],
             [_precision_row(row) for row in own.iter_rows(named=True)],
+            name="precision", data=own.iter_rows(named=True),
         )  # fmt: skip
     if config is not None:
         say(f"kept in {keep_precision(opened, found)}")

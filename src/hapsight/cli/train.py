@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hapsight.cli.options import ConfigPath, at_work, load
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -43,11 +45,12 @@ def reference(
     resume: Annotated[bool, typer.Option(help="go on where an earlier run of the plan ended")] = True,
 ) -> None:
     """Train mini on tracks along a chromosome; a killed run goes on where it was."""
-    from hapsight.cli.console import progress, say
+    from hapsight.cli.console import keeps, progress, say
     from hapsight.models.registry import resolve_device
     from hapsight.train.plan import load_plan
     from hapsight.train.reference import train_reference
 
+    keeps(folder)
     loaded = load_plan(plan, max_steps=max_steps, learning_rate=learning_rate, batch=batch, seed=seed)
     with progress() as report:
         found = train_reference(loaded, folder, device=resolve_device(device), resume=resume, progress=report)
@@ -111,7 +114,7 @@ def _show_measured(table: pl.DataFrame, keys: tuple[str, ...]) -> None:
         [*(str(row[key]) for key in keys), f"{row['n']:,}", _number(row["value"]), _interval(row)]
         for row in table.iter_rows(named=True)
     ]
-    show([*keys, "n", "value", "95 %"], rows)
+    show([*keys, "n", "value", "95 %"], rows, name=keys[0], data=table.iter_rows(named=True))
 
 
 def _number(value: float | None) -> str:
@@ -122,7 +125,6 @@ def _interval(row: dict[str, Any]) -> str:
     return "-" if row["ci_low"] is None else f"{row['ci_low']:.3f} to {row['ci_high']:.3f}"
 
 
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
 Model = Annotated[
     str | None, typer.Option(help="label of one of the models; else that of [train], or the first")
 ]
@@ -176,18 +178,16 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _run(path: Path, name: str, options: dict[str, Any], arm: dict[str, str] | None) -> None:
-    from hapsight.cli.console import progress, say
-    from hapsight.run.config import load_config
+    from hapsight.cli.console import say
     from hapsight.run.opened import Opened
     from hapsight.stages.personal import train_personal
     from hapsight.stages.predict import load_sequence_models
 
-    config = load_config(path)
+    config = load(path)
     config = config.model_copy(update={"train": _section(config.train.model_dump() | options, arm)})
     opened = Opened.from_config(config)
     runs = load_sequence_models(opened, "Training")
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         folder = train_personal(opened, runs, opened.config.train.arms, show, name)
     _show_cells(opened.folder.path, name)
     say(f"tables: {folder}/{name}_{{per_gene,summary,runs}}.parquet")
@@ -225,7 +225,8 @@ def _show_cells(run: Path, name: str) -> None:
     for place, cell in enumerate(CELLS):
         say(f"\n{cell}")
         rows = [[arm.label, arm.people, arm.seeds, *_joined(arm.cells[place])] for arm in arms]
-        table(("arm", "people", "seeds", "mean R (95 %)", "genes", "significant with wrong sign"), rows)
+        columns = ("arm", "people", "seeds", "mean R (95 %)", "genes", "significant with wrong sign")
+        table(columns, rows, name=cell)
 
 
 def _joined(cell: CellWords) -> tuple[str, str, str]:

@@ -259,7 +259,8 @@ class _Check:
         dropped = Dropped()
 
         def join() -> tuple[str, ...]:
-            return join_people(measured.samples, genotypes.samples_in_file, self.parts.sheet, dropped)
+            sheet, populations = self.parts.sheet, self.parts.files.populations
+            return join_people(measured.samples, genotypes.samples_in_file, sheet, dropped, populations)
 
         return self.open("people", join, lambda kept: _left_out("people", f"{len(kept)} people", dropped))
 

@@ -24,6 +24,7 @@ from hapsight.cohort.matching import find_genes, match_genes, match_people
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.people import Covariates, SampleSheet, read_covariates, read_sample_sheet
 from hapsight.cohort.reference import Reference
+from hapsight.cohort.selection import genes_within, people_of
 from hapsight.cohort.sexes import join_sexes, without_chry
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import ConfigError, InputError
@@ -86,6 +87,10 @@ class CohortFiles:
         The sample sheet; where given, only its people are used.
     keep_genes
         Only these genes: identifiers, with or without version, or names.
+    regions
+        Only genes whose TSS lies in one of these: ``contig:first-last``, from 1, or a contig.
+    populations
+        Only people whom the sample sheet has in one of these.
     """
 
     genotypes: Path | tuple[Path, ...]
@@ -95,6 +100,8 @@ class CohortFiles:
     covariates: Path | None = None
     samples: Path | None = None
     keep_genes: tuple[str, ...] | None = None
+    regions: tuple[str, ...] = ()
+    populations: tuple[str, ...] = ()
 
 
 class CohortParts:
@@ -279,7 +286,7 @@ def _joined(parts: CohortParts) -> tuple[Cohort, Dropped]:
     files, policy, dropped = parts.files, parts.policy, Dropped()
     genotypes, reference, measured = parts.genotypes, parts.reference, parts.measured
     sheet, table = parts.sheet, parts.table
-    samples = join_people(measured.samples, genotypes.samples_in_file, sheet, dropped)
+    samples = join_people(measured.samples, genotypes.samples_in_file, sheet, dropped, files.populations)
     covariates, notes = join_covariates(files.covariates, samples)
     genes, gene_notes = join_genes(files, measured, table, reference, genotypes.contigs, dropped)
     ploidy, ploidy_notes = join_sexes(sheet, genotypes, samples, genes.values(), reference, policy.ploidy)
@@ -300,12 +307,32 @@ def _joined(parts: CohortParts) -> tuple[Cohort, Dropped]:
 
 
 def join_people(
-    measured: Sequence[str], genotyped: Sequence[str], sheet: SampleSheet | None, dropped: Dropped
+    measured: Sequence[str],
+    genotyped: Sequence[str],
+    sheet: SampleSheet | None,
+    dropped: Dropped,
+    populations: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """People with expression and genotypes (and in the sample sheet), in the expression file's order."""
+    """People with expression and genotypes (and in the sample sheet), in the expression file's order.
+
+    Parameters
+    ----------
+    populations
+        Where given, of these alone: others were not asked for, and do not count as left out.
+
+    Raises
+    ------
+    ConfigError
+        Nobody is known to be of one of the populations.
+    InputError
+        Nobody is in all files.
+    """
     sides: dict[str, Sequence[str]] = {"expression": measured, "genotypes": genotyped}
     if sheet is not None:
         sides["sample sheet"] = sheet.samples
+    if populations:
+        wanted = frozenset(people_of(sheet, populations))
+        sides = {side: [person for person in people if person in wanted] for side, people in sides.items()}
     return match_people(sides, dropped)
 
 
@@ -385,6 +412,8 @@ def join_genes(
         )
     notes += _contig_notes(placed, reference, genotyped)
     named = {i: replace(gene, contig=reference.resolve(gene.contig)) for i, gene in placed.items()}
+    if files.regions:
+        named = genes_within(named, files.regions)
     _require_inside(named, reference)
     rank = {contig: i for i, contig in enumerate(reference.contigs)}
     ordered = sorted(named.items(), key=lambda item: (rank[item[1].contig], item[1].tss, item[1].gene_id))

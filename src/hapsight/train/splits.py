@@ -6,7 +6,6 @@ reaches into that of an unseen one is left out (the guard).
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ __all__ = [
     "PeopleRule",
     "Split",
     "make_split",
-    "parse_region",
     "require_windows_apart",
 ]
 
@@ -165,23 +163,6 @@ def require_windows_apart(split: Split, windows: Mapping[str, Interval]) -> None
             got=f"{len(both)} genes: {_shown(both)}",
             fix="leave these genes out of training, as the guard of `make_split` does",
         )
-
-
-def parse_region(text: str) -> Interval:
-    """``"chr22:36,000,000-40,500,000"``, first and last base counted from 1.
-
-    Raises
-    ------
-    ConfigError
-        Another form.
-    """
-    found = re.fullmatch(r"(?P<contig>[^:\s]+):(?P<first>[\d,]+)-(?P<last>[\d,]+)", text.strip())
-    if found is None:
-        raise ConfigError("A region is not understood.", expected="contig:first-last", got=repr(text))
-    first, last = (int(found[name].replace(",", "")) for name in ("first", "last"))
-    if not 1 <= first <= last:
-        raise ConfigError("A region ends before it begins.", expected="1 <= first <= last", got=repr(text))
-    return Interval(found["contig"], first - 1, last)
 
 
 def _deal_people(
