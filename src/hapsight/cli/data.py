@@ -1,4 +1,6 @@
-"""The command that writes a cohort whose truth is known: ``hapsight simulate``.
+"""The command that makes a configuration of a user's own files: ``hapsight init``.
+
+The command that writes a cohort whose truth is known: ``hapsight simulate``.
 
 The commands that make a public cohort ready to run.
 
@@ -10,7 +12,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,7 +34,8 @@ MaybeFile = Annotated[Path | None, typer.Option(metavar="FILE")]
 
 
 def _add_recipe(app: typer.Typer) -> None:
-    """Add the command group ``recipe`` to `app`."""
+    """Add ``hapsight init`` and the command group ``recipe`` to `app`."""
+    app.command()(init)
     group = typer.Typer(
         help="Make a public cohort ready: files, checks, configuration.", no_args_is_help=True
     )
@@ -90,6 +93,40 @@ def rosmap(
         raise typer.Exit(1)
     path = write_config(files, config)
     say(f"ready: hapsight check {path} looks at every variant; then hapsight plan and hapsight run")
+
+
+def init(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="the cohort's files, in any order; or a folder of them"),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the configuration to write")] = Path(
+        "hapsight.toml"
+    ),
+) -> None:
+    """Look into your files, say what each is, and write a commented configuration that names them.
+
+    Needed are genotypes (phased VCF, BCF or PGEN), the reference (FASTA) and expression (phenotype BED); genes
+    (GTF, BED6, TSV), covariates and a sample sheet (sample_id, population, sex) may be there.
+    """
+    from hapsight.cli.console import say, say_failure, table
+    from hapsight.recipes.cohort_files import ROLES, check_role, sort_files, write_first_config
+    from hapsight.run.store import require_writable
+
+    require_writable(output)
+    found, opened = sort_files(files), dict[str, Any]()
+    given = [(role, found.paths[role]) for role in ROLES if role in found.paths]
+    results = [check_role(role, paths if len(paths) > 1 else paths[0], opened) for role, paths in given]
+    names = [", ".join(path.name for path in paths) for _, paths in given]
+    rows = [[name, one.name, one.message, one.status] for name, one in zip(names, results, strict=True)]
+    rows += [["", "", f"  {detail}", ""] for one in results for detail in one.details]
+    rows += [[path.name, "-", "left aside: no part of a cohort", ""] for path in found.aside]
+    table(["file", "is", "with", ""], rows, name="files")
+    if failed := [f"  {one.name}: {one.message}" for one in results if one.status == "fail"]:
+        say_failure("nothing was written", failed)
+        raise typer.Exit(1)
+    path = write_first_config(found, opened, output)
+    say(f"{path}: look at it, then: hapsight check {path}; hapsight plan {path}; hapsight run {path}")
 
 
 def _announce(todo: Sequence[Pending], files: int, folder: Path) -> None:
