@@ -287,11 +287,10 @@ class _Lines:
             return
         self._said[stage] = now
         took = now - start
-        kept = f", {before:,} of them done before" if before else ""
-        rate = (done - before) / took if took > 0 else 0.0
+        rate = (done - before) / took if took > 0 and done - before > 1 else 0.0  # the first is slow to begin
         left = f", about {in_time((total - done) / rate)} left" if rate and not ends else ""
         time_ = f", {in_time(took)}" if ends else left
-        _err.print(f"{stage}: {done:,} of {total:,}{kept}{time_}", markup=False)
+        _err.print(f"{stage}: {done:,} of {total:,}{time_}", markup=False)
 
 
 def in_time(seconds: float) -> str:

@@ -98,7 +98,7 @@ def rosmap(
 def init(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="the cohort's files, in any order; or a folder of them"),
+        typer.Argument(metavar="FILE", help="the cohort's files, in any order, or their folder"),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="the configuration to write")] = Path(
         "hapsight.toml"
@@ -106,8 +106,8 @@ def init(
 ) -> None:
     """Look into your files, say what each is, and write a commented configuration that names them.
 
-    Needed are genotypes (phased VCF, BCF or PGEN), the reference (FASTA) and expression (phenotype BED); genes
-    (GTF, BED6, TSV), covariates and a sample sheet (sample_id, population, sex) may be there.
+    Needed are genotypes (phased VCF, BCF or PGEN), the reference (FASTA) and expression (phenotype BED).
+    Genes (GTF, BED6, TSV), covariates and a sample sheet (sample_id, population, sex) may be there.
     """
     from hapsight.cli.console import say, say_failure, table
     from hapsight.recipes.cohort_files import ROLES, check_role, sort_files, write_first_config

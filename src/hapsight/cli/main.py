@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -22,6 +23,7 @@ from hapsight.cli.options import (
     load_staffed,
     name_of,
 )
+from hapsight.errors import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from hapsight.cohort.check import CheckResult
     from hapsight.cohort.join import CohortParts
     from hapsight.models.protocol import SequenceModel
+    from hapsight.plan import Took
     from hapsight.run.config import Config
     from hapsight.run.effects import EffectsRun
     from hapsight.run.opened import Opened
@@ -147,31 +150,34 @@ def check(
 
 @app.command()
 def plan(config: ConfigPath) -> None:
-    """Count people, genes and distinct sequences; estimate time and disk; compute nothing."""
+    """Say what `run` would do and take, stage by stage, from trials on a few genes; keeps nothing."""
     from hapsight.cli.console import progress, table
-    from hapsight.run.effects import EffectsRun
-    from hapsight.stages.plan import plan_baseline, plan_model
+    from hapsight.plan import plan_run, timed
 
-    opened = _open(load(config))
-    rows: list[list[str]] = []
-    with progress() as report:
-        for run in _models(opened):
-            if isinstance(run, EffectsRun):
-                work = f"{len(run.given.table):,} effects of a table added up; no passes"
-                rows.append([run.label, work, "-", "-"])
-                continue
-            found = plan_model(opened, run, report)
-            ratio, saved = found.asked / found.distinct, found.asked_tflop / found.tflop
-            passes = f"{found.distinct:,} passes of {found.asked:,} asked for: {ratio:.1f}x fewer"
-            work = f"{passes}; {found.tflop:,.1f} TFLOP of {found.asked_tflop:,.1f}: {saved:.1f}x fewer"
-            rows.append([found.model, work, in_time(found.seconds), f"{found.disk_mb:.1f} MB"])
-    if opened.config.baseline.run:
-        fits = plan_baseline(opened)
-        work = f"{fits.genes:,} genes at {fits.gene_seconds:.1f} s on {fits.workers} processes"
-        rows.append([", ".join(fits.gene_seconds_of), work, in_time(fits.seconds), "-"])
-    cohort = opened.cohort
-    _say(f"{opened.config.name}: {len(cohort.samples):,} people, {len(cohort.genes):,} genes")
-    table(["what", "work", "about", "disk"], rows)
+    with timed() as took:
+        opened = _open(load(config))
+        opening = took()
+    models = _models(opened)
+    with progress() as show:
+        found = plan_run(opened, models, opening, show)
+    people, genes = len(opened.cohort.samples), len(opened.cohort.genes)
+    _say(f"{opened.config.name}: {plural(people, 'people')}, {plural(genes, 'gene')}")
+    rows = [[s.stage, s.work, *_taken(s.took), _megabytes(s.disk_mb)] for s in found.stages]
+    rows.append(["all", "", *_taken(found.total), ""])
+    data = [asdict(stage) for stage in found.stages]
+    table(["stage", "work", "processor", "about", "disk"], rows, name="plan", data=data)
+    _say(
+        f"from trials on {plural(found.trial, 'gene')}; processor: of all processes together; about: on the "
+        "clock, with the configured workers, while this machine is as busy as now"
+    )
+
+
+def _taken(took: Took) -> tuple[str, str]:
+    return in_time(took.processor), in_time(took.wall)
+
+
+def _megabytes(size: float | None) -> str:
+    return "-" if size is None else f"{size:.1f} MB"
 
 
 @app.command()
@@ -303,8 +309,6 @@ def _check(
     tables: Sequence[Path] = (),
 ) -> list[CheckResult]:
     """Print the table of checks; leaves with exit code 1 where one failed."""
-    from dataclasses import asdict
-
     from hapsight.cli.console import say_failure, table
     from hapsight.stages.check import check as stage
 
@@ -342,18 +346,30 @@ def _run(config: Config, notes: Sequence[str] = ()) -> None:
 def _do(config: Config, notes: Sequence[str]) -> None:
     from hapsight.cli.console import keeps, progress
     from hapsight.pipeline import run as run_stages
+    from hapsight.plan import timed
     from hapsight.run.opened import Opened, parts_of
 
     _say_resumed(config)
     parts = parts_of(config)
     loaded: dict[int, SequenceModel] = {}
-    checks = _check(config, parts, loaded)
-    opened = Opened.from_config(config, parts)
+    with timed() as took:
+        checks = _check(config, parts, loaded)
+        opened = Opened.from_config(config, parts)
+        checked = {"name": "check", "detail": plural(len(checks), "check"), **_entry(took())}
     keeps(config.output)
     with progress() as show:
-        page = run_stages(opened, checks, show, notes, loaded)
+        page = run_stages(opened, checks, show, notes, loaded, checked)
     _show_summary(config)
     _say(f"report: {page}")
+
+
+def _entry(took: Took) -> dict[str, float | int]:
+    """Of the record of a run: what came before it was begun."""
+    from hapsight.run.run_folder import peak_mb
+
+    own, worker = peak_mb()
+    times = {"seconds": round(took.wall, 2), "processor_seconds": round(took.processor, 2)}
+    return {**times, "peak_mb": own, "largest_worker_mb": worker}
 
 
 def _say_resumed(config: Config) -> None:

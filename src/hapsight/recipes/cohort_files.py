@@ -32,6 +32,10 @@ NEEDED: Final = ("genotypes", "reference", "expression")
 _BESIDE: Final = (".tbi", ".csi", ".fai", ".gzi", ".pvar", ".psam", ".zst", ".log", ".md", ".toml", ".json")
 """How files end that lie beside a cohort's and are named by no one."""
 _HEAD: Final = 1 << 16
+_EXPECTED: Final = (
+    "VCF, BCF or PGEN; FASTA; phenotype BED; genes (GTF, BED6, or TSV with gene_id, chrom, tss, strand); "
+    "covariates of the people in the expression file; or a sample sheet (sample_id, population, sex)"
+)
 
 _CONFIG: Final = """\
 # Written by `hapsight init`. All keys, with what they mean: `hapsight schema`.
@@ -55,7 +59,7 @@ output = "run"             # folder of all results; made by `hapsight run`
 [[models]]
 name = "mini"              # comes with hapsight; `hapsight models` lists the others
 # [[models]]
-# name = "enformer"        # `hapsight models fetch enformer` brings its weights (1 GB)
+# name = "enformer"        # `hapsight models fetch enformer` brings its weights
 
 [baseline]
 # methods = ["elastic_net"]    # linear baselines, trained on these people
@@ -183,9 +187,7 @@ def _add_table(found: Sorted, path: Path, people: Sequence[str], named: bool) ->
             raise InputError(
                 "A file is none that a cohort consists of.",
                 where=path,
-                expected="VCF, BCF or PGEN; FASTA; phenotype BED; genes (GTF, BED6, or TSV with gene_id, chrom, "
-                "tss, strand); covariates of the people in the expression file; or a sample sheet (sample_id, "
-                "population, sex)",
+                expected=_EXPECTED,
                 got=_first_line(path)[:80] or "no text",
                 fix="leave it out, or see docs/formats.md for how it should look",
             ) from None
@@ -259,7 +261,8 @@ def _lines(found: Sorted, opened: Mapping[str, Any], folder: Path) -> list[str]:
         paths = [_from(folder, path) for path in found.paths.get(role, [])]
         if paths:
             named = paths[0] if len(paths) == 1 else paths
-            lines.append(f"{role} = {_toml(named)}    # {_SAID[role](opened[role])}")
+            said = "".join(c if c.isprintable() else "?" for c in _SAID[role](opened[role]))
+            lines.append(f"{role} = {_toml(named)}    # {said}")
     return lines
 
 
@@ -271,12 +274,9 @@ def _from(folder: Path, path: Path) -> str:
 
 def _expression(measured: Any) -> str:
     if float(measured.values.min()) < 0:
-        return (
-            'transform = "none"         # values below 0: normalised or logged already; "log10" takes log10(x + '
-            "pseudocount)"
-        )
+        return 'transform = "none"         # values below 0: normalised or logged already'
     return (
-        'transform = "log10"        # log10(x + pseudocount), for TPM or RPKM; "none" if yours are logged already\n'
+        'transform = "log10"        # log10(x + pseudocount), for TPM or RPKM; "none" if logged already\n'
         "pseudocount = 0.1"
     )
 

@@ -355,13 +355,16 @@ class RunFolder:
         seconds = round(time.perf_counter() - start, 2)
         _LOG.info("%s: %.1f s%s", name, seconds, f"; {entry['detail']}" if entry["detail"] else "")
         entry |= {"seconds": seconds, "processor_seconds": round(processor_seconds() - processor, 2)}
-        entry |= {"peak_mb": own, "largest_worker_mb": worker}
+        self.add_stage(entry | {"peak_mb": own, "largest_worker_mb": worker})
+
+    def add_stage(self, entry: Mapping[str, Any]) -> None:
+        """Record a stage, as `stage` does, in place of an earlier entry of its name."""
         record = self.record()
-        before = next((s for s in record["stages"] if s["name"] == name), None)
+        before = next((s for s in record["stages"] if s["name"] == entry["name"]), None)
         if entry.get("computed") == 0 and before is not None:
-            entry = before | {"found_done_seconds": seconds}
-        kept = [s for s in record["stages"] if s["name"] != name]
-        self._write_record(record | {"stages": [*kept, entry]})
+            entry = before | {"found_done_seconds": entry["seconds"]}
+        kept = [s for s in record["stages"] if s["name"] != entry["name"]]
+        self._write_record(record | {"stages": [*kept, dict(entry)]})
 
     def _write_record(self, record: dict[str, Any]) -> None:
         write_atomically(self.path / "run.json", json.dumps(record, indent=1).encode())
