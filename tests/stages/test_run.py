@@ -95,10 +95,11 @@ def test_provenance(finished):
     assert 7 <= model["distinct"] < model["asked"]
     stages = [stage["name"] for stage in record["stages"]]
     assert stages == [
-        "predict toy (default)", "baseline elastic_net", "baseline blup", "baseline top_snp", "eqtl",
-        "evaluate", "direction", "explain toy (default)", "drivers", "gene pages",
+        "check", "predict toy (default)", "baseline elastic_net", "baseline blup", "baseline top_snp", "eqtl",
+        "evaluate", "direction", "explain toy (default)", "drivers", "gene pages", "report",
     ]  # fmt: skip
     assert all(stage["seconds"] >= 0 and stage["peak_mb"] > 0 for stage in record["stages"])
+    assert all(stage["processor_seconds"] >= 0 for stage in record["stages"])
 
 
 def test_report_and_console(finished):

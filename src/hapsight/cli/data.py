@@ -173,7 +173,9 @@ def simulate(
         bool, typer.Option("--builtin", help="start from the cohort that comes with hapsight")
     ] = False,
     people: Annotated[int, typer.Option(help="people")] = 500,
-    genes: Annotated[int, typer.Option(help="genes, chosen at random")] = 200,
+    genes: Annotated[
+        int | None, typer.Option(help="genes, chosen at random; else 200, or as many as will do")
+    ] = None,
     h2: Annotated[str, typer.Option(help="heritability of expression: a number, or beta:2,5")] = "0.3",
     planted: Annotated[int, typer.Option(help="variants of each gene at which a motif is planted")] = 3,
     min_maf: Annotated[float, typer.Option(help="least frequency of these")] = 0.05,
@@ -206,7 +208,8 @@ def simulate(
     )
     design = Design(
         people=people,
-        genes=genes,
+        genes=200 if genes is None else genes,
+        fewer=genes is None,
         heritability=Heritability.parse(h2),
         grammar=grammar,
         planted=planted,

@@ -38,7 +38,7 @@ def explain(
     config: ConfigPath,
     genes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="GENE", help="gene_ids or names; else those of [explain]"),
+        typer.Argument(metavar="GENE", help="ids or symbols; else those of [explain] genes"),
     ] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -199,9 +199,13 @@ def pages(
     config: ConfigPath,
     genes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="GENE", help="gene_ids or names; else those of largest |R|"),
+        typer.Argument(
+            metavar="GENE", help="ids or symbols; else those of [explain] genes, else of largest |R|"
+        ),
     ] = None,
-    most: Annotated[int, typer.Option(min=1, help="without GENE: how many of each model and direction")] = 6,
+    most: Annotated[
+        int, typer.Option(min=1, help="of largest |R|: how many of each model and direction")
+    ] = 6,
     include_individuals: Annotated[
         bool, typer.Option("--include-individuals", help="a point per person, with expression and genotype")
     ] = False,

@@ -293,7 +293,7 @@ def choose_genes(source: Cohort, design: Design) -> tuple[list[Gene], list[Edit]
             dropped.add("gene", f"fewer than {design.planted} variants to plant at", gene.gene_id)
         else:
             chosen[index] = edits
-    if len(chosen) < design.genes:
+    if len(chosen) < (1 if design.fewer else design.genes):
         raise InputError(
             "The source has too few genes for the simulation.",
             expected=f"{design.genes} genes with {design.planted} variants to plant at, MAF "

@@ -308,8 +308,9 @@ def gene_pages(
     arms
         Those of models have pages.
     genes
-        Identifiers; other pages stay. Without them the `most` genes of the largest abs(R) of each model, of
-        R > 0 and of R < 0, and pages of other genes are taken away, since they may be of older numbers.
+        Identifiers; other pages stay. Without them those of ``[explain] genes``; without these the `most`
+        genes of the largest abs(R) of each model, of R > 0 and of R < 0. Pages of other genes are then taken
+        away, since they may be of older numbers.
     individuals
         Show a point per person even where ``[report] include_individuals`` does not ask for it.
 
@@ -327,7 +328,8 @@ def gene_pages(
 
     models = cards_in(arms)
     results = results_of(opened, [arm for own in models.values() for arm in own])
-    named = genes_of_cohort(opened.cohort.genes, genes, "to show") if genes else None
+    asked = genes or opened.config.explain.genes
+    named = genes_of_cohort(opened.cohort.genes, asked, "to show") if asked else None
     chosen = named or _strongest(opened, results, most)
     effects = {card: _effects(opened, card, chosen, progress) for card in models}
     with opened.folder.stage("gene pages") as stage:
