@@ -246,7 +246,7 @@ def _predict_row(
     opened: Opened, stage: str, run: ModelRun, found: ModelPlan, trials: Sequence[_Trial]
 ) -> StagePlan:
     ratio, saved = found.asked / found.distinct, found.asked_tflop / found.tflop
-    passes = f"{found.distinct:,} passes of {found.asked:,} asked for: {ratio:.1f}x fewer"
+    passes = f"{plural(found.distinct, 'pass')} of {found.asked:,} asked for: {ratio:.1f}x fewer"
     work = f"{passes}; {found.tflop:,.1f} TFLOP of {found.asked_tflop:,.1f}: {saved:.1f}x fewer"
     if _seconds(opened, run, trials[-1].genes) > _PATIENCE:
         took = Took(found.seconds, found.seconds / opened.config.predict.workers)

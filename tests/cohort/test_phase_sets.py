@@ -95,7 +95,7 @@ def test_check_warns_of_windows(tmp_path: Path) -> None:
     told = scan_sites(file, reference, windows)[-1]
     assert (told.name, told.status) == ("phase sets", "warn")
     assert told.message == "2 of 3 windows span two phase sets of a person"
-    assert told.details[:2] == ("chr1:1-70: 1 people", "chr1:41-150: 2 people")
+    assert told.details[:2] == ("chr1:1-70: 1 person", "chr1:41-150: 2 people")
     good = scan_sites(file.keeping(("ann", "dan"), file.policy), reference, windows)[-1]
     assert (good.name, good.status) == ("phase sets", "pass")
 
@@ -106,7 +106,7 @@ def test_a_run_names_the_genes(tmp_path: Path) -> None:
     unit = SimpleNamespace(genotypes=genotypes, genes=[Gene("one", CONTIG, 9), Gene("two", CONTIG, 49)])
     reader = VariantReader(genotypes.keeping(PEOPLE, GenotypePolicy(ref_mismatch="drop")), reference, windows)
     _note_phase_sets(unit, reader, windows)
-    assert reader.dropped.names["genotype", "window spans two phase sets of a person"] == ["two: 1 people"]
+    assert reader.dropped.names["genotype", "window spans two phase sets of a person"] == ["two: 1 person"]
 
 
 def test_split_files_answer_for_their_contigs(tmp_path: Path) -> None:

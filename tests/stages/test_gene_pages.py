@@ -290,4 +290,4 @@ def test_the_command(planted):
     assert found.exit_code == 0, found.output
     assert "up1.html" in found.output.replace("\n", "")
     stages = json.loads((opened.folder.path / "run.json").read_text())["stages"]
-    assert next(s for s in stages if s["name"] == "gene pages")["detail"] == "1 pages"
+    assert next(s for s in stages if s["name"] == "gene pages")["detail"] == "1 page"

@@ -89,7 +89,7 @@ def test_leaks_are_named():
         Split(("a",), (), ("d",), ("g1",), ("g2",))
     near = genes_at([1000, 1080, 9000])
     split = Split(*people, ("g0", "g2"), ("g1",))
-    with pytest.raises(ConfigError, match=r"Windows of genes(.|\n)*1 genes: g0"):
+    with pytest.raises(ConfigError, match=r"Windows of genes(.|\n)*1 gene: g0"):
         require_windows_apart(split, windows_of(near))
 
 

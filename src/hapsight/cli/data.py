@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hapsight.errors import plural
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -226,8 +228,9 @@ def simulate(
     for row in done.dropped.rows():
         say(f"left out: {row['count']:,} x {row['kind']}, {row['reason']}")
     say(
-        f"{done.config}: {done.people:,} people, {done.genes:,} genes, {done.variants:,} variants, "
-        f"{done.planted:,} motifs planted; the truth is in {out / 'truth'}"
+        f"{done.config}: {plural(done.people, 'people')}, {plural(done.genes, 'gene')}, "
+        f"{plural(done.variants, 'variant')}, "
+        f"{plural(done.planted, 'motif')} planted; the truth is in {out / 'truth'}"
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hapsight.cli.options import ConfigPath, SchedulerOption, WorkersOption, at_work, load, load_staffed
+from hapsight.errors import plural
 
 if TYPE_CHECKING:
     from hapsight.run.opened import Opened
@@ -102,7 +103,7 @@ def score(
     write_scores(out, found.table, opened.cohort.reference.contigs, private=sample is not None)
     variants = found.table.n_unique(["contig", "position", "ref", "alt"])
     genes = found.table["gene_id"].n_unique()
-    say(f"{out}: {variants:,} variants on {genes:,} genes, {len(found.table):,} rows")
+    say(f"{out}: {plural(variants, 'variant')} on {plural(genes, 'gene')}, {plural(len(found.table), 'row')}")
     for (_, reason), names in sorted(found.dropped.names.items()):
         shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
         say(f"left out, {reason}: {found.dropped.counts['variant', reason]} ({shown})")
@@ -152,7 +153,7 @@ def _verdicts(folder: Path) -> list[str]:
     import polars as pl
 
     rows = pl.read_parquet(folder / "reliability_summary.parquet").iter_rows(named=True)
-    return [f"{row['model']}, {row['genes']} genes: {row['verdict']}" for row in rows]
+    return [f"{row['model']}, {plural(row['genes'], 'gene')}: {row['verdict']}" for row in rows]
 
 
 def _add_modisco(app: typer.Typer) -> None:
@@ -182,9 +183,9 @@ def modisco(
         say(f"{done.folder}: {done.genes:,} of {done.of:,} genes, {done.length:,} bases each{unknown}")
         if run:
             found = find_patterns(done)
-            say(f"{done.folder / 'patterns.parquet'}: {len(found)} motifs")
+            say(f"{done.folder / 'patterns.parquet'}: {plural(len(found), 'motif')}")
             for row in found.iter_rows(named=True):
-                say(f"  {row['consensus']}: {row['n_seqlets']:,} seqlets, {row['sign']}")
+                say(f"  {row['consensus']}: {plural(row['n_seqlets'], 'seqlet')}, {row['sign']}")
     if not run:
         files = "-s sequences.npz -a attributions.npz"
         say(f"next: modisco motifs {files} -w {done.length} -n 2000 -o modisco.h5, or --run")

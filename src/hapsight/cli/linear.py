@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from hapsight.cli.options import ConfigPath, SchedulerOption, WorkersOption, at_work, load, load_staffed
+from hapsight.errors import plural
 
 if TYPE_CHECKING:
     import polars as pl
@@ -123,7 +124,7 @@ def informed(
     say(f"tables: {opened.folder.path / 'informed'}/{{per_gene,summary,shapes}}.parquet")
     if export is not None:
         written = export_informed(opened, evidence, split, export, build)
-        say(f"{export}: {evidence}, {written.genes:,} genes, {written.weights:,} weights")
+        say(f"{export}: {evidence}, {plural(written.genes, 'gene')}, {plural(written.weights, 'weight')}")
 
 
 def _informed_row(row: dict[str, Any]) -> list[str]:
@@ -174,7 +175,10 @@ def export(
     run = chosen_run(opened, method, split)
     found = export_predictdb(opened, run, out, build)
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.items()) or "none"
-    say(f"{out}: {run.method}, {found.genes:,} genes, {found.weights:,} weights; genes left out: {left_out}")
+    say(
+        f"{out}: {run.method}, {plural(found.genes, 'gene')}, {plural(found.weights, 'weight')}; "
+        f"genes left out: {left_out}"
+    )
 
 
 @predictdb_app.command()

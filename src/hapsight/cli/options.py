@@ -168,16 +168,13 @@ def dress(app: typer.Typer) -> None:
     for command in app.registered_commands:
         if command.callback is not None:
             command.callback = _dressed(command.callback)
-    for group in app.registered_groups:
-        if group.typer_instance is not None:
-            dress(group.typer_instance)
-            callback = group.typer_instance.registered_callback
-            if (
-                callback is not None
-                and callback.callback is not None
-                and callback.invoke_without_command is True
-            ):
-                callback.callback = _dressed(callback.callback)
+    for inner in (group.typer_instance for group in app.registered_groups):
+        if inner is None:
+            continue
+        dress(inner)
+        alone = inner.registered_callback if inner.info.invoke_without_command is True else None
+        if alone is not None and alone.callback is not None:  # the group is a command too
+            alone.callback = _dressed(alone.callback)
 
 
 def name_of(command: CommandInfo | TyperInfo) -> str:

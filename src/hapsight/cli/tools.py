@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
+from hapsight.errors import plural
+
 __all__ = ["register"]
 
 
@@ -183,8 +185,10 @@ def precision(
         own = found.filter(found["model"] == label)
         first = own.row(0, named=True)
         say(
-            f"{label}, read-out {first['read_out']}, on {first['device']}: {first['genes_tried']:,} genes, "
-            f"{first['people']:,} people, {first['differences']:,} differences from the reference; "
+            f"{label}, read-out {first['read_out']}, "
+            f"on {first['device']}: {plural(first['genes_tried'], 'gene')}, "
+            f"{plural(first['people'], 'people')}, "
+            f"{plural(first['differences'], 'difference')} from the reference; "
             "float64 is the truth"
         )
         table(

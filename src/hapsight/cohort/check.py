@@ -23,7 +23,7 @@ from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.policies import HARD_CALLS, PLOIDY_CONFLICT, UNKNOWN_CALLS
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import crosses_par, is_on, join_sexes, lacks_sex, without_chry
-from hapsight.errors import HapsightError
+from hapsight.errors import HapsightError, plural
 
 __all__ = [
     "CheckResult",
@@ -262,7 +262,9 @@ class _Check:
             sheet, populations = self.parts.sheet, self.parts.files.populations
             return join_people(measured.samples, genotypes.samples_in_file, sheet, dropped, populations)
 
-        return self.open("people", join, lambda kept: _left_out("people", f"{len(kept)} people", dropped))
+        return self.open(
+            "people", join, lambda kept: _left_out("people", plural(len(kept), "people"), dropped)
+        )
 
     def covariates(self, samples: Sequence[str] | None) -> Covariates | None:
         path = self.parts.files.covariates
@@ -277,7 +279,8 @@ class _Check:
             lambda joined: CheckResult(
                 "covariates",
                 "warn" if joined[1] else "pass",
-                f"{len(joined[0].names) if joined[0] else 0} covariates of {len(samples)} people",
+                f"{plural(len(joined[0].names) if joined[0] else 0, 'covariate')} of "
+                f"{plural(len(samples), 'people')}",
                 joined[1],
             ),
         )
@@ -329,9 +332,11 @@ class _Check:
             found, ploidy = joined[0], self.policy.ploidy
             advice = _chrx_advice(found, ploidy, covariates, samples, windows)
             women, men = len(ploidy.women), len(ploidy.men)
-            sexes = f"{women} women, {men} men, {len(samples) - women - men} of unknown sex"
+            sexes = (
+                f"{plural(women, 'woman')}, {plural(men, 'man')}, {len(samples) - women - men} of unknown sex"
+            )
             count = sum(is_on(gene.contig, "X") for gene in found)
-            return _left_out("chrX", f"{count} genes of {sexes}", dropped, (*joined[1], *advice))
+            return _left_out("chrX", f"{plural(count, 'gene')} of {sexes}", dropped, (*joined[1], *advice))
 
         joined = self.open("chrX", join, say)
         return None if joined is None else joined[0]
@@ -376,7 +381,9 @@ def _chrx_advice(
 
 
 def _say_genotypes(file: Genotypes) -> CheckResult:
-    message = f"{len(file.samples_in_file)} people, indexed (so sorted); contigs {_first(file.contigs)}"
+    message = (
+        f"{plural(len(file.samples_in_file), 'people')}, indexed (so sorted); contigs {_first(file.contigs)}"
+    )
     if any(_is_stale(path) for path in file.paths):
         return CheckResult("genotypes", "warn", message, ("the index is older than the file: make it anew",))
     return CheckResult("genotypes", "pass", message)
@@ -389,23 +396,29 @@ def _is_stale(path: Path) -> bool:
 
 
 def _say_reference(reference: Reference) -> CheckResult:
-    return CheckResult("reference", "pass", f"{len(reference.contigs)} contigs: {_first(reference.contigs)}")
+    return CheckResult(
+        "reference", "pass", f"{plural(len(reference.contigs), 'contig')}: {_first(reference.contigs)}"
+    )
 
 
 def _say_expression(measured: Expression) -> CheckResult:
-    return CheckResult("expression", "pass", f"{len(measured.genes)} genes of {len(measured.samples)} people")
+    return CheckResult(
+        "expression",
+        "pass",
+        f"{plural(len(measured.genes), 'gene')} of {plural(len(measured.samples), 'people')}",
+    )
 
 
 def _say_genes(files: CohortFiles, joined: tuple[dict[int, Gene], tuple[str, ...]]) -> str:
     stranded = all(gene.strand for gene in joined[0].values())
     source = f"a {gene_format(files.genes)} gene table" if files.genes else "the expression file"
     source += "" if files.genes or stranded else ", without strand"
-    return f"{len(joined[0])} genes with a place, from {source}"
+    return f"{plural(len(joined[0]), 'gene')} with a place, from {source}"
 
 
 def _left_out(name: str, message: str, dropped: Dropped, notes: tuple[str, ...] = ()) -> CheckResult:
     reasons = tuple(
-        f"{count} {kind}s left out, {reason}: {_first(dropped.names[kind, reason])}"
+        f"{plural(count, kind)} left out, {reason}: {_first(dropped.names[kind, reason])}"
         for (kind, reason), count in sorted(dropped.counts.items())
     )
     return CheckResult(name, "warn" if reasons or notes else "pass", message, reasons + notes)
@@ -447,7 +460,9 @@ def _constant(measured: Expression) -> CheckResult:
     names = tuple(measured.genes[i].gene_id for i in rows[:_SHOWN])
     if not names:
         return CheckResult("constant genes", "pass", "every gene varies between people")
-    return CheckResult("constant genes", "warn", f"{len(rows)} genes have one value in all people", names)
+    return CheckResult(
+        "constant genes", "warn", f"{plural(len(rows), 'gene')} with one value in all people", names
+    )
 
 
 def _scale(measured: Expression) -> CheckResult:

@@ -5,7 +5,6 @@ Negative control: people's expression exchanged at random, so that no genotype c
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,14 +19,14 @@ from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotype_store import Decoder, StoredGenotypes
 from hapsight.cohort.genotypes import GenotypePolicy
-from hapsight.cohort.matching import find_genes, match_genes, match_people
+from hapsight.cohort.matching import find_genes, match_genes, match_people, near_genes
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.people import Covariates, SampleSheet, read_covariates, read_sample_sheet
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.selection import genes_within, people_of
 from hapsight.cohort.sexes import join_sexes, without_chry
 from hapsight.cohort.split import open_genotypes
-from hapsight.errors import ConfigError, InputError
+from hapsight.errors import ConfigError, InputError, plural
 from hapsight.least_squares import residuals
 from hapsight.seeds import stream
 
@@ -187,7 +186,10 @@ class Cohort:
 
     def __repr__(self) -> str:
         covariates = 0 if self.covariates is None else len(self.covariates.names)
-        return f"Cohort({len(self.samples)} people, {len(self.genes)} genes, {covariates} covariates)"
+        return (
+            f"Cohort({plural(len(self.samples), 'people')}, {plural(len(self.genes), 'gene')}, "
+            f"{plural(covariates, 'covariate')})"
+        )
 
     def gene(self, name: str | Gene) -> Gene:
         """The gene that is called so: by identifier, with or without version, or by name.
@@ -206,8 +208,7 @@ class Cohort:
         found, _ = find_genes([wanted], self.genes)
         if found:
             return found[0]
-        known = {called.upper(): called for g in self.genes for called in (g.gene_id, g.gene_name) if called}
-        near = [known[close] for close in difflib.get_close_matches(wanted.upper(), known, 5)]
+        near = near_genes(wanted, self.genes)
         raise ConfigError(
             f"The cohort has no gene {wanted!r}.",
             expected=f"an identifier, with or without version, or a name of {len(self.genes):,} genes",
@@ -355,7 +356,7 @@ def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariat
             + (" ..." if len(absent) > 5 else "."),
             where=path,
             expected="covariates of everyone with expression and genotypes",
-            got=f"{len(table.samples)} people in the file",
+            got=f"{plural(len(table.samples), 'people')} in the file",
             fix="add them to the covariates, or leave them out with a sample sheet of the people to use",
         )
     covariates = table.take(np.array([column[person] for person in samples], dtype=np.intp))
@@ -425,11 +426,15 @@ def _asked(
 ) -> dict[int, Gene]:
     kept, unknown = find_genes(wanted, [found.get(i, gene) for i, gene in enumerate(measured.genes)])
     if unknown:
+        near, are = near_genes(min(unknown), list(found.values())), "is" if len(unknown) == 1 else "are"
         raise InputError(
-            f"{len(unknown)} of the genes asked for are not in the expression file.",
+            f"{len(unknown)} of the genes asked for {are} not in the expression file.",
             where=where,
             expected=f"identifiers such as {', '.join(gene.gene_id for gene in measured.genes[:3])}",
             got=", ".join(sorted(unknown)[:5]),
+            fix=f"did you mean {', '.join(near)}?"
+            if near
+            else "leave them out, or give a table with their names",
         )
     names = {gene.gene_id for gene in kept}
     return {i: gene for i, gene in found.items() if gene.gene_id in names}
@@ -462,7 +467,9 @@ def _contig_notes(
         others = [(contig, find_contig(contig, there)) for contig in contigs if contig not in there]
         if others:
             ours, theirs = others[0]
-            notes.append(f"{len(others)} contigs are named otherwise in the {side}: {ours} is {theirs} there")
+            notes.append(
+                f"{plural(len(others), 'contig')} named otherwise in the {side}: {ours} is {theirs} there"
+            )
     return tuple(notes)
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval, Strand, Variants
-from hapsight.errors import ConfigError, WeightsError
+from hapsight.errors import ConfigError, WeightsError, plural
 from hapsight.explain.drivers import Drivers, sasse2023_drivers
 from hapsight.explain.support import supported
 from hapsight.explain.tables import (
@@ -341,7 +341,7 @@ def gene_pages(
         _record_withheld(opened, list(views), [withheld for _, withheld in written], keep=bool(genes))
         if not genes:
             _remove_others(folder, views)
-        stage["detail"] = f"{len(written):,} pages"
+        stage["detail"] = plural(len(written), "page")
     return [path for path, _ in written]
 
 
@@ -384,7 +384,7 @@ def _effects(opened: Opened, card: ModelCard, chosen: Sequence[Gene], progress: 
         explain_bases(opened, card, [gene for gene in chosen if gene.gene_id not in missing], progress)
     if missing:
         names = sorted(missing)
-        purpose = f"Computing the effects of variants on {len(names)} genes that are not explained yet"
+        purpose = f"Computing the effects of variants on {plural(len(names), 'gene')} not explained yet"
         run = card if isinstance(card, EffectsRun) else require_model(opened, card, purpose)
         explain(opened, [run], progress, names)
         units += explain_blocks(opened, card, names)

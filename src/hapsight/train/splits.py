@@ -188,7 +188,7 @@ def require_windows_apart(split: Split, windows: Mapping[str, Interval]) -> None
         raise ConfigError(
             "Windows of genes that are trained on overlap windows of genes that are not.",
             expected="no base on both sides",
-            got=f"{len(both)} genes: {_shown(both)}",
+            got=f"{plural(len(both), 'gene')}: {_shown(both)}",
             fix="leave these genes out of training, as the guard of `make_split` does",
         )
 
