@@ -20,6 +20,7 @@ from hapsight.cohort.nouns import Gene
 from hapsight.errors import plural
 from hapsight.models.protocol import SequenceModel
 from hapsight.pipeline import run
+from hapsight.run.blocks import linear_blocks
 from hapsight.run.config import Config
 from hapsight.run.effects import EffectsRun
 from hapsight.run.opened import Opened, Progress, parts_of
@@ -273,9 +274,12 @@ def _of_genes(opened: Opened, stage: str, trials: Sequence[_Trial]) -> Took:
 
 
 def _workers(opened: Opened, stage: str) -> int:
+    """Processes that a stage keeps busy."""
     if not stage.startswith(("baseline ", "eqtl")):
         return 1
-    return opened.config.workers or os.cpu_count() or 1
+    config = opened.config.eqtl if stage == "eqtl" else opened.config.baseline
+    units = len(linear_blocks(opened, config.cis_window, config.genes_per_unit))
+    return min(units, opened.config.workers or os.cpu_count() or 1)
 
 
 def _scaled(stage: str, trials: Sequence[tuple[float, _Trial]], whole: float) -> Took:

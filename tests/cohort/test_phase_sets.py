@@ -106,7 +106,7 @@ def test_a_run_names_the_genes(tmp_path: Path) -> None:
     unit = SimpleNamespace(genotypes=genotypes, genes=[Gene("one", CONTIG, 9), Gene("two", CONTIG, 49)])
     reader = VariantReader(genotypes.keeping(PEOPLE, GenotypePolicy(ref_mismatch="drop")), reference, windows)
     _note_phase_sets(unit, reader, windows)
-    assert reader.dropped.names["genotype", "window spans two phase sets of a person"] == ["two: 1 person"]
+    assert reader.dropped.names["genotype", "window spans two phase sets of a person"] == ["two: 1 people"]
 
 
 def test_split_files_answer_for_their_contigs(tmp_path: Path) -> None:

@@ -380,8 +380,9 @@ def _new_pool(count: int) -> ProcessPoolExecutor:
 
 @contextmanager
 def _threads_of_new_processes(count: int) -> Iterator[None]:
-    """Give new processes so many threads for linear algebra, unless the user has said how many."""
-    mine = {name: str(max(1, count)) for name in _THREADS if name not in os.environ}
+    """Give new processes so many threads, NumPy one as in `Here`, unless the user has said how many."""
+    mine = {name: str(max(1, count)) for name in _THREADS} | {"OPENBLAS_NUM_THREADS": "1"}
+    mine = {name: threads for name, threads in mine.items() if name not in os.environ}
     os.environ.update(mine)
     try:
         yield

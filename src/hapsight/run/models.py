@@ -21,7 +21,7 @@ from hapsight.cohort.nouns import Gene, Interval
 from hapsight.cohort.reference import Reference
 from hapsight.engine.cost import Cost
 from hapsight.engine.views import seen_interval, window_of
-from hapsight.errors import WeightsError, plural
+from hapsight.errors import WeightsError
 from hapsight.files import file_name, write_atomically
 from hapsight.models.catalogue import EFFECTS
 from hapsight.models.protocol import ModelWindow, Precision, ReadOut, SequenceModel, Track
@@ -161,7 +161,7 @@ def _note_phase_sets(unit: PredictUnit, reader: VariantReader, windows: Sequence
         split = people_across_sets(unit.genotypes, map(reader, windows))
         for gene, people in zip(unit.genes, split, strict=True):
             if people:
-                name = f"{gene.gene_id}: {plural(people, 'people')}"
+                name = f"{gene.gene_id}: {people} people"
                 reader.dropped.add("genotype", "window spans two phase sets of a person", name)
 
 
