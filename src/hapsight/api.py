@@ -21,7 +21,7 @@ from hapsight.cohort.expression import Transform
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.selection import gene_names
-from hapsight.errors import ConfigError, HapsightWarning
+from hapsight.errors import ConfigError, HapsightWarning, plural
 from hapsight.linear.methods import MethodName
 from hapsight.models.protocol import SequenceModel
 from hapsight.models.weights import device_of
@@ -205,7 +205,7 @@ def evaluate(
 def _require_read_outs(models: Sequence[SequenceModel], read_outs: Sequence[str | None]) -> None:
     """Refuse what could not be told apart in the table."""
     if len(read_outs) != len(models):
-        got = f"{len(read_outs)} for {len(models)} models"
+        got = f"{len(read_outs)} for {plural(len(models), 'model')}"
         raise ConfigError("Each sequence model needs a read-out, or None.", where="read_outs", got=got)
     names = [(model.name, model.read_out(name).name) for model, name in zip(models, read_outs, strict=True)]
     if len(set(names)) < len(names):

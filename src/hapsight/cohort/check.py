@@ -113,7 +113,7 @@ def _verdict(name: str, good: str, dropped: Dropped, reasons: tuple[str, ...], p
     rows = [row for row in dropped.rows() if row["reason"] in reasons]
     if not rows:
         return CheckResult(name, "pass", good)
-    message = "; ".join(f"{row['count']:,} {row['kind']}s: {row['reason']}" for row in rows)
+    message = "; ".join(f"{plural(row['count'], row['kind'])}: {row['reason']}" for row in rows)
     names = [record for key, found in dropped.names.items() if key[1] in reasons for record in found]
     mend = [f"to mend: {HARD_CALLS}"] if any("dosage" in str(row["reason"]) for row in rows) else []
     status: Status = "fail" if policy == "error" else "warn"
@@ -123,7 +123,10 @@ def _verdict(name: str, good: str, dropped: Dropped, reasons: tuple[str, ...], p
 def _overlap_verdict(overlaps: Counter[str]) -> CheckResult:
     if not overlaps:
         return CheckResult("overlapping variants", "pass", "no haplotype carries two variants that overlap")
-    message = f"{len(overlaps):,} pairs of variants overlap on {sum(overlaps.values()):,} haplotypes"
+    message = (
+        f"{plural(len(overlaps), 'pair')} of variants overlapping on "
+        f"{plural(sum(overlaps.values()), 'haplotype')}"
+    )
     return CheckResult("overlapping variants", "warn", message, tuple(overlaps)[:_SHOWN])
 
 
@@ -134,7 +137,11 @@ def _phase_sets(
     if not genotypes.has_phase_sets:
         return
     found = people_across_sets(genotypes, (genotypes.read(window, reference)[0] for window in windows))
-    split = [f"{window}: {people} people" for window, people in zip(windows, found, strict=True) if people]
+    split = [
+        f"{window}: {plural(people, 'people')}"
+        for window, people in zip(windows, found, strict=True)
+        if people
+    ]
     if not split:
         yield CheckResult("phase sets", "pass", "every window is in one phase set of each person")
         return

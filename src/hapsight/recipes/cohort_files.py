@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import tomli_w
 
-from hapsight.cohort.check_sites import CheckResult
+from hapsight.cohort.check import CheckResult
 from hapsight.cohort.expression import phenotype_columns, read_expression
 from hapsight.cohort.genes import gene_format, read_genes
 from hapsight.cohort.people import read_covariates, read_sample_sheet

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hapsight.cohort.check import CheckResult
-from hapsight.errors import IncompleteError, StoreError
+from hapsight.errors import IncompleteError, StoreError, plural
 from hapsight.files import write_atomically
 from hapsight.recipes.cohort_files import ROLES, check_role, quoted_path
 from hapsight.run.config import load_config
@@ -117,7 +117,7 @@ def _people(opened: Mapping[str, Any]) -> CheckResult:
     if "samples" in opened:
         sides.append(set(opened["samples"].samples))
     both = len(set.intersection(*sides))
-    message = f"{both:,} people are in all files; the study had {PEOPLE}"
+    message = f"{plural(both, 'people')} in all files; the study had {PEOPLE}"
     return CheckResult("people", "fail" if both == 0 else "pass" if both == PEOPLE else "warn", message)
 
 
