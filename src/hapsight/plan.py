@@ -130,7 +130,7 @@ def trial_genes(genes: Sequence[Gene], count: int) -> tuple[Gene, ...]:
 def extrapolated(trials: Sequence[tuple[float, float]], whole: float) -> float:
     """What the whole takes, of one or two trials (amount, seconds): what it takes at all, and by amount.
 
-    Neither part is below 0.
+    Neither part is below 0. What only the first of them pays, such as imports, the run pays too.
 
     Examples
     --------
@@ -143,7 +143,7 @@ def extrapolated(trials: Sequence[tuple[float, float]], whole: float) -> float:
     if more <= few:
         return long * whole / more if more else long
     rate = min(max(0.0, (long - short) / (more - few)), long / more)
-    return long + rate * (whole - more)
+    return max(short + rate * (whole - few), long + rate * (whole - more))
 
 
 def _quick(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> SequenceModel:

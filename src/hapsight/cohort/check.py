@@ -113,7 +113,9 @@ def _verdict(name: str, good: str, dropped: Dropped, reasons: tuple[str, ...], p
     rows = [row for row in dropped.rows() if row["reason"] in reasons]
     if not rows:
         return CheckResult(name, "pass", good)
-    message = "; ".join(f"{plural(row['count'], row['kind'])}: {row['reason']}" for row in rows)
+    message = "; ".join(
+        f"{plural(int(str(row['count'])), str(row['kind']))}: {row['reason']}" for row in rows
+    )
     names = [record for key, found in dropped.names.items() if key[1] in reasons for record in found]
     mend = [f"to mend: {HARD_CALLS}"] if any("dosage" in str(row["reason"]) for row in rows) else []
     status: Status = "fail" if policy == "error" else "warn"

@@ -339,7 +339,7 @@ def _observed_in_words(opened: Opened, where: str = "") -> str:
     if covariates is not None:
         all_, left_out = len(covariates.names), len(covariates.redundant)
         some = f"{all_ - left_out} of {all_}" if left_out else all_
-        text = f"{text}, residual on {plural(some, 'covariate')}{where}"
+        text = f"{text}, residual on {some} covariate{'' if some == 1 else 's'}{where}"
     if config.permuted is None:
         return text
     return f"{text}; NEGATIVE CONTROL: people exchanged at random (seed {config.permuted})"
