@@ -45,7 +45,7 @@ def test_planted_directions_are_found(finished):
     assert genes["bare"]["pearson_r"] is None
     assert genes["bare"]["qval"] is None
     assert all(row["n"] == 60 for row in genes.values())
-    assert {row["observed"] for row in genes.values()} == {"expression as given, residual on 1 covariates"}
+    assert {row["observed"] for row in genes.values()} == {"expression as given, residual on 1 covariate"}
 
 
 def test_the_baseline_learns_both_directions(finished):
