@@ -54,7 +54,6 @@ def test_bases_are_counted_once(places, reach):
 def test_a_stand_in_declares_what_the_model_does_and_tells_sequences_apart():
     torch = pytest.importorskip("torch")
     from hapsight.engine.cost import StandIn
-
     from tests.planted import ToyModel
 
     model = ToyModel()

@@ -115,7 +115,7 @@ def test_report_and_console(finished):
 
 
 def test_a_log_tells_what_was_done_when(finished):
-    lines = (finished[0].folder / "run/hapsight.log").read_text().splitlines()
+    lines = (finished[0].folder / "run/run.log").read_text().splitlines()
     assert all(re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+ \S", line) for line in lines)
     text = "\n".join(lines)
     for stage in ("predict toy (default)", "baseline blup", "evaluate", "report"):

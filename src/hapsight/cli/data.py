@@ -50,7 +50,7 @@ def geuvadis(
     folder: Annotated[Path, typer.Option(help="where the files go")] = Path("geuvadis"),
     yes: Annotated[bool, typer.Option("--yes", help="begin without asking")] = False,
 ) -> None:
-    """Download Geuvadis (Huang 2023: 421 people, hg19), check it, and write its configuration; resumes."""
+    """Download Geuvadis (Huang 2023: 421 people, hg19), check it, write its configuration; can be resumed."""
     from hapsight.cli.console import keeps, progress, say
     from hapsight.recipes.geuvadis import FILES, UNPACKED, prepare
     from hapsight.recipes.remote import fetch, pending, require_space
@@ -174,17 +174,17 @@ def simulate(
     builtin: Annotated[
         bool, typer.Option("--builtin", help="start from the cohort that comes with hapsight")
     ] = False,
-    people: Annotated[int, typer.Option(help="people")] = 500,
+    people: Annotated[int, typer.Option(help="how many people")] = 500,
     genes: Annotated[
         int | None, typer.Option(help="genes, chosen at random; else 200, or as many as will do")
     ] = None,
     h2: Annotated[str, typer.Option(help="heritability of expression: a number, or beta:2,5")] = "0.3",
     planted: Annotated[int, typer.Option(help="variants of each gene at which a motif is planted")] = 3,
-    min_maf: Annotated[float, typer.Option(help="least frequency of these")] = 0.05,
+    min_maf: Annotated[float, typer.Option(help="least frequency of planted variants")] = 0.05,
     reach: Annotated[int, typer.Option(help="bases on either side of the TSS where motifs act")] = 4_000,
     decay: Annotated[float, typer.Option(help="bases over which a motif's effect falls to 1/e")] = 2_000,
     pair_bonus: Annotated[
-        float, typer.Option(help="what two motifs near each other add, of the mean of their effects")
+        float, typer.Option(help="what two motifs near each other add, as a share of their mean effect")
     ] = 0.0,
     pair_distance: Annotated[int, typer.Option(help="bases that count as near")] = 60,
     motifs: Annotated[
@@ -192,8 +192,12 @@ def simulate(
     ] = None,
     confounders: Annotated[int, typer.Option(help="covariates that act on expression")] = 5,
     confounder_share: Annotated[float, typer.Option(help="their share of the variance")] = 0.2,
-    switch_rate: Annotated[float, typer.Option(help="changes of the copied real haplotype, per base")] = 1e-5,
-    flank: Annotated[int, typer.Option(help="genotypes are written this far from a TSS")] = 100_000,
+    switch_rate: Annotated[
+        float, typer.Option(help="changes per base of the real haplotype that is copied")
+    ] = 1e-5,
+    flank: Annotated[
+        int, typer.Option(help="bases on either side of a TSS in which genotypes are written")
+    ] = 100_000,
     seed: Annotated[int, typer.Option(help="equal seeds give equal files")] = 1,
 ) -> None:
     """Write a cohort with planted regulatory motifs, real haplotypes and known truth; `run` reads it."""

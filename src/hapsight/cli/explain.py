@@ -44,9 +44,9 @@ def explain(
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
-    """Toggle every variant of the models' windows, on the reference and in people's haplotypes.
+    """Mutate each variant in the models' windows in silico, on the reference and in people's haplotypes.
 
-    With `saturation` or `gradients` under [explain], also what single bases are worth.
+    With `saturation` or `gradients` under [explain], single bases too.
     """
     from hapsight.cli.console import say
     from hapsight.run.arms import arms_of
@@ -85,10 +85,11 @@ def score(
         Path, typer.Option(help="file to write: .parquet, .vcf[.gz], .bcf, .csv[.gz]; else tab-separated")
     ] = Path("scores.tsv"),
     sample: Annotated[
-        str | None, typer.Option(help="a person: toggle in both haplotypes; the reference where not given")
+        str | None,
+        typer.Option(help="a person: variants are mutated in both haplotypes; else in the reference"),
     ] = None,
 ) -> None:
-    """Score any variants on all genes in a model's reach; says which reach none."""
+    """Score the variants of any VCF on all genes whose window they lie in; says which lie in none."""
     from hapsight.cli.console import progress, say
     from hapsight.run.opened import Opened
     from hapsight.stages.predict import load_sequence_models
@@ -122,7 +123,7 @@ def drivers(
     motifs: Annotated[
         bool | None, typer.Option(help="look for JASPAR's motifs at drivers; else as [explain] motifs has it")
     ] = None,
-    jaspar: Annotated[str, typer.Option(help="the release of JASPAR")] = "JASPAR2024",
+    jaspar: Annotated[str, typer.Option(help="release of JASPAR")] = "JASPAR2024",
 ) -> None:
     """Find each gene's driver variants, their support and motifs, and how reliable its sign is."""
     from hapsight.cli.console import say
@@ -166,7 +167,7 @@ def modisco(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="folder to write, one of its own per model")],
     run: Annotated[bool, typer.Option("--run", help="find the motifs too; needs modisco-lite")] = False,
 ) -> None:
-    """Write the saturation mutagenesis of all genes that have it as modisco-lite reads it."""
+    """Write saturation mutagenesis for TF-MoDISco (modisco-lite), of all genes that have it."""
     from hapsight.cli.console import say
     from hapsight.explain.modisco import require_modisco
     from hapsight.run.opened import Opened
@@ -258,7 +259,7 @@ def mpra(
     min_barcodes: Annotated[int, typer.Option(min=0, help="leave out variants with fewer")] = 10,
     out: OutFolder = None,
 ) -> None:
-    """Effects of single bases: correlation and sign, against distance, composition and neighbours."""
+    """Compare with measured effects of single bases: correlation and sign, by distance and composition."""
     from hapsight.cli.console import progress
     from hapsight.stages.validate_mpra import MpraOptions, validate_mpra
 
@@ -276,7 +277,7 @@ def crispri(
     draws: Annotated[int, typer.Option(min=1, help="shuffled sequences of each element")] = 10,
     out: OutFolder = None,
 ) -> None:
-    """Enhancers deleted, shuffled and masked: average precision against the distance to the TSS."""
+    """Delete, shuffle and mask enhancers: average precision, beside that of the distance to the TSS."""
     from hapsight.cli.console import progress
     from hapsight.stages.validate_crispri import CrispriOptions, validate_crispri
 
@@ -295,7 +296,7 @@ def eqtl(
     controls: Annotated[int, typer.Option(min=0, help="matched controls of each eQTL; 0: none")] = 1,
     out: OutFolder = None,
 ) -> None:
-    """Signs and sizes of eQTLs; maps the cohort's eQTLs first where they are needed."""
+    """Compare with signs and sizes of eQTLs; the cohort's own are mapped first where needed."""
     from hapsight.stages.validate_eqtl import EqtlOptions, validate_eqtl
 
     opened = _open(config, out)

@@ -36,7 +36,7 @@ def eqtl(
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
-    """Map eQTLs and cis-heritability: nominal, top, independent signals; finished genes are kept."""
+    """Map eQTLs (nominal, top, independent signals) and estimate cis-heritability."""
     from hapsight.cli.console import table
     from hapsight.run.opened import Opened
     from hapsight.stages.eqtl import eqtl as stage
@@ -82,15 +82,20 @@ def informed(
     export: Annotated[
         Path | None, typer.Option(metavar="OUT.db", help="write weights as a PredictDB file")
     ] = None,
-    evidence: Annotated[str, typer.Option(help="whose weights to write")] = "all",
+    evidence: Annotated[
+        str, typer.Option(help="of --export: a set of evidence, as the table names it")
+    ] = "all",
     split: Annotated[
-        Literal["random", "population"], typer.Option(help="whose held-out R goes with the weights")
+        Literal["random", "population"],
+        typer.Option(help="of --export: the split whose held-out R goes with the weights"),
     ] = "random",
-    build: Annotated[str | None, typer.Option(help="genome build in the varIDs, such as b38")] = None,
+    build: Annotated[
+        str | None, typer.Option(help="of --export: genome build in the varIDs, such as b38")
+    ] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
-    """Linear prediction with prior evidence, beside the plain elastic net and shuffled controls."""
+    """Fit linear models that use prior evidence, beside the plain elastic net and shuffled controls."""
     from hapsight.cli.console import say, table
     from hapsight.run.opened import Opened
     from hapsight.run.store import require_writable
@@ -161,7 +166,9 @@ def export(
     config: ConfigPath,
     out: Annotated[Path, typer.Argument(metavar="OUT.db", help="the file to write")],
     method: Annotated[str | None, typer.Option(help="a method of [baseline]; else the first")] = None,
-    split: Annotated[str | None, typer.Option(help="whose held-out R goes with it; else the first")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="the split whose held-out R goes with it; else the first")
+    ] = None,
     build: Annotated[str | None, typer.Option(help="genome build in the varIDs, such as b38")] = None,
 ) -> None:
     """Write a fitted baseline's weights as a PredictDB file."""
@@ -189,10 +196,13 @@ def apply(
     ],
     label: Annotated[str | None, typer.Option(help="what tables call it; else the file's name")] = None,
     min_share: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="genes of which less of the weights can be used have no R")
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="least share of a gene's weights that must be usable for it to have an R"
+        ),
     ] = 0.5,
 ) -> None:
-    """Predict this cohort by weights trained elsewhere; say what of them could be used, and mean R."""
+    """Predict this cohort by weights trained elsewhere; say how many could be used, and mean R."""
     from hapsight.cli.console import say, table
     from hapsight.run.opened import Opened
     from hapsight.stages.predictdb import apply_file
@@ -214,7 +224,7 @@ def priors(
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
-    """Priors on genes, people and variants: what each adds, beside its shuffled control."""
+    """Measure what each prior on genes, people or variants adds, beside its shuffled control."""
     from hapsight.cli.console import say, table
     from hapsight.run.opened import Opened
     from hapsight.stages.priors import priors as run

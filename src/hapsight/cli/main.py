@@ -141,7 +141,7 @@ def check(
         typer.Option("--table", help="a table of weights, effects or QTLs, to be laid beside the FASTA"),
     ] = None,
 ) -> None:
-    """Open everything and print one table of what passes, what to know, and what fails."""
+    """Open every file, and print what is well, what to know, and what stops a run; writes nothing."""
     from hapsight.run.opened import parts_of
 
     loaded = load(config)
@@ -182,13 +182,13 @@ def _megabytes(size: float | None) -> str:
 
 @app.command()
 def run(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
-    """Check, predict, fit the baseline, evaluate, and write the report; finished work is kept."""
+    """Check, predict, fit baselines, map eQTLs, evaluate, and write the report; goes on where it ended."""
     _run(load_staffed(config, workers, scheduler))
 
 
 @app.command()
 def predict(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
-    """Run the models on every person's two haplotypes."""
+    """Run the models on each person's two haplotypes."""
     from hapsight.stages.predict import predict as stage
 
     opened = _open(load_staffed(config, workers, scheduler))
@@ -199,7 +199,7 @@ def predict(config: ConfigPath, workers: WorkersOption = None, scheduler: Schedu
 
 @app.command()
 def baseline(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
-    """Fit the linear baselines, nested cross-validation, and apply weights trained elsewhere."""
+    """Fit linear baselines by nested cross-validation, and apply weights trained elsewhere."""
     from hapsight.stages.baseline import baseline as stage
 
     opened = _open(load_staffed(config, workers, scheduler))
@@ -209,7 +209,7 @@ def baseline(config: ConfigPath, workers: WorkersOption = None, scheduler: Sched
 
 @app.command()
 def evaluate(config: ConfigPath) -> None:
-    """Compare predictions with expression, and with eQTLs, which are mapped if they are not yet."""
+    """Correlate predictions with expression and compare them with eQTLs, which are mapped where needed."""
     from hapsight.pipeline import compare
     from hapsight.run.arms import arms_of
     from hapsight.stages.predict import read_models
@@ -230,7 +230,7 @@ def report(
         bool, typer.Option("--check-disclosure", help="print what would be withheld, and write nothing")
     ] = False,
 ) -> None:
-    """Write report.html from the tables of a run."""
+    """Write report.html from a run's tables."""
     from hapsight.report.build import build_report
     from hapsight.report.run_folder import require_run
     from hapsight.run.run_folder import RunFolder
@@ -271,7 +271,7 @@ def demo(
         bool, typer.Option("--fetch", help="download Xpresso's weights (1.4 MB) if they are not here")
     ] = False,
 ) -> None:
-    """Run everything on the real cohort that comes with hapsight (a stretch of chr22, 358 people)."""
+    """Run everything on the real cohort that comes with hapsight (358 people, 1.2 Mb of chr22)."""
     from hapsight.recipes.demo import demo_config
 
     config, remarks = demo_config(output, fetch)

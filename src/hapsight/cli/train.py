@@ -44,7 +44,7 @@ def reference(
     device: Device = "cpu",
     resume: Annotated[bool, typer.Option(help="go on where an earlier run of the plan ended")] = True,
 ) -> None:
-    """Train mini on tracks along a chromosome; a killed run goes on where it was."""
+    """Train mini on tracks along a chromosome; goes on where an earlier run ended."""
     from hapsight.cli.console import keeps, progress, say
     from hapsight.models.registry import resolve_device
     from hapsight.train.plan import load_plan
@@ -63,7 +63,7 @@ def export(
     folder: Run,
     output: Annotated[Path, typer.Argument(metavar="FILE", help="a .safetensors file")],
 ) -> None:
-    """Write the best weights of a training to a file that the model ``mini`` loads by its path."""
+    """Write the best weights of a training to a file that the model mini loads by its path."""
     from hapsight.cli.console import say
     from hapsight.train.plan import load_plan
     from hapsight.train.reference import export as write
@@ -75,7 +75,9 @@ def export(
 def evaluate(
     plan: Plan,
     weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="of mini: a name, or an exported file")],
-    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="for evaluation.json and two tables")],
+    output: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="folder for evaluation.json and two tables")
+    ],
     genes: Annotated[Path, typer.Option(help="TSS and strand: GTF, BED6 or TSV")],
     expression: Annotated[Path, typer.Option(help="phenotype BED")],
     cache: Annotated[
@@ -128,11 +130,9 @@ def _interval(row: dict[str, Any]) -> str:
 Model = Annotated[
     str | None, typer.Option(help="label of one of the models; else that of [train], or the first")
 ]
-Seeds = Annotated[int | None, typer.Option(help="runs with seeds of their own")]
-People = Annotated[list[int] | None, typer.Option(help="train on so many people; may be given several times")]
-Maf = Annotated[
-    list[float] | None, typer.Option(help="frequency floor of variants; may be given several times")
-]
+Seeds = Annotated[int | None, typer.Option(help="how many runs, each with a seed of its own")]
+People = Annotated[list[int] | None, typer.Option(help="train on this many people; may be repeated")]
+Maf = Annotated[list[float] | None, typer.Option(help="least frequency of variants; may be repeated")]
 
 
 def _add_train_personal(app: typer.Typer) -> None:

@@ -87,7 +87,7 @@ def _peak_of(process: int | str | None) -> int | None:
 
 
 OWN: Final = frozenset(
-    {"run.json", "check.json", "config.toml", "report.html", "dropped.parquet", "hapsight.log"}
+    {"run.json", "check.json", "config.toml", "report.html", "dropped.parquet", "run.log"}
     | {
         "baseline",
         "crew",
@@ -171,7 +171,7 @@ class RunFolder:
     @property
     def log(self) -> Path:
         """What was done when, a line each, of all commands that worked here."""
-        return self.path / "hapsight.log"
+        return self.path / "run.log"
 
     @property
     def decoded(self) -> Path:
@@ -480,7 +480,7 @@ def _named(value: Any) -> Iterator[str]:
 
 def _written(folder: Path) -> Iterator[str]:
     """Every file of the run, but for its record and what may be deleted."""
-    kept = OWN - {"run.json", "hapsight.log", "decoded"}
+    kept = OWN - {"run.json", "run.log", "decoded"}
     yield from (entry.path for entry in own_entries(folder, kept) if entry.is_file(follow_symlinks=False))
 
 
