@@ -103,7 +103,7 @@ def init(
         typer.Argument(metavar="FILE", help="the cohort's files, in any order, or their folder"),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="the configuration to write")] = Path(
-        "hapsight.toml"
+        "cohort.toml"
     ),
 ) -> None:
     """Look into your files, say what each is, and write a commented configuration that names them.
