@@ -154,7 +154,7 @@ def _verdicts(folder: Path) -> list[str]:
     import polars as pl
 
     rows = pl.read_parquet(folder / "reliability_summary.parquet").iter_rows(named=True)
-    return [f"{row['model']}, {plural(row['genes'], 'gene')}: {row['verdict']}" for row in rows]
+    return [f"{row['model']}, {row['genes']} genes: {row['verdict']}" for row in rows]
 
 
 def _add_modisco(app: typer.Typer) -> None:
