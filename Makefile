@@ -29,6 +29,7 @@ test: lint  ## what CI runs
 JUDGES := keras enformer basenji2 borzoi xgboost tensorqtl captum modisco triton
 
 verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other ports, and the whole cohort
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[alphagenome]'
 	for judge in $(JUDGES); do sh tests/verify/$${judge}_venv.sh .verify/$$judge; done
 	HAPSIGHT_KERAS_PYTHON=.verify/keras/bin/python \
 	HAPSIGHT_ENFORMER_PYTHON=.verify/enformer/bin/python \
@@ -39,6 +40,7 @@ verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other 
 	HAPSIGHT_CAPTUM_FOLDER=.verify/captum \
 	HAPSIGHT_MODISCO_FOLDER=.verify/modisco \
 	HAPSIGHT_TRITON_FOLDER=.verify/triton \
+	HAPSIGHT_COOKBOOK_FOLDER=.verify/cookbook \
 	$(BIN)/python -m pytest -m verify
 	$(BIN)/python -m tools.fuzz_campaign --seconds 480
 	$(BIN)/python -m tools.fault_campaign --kills 104

@@ -81,14 +81,14 @@ def write_planted(
     names: tuple[str, ...] = GENES,
     person: str = "P",
     populations: tuple[str, str] = ("CEU", "TSI"),
+    strands: tuple[Strand, Strand] = (Strand.PLUS, Strand.MINUS),
 ) -> Planted:
     """Write the cohort and a configuration that runs the toy model and the baseline on it."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     sequence = "".join(rng.choice(list("ACGT"), 5_000 * (len(names) + 1)))
     genes = tuple(
-        Gene(name, "chr1", 3_000 + 5_000 * i, (Strand.PLUS, Strand.MINUS)[i % 2], name.upper())
-        for i, name in enumerate(names)
+        Gene(name, "chr1", 3_000 + 5_000 * i, strands[i % 2], name.upper()) for i, name in enumerate(names)
     )
     samples = [f"{person}{i:03d}" for i in range(people)]
     write_fasta(folder / "genome.fa.gz", {"chr1": sequence})

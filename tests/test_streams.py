@@ -23,6 +23,7 @@ PLAIN = {
     "train/evaluation.py": "a constant seed",
     "engine/sharing.py": "hashing",
     "engine/cost.py": "sequences to time",
+    "models/alphagenome_files.py": "random:<seed>; the seed and 1 for means of tracks",
     "models/basenji2_net.py": "random:<seed>",
     "models/borzoi_files.py": "random:<seed>",
     "models/enformer_files.py": "random:<seed>",

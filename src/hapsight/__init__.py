@@ -1,6 +1,6 @@
 """hapsight: find out whether a sequence-to-expression model knows which way a person's gene goes.
 
-What a notebook needs are the ten names of ``__all__``, each imported when it is first used.
+What a notebook needs are the eleven names of ``__all__``, each imported when it is first used.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hapsight.one_gene import elastic_net, haplotypes, predict, random_weights_null, variant_effects
     from hapsight.results import read_run
     from hapsight.stats.correlation import correlate
+    from hapsight.validate.modality import modality_gap
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,7 @@ __all__ = [
     "evaluate",
     "haplotypes",
     "load_model",
+    "modality_gap",
     "open_cohort",
     "predict",
     "random_weights_null",
@@ -36,6 +38,7 @@ _HOMES = {
     "evaluate": "hapsight.api",
     "haplotypes": "hapsight.one_gene",
     "load_model": "hapsight.models.registry",
+    "modality_gap": "hapsight.validate.modality",
     "open_cohort": "hapsight.api",
     "predict": "hapsight.one_gene",
     "random_weights_null": "hapsight.one_gene",

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypedDict, Unpack
 import polars as pl
 
 from hapsight.cohort import join
-from hapsight.cohort.expression import Transform
+from hapsight.cohort.expression import Phenotype, Transform
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.selection import gene_names
@@ -60,6 +60,7 @@ def open_cohort(
     expression: File,
     *,
     genes: File | None = None,
+    phenotype: Phenotype = "genes",
     covariates: File | None = None,
     samples: File | None = None,
     keep_genes: Sequence[str] = (),
@@ -81,6 +82,8 @@ def open_cohort(
         tensorQTL's phenotype BED.
     genes
         TSS and strand: GTF, BED6 or TSV.
+    phenotype
+        What the rows of `expression` are: ``"peaks"`` have no strand and are read at their centre.
     covariates
         Covariates x people, or people x covariates.
     samples
@@ -121,7 +124,7 @@ def open_cohort(
     called = calls[0] if len(calls) == 1 else tuple(calls)
     expressed = config_part(ExpressionConfig, transform=transform, pseudocount=pseudocount)
     chosen = {"keep_genes": gene_names(keep_genes, Path()), "regions": regions, "populations": populations}
-    config = config_part(CohortConfig, genotypes=called, **paths, **chosen, **policy)
+    config = config_part(CohortConfig, genotypes=called, **paths, phenotype=phenotype, **chosen, **policy)
     cohort, dropped = join.open_cohort(cohort_files(config), policy_of(config))
     left_out = "; ".join(f"{n} {kind} ({reason})" for (kind, reason), n in sorted(dropped.counts.items()))
     if left_out:

@@ -34,6 +34,7 @@ __all__ = [
     "SUMMARY",
     "TRACK_EVALUATION",
     "TSS_EVALUATION",
+    "VALIDATION",
 ]
 
 LABELS: Final = {"model": pl.String, "read_out": pl.String, "protocol": pl.String}
@@ -383,3 +384,20 @@ TSS_EVALUATION: Final = {
     "n_positive": pl.Int64,
 }
 """``tss.parquet`` of the same: one row per model, read-out, kind of block and quantity."""
+
+VALIDATION: Final = {
+    "model": pl.String,
+    "read_out": pl.String,
+    "track": pl.String,
+    "what": pl.String,
+    "predictor": pl.String,
+    "quantity": pl.String,
+    "stratum": pl.String,
+    "value": pl.Float64,
+    "n": pl.Int64,
+    "n_positive": pl.Int64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "status": pl.String,
+}
+"""``<assay>_summary.parquet``: one row per model, predictor, quantity and stratum."""

@@ -6,7 +6,7 @@ import pytest
 
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.errors import InputError
-from hapsight.sequence.transcripts import Transcript, read_transcripts
+from hapsight.sequence.transcripts import Transcript, read_exons, read_transcripts
 
 GENES = (
     Gene("ENSG1.3", "chr1", 99, Strand.PLUS),
@@ -86,3 +86,21 @@ def test_a_contig_goes_by_both_its_names(tmp_path, named, gtf):
     path.write_text("\n".join(rows) + "\n")
     chosen, dropped = read_transcripts(path, [Gene("G1", named, 100, Strand.PLUS)])
     assert (chosen["G1"].contig, dropped.rows()) == (named, [])
+
+
+def test_exons_are_of_the_same_transcript_and_need_no_coding_part(tmp_path):
+    found, dropped = read_exons(write(tmp_path, ROWS), GENES)
+    assert found == {
+        "ENSG1.3": ((100, 200),),
+        "G2": ((500, 600), (900, 1000)),
+        "G4": ((100, 200),),
+    }
+    assert dropped.names == {("gene", "no exon in the GTF on its contig and strand"): ["G3", "G5"]}
+
+
+@pytest.mark.parametrize(("there", "named"), [("T2", "T2"), ("ENST9.2", "ENST9.3"), ("ENST9.2", "ENST9")])
+def test_a_transcript_that_is_asked_for_comes_first(tmp_path, there, named):
+    rows = [line.replace('"T2"', f'"{there}"') for line in ROWS]
+    found, _ = read_exons(write(tmp_path, rows), GENES, [named, "no such"])
+    assert found["ENSG1.3"] == ((100, 200), (300, 400))
+    assert found["G2"] == ((500, 600), (900, 1000))

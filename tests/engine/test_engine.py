@@ -8,8 +8,9 @@ from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
 from hapsight.engine import engine
 from hapsight.engine.engine import predict_genes
-from hapsight.engine.sequences import Sequences
+from hapsight.engine.sequences import Sequences, whole_values
 from hapsight.errors import ModelError
+from hapsight.models.protocol import ModelWindow
 from tests.engine.toy_shared import ToyShared
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, write_planted
 from tests.sequence.naive import naive_window
@@ -65,6 +66,17 @@ def test_batches_do_not_matter(planted, batch_size):
     for a, b in zip(one, other, strict=True):
         np.testing.assert_allclose(a.values, b.values, rtol=1e-5, atol=1e-4)
         np.testing.assert_allclose(a.reference, b.reference, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize(("length", "rows"), [(500, 64), (16_384, 64), (196_608, 5), (2_000_000, 1)])
+def test_batches_of_wide_windows_hold_fewer_sequences(length, rows):
+    """Embeddings of 64 windows of Enformer's width took more than 7 GB in a network a sixteenth as wide."""
+    model, seen = ToyModel(), []
+    model.window = ModelWindow(length - 1, 1, oriented=True)
+    model.predict = lambda codes, _: seen.append(tuple(codes.shape)) or codes[:, :1].float()
+    values = whole_values(model, model.read_out(), np.zeros((2, length), np.uint8), 64, "cpu")
+    assert (values == 0).all()
+    assert set(seen) == {(rows, length)}
 
 
 def test_a_gene_without_variants_has_one_distinct_sequence(planted):

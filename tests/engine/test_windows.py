@@ -1,14 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.dna import reverse_complement
-from hapsight.engine.engine import Valuer
-from hapsight.engine.views import require_fitting, seen_bases, seen_interval, window_of
+from hapsight.engine.engine import Valuer, predict_genes
+from hapsight.engine.sequences import Sequences
+from hapsight.engine.shared import plain_values
+from hapsight.engine.views import of_genes, require_fitting, seen_bases, seen_interval, views, window_of
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import ModelWindow
-from tests.engine.toy_shared import ToyCentre, ToyShared
+from tests.engine.toy_shared import ToyCentre, ToyExons, ToyShared
 from tests.planted import ToyModel
+from tests.sequence.naive import toy_reference, toy_variants
 
 
 def test_a_contig_shorter_than_the_window_is_refused():
@@ -63,3 +68,54 @@ def test_shifts_reach_beyond_the_window_of_a_model_that_sees_all_of_it():
     whole = ToyModel()
     seen = seen_interval(gene, whole.window, seen_bases(whole, whole.read_out()))
     assert seen == window_of(gene, whole.window).interval
+
+
+EXON_GENES = (Gene("a", "c", 300, Strand.PLUS), Gene("b", "c", 340, Strand.MINUS))
+EXONS = {"a": ((290, 296), (330, 390)), "b": ((250, 261), (339, 341))}
+
+
+def write_gtf(path):
+    rows = [
+        f'c\tx\texon\t{start + 1}\t{end}\t.\t{strand}\t.\tgene_id "{name}"; transcript_id "t{name}";\n'
+        for (name, exons), strand in zip(EXONS.items(), "+-", strict=True)
+        for start, end in exons
+    ]
+    path.write_text("".join(rows))
+    return path
+
+
+@pytest.mark.parametrize("name", ["default", "both"])
+def test_each_gene_is_read_over_its_own_exons(tmp_path, name):
+    rng = np.random.default_rng(0)
+    text = "".join(rng.choice(list("ACGT"), 700))
+    records = [(p, text[p], "ACGT"[("ACGT".index(text[p]) + 1) % 4]) for p in range(210, 430, 9)]
+    records[3] = (records[3][0], records[3][1], records[3][1] + "GA")
+    variants = toy_variants(records, rng.integers(0, 2, (len(records), 3, 2)))
+    model = ToyExons(write_gtf(tmp_path / "genes.gtf"))
+    sequences = Sequences(model, model.read_out(name), variants.within, toy_reference(text))
+    found = predict_genes(sequences, EXON_GENES, batch_size=4, device="cpu")
+    for gene, made in zip(EXON_GENES, found, strict=True):
+        inside = {base - gene.tss + 80 for start, end in EXONS[gene.gene_id] for base in range(start, end)}
+        own = replace(sequences.read_out, bins=tuple(sorted(base for base in inside if 0 <= base < 160)))
+        _, codes = sequences.of(gene)
+        every = [plain_values(model, view.read_out, view.of(codes, 0), "cpu") for view in views(model, own)]
+        assert len(every) == (2 if name == "both" else 1)
+        np.testing.assert_allclose(made.reference, np.mean(every, axis=0)[0], rtol=1e-12)
+        np.testing.assert_allclose(made.distinct[made.index].mean(2).shape, (3, 2))
+        np.testing.assert_allclose(
+            np.unique(made.distinct, axis=0), np.unique(np.mean(every, axis=0)[1:], axis=0)
+        )
+    assert found[-1].dropped.names["exon", "beyond the model's window"] == [
+        "a: 10 of 66 bases",
+        "b: 10 of 13 bases",
+    ]
+
+
+def test_genes_without_an_exon_in_the_window_are_named(tmp_path):
+    genes = [*EXON_GENES, Gene("far", "c", 600, Strand.PLUS)]
+    model = ToyExons(write_gtf(tmp_path / "genes.gtf"))
+    with pytest.raises(ConfigError, match=r"no exon in the model's window[\s\S]*got: far[\s\S]*keep_genes"):
+        of_genes(model, model.read_out(), genes)
+    assert of_genes(ToyShared(), model.read_out(), genes) == dict.fromkeys(
+        ("a", "b", "far"), model.read_out()
+    )

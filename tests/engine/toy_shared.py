@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -65,6 +69,33 @@ class ToyCentre(ToyShared):
 
     def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
         return embedding.flatten(1)[:, :2].cumsum(1) + embedding.pow(2).sum((1, 2))[:, None]
+
+
+class ToyExons(ToyShared):
+    """Reads the positions that its read-out's bins, bases, are in; by exons of the gene where it has none."""
+
+    def __init__(self, gtf: Path | None = None, transcripts: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.gtf, self.transcripts = gtf, transcripts
+        self.window = ModelWindow(80, 80, oriented=False)
+        self.read_outs = {
+            "default": ReadOut("default", (0, 1)),
+            "both": ReadOut("both", (0, 1), reverse_complement=True),
+        }
+
+    def over_exons(self, read_out: ReadOut, exons: Sequence[tuple[int, int]]) -> ReadOut:
+        bins = sorted(base + 80 for start, end in exons for base in range(start, end) if -80 <= base < 80)
+        return replace(read_out, bins=tuple(bins))
+
+    def mirrored(self, read_out: ReadOut) -> ReadOut:
+        return replace(read_out, bins=tuple(LENGTH - 1 - base for base in read_out.bins))
+
+    def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        return self.read(self.embed(codes), read_out)
+
+    def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        assert read_out.bins
+        return embedding[:, [base // STRIDE for base in read_out.bins]].sum(1)[:, :2]
 
 
 class ToyWindowed(WindowedModel, ToyShared):

@@ -160,7 +160,7 @@ def framepool_slowly(arrays: Arrays, utr: NDArray[np.uint8], library: int) -> fl
     for frame in range(3):
         places = [place for place in range(len(x)) if (len(x) - 1 - place) % 3 == frame]
         maxima.append(x[places].max(axis=0))
-        sums.append(x[places].sum(axis=0) / len(x))
+        sums.append(x[places].sum(axis=0) / max(known.sum(), 1))
     pooled = np.concatenate([*maxima, *sums])
     dense = pooled @ arrays["fully_connected_0/kernel"].astype(float) + arrays["fully_connected_0/bias"]
     m = np.maximum(dense, 0.0) @ arrays["mrl_output_unscaled/kernel"].astype(float)[:, 0]

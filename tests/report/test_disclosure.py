@@ -326,6 +326,10 @@ AS_IT_IS = {
     "abstention": "its curve is drawn of the genes whose R is shown",
     "precision": "its numbers over R are not shown where one is withheld",
     "arithmetic": "differences between arithmetics: no R",
+    "score backgrounds": "no R over people",
+    "score summary": "no R over people",
+    "qtl_signs": "a model on the reference beside a table of others: nobody of the cohort",
+    "modality_gap": "shares over five variants or more, of signs of eQTLs with p below .001: no R",
     "training": "R of training's own test people, of which the report shows no single one",
 }
 """Published tables that are not made anew over the genes whose R is shown, and why."""

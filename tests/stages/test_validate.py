@@ -9,15 +9,22 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hapsight.cli.explain import _add_validate as register_commands
+from hapsight.cli.validate import register as register_commands
 from hapsight.cohort.nouns import Interval
 from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
 from hapsight.errors import ConfigError, InputError
 from hapsight.explain.elements import element_effects
 from hapsight.models.registry import register
-from hapsight.stages.validation import CRISPRI_EFFECTS, EQTL_EFFECTS, MPRA_EFFECTS, VALIDATION
+from hapsight.stages.validation import (
+    CRISPRI_EFFECTS,
+    EQTL_EFFECTS,
+    MODALITY_EFFECTS,
+    MPRA_EFFECTS,
+    QTL_EFFECTS,
+)
 from hapsight.stages.valued_units import valuer_of
+from hapsight.tables import VALIDATION
 from tests.cohort.files import write_table
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, opened_with_models, write_planted
 
@@ -316,3 +323,243 @@ def test_no_model(planted, tmp_path):
     config.write_text(text)
     with pytest.raises(ConfigError, match="names no model to validate"):
         call("mpra", config, "--table", mpra_table(planted, 1), "--out", tmp_path)
+
+
+class FoldToy(ToyModel):
+    """A toy that is trained on other chromosomes, by the name of its weights."""
+
+    def __init__(self, weights: str) -> None:
+        super().__init__({"fold1": 1, "fold2": 2}.get(weights, 0))
+        self.held_out = {"fold1": ("1",), "fold2": ("2",)}.get(weights)
+
+
+def load_fold(weights: str | None = None, *, device: object = "cpu") -> FoldToy:
+    return FoldToy(weights or "")
+
+
+def local_effect(weights: np.ndarray, ref: str, alt: str, strands: str = "both") -> float:
+    """The slow twin: the weight of the base at the TSS's place, on one strand or both."""
+    codes = ["ACGT".index(base) for base in (ref, alt)]
+    found = [weights[UPSTREAM, codes[1]] - weights[UPSTREAM, codes[0]]]
+    if strands == "both":
+        found.append(weights[UPSTREAM, 3 - codes[1]] - weights[UPSTREAM, 3 - codes[0]])
+    return float(np.mean(found))
+
+
+def qtl_table(planted, folder: Path) -> Path:
+    """Sites all over the chromosome whose betas have the signs of the toy's effects, but for two."""
+    weights, rows = ToyModel().weights.numpy(), []
+    for number, position in enumerate(range(1_000, 13_000, 400)):
+        ref = base_at(planted, position)
+        alt = {"A": "C", "C": "A", "G": "T", "T": "G"}[
+            ref
+        ]  # complements have no effect on the mean of strands
+        beta = (1 + number / 10) * local_effect(weights, ref, alt) * (-1 if number < 2 else 1)
+        rows.append(["chr1", position + 1, ref, alt, beta, f"q{number}", 0.3, position - 50, position + 90])
+    header = ["chrom", "pos", "ref", "alt", "beta", "qtl_id", "af", "peak_start", "peak_end"]
+    return write_table(folder / "sites.tsv", [header, *rows])
+
+
+def test_qtls_at_their_own_places(planted, tmp_path):
+    table = qtl_table(planted, tmp_path)
+    found = call("qtl", table, "--config", planted.config, "--controls", 1, "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    effects, summary = tables(tmp_path, "qtl")
+    assert dict(effects.schema) == QTL_EFFECTS
+    cases, controls = (effects.filter(pl.col("qtl") == which) for which in (True, False))
+    weights = ToyModel().weights.numpy()
+    for row in cases.iter_rows(named=True):
+        assert row["effect"] == pytest.approx(local_effect(weights, row["ref"], row["alt"]), abs=1e-5)
+        nearest = min(abs(gene.tss - row["position"]) for gene in planted.genes)
+        assert row["tss_distance"] == nearest
+    assert value(summary, "model", "sign_agrees") == pytest.approx(28 / 30)
+    assert value(summary, "gc", "sign_agrees") is not None
+    assert value(summary, "distance", "sign_agrees") is None  # all lie in one stretch: none to learn from
+    assert len(controls) > 0
+    places = cases["position"].to_numpy()
+    assert min(np.abs(places - one).min() for one in controls["position"]) >= 1_000
+    assert controls["maf"].is_between(0.3, 0.4, closed="left").all()
+    matched = summary.filter(pl.col("what") == "qtls and controls")
+    assert matched["n"].unique().to_list() == [2 * len(controls)]
+
+
+def test_one_strand_and_windows_on_peaks(planted, tmp_path):
+    table = qtl_table(planted, tmp_path)
+    options = ("--strands", "forward", "--centre", "peak", "--out", tmp_path)
+    assert call("qtl", table, "--config", planted.config, *options).exit_code == 0
+    effects, _ = tables(tmp_path, "qtl")
+    weights = ToyModel().weights.numpy()
+    for row in effects.head(5).iter_rows(named=True):
+        codes = ["ACGT".index(row[side]) for side in ("ref", "alt")]
+        there = weights[UPSTREAM - 20]  # the middle of the peak is 20 bases behind the variant
+        assert row["effect"] == pytest.approx(float(there[codes[1]] - there[codes[0]]), abs=1e-5)
+    bare = write_table(
+        tmp_path / "bare.tsv", [line.split("\t")[:5] for line in table.read_text().splitlines()]
+    )
+    found = call(
+        "qtl", table, "--config", planted.config, *options, "--controls", 1
+    )  # controls have no peaks
+    assert found.exit_code == 0, found.output
+    with pytest.raises(InputError, match="does not say where they are"):
+        call("qtl", bare, "--config", planted.config, "--centre", "peak", "--out", tmp_path)
+
+
+def fold_config(planted, folder: Path) -> Path:
+    models = "".join(
+        f'[[models]]\nname = "toy"\nweights = "{name}"\nlabel = "{name}"\n'
+        for name in ("fold1", "fold2", "other")
+    )
+    config = planted.config.with_name("folds.toml")
+    config.write_text(planted.config.read_text().replace('[[models]]\nname = "toy"\n', models))
+    return config
+
+
+def test_folds_and_a_second_cell_type(planted, tmp_path):
+    """Each variant by the fold that holds its chromosome out; sequences of an even length, padded with N."""
+    flank = "ACGTTGCA" * 5
+    rows = [["source_id", "chrom", "high", "low"]]
+    for number in range(24):
+        high, low = ("AC", "GA", "CT")[number % 3]
+        contig = f"chr{1 + number % 2}"
+        rows.append([f"{contig}.{number}000000", contig, flank + high + flank[1:], flank + low + flank[1:]])
+    table = write_table(tmp_path / "pairs.tsv", rows)
+    app = typer.Typer()
+    register_commands(app)
+    config = fold_config(planted, tmp_path)
+    arguments = ["validate", "qtl", table, "--config", config, "--control", "other", "--out", tmp_path]
+    with register("toy", load_fold):
+        found = CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    effects, summary = tables(tmp_path, "qtl")
+    of = {
+        model: dict(zip(part["qtl_id"], part["effect"], strict=True))
+        for (model,), part in effects.group_by("model")
+    }
+    held_out, mean = of["toy none, held out"], of["toy none, mean of 2"]
+    for contig, name, which in effects.select("contig", "qtl_id", "model").unique().rows():
+        if which == "fold1":
+            own = of["fold1" if contig == "chr1" else "fold2"]
+            assert held_out[name] == own[name]
+            assert mean[name] == pytest.approx((of["fold1"][name] + of["fold2"][name]) / 2)
+    row = effects.filter(pl.col("model") == "other").row(0, named=True)
+    ref, alt = (["ACGT".index(row[side])] for side in ("ref", "alt"))
+    weights = ToyModel().weights.numpy()
+    middle = [
+        weights[UPSTREAM, base] - weights[UPSTREAM, other] for base, other in zip(alt, ref, strict=True)
+    ]
+    turned = [
+        weights[UPSTREAM, 3 - base] - weights[UPSTREAM, 3 - other]
+        for base, other in zip(alt, ref, strict=True)
+    ]
+    assert row["effect"] == pytest.approx(float(np.mean([middle, turned])), abs=1e-5)
+    labels = dict(
+        effects.select("model", "held_out").filter(pl.col("model").str.contains("none")).unique().rows()
+    )
+    assert labels == {"toy none, held out": "yes", "toy none, mean of 2": "no"}
+    assert "less other" in summary["predictor"].to_list()
+    again = [*arguments, "--folds", "held_out", "--controls", 1]  # pairs have none, and are named
+    with register("toy", load_fold):
+        CliRunner().invoke(app, [str(one) for one in again], catch_exceptions=False)
+    fewer, _ = tables(tmp_path, "qtl")
+    asked = dict(fewer.group_by("model").len().rows())
+    assert asked == {"fold1": 12, "fold2": 12, "other": 24, "toy none, held out": 24}
+    with pytest.raises(ConfigError, match="No model is called as the control"):
+        call("qtl", table, "--config", planted.config, "--control", "nobody", "--out", tmp_path)
+
+
+def test_a_table_of_effects_beside_qtls(planted, tmp_path):
+    table = qtl_table(planted, tmp_path)
+    _, *lines = [line.split("\t") for line in table.read_text().splitlines()]
+    rows = [["gene_id", "chrom", "pos", "ref", "alt", "effect"]]
+    for number, (contig, position, ref, alt, beta, *_) in enumerate(lines[:-1]):
+        turned = number % 2
+        sign, alleles = (-1, (alt, ref)) if turned else (1, (ref, alt))
+        rows += [["up1", contig, position, *alleles, sign * float(beta)]]
+    write_table(planted.folder / "given.tsv", rows)
+    config = planted.config.with_name("given.toml")
+    models = '[[models]]\nname = "effects"\ntable = "given.tsv"\n'
+    config.write_text(planted.config.read_text().replace('[[models]]\nname = "toy"\n', models))
+    found = call("qtl", table, "--config", config, "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    _, summary = tables(tmp_path, "qtl")
+    assert value(summary, "model", "sign_agrees") == 1
+    assert value(summary, "model", "pearson") == pytest.approx(1)
+    assert "left out, qtl, not in the table of given: 1 (q29)" in found.output
+
+
+def test_the_gap_of_a_cohort(planted, tmp_path):
+    """QTLs are variants of the cohort, one of them with its alleles turned."""
+    call("eqtl", planted.config, "--max-p", 0.01, "--controls", 0, "--out", tmp_path)
+    units = sorted((planted.folder / "run/eqtl").glob("block-*.nominal.parquet"))
+    nominal = pl.concat(map(pl.read_parquet, units)).filter(
+        pl.col("pval_nominal") <= 1e-3, pl.col("ref").str.len_chars() == 1, pl.col("alt").str.len_chars() == 1
+    )
+    rows = [["chrom", "pos", "ref", "alt", "beta", "qtl_id"]]
+    for number, row in enumerate(nominal.iter_rows(named=True)):
+        sign = 1 if row["slope"] > 0 else -1
+        alleles = (row["ref"], row["alt"])
+        rows.append(["chr1", row["position"] + 1, *alleles, sign * 2.0, f"q{number}"])
+    far = base_at(planted, 200)
+    rows.append(["chr1", 201, far, "CA"[far == "C"], 1.0, "no eqtl"])
+    table = write_table(tmp_path / "ds.tsv", rows)
+    found = call("modality", table, "--config", planted.config, "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    effects, summary = tables(tmp_path, "modality")
+    assert dict(effects.schema) == MODALITY_EFFECTS
+    assert len(effects) == len(nominal)
+    known = dict(zip(nominal["position"], nominal["slope"], strict=True))
+    assert all(known[row["position"]] == row["slope"] for row in effects.iter_rows(named=True))
+    assert (effects["accessibility"] * effects["slope"] > 0).all()
+    weights = ToyModel().weights.numpy()
+    for row in effects.iter_rows(named=True):
+        assert row["effect"] == pytest.approx(local_effect(weights, row["ref"], row["alt"]), abs=1e-5)
+    one = effects.filter(pl.col("gene_effect").is_not_null()).row(0, named=True)
+    gene = next(gene for gene in planted.genes if gene.gene_id == one["gene_id"])
+    assert one["gene_effect"] == pytest.approx(
+        toy_effect(gene, one["position"], one["ref"], one["alt"]), abs=1e-4
+    )
+    one_gene = summary.filter(pl.col("what") == "one gene")
+    assert value(one_gene, "model", "measured_carries") == 1
+    assert value(one_gene, "model", "gap") == 0
+    assert "left out, qtl, no eQTL of a gene within reach: 1 (no eqtl)" in found.output
+
+
+def test_the_gap_with_a_users_eqtls(planted, tmp_path):
+    gene, position = planted.genes[0], planted.genes[0].tss + 30
+    ref = base_at(planted, position)
+    alt = "CA"[ref == "C"]
+    qtls = [["chrom", "pos", "ref", "alt", "beta"], ["chr1", position + 1, ref, alt, 1.5]]
+    eqtls = [["phenotype_id", "variant_id", "slope"], [gene.gene_id, f"1_{position + 1}_{ref}_{alt}", -2]]
+    paths = [write_table(tmp_path / name, rows) for name, rows in (("q.tsv", qtls), ("e.tsv", eqtls))]
+    found = call("modality", paths[0], "--config", planted.config, "--eqtls", paths[1], "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    _, summary = tables(tmp_path, "modality")
+    one_gene = summary.filter(pl.col("what") == "one gene")
+    assert value(one_gene, "model", "measured_carries") == 0
+    with pytest.raises(InputError, match="No QTL is an eQTL too"):
+        call(
+            "modality",
+            paths[0],
+            "--config",
+            planted.config,
+            "--eqtls",
+            paths[1],
+            "--reach",
+            10,
+            "--out",
+            tmp_path,
+        )
+    pairs = write_table(tmp_path / "p.tsv", [["chrom", "high", "low"], ["1", "AAA", "ACA"]])
+    with pytest.raises(InputError, match="have no place on the FASTA"):
+        call("modality", pairs, "--config", planted.config, "--out", tmp_path)
+
+
+def test_a_table_is_not_written_over(planted, tmp_path):
+    table = qtl_table(planted, tmp_path).rename(tmp_path / "qtl.tsv")
+    before = table.read_bytes()
+    with pytest.raises(ConfigError, match="would be written over"):
+        call("qtl", table, "--config", planted.config, "--out", tmp_path)
+    mpra = mpra_table(planted, 1).rename(tmp_path / "mpra.tsv")
+    with pytest.raises(ConfigError, match="would be written over"):
+        call("mpra", planted.config, "--table", mpra, "--out", tmp_path)
+    assert table.read_bytes() == before

@@ -5,14 +5,13 @@ The command that asks why signs are wrong.
 The command that hands attributions to TF-MoDISco.
 
 The command that writes gene pages.
-
-The commands that set models beside measured effects: ``hapsight validate mpra|crispri|eqtl``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,9 +19,8 @@ from hapsight.cli.options import ConfigPath, SchedulerOption, WorkersOption, at_
 from hapsight.errors import plural
 
 if TYPE_CHECKING:
+    from hapsight.cohort.nouns import Dropped
     from hapsight.run.opened import Opened
-    from hapsight.stages.predict import ModelRun
-    from hapsight.stages.validation import Validated
 
 __all__ = ["register"]
 
@@ -86,8 +84,15 @@ def score(
     ] = Path("scores.tsv"),
     sample: Annotated[
         str | None,
-        typer.Option(help="a person: variants are mutated in both haplotypes; else in the reference"),
+        typer.Option(
+            help="a person: variants are mutated in both haplotypes. all, a population, names with "
+            "commas between, or a file of names: in every distinct haplotype of theirs. The reference where not given"
+        ),
     ] = None,
+    include_individuals: Annotated[
+        bool,
+        typer.Option("--include-individuals", help="tell of haplotypes that fewer than five people have too"),
+    ] = False,
 ) -> None:
     """Score the variants of any VCF on all genes whose window they lie in; says which lie in none."""
     from hapsight.cli.console import progress, say
@@ -95,9 +100,14 @@ def score(
     from hapsight.stages.predict import load_sequence_models
     from hapsight.stages.score import require_score_file, write_scores
     from hapsight.stages.score import score as compute
+    from hapsight.stages.score_backgrounds import group_of
 
     require_score_file(out)
     opened = Opened.from_config(load(config))
+    people = group_of(opened.cohort, sample)
+    if people is not None:
+        shown = include_individuals or opened.config.report.include_individuals
+        return _score_people(opened, vcf, out, people, shown)
     runs = load_sequence_models(opened, "`hapsight score`")
     with progress() as show:
         found = compute(opened, runs, vcf, sample, show)
@@ -105,9 +115,43 @@ def score(
     variants = found.table.n_unique(["contig", "position", "ref", "alt"])
     genes = found.table["gene_id"].n_unique()
     say(f"{out}: {plural(variants, 'variant')} on {plural(genes, 'gene')}, {plural(len(found.table), 'row')}")
-    for (_, reason), names in sorted(found.dropped.names.items()):
-        shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
-        say(f"left out, {reason}: {found.dropped.counts['variant', reason]} ({shown})")
+    _say_dropped(found.dropped)
+
+
+def _score_people(opened: Opened, vcf: Path, out: Path, people: Sequence[str], individuals: bool) -> None:
+    """In every distinct haplotype that many people have."""
+    from hapsight.cli.console import progress, say
+    from hapsight.stages.predict import load_sequence_models
+    from hapsight.stages.score import require_score_file, write_scores
+    from hapsight.stages.score_backgrounds import score_backgrounds, summary_path
+
+    beside = summary_path(out)
+    require_score_file(beside)
+    runs = load_sequence_models(opened, "`hapsight score`")
+    with progress() as show:
+        found = score_backgrounds(opened, runs, vcf, people, show, individuals=individuals)
+    for path, table in ((out, found.backgrounds), (beside, found.summary)):
+        write_scores(path, table, opened.cohort.reference.contigs, private=individuals)
+    variants = found.summary.n_unique(["contig", "position", "ref", "alt"])
+    genes = found.summary["gene_id"].n_unique()
+    say(f"{out}: {plural(variants, 'variant')} on {plural(genes, 'gene')} in {plural(len(people), 'people')}")
+    say(f"{beside}: the same, summed up over backgrounds")
+    say(f"{found.computed:,} sequences computed; two for each variant and haplotype would be {found.asked:,}")
+    if found.withheld:
+        say(
+            f"not shown: {found.withheld:,} of {found.withheld + len(found.backgrounds):,} rows, of "
+            "haplotypes that fewer than five people have (--include-individuals shows them)"
+        )
+    _say_dropped(found.dropped)
+
+
+def _say_dropped(dropped: Dropped) -> None:
+    """What was left out, with some names."""
+    from hapsight.cli.console import say
+
+    for (_, reason), names in sorted(dropped.names.items()):
+        more = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
+        say(f"left out, {reason}: {dropped.counts['variant', reason]} ({more})")
 
 
 def _add_drivers(app: typer.Typer) -> None:
@@ -228,134 +272,7 @@ def pages(
     say("`hapsight report` links them from its table of genes")
 
 
-_SHOWN_PAIRS = 3
-
-OutFolder = Annotated[
-    Path | None, typer.Option(help="folder for the tables; else `validate` in the run's folder")
-]
-
-
-def _add_validate(app: typer.Typer) -> None:
-    """Add the command group ``validate`` to `app`."""
-    group = typer.Typer(
-        help="Set the configured models beside measured effects, and beside baselines without a model.",
-        no_args_is_help=True,
-    )
-    group.command()(mpra)
-    group.command()(crispri)
-    group.command()(eqtl)
-    app.add_typer(group, name="validate")
-
-
-def mpra(
-    config: ConfigPath,
-    table: Annotated[Path, typer.Option(help="saturation mutagenesis, Kircher 2019 layout")],
-    element: Annotated[list[str] | None, typer.Option(help="only this element; may be repeated")] = None,
-    release: Annotated[str, typer.Option(help="genome build, as the table names it")] = "GRCh38",
-    gene: Annotated[str | None, typer.Option(help="gene to read; else the nearest TSS")] = None,
-    anchor: Annotated[
-        Literal["gene", "element"], typer.Option(help="the window's TSS: the gene's, or mid-element")
-    ] = "gene",
-    min_barcodes: Annotated[int, typer.Option(min=0, help="leave out variants with fewer")] = 10,
-    out: OutFolder = None,
-) -> None:
-    """Compare with measured effects of single bases: correlation and sign, by distance and composition."""
-    from hapsight.cli.console import progress
-    from hapsight.stages.validate_mpra import MpraOptions, validate_mpra
-
-    opened = _open(config, out)
-    options = MpraOptions(table, release, tuple(element or ()), gene, anchor, min_barcodes)
-    with progress() as show:
-        found = validate_mpra(opened, _models(opened), options, show)
-    _finish(opened, found, "mpra", out)
-
-
-def crispri(
-    config: ConfigPath,
-    table: Annotated[Path, typer.Option(help="enhancer-gene pairs, layout of the ENCODE benchmark")],
-    genes: Annotated[Path | None, typer.Option(help="more genes with strands: GTF, BED6 or TSV")] = None,
-    draws: Annotated[int, typer.Option(min=1, help="shuffled sequences of each element")] = 10,
-    out: OutFolder = None,
-) -> None:
-    """Delete, shuffle and mask enhancers: average precision, beside that of the distance to the TSS."""
-    from hapsight.cli.console import progress
-    from hapsight.stages.validate_crispri import CrispriOptions, validate_crispri
-
-    opened = _open(config, out)
-    with progress() as show:
-        found = validate_crispri(opened, _models(opened), CrispriOptions(table, genes, draws), show)
-    _finish(opened, found, "crispri", out)
-
-
-def eqtl(
-    config: ConfigPath,
-    table: Annotated[
-        Path | None, typer.Option(help="eQTLs (phenotype_id, variant_id, slope, pip); else the cohort's own")
-    ] = None,
-    max_p: Annotated[float, typer.Option(min=0, max=1, help="own eQTLs: largest p in the first half")] = 1e-5,
-    controls: Annotated[int, typer.Option(min=0, help="matched controls of each eQTL; 0: none")] = 1,
-    out: OutFolder = None,
-) -> None:
-    """Compare with signs and sizes of eQTLs; the cohort's own are mapped first where needed."""
-    from hapsight.stages.validate_eqtl import EqtlOptions, validate_eqtl
-
-    opened = _open(config, out)
-    with at_work(opened) as show:
-        found = validate_eqtl(opened, _models(opened), EqtlOptions(table, max_p, controls), show)
-    _finish(opened, found, "eqtl", out)
-
-
-def _open(config: Path, out: Path | None) -> Opened:
-    from hapsight.run.opened import Opened
-    from hapsight.run.store import require_writable
-
-    require_writable(out, folder=True)
-    return Opened.from_config(load(config))
-
-
-def _models(opened: Opened) -> list[ModelRun]:
-    from hapsight.errors import ConfigError
-    from hapsight.stages.predict import load_sequence_models
-
-    if not opened.config.models:
-        raise ConfigError(
-            "The configuration names no model to validate.",
-            expected="[[models]]",
-            fix="add a [[models]] section",
-        )
-    return load_sequence_models(opened, "`hapsight validate`")
-
-
-def _finish(opened: Opened, found: Validated, assay: str, out: Path | None) -> None:
-    """Write the tables and print the summary, with what was left out."""
-    from hapsight.cli.console import say, table
-    from hapsight.stages.validation import write_validation
-
-    folder = out or opened.folder.path / "validate"
-    written = write_validation(opened, found, assay, folder)
-    rows = found.summary.to_dicts()
-    columns = ["model", "read-out", "what", "predictor", "quantity", "stratum", "value", "95 %", "n"]
-    table(columns, [_row(row) for row in rows], name="summary", data=rows)
-    for (kind, reason), names in sorted(found.dropped.names.items()):
-        shown = ", ".join(names[:_SHOWN_PAIRS]) + (" ..." if len(names) > _SHOWN_PAIRS else "")
-        say(f"left out, {kind}, {reason}: {found.dropped.counts[kind, reason]:,} ({shown})")
-    say(f"tables: {', '.join(path.name for path in written)} in {folder}")
-
-
-def _row(row: dict[str, object]) -> list[str]:
-    value, low, high = row["value"], row["ci_low"], row["ci_high"]
-    n = f"{row['n']:,}" + ("" if row["n_positive"] is None else f" ({row['n_positive']:,} positive)")
-    return [
-        str(row["model"]),
-        f"{row['read_out']}: {row['track']}",
-        *(str(row[name]) for name in ("what", "predictor", "quantity", "stratum")),
-        str(row["status"]) if value is None else f"{value:.3f}",
-        "" if low is None else f"[{low:.3f}, {high:.3f}]",
-        n,
-    ]
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to `app`."""
-    for add in (_add_explain, _add_drivers, _add_pages, _add_modisco, _add_validate):
+    for add in (_add_explain, _add_drivers, _add_pages, _add_modisco):
         add(app)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 import typer.core
 
-from hapsight.cli import data, explain, linear, tools, train
+from hapsight.cli import data, explain, linear, tools, train, validate
 from hapsight.cli.console import in_time
 from hapsight.cli.options import (
     ConfigPath,
@@ -430,7 +430,7 @@ def _say(text: str) -> None:
     say(text)
 
 
-for _topic in (linear, explain, data, train, tools):
+for _topic in (linear, explain, validate, data, train, tools):
     _topic.register(app)
 dress(app)
 _panels = {name: panel for panel, names in PANELS.items() for name in names}

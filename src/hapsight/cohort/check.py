@@ -419,6 +419,8 @@ def _say_expression(measured: Expression) -> CheckResult:
 
 
 def _say_genes(files: CohortFiles, joined: tuple[dict[int, Gene], tuple[str, ...]]) -> str:
+    if files.phenotype == "peaks":
+        return f"{len(joined[0])} peaks, each read at its centre"
     stranded = all(gene.strand for gene in joined[0].values())
     source = f"a {gene_format(files.genes)} gene table" if files.genes else "the expression file"
     source += "" if files.genes or stranded else ", without strand"

@@ -15,9 +15,19 @@ from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.cohort.tables import numbers, read_table, require_unique
 from hapsight.errors import ConfigError, InputError
 
-__all__ = ["Expression", "Transform", "phenotype_columns", "read_expression", "require_tss", "transform"]
+__all__ = [
+    "Expression",
+    "Phenotype",
+    "Transform",
+    "phenotype_columns",
+    "read_expression",
+    "require_tss",
+    "transform",
+]
 
 Transform = Literal["log10", "none"]
+Phenotype = Literal["genes", "peaks"]
+"""What the rows of a phenotype BED are: genes, read at their TSS, or peaks, read at their centre."""
 
 _CONTIG: Final = ("#chr", "chr", "#chrom", "chrom")
 _GENE: Final = ("phenotype_id", "gene_id", "gene", "pid", "id", "trid")
@@ -33,19 +43,24 @@ class Expression:
     Attributes
     ----------
     genes
-        G genes; their TSS is the BED's start, on the minus strand its end.
+        G genes; their TSS is the BED's start, on the minus strand its end. Peaks have their centre in its
+        place, and no strand.
     samples
         N people.
     values
         (G, N) float64, finite, in the file's own units.
     bodies
-        Rows longer than one base, by gene: where the strand is not known either, the TSS is not.
+        Rows longer than one base, by gene, none of peaks: where the strand is not known either, the TSS is
+        not.
+    stranded
+        How many peaks have a strand in the file, which is not used.
     """
 
     genes: tuple[Gene, ...]
     samples: tuple[str, ...]
     values: NDArray[np.float64]
     bodies: Mapping[str, Interval] = field(default_factory=dict)
+    stranded: int = 0
 
     def __post_init__(self) -> None:
         shape = (len(self.genes), len(self.samples))
@@ -69,12 +84,17 @@ def phenotype_columns(header: list[str]) -> bool:
     return len(names) == 4 and names[0] in _CONTIG and names[1:3] == ["start", "end"] and names[3] in _GENE
 
 
-def read_expression(path: Path | str) -> Expression:
+def read_expression(path: Path | str, phenotype: Phenotype = "genes") -> Expression:
     """Read a phenotype BED: plain, gzipped or Parquet; rows in any order.
 
     Columns are ``#chr start end phenotype_id``, then one for each person; between them may be QTLtools'
     ``gid`` (or ``score``) and ``strand``. A row of one base is the TSS (tensorQTL writes ``start = tss - 1``,
     ``end = tss`` of the 1-based TSS); of a longer one, the strand says which end is.
+
+    Parameters
+    ----------
+    phenotype
+        ``"peaks"``: each row is a stretch of DNA without direction, and is read at its centre.
 
     Raises
     ------
@@ -98,6 +118,10 @@ def read_expression(path: Path | str) -> Expression:
     require_unique(gene_ids, "gene", path)
     places = _places(path, table, gene_ids)
     strands = _strands(path, table[:, 4 : -people.width], gene_ids)
+    if phenotype == "peaks":
+        stranded = len(strands) - strands.count(None)
+        peaks = tuple(map(_peak, gene_ids, places))
+        return Expression(peaks, tuple(people.columns), numbers(people, gene_ids, path), stranded=stranded)
     return Expression(
         tuple(map(_gene, gene_ids, places, strands)),
         tuple(people.columns),
@@ -114,6 +138,10 @@ def _extra_columns(columns: Sequence[str]) -> int:
 def _gene(gene_id: str, place: Interval, strand: Strand | None) -> Gene:
     tss = place.end - 1 if strand is Strand.MINUS else place.start
     return Gene(gene_id, place.contig, tss, strand)
+
+
+def _peak(peak_id: str, place: Interval) -> Gene:
+    return Gene(peak_id, place.contig, (place.start + place.end) // 2, is_peak=True)
 
 
 def require_tss(genes: Collection[Gene], bodies: Mapping[str, Interval], path: Path) -> None:
@@ -133,7 +161,8 @@ def require_tss(genes: Collection[Gene], bodies: Mapping[str, Interval], path: P
             where=f"{path}, gene {unknown[0].gene_id}",
             expected="start = TSS - 1 and end = TSS (of the TSS counted from 1), or a column `strand`",
             got=f"{body.contig}, start {body.start}, end {body.end}",
-            fix="give a gene table, whose TSS and strand are then used: `genes` under [cohort]",
+            fix="give a gene table, whose TSS and strand are then used: `genes` under [cohort]; or, if "
+            'the rows are peaks, to be read at their centre, set phenotype = "peaks" there',
         )
 
 

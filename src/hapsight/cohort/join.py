@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig
-from hapsight.cohort.expression import Expression, Transform, read_expression, require_tss, transform
+from hapsight.cohort.expression import (
+    Expression,
+    Phenotype,
+    Transform,
+    read_expression,
+    require_tss,
+    transform,
+)
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotype_store import Decoder, StoredGenotypes
@@ -90,6 +97,8 @@ class CohortFiles:
         Only genes whose TSS lies in one of these: ``contig:first-last``, from 1, or a contig.
     populations
         Only people whom the sample sheet has in one of these.
+    phenotype
+        What the rows of the expression file are.
     """
 
     genotypes: Path | tuple[Path, ...]
@@ -101,6 +110,7 @@ class CohortFiles:
     keep_genes: tuple[str, ...] | None = None
     regions: tuple[str, ...] = ()
     populations: tuple[str, ...] = ()
+    phenotype: Phenotype = "genes"
 
 
 class CohortParts:
@@ -123,7 +133,7 @@ class CohortParts:
     @cached_property
     def measured(self) -> Expression:
         """The expression file."""
-        return read_expression(self.files.expression)
+        return read_expression(self.files.expression, self.files.phenotype)
 
     @cached_property
     def sheet(self) -> SampleSheet | None:
@@ -316,17 +326,7 @@ def join_people(
 ) -> tuple[str, ...]:
     """People with expression and genotypes (and in the sample sheet), in the expression file's order.
 
-    Parameters
-    ----------
-    populations
-        Where given, of these alone: others were not asked for, and do not count as left out.
-
-    Raises
-    ------
-    ConfigError
-        Nobody is known to be of one of the populations.
-    InputError
-        Nobody is in all files.
+    Others than those of `populations`, where given, were not asked for, and do not count as left out.
     """
     sides: dict[str, Sequence[str]] = {"expression": measured, "genotypes": genotyped}
     if sheet is not None:
@@ -404,6 +404,8 @@ def join_genes(
     if table is None:
         require_tss(found.values(), measured.bodies, files.expression)
         notes += _body_notes(found.values(), measured)
+    if files.phenotype == "peaks":
+        notes += _peak_notes(measured)
     placed = {i: gene for i, gene in found.items() if _has_contig(gene, reference, genotyped, dropped)}
     if not placed:
         raise InputError(
@@ -432,9 +434,7 @@ def _asked(
             where=where,
             expected=f"identifiers such as {', '.join(gene.gene_id for gene in measured.genes[:3])}",
             got=", ".join(sorted(unknown)[:5]),
-            fix=f"did you mean {', '.join(near)}?"
-            if near
-            else "leave them out, or give a table with their names",
+            fix=f"did you mean {', '.join(near)}?" if near else "leave them out",
         )
     names = {gene.gene_id for gene in kept}
     return {i: gene for i, gene in found.items() if gene.gene_id in names}
@@ -448,6 +448,13 @@ def _body_notes(genes: Collection[Gene], measured: Expression) -> tuple[str, ...
         f"{long} of {len(genes)} genes are stretches longer than one base in the expression file; their TSS "
         "is the first base, on the minus strand the last",
     )
+
+
+def _peak_notes(measured: Expression) -> tuple[str, ...]:
+    found = ("the rows of the expression file are peaks: each is read at its centre, on no strand",)
+    if not measured.stranded:
+        return found
+    return (*found, f"{measured.stranded} of {len(measured.genes)} peaks have a strand, which is not used")
 
 
 def _has_contig(gene: Gene, reference: Reference, genotyped: Sequence[str], dropped: Dropped) -> bool:

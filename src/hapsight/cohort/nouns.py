@@ -56,14 +56,16 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Gene:
-    """A gene and its transcription start.
+    """A gene and its transcription start; or a peak, a stretch of DNA without direction, and its centre.
 
     Attributes
     ----------
     tss
         0-based position of the first transcribed base.
     strand
-        ``None`` where the file has no strand; oriented models then refuse the gene.
+        ``None`` where the file has no strand, and of a peak; oriented models then refuse the gene.
+    is_peak
+        Whether `tss` is the centre of a peak.
     """
 
     gene_id: str
@@ -71,6 +73,14 @@ class Gene:
     tss: int
     strand: Strand | None = None
     gene_name: str = ""
+    is_peak: bool = False
+
+    @property
+    def direction(self) -> int | None:
+        """1 where distances from the TSS count along the chromosome, -1 against it; ``None``: not known."""
+        if self.strand is None:
+            return 1 if self.is_peak else None
+        return -1 if self.strand is Strand.MINUS else 1
 
     def cis(self, reach: int) -> Interval:
         """The window of `reach` bases on either side of the TSS: ``[tss - reach, tss + reach]``."""

@@ -120,16 +120,18 @@ class StandIn(SequenceModel):
         return self
 
 
-def plan_gene(sequences: Sequences, gene: Gene, room: int = 2**29) -> tuple[int, float]:
+def plan_gene(
+    sequences: Sequences, gene: Gene, room: int = 2**29, own: ReadOut | None = None
+) -> tuple[int, float]:
     """Distinct passes and floating-point operations of one gene, its reference included.
 
-    Sequences that take more than `room` bytes lie in a temporary file.
+    Sequences that take more than `room` bytes lie in a temporary file. `own` is the gene's of `of_genes`.
     """
     from hapsight.engine.elements import count_elements
     from hapsight.engine.engine import gathered
     from hapsight.engine.shared import count_work
 
-    model, read_out = sequences.model, sequences.read_out
+    model, read_out = sequences.model, sequences.read_out if own is None else own
     if isinstance(model, ElementSum):
         return count_elements(sequences, model, gene)
     found = sequences.find(gene)

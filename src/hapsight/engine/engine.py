@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -22,7 +22,7 @@ from hapsight.engine.outputs import at_gene
 from hapsight.engine.sequences import GenePrediction, Sequences, whole_values
 from hapsight.engine.shared import Started, plan_of, shared_values, start_shared
 from hapsight.engine.sharing import Plan
-from hapsight.engine.views import View, margin, views
+from hapsight.engine.views import View, margin, of_genes, views
 from hapsight.errors import ConfigError, ModelError
 from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
@@ -123,15 +123,18 @@ def predict_genes(
     means: dict[int, NDArray[np.float64]] = {}
     flop = np.zeros(len(genes))
     all_views = list(views(model, read_out))
+    beyond = Dropped()
+    own = of_genes(model, read_out, genes, beyond)
     for view in all_views:
         parts: Iterable[tuple[NDArray[np.float64], float]]
         if isinstance(model, SharedModel):
-            parts = _shared(model, sequences, view, genes, made, batch_size, device, room)
+            parts = _shared(model, sequences, view, genes, own, made, batch_size, device, room)
         else:
             parts = _whole(model, sequences, view, genes, made, batch_size, device)
         for g, (values, took) in enumerate(parts):
             means[g] = means.get(g, np.zeros(1)) + values / len(all_views)
             flop[g] += took
+    made[genes[-1].gene_id].dropped.merge(beyond)
     return [
         _prediction(gene, made[gene.gene_id], mean, float(took))
         for gene, mean, took in zip(genes, means.values(), flop, strict=True)
@@ -160,12 +163,13 @@ def _shared(
     sequences: Sequences,
     view: View,
     genes: Sequence[Gene],
+    own: Mapping[str, ReadOut],
     made: dict[str, _People],
     batch_size: int,
     device: torch.device,
     room: int,
 ) -> Iterator[tuple[NDArray[np.float64], float]]:
-    """(1 + D, T) values and FLOP of each gene, local work shared between its haplotypes."""
+    """(1 + D, T) values and FLOP of each gene by its own read-out, local work shared between haplotypes."""
     ahead: tuple[Gene, Started] | None = None  # a GPU is at work on one gene while the next is handed to it
     together = _threads(device)
     find = _Preparation(model, sequences, view, room // max(1, together))
@@ -173,7 +177,13 @@ def _shared(
         made[gene.gene_id] = people
         with at_gene(gene.gene_id):
             started = start_shared(
-                model, view.read_out, seen, device=device, batch_size=batch_size, budget=room, plan=plan
+                model,
+                view.reading(model, own[gene.gene_id]),
+                seen,
+                device=device,
+                batch_size=batch_size,
+                budget=room,
+                plan=plan,
             )
         if ahead is not None:
             yield _finished(*ahead)

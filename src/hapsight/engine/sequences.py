@@ -27,6 +27,9 @@ from hapsight.sequence.haplotypes import (
 
 __all__ = ["GenePrediction", "Sequences", "whole_values"]
 
+_BASES = 2**20
+"""Of the sequences of a batch, at most: the embeddings of 64 wide windows do not fit into memory."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GenePrediction:
@@ -87,7 +90,7 @@ def whole_values(
     batch_size: int,
     device: torch.device | str,
 ) -> NDArray[np.float64]:
-    """(R, T) read-out of R sequences, in batches of one shape.
+    """(R, T) read-out of R sequences, in batches of one shape; of fewer sequences where windows are wide.
 
     Raises
     ------
@@ -95,6 +98,7 @@ def whole_values(
         It is not finite, or no read-out; `row` says of which sequence.
     """
     source, parts, done = iter(rows), list[torch.Tensor](), 0
+    batch_size = max(1, min(batch_size, _BASES // model.window.length))
     with torch.inference_mode():
         while batch := list(islice(source, batch_size)):
             filled = batch + [batch[-1]] * (batch_size - len(batch))

@@ -1,24 +1,26 @@
 """The inputs that a read-out averages over: both strands, small shifts.
 
-Where a model's window lies around a gene.
+Where a model's window lies around a gene, and which of its bins are the gene's exons.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hapsight.cohort.nouns import Gene, Interval, Strand
+from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
 from hapsight.dna import Codes, reverse_complement
 from hapsight.errors import ConfigError
 from hapsight.models.elements import ElementSum
-from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel
+from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, SharedModel
 from hapsight.sequence.haplotypes import Window
+from hapsight.sequence.transcripts import read_exons
 
 __all__ = [
     "View",
     "about_tss",
     "margin",
+    "of_genes",
     "read_bases",
     "require_fitting",
     "seen_bases",
@@ -26,6 +28,9 @@ __all__ = [
     "views",
     "window_of",
 ]
+
+_SHOWN = 8
+"""Genes that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,10 @@ class View:
     flipped: bool
     read_out: ReadOut
 
+    def reading(self, model: SequenceModel, own: ReadOut) -> ReadOut:
+        """The same view of a gene's own read-out."""
+        return model.mirrored(own) if self.flipped else own
+
     def of(self, codes: Codes, beyond: int) -> Codes:
         """(R, L) codes of this view, from (R, L + 2 * beyond) ones in the model's orientation."""
         moved = codes[:, beyond + self.shift : codes.shape[1] - beyond + self.shift]
@@ -56,6 +65,47 @@ def views(model: SequenceModel, read_out: ReadOut) -> Iterator[View]:
         yield View(shift, False, read_out)
         if read_out.reverse_complement:
             yield View(shift, True, model.mirrored(read_out))
+
+
+def of_genes(
+    model: SequenceModel, read_out: ReadOut, genes: Sequence[Gene], beyond: Dropped | None = None
+) -> dict[str, ReadOut]:
+    """The read-out of each gene, by its id: one over exons has the bins of the gene's own transcript.
+
+    Parameters
+    ----------
+    beyond
+        Takes the genes of whose exons some bases lie beyond the window.
+
+    Raises
+    ------
+    ConfigError
+        Genes have no exon in the model's window; names them.
+    InputError
+        The GTF cannot be read.
+    """
+    if not isinstance(model, SharedModel) or model.gtf is None or read_out.bins:
+        return {gene.gene_id: read_out for gene in genes}
+    exons, _ = read_exons(model.gtf, genes, model.transcripts)
+    made = {}
+    for gene in genes:
+        spans = [(start - gene.tss, end - gene.tss) for start, end in exons.get(gene.gene_id, ())]
+        own = made[gene.gene_id] = model.over_exons(read_out, spans)
+        every = sum(end - start for start, end in spans)
+        if beyond is not None and len(own.bins) < every:
+            name = f"{gene.gene_id}: {every - len(own.bins):,} of {every:,} bases"
+            beyond.add("exon", "beyond the model's window", name)
+    without = [name for name, one in made.items() if not one.bins]
+    if without:
+        more = f" and {len(without) - _SHOWN} more" if len(without) > _SHOWN else ""
+        raise ConfigError(
+            "Genes have no exon in the model's window.",
+            where=f"{model.name}, read-out {read_out.name}, {model.gtf}",
+            expected=f"an exon within {model.window.upstream:,} bases of the TSS of each gene",
+            got=", ".join(without[:_SHOWN]) + more,
+            fix="give a GTF of the genes' build, a longer `window`, or leave these genes out (keep_genes)",
+        )
+    return made
 
 
 def margin(read_out: ReadOut) -> int:

@@ -18,7 +18,14 @@ from hapsight.explain.ism import Distinct, ism_window, pair_effects
 from hapsight.explain.mutations import REFERENCE, Backgrounds, pair_sequences
 from hapsight.sequence.haplotypes import FetchReference, Window
 
-__all__ = ["ElementEffects", "element_effects", "misfit", "reference_effects", "shuffled_dinucleotides"]
+__all__ = [
+    "ElementEffects",
+    "carried_by_nobody",
+    "element_effects",
+    "misfit",
+    "reference_effects",
+    "shuffled_dinucleotides",
+]
 
 _LETTERS = 5
 
@@ -101,7 +108,7 @@ def reference_effects(
     gene: Gene, variants: Variants, valuer: Valuer, fetch_reference: FetchReference
 ) -> Float:
     """(V, T) effects of variants, each alone on the reference; all must lie in the gene's window."""
-    carried = _carried_by_nobody(ism_window(gene, valuer), variants)
+    carried = carried_by_nobody(ism_window(gene, valuer), variants)
     pairs = carried.pairs(np.arange(len(variants)), np.array([REFERENCE]))
     return pair_effects(carried, pairs, valuer, fetch_reference)[1]
 
@@ -164,13 +171,13 @@ def _without(window: Window, element: Interval, fetch_reference: FetchReference)
     deletion = Variants(
         element.contig, np.array([start], np.int64), (bases,), (bases[0],), ("deletion",), nobody, ()
     )
-    carried = _carried_by_nobody(window, deletion)
+    carried = carried_by_nobody(window, deletion)
     pairs = carried.pairs(np.array([0]), np.array([REFERENCE]))
     found = pair_sequences(carried, pairs, fetch_reference)
     return np.asarray(found.distinct[found.index[0, 1]])
 
 
-def _carried_by_nobody(window: Window, variants: Variants) -> Backgrounds:
+def carried_by_nobody(window: Window, variants: Variants) -> Backgrounds:
     """Backgrounds of one person who carries none of the variants."""
     none = np.zeros((len(variants), 1, 2), np.uint8)
     alone = Variants(

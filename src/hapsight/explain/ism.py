@@ -29,8 +29,10 @@ from hapsight.explain.mutations import (
 from hapsight.sequence.haplotypes import FetchReference, ReadVariants, Window
 
 __all__ = [
+    "BackgroundEffects",
     "Distinct",
     "GeneIsm",
+    "background_effects",
     "gene_ism",
     "ism_window",
     "pair_effects",
@@ -83,6 +85,11 @@ class Distinct:
     def values(self) -> Float:
         """(S, T) of all distinct sequences so far."""
         return np.concatenate([np.empty((0, len(self.valuer.read_out.tracks))), *self._values])
+
+    @property
+    def digests(self) -> list[str]:
+        """The first 8 bytes of BLAKE2b (16 bytes) of each one's codes on the forward strand, as digits."""
+        return [digest.hex()[:16] for digest in self._row]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,6 +188,105 @@ def pair_effects(
     rows = _pair_rows(carried, pairs, distinct, fetch_reference)
     values = distinct.values
     return values[rows[:, 0]], values[rows[:, 1]] - values[rows[:, 0]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BackgroundEffects:
+    """Effects of V variants in the distinct backgrounds that people have: B rows, a variant's together.
+
+    Two haplotypes are one background of a variant where both their sequences, without it and with it, are
+    the same: whether they carry the variant themselves makes no difference.
+
+    Attributes
+    ----------
+    reference
+        (V, T) on the reference.
+    variant
+        (B,) which of the variants.
+    digest
+        B texts: `Distinct.digests` of the sequence without the variant, a point, and of that with it.
+    haplotypes, people
+        (B,) how many haplotypes are this background, and people who have one; the most frequent first.
+    without, effect
+        (B, T) value without the variant, and what it adds.
+    n_backgrounds
+        (V,) distinct backgrounds, those that nobody is counted in included.
+    distinct
+        Sequences that were computed.
+    """
+
+    reference: Float
+    variant: NDArray[np.intp]
+    digest: list[str]
+    haplotypes: NDArray[np.int64]
+    people: NDArray[np.int64]
+    without: Float
+    effect: Float
+    n_backgrounds: NDArray[np.int64]
+    distinct: int
+
+
+def background_effects(
+    carried: Backgrounds,
+    chosen: NDArray[np.intp],
+    valuer: Valuer,
+    fetch_reference: FetchReference,
+    copies: NDArray[np.int64],
+    counted: NDArray[np.bool_] | np.bool_ = np.True_,
+) -> BackgroundEffects:
+    """Toggle V chosen variants on the reference and in every haplotype that has room for them.
+
+    Parameters
+    ----------
+    copies
+        (N,) 2, or 1 where a person's two columns are one haplotype.
+    counted
+        (V, 1 + D) which backgrounds' haplotypes count for which variant.
+    """
+    pairs = carried.pairs(chosen, np.arange(carried.columns.shape[1]))
+    distinct = Distinct(valuer, carried.window)
+    rows = _pair_rows(carried, pairs, distinct, fetch_reference)
+    values, digests = distinct.values, distinct.digests
+    change = values[rows[:, 1]] - values[rows[:, 0]]
+    place = np.empty(len(carried.variants), np.intp)
+    place[chosen] = np.arange(len(chosen))
+    alone = pairs.background == REFERENCE
+    reference = np.empty((len(chosen), values.shape[1]))
+    reference[place[pairs.variant[alone]]] = change[alone]
+    variant, background = place[pairs.variant[~alone]], pairs.background[~alone]
+    rows, change = rows[~alone], change[~alone]
+    keys, once, group = np.unique(
+        np.column_stack([variant, rows]), axis=0, return_index=True, return_inverse=True
+    )
+    group_of = np.full((len(chosen), carried.columns.shape[1]), -1, np.intp)
+    group_of[variant, background] = group.reshape(-1)
+    haplotypes, people = _carriers(np.where(counted, group_of, -1), carried.index, copies, len(keys))
+    kept = np.flatnonzero(people)
+    kept = kept[np.lexsort((-haplotypes[kept], keys[kept, 0]))]
+    return BackgroundEffects(
+        reference=reference,
+        variant=keys[kept, 0],
+        digest=[f"{digests[without]}.{digests[present]}" for _, without, present in keys[kept].tolist()],
+        haplotypes=haplotypes[kept],
+        people=people[kept],
+        without=values[keys[kept, 1]],
+        effect=change[once[kept]],
+        n_backgrounds=np.bincount(keys[:, 0], minlength=len(chosen)),
+        distinct=len(distinct),
+    )
+
+
+def _carriers(
+    group_of: NDArray[np.intp], index: NDArray[np.intp], copies: NDArray[np.int64], groups: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Haplotypes and people of each group, from (V, 1 + D) each background's group; -1 is none."""
+    first, second = group_of[:, index[:, 0]], group_of[:, index[:, 1]]  # (V, N)
+
+    def count(found: NDArray[np.intp]) -> NDArray[np.int64]:
+        return np.bincount(found[found >= 0], minlength=groups)
+
+    ones = count(first)
+    return ones + count(second[:, copies == 2]), ones + count(np.where(second == first, -1, second))
 
 
 def _pair_rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -21,7 +21,10 @@ __all__ = [
     "RELIABILITY",
     "RELIABILITY_FEATURES",
     "RELIABILITY_SUMMARY",
+    "SCORED",
     "SCORES",
+    "SCORE_BACKGROUNDS",
+    "SCORE_SUMMARY",
     "VIEW_VARIANTS",
     "WITHHELD",
 ]
@@ -104,6 +107,36 @@ SCORES: Final = {
     "effect": pl.Float64,
 }
 """What ``hapsight score`` writes: one row per gene in reach, model, track, background and variant."""
+
+SCORED: Final[dict[str, Any]] = {
+    **{name: SCORES[name] for name in ("gene_id", "gene_name", "model", "read_out", "track")},
+    **{name: SCORES[name] for name in (*_ALLELES, "pos")},
+}
+"""What a row of both tables of ``hapsight score --sample all`` says of a variant."""
+
+SCORE_BACKGROUNDS: Final = {
+    **SCORED,
+    "background": pl.String,
+    "haplotypes": pl.Int64,
+    "people": pl.Int64,
+    "without": pl.Float64,
+    "effect": pl.Float64,
+}
+"""``hapsight score --sample all``: one row per gene, model, track, variant and distinct background."""
+
+SCORE_SUMMARY: Final = {
+    **SCORED,
+    "effect": pl.Float64,
+    "effect_mean": pl.Float64,
+    "effect_min": pl.Float64,
+    "effect_max": pl.Float64,
+    "share_opposite": pl.Float64,
+    "share_opposite_haplotypes": pl.Float64,
+    "n_shown": pl.Int64,
+    "n_backgrounds": pl.Int64,
+    "share_shown": pl.Float64,
+}
+"""Its summary, over the rows of the other table: one row per gene, model, track and variant."""
 
 DRIVERS: Final = {
     **GENE,

@@ -1,8 +1,8 @@
 """Framepool (Karollus et al. 2021): mean ribosome load of an mRNA from its 5' UTR, 3 bases or longer.
 
 Its published file is a whole Keras model with Python bytecode in Lambda layers; only its arrays are read.
-The stored graph divides the sum of each frame by the length of the whole UTR, as here; its present source
-does not.
+The stored graph divides the sum of each frame by the known bases of the whole UTR, as here; its present
+source by those of the frame.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SHORTEST: Final = 3
 LIBRARIES: Final = ("egfp_50nt", "random_length")
 """Reporter libraries that the output can be scaled to; the source predicts with the second."""
 
-CODE_VERSION: Final = 1
+CODE_VERSION: Final = 2
 """Part of the fingerprint; to be raised when a change of this file changes numbers."""
 
 KERAS_LAYERS: Final = {
@@ -67,14 +67,15 @@ class FramepoolNet(nn.Module):
         self.scaling = nn.Linear(4, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Pool each frame, counted from the start codon, by maximum and by sum over the UTR's length."""
+        """Pool each frame, counted from the start codon, by maximum and by sum over the UTR's known bases."""
         known = x.sum(1, keepdim=True)  # 0 where a base is not known, as the source's mask
         first, *residual = self.convolutions
         x = F.relu(first(x)) * known
         for convolution in residual:
             x = x + F.relu(convolution(x)) * known
         frames = [x.flip(2)[:, :, frame::FRAMES] for frame in range(FRAMES)]
-        pooled = [one.amax(2) for one in frames] + [one.sum(2) / x.shape[2] for one in frames]
+        bases = known.sum(2).clamp(min=1)
+        pooled = [one.amax(2) for one in frames] + [one.sum(2) / bases for one in frames]
         return self.output(F.relu(self.dense(torch.cat(pooled, 1))))  # type: ignore[no-any-return]
 
 

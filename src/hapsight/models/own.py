@@ -10,7 +10,7 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial, wraps
+from functools import partial, wraps
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -97,15 +97,6 @@ class TorchModel(SequenceModel):
         self.fingerprint = hashlib.sha256(words.encode()).hexdigest()
         self._require_shape()
 
-    @cached_property
-    def flop_per_pass(self) -> float:  # type: ignore[override]
-        """Floating-point operations of one pass of one sequence, as torch counts them."""
-        from torch.utils.flop_counter import FlopCounterMode
-
-        with FlopCounterMode(display=False) as counter:
-            self._one()
-        return float(max(counter.get_total_flops(), 1))
-
     def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
         """(B, T) what the module gives for (B, L) codes."""
         from hapsight.models.onehot import one_hot
@@ -120,7 +111,12 @@ class TorchModel(SequenceModel):
         return self
 
     def _require_shape(self) -> None:
-        given = self._one()
+        """Try one sequence, and count the floating-point operations that it takes."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter:
+            given = self._one()
+        self.flop_per_pass = float(max(counter.get_total_flops(), 1))
         if tuple(given.shape) != (1, len(self.tracks)):
             raise ConfigError(
                 "A module gives another shape than one number for each track.",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hapsight.errors import ConfigError
@@ -237,9 +238,17 @@ class SharedModel(SequenceModel):
 
     ``read(embed(codes)[:, first:last], read_out)`` with ``first, last = span(read_out)`` equals
     ``predict(codes, read_out)``.
+
+    Attributes
+    ----------
+    gtf, transcripts
+        Where the engine finds the exons of each gene for `over_exons`, and names of transcripts that it takes
+        before all others; None of a model that has no read-out over exons.
     """
 
     grid: Grid
+    gtf: Path | None = None
+    transcripts: tuple[str, ...] = ()
 
     @abstractmethod
     def span(self, read_out: ReadOut) -> tuple[int, int]:
@@ -250,6 +259,16 @@ class SharedModel(SequenceModel):
         (first, last), grid = self.span(read_out), self.grid
         start, end = first * grid.stride - grid.before, last * grid.stride + grid.after
         return max(0, start), min(self.window.length, end)
+
+    def over_exons(self, read_out: ReadOut, exons: Sequence[tuple[int, int]]) -> ReadOut:
+        """Give a read-out without bins those of a gene's exons that are in the window.
+
+        Parameters
+        ----------
+        exons
+            ``[start, end)``, bases from the TSS along the genome's forward strand.
+        """
+        return read_out
 
     @abstractmethod
     def embed(self, codes: torch.Tensor) -> torch.Tensor:

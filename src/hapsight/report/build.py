@@ -120,6 +120,7 @@ def _report(found: RunFolder, individuals: bool | None) -> _Report:
     from hapsight.report.cards import baseline_table
     from hapsight.report.direction import agreement_table, arithmetic_table, factor_table
     from hapsight.report.drivers import driver_summary_table, driver_table
+    from hapsight.report.modality import modality_tables
     from hapsight.report.page import render
 
     if not (asked_for(found) if individuals is None else individuals):
@@ -142,6 +143,7 @@ def _report(found: RunFolder, individuals: bool | None) -> _Report:
         "drivers": driver_table(found),
         "driver_summary": driver_summary_table(found),
         "precision": arithmetic_table(found),
+        **modality_tables(found),
     }
     tables |= {name: table for name, table in others.items() if not table.is_empty()}
     return _Report(lambda: render(context | {"withheld": _withheld(found)}), tables, found)
@@ -210,6 +212,8 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         reliability_sentences,
         stratum_rows,
     )
+    from hapsight.report.modality import GAP_COLUMNS, SIGN_COLUMNS, gap_rows, sign_rows
+    from hapsight.report.modality import HOW_TO_READ as MODALITY_HOW
     from hapsight.report.training import HOW_TO_READ as TRAINING_HOW
     from hapsight.report.training import arm_rows, ceilings, four_cells, split_sentences
 
@@ -218,6 +222,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
     return {
         "run": run,
         "record": run.record,
+        "peaks": run.record.get("cohort", {}).get("phenotype") == "peaks",
         "figures": figures,
         "cards": cards(run, single) if single else (),
         "summary_rows": summary_rows(run),
@@ -241,6 +246,11 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "training_how": TRAINING_HOW,
         "training_cells": CELLS,
         "arithmetic_rows": arithmetic_rows(run),
+        "modality_parts": (
+            ("Signs of QTLs, at the variant’s own place", tuple(SIGN_COLUMNS), sign_rows(run)),
+            ("The same variants at accessibility and at expression", tuple(GAP_COLUMNS), gap_rows(run)),
+        ),
+        "modality_how": MODALITY_HOW,
         "genes": gene_columns(run),
         "gene_rows": gene_rows(run),
         "observed": run.per_gene.get_column("observed").drop_nulls().unique().sort().to_list(),

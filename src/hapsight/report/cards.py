@@ -212,13 +212,15 @@ def gene_columns(run: RunFolder) -> dict[str, Any]:
 
     Returns
     -------
-    ``genes`` (columns shared by all arms; `tss` 1-based; ``page``: link to the gene's page, None without
-    one), ``outcomes`` (words), ``baseline`` (place among the arms, or None) and ``arms``: for each its label
+    ``noun`` (what a row is), ``genes`` (columns shared by all arms; `tss` 1-based; ``page``: link to the
+    gene's page, None without one), ``outcomes`` (words), ``baseline`` (place among the arms, or None) and
+    ``arms``: for each its label
     and columns in the order of ``genes``; None where a gene has no number.
     """
     genes = run.per_gene.select(_GENE).unique("gene_id", keep="first", maintain_order=True)
     outcomes = run.per_gene.select(outcome()).get_column("outcome").unique().sort().to_list()
     return {
+        "noun": "peak" if run.record.get("cohort", {}).get("phenotype") == "peaks" else "gene",
         "genes": {
             "id": genes["gene_id"].to_list(),
             "name": genes["gene_name"].to_list(),

@@ -348,6 +348,9 @@ _RULES: Final[Mapping[str, Callable[[str], pl.Expr]]] = {
     "expression": lambda c: rounded(pl.col(c), step(pl.col("_n"), pl.col("_sd"))).round_sig_figs(_DIGITS),
     "slope": lambda c: rounded(pl.col(c), step(pl.col("_carriers"), pl.col("_sd"))),
     "count": lambda c: nearest_five(pl.col(c)),
+    "of all": lambda c: (
+        pl.when(pl.col(f"_all_{c}") - pl.col(c) < FEWEST).then(f"_all_{c}").otherwise(nearest_five(pl.col(c)))
+    ),
     "two digits": lambda c: pl.col(c).round_sig_figs(2),
     "three digits": lambda c: pl.col(c).round_sig_figs(_DIGITS),
     "three decimals": lambda c: pl.col(c).round(_DIGITS),

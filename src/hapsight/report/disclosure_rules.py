@@ -2,9 +2,10 @@
 
 The kinds are those of `hapsight.report.disclosure`: ``share`` (correlations, shares, frequencies: a step that
 depends on the people), ``p`` and ``p of carriers``, ``expression`` and ``slope`` (a step in standard
-deviations), ``count`` (to the nearest five), ``mean over COLUMN`` (over the genes that the column counts;
-``mean over all of COLUMN``: those whose R is withheld are among them),
-``unless withheld`` (three decimals, where no R of the arm is withheld; else nothing),
+deviations), ``count`` (to the nearest five; ``of all``: all, where fewer than five are left),
+``mean over COLUMN`` (over the genes that the column counts; ``mean over all of COLUMN``: those whose R is
+withheld are among them), ``unless withheld`` (three decimals, where no R of the arm is withheld; else
+nothing),
 ``of drivers`` (over the main drivers of ``n`` genes: nothing of few, which may be variants that are not
 shown), ``three decimals``, ``plain`` (nothing of people in it).
 """
@@ -145,6 +146,22 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         "pval_nominal": "p of carriers",
         "r2": "share of carriers",
     },
+    "score backgrounds": {
+        **_GENE,
+        **_ARM,
+        **_VARIANT,
+        **_all("plain", "track pos background without effect"),
+        **_all("of all", "haplotypes people"),
+    },
+    "score summary": {
+        **_GENE,
+        **_ARM,
+        **_VARIANT,
+        **_all("plain", "track pos effect effect_mean effect_min effect_max n_shown"),
+        **_all("plain", "share_opposite share_opposite_haplotypes"),
+        "n_backgrounds": "unseen",
+        "share_shown": "share",
+    },
     "reliability_summary": {
         **_ARM,
         **_all("plain", "genes n beats_base_rate verdict"),
@@ -166,6 +183,16 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         "lowest_r": "share",
     },
     "arithmetic": {**_ARM, **_all("plain", "device precision tenth"), "lost": "three decimals"},
+    "qtl_signs": {
+        **_ARM,
+        **_all("plain", "track what predictor quantity stratum n status"),
+        **_all("three decimals", "value ci_low ci_high"),
+    },
+    "modality_gap": {
+        **_ARM,
+        **_all("plain", "track what predictor quantity stratum n status"),
+        **_all("three decimals", "value ci_low ci_high"),
+    },
     "training": {
         **_ARM,
         **_all("plain", "label kind mode loss init prior people min_maf seeds cell genes genes_ok"),

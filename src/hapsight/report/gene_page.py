@@ -200,6 +200,7 @@ def _html(page: GenePage) -> str:
 
     context = {
         "page": page,
+        "peaks": page.peaks,
         "views": [_view(page, view) for view in page.views],
         "csv": quote(file_name(page.gene_id, suffix=".csv")),
         "mark": Markup(MARK if page.individuals else RULED),
@@ -234,7 +235,7 @@ def _view(page: GenePage, view: ModelView) -> dict[str, Any]:
 
 
 def _facts(page: GenePage, view: ModelView) -> list[tuple[str, str]]:
-    result = view.result
+    result, strand = view.result, (page.strand or "?").replace("-", "−")
     return [
         ("Model", f"{view.model} ({view.read_out})"),
         ("Protocol", view.protocol),
@@ -245,7 +246,7 @@ def _facts(page: GenePage, view: ModelView) -> list[tuple[str, str]]:
         ("Variants in the window", words.count(len(view.variants.filter("in_window")))),
         ("Drivers", words.count(view.n_drivers)),
         ("Compared with", view.observed),
-        ("TSS", f"{page.contig}:{page.tss + 1:,} ({(page.strand or '?').replace('-', '−')})"),
+        ("TSS", f"{page.contig}:{page.tss + 1:,}" + ("" if page.peaks else f" ({strand})")),
     ]
 
 

@@ -153,6 +153,8 @@ class GenePage:
         0-based.
     individuals
         Whether the page shows a point per person, with expression and genotype; else means over groups.
+    peaks
+        Whether it is a peak, read at its centre (`tss`), and no gene.
     """
 
     cohort: str
@@ -163,6 +165,7 @@ class GenePage:
     strand: str | None
     views: tuple[ModelView, ...]
     individuals: bool = False
+    peaks: bool = False
 
     @property
     def name(self) -> str:

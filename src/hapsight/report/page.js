@@ -37,8 +37,8 @@
       return code === null ? "not evaluated" : outcomes[code];
     };
     const columns = [
-      { title: "Gene", value: label, cell: geneCell },
-      { title: "Position", value: (i) => position[i], cell: (i) => text(position[i] && position[i] + " (" + (genes.strand[i] || "?").replace("-", "−") + ")") },
+      { title: table.noun === "peak" ? "Peak" : "Gene", value: label, cell: geneCell },
+      { title: "Position", value: (i) => position[i], cell: (i) => text(position[i] && position[i] + (table.noun === "peak" ? "" : " (" + (genes.strand[i] || "?").replace("-", "−") + ")")) },
       { title: "R (95 % CI)", value: column("r"), cell: intervalCell, right: true },
       { title: "p", value: column("p"), cell: (i) => text(pValue(column("p")(i))), right: true },
       { title: "p (null)", value: column("p_null"), cell: (i) => text(pValue(column("p_null")(i))), right: true },
@@ -140,7 +140,7 @@
       const pages = Math.max(1, Math.ceil(state.order.length / size));
       const shown = state.order.slice(state.page * size, (state.page + 1) * size);
       body.replaceChildren(...shown.map(row));
-      byId("found").textContent = grouped(state.order.length) + " of " + grouped(genes.id.length) + " genes";
+      byId("found").textContent = grouped(state.order.length) + " of " + grouped(genes.id.length) + " " + table.noun + "s";
       byId("page").textContent = "Page " + grouped(state.page + 1) + " of " + grouped(pages);
       byId("previous").disabled = state.page === 0;
       byId("next").disabled = state.page + 1 >= pages;

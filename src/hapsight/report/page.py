@@ -25,7 +25,8 @@ def render(context: Mapping[str, Any], template: str = "template.html") -> str:
     Parameters
     ----------
     context
-        The variables of the template. Everything is escaped but what is `markupsafe.Markup`.
+        The variables of the template. Everything is escaped but what is `markupsafe.Markup`. With ``peaks``
+        true, what is said of genes is said of peaks.
     template
         Its name among this package's files.
     """
@@ -34,8 +35,11 @@ def render(context: Mapping[str, Any], template: str = "template.html") -> str:
         name: getattr(words, name)
         for name in ("count", "decimal", "duration", "listed", "percent", "plural", "size")
     }
-    environment.filters["embedded_json"] = embedded_json
-    return environment.from_string(_part(template)).render(
+    peaks = bool(context.get("peaks"))
+    environment.filters["embedded_json"] = (
+        (lambda value: embedded_json(words.spec_of_peaks(value))) if peaks else embedded_json
+    )
+    page = environment.from_string(_part(template)).render(
         **context,
         style=Markup(_part("style.css")),
         script=Markup(_part("page.js")),
@@ -43,6 +47,7 @@ def render(context: Mapping[str, Any], template: str = "template.html") -> str:
         model_colour=MODEL_COLOUR,
         baseline_colour=BASELINE_COLOUR,
     )
+    return words.page_of_peaks(page) if peaks else page
 
 
 def embedded_json(value: Any) -> Markup:

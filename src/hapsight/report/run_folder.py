@@ -83,6 +83,7 @@ class _Cohort(_Entry):
     people: _Count | None = None
     genes: _Count | None = None
     populations: dict[str, _Count] | None = None
+    phenotype: str | None = None
 
 
 class _Record(_Entry):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from hapsight.errors import plural as _plural
 
@@ -16,10 +17,13 @@ __all__ = [
     "duration",
     "frequency",
     "listed",
+    "of_peaks",
     "p_value",
+    "page_of_peaks",
     "percent",
     "plural",
     "size",
+    "spec_of_peaks",
     "status",
 ]
 
@@ -37,6 +41,64 @@ STATUS: Final = {
     "low_share": "too few of its weights could be used",
     "not_predicted": "not predicted",
 }
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+_PEAKS: Final = {
+    "gene": "peak",
+    "TSS": "centre",
+    "expression": "signal",
+    "express more": "have more of it",
+    "express less": "have less of it",
+    "eGene": "peak with a QTL",
+    "in the direction of transcription": "along the chromosome",
+}
+_PLURALS: Final = {word + "s": other + "s" for word, other in _PEAKS.items()} | dict(_PEAKS)
+_FORMS: Final = {_capital(word): _capital(other) for word, other in _PLURALS.items()} | _PLURALS
+_WORD: Final = re.compile(
+    r"(?<![\w/.#])(?:" + "|".join(sorted(map(re.escape, _FORMS), key=len, reverse=True)) + r")(?![\w/]|\.\w)"
+)
+"""Whole words only, and none of a path such as report/genes.csv."""
+
+_PARTS: Final = re.compile(r"(?s)(<script.*?</script>|<style.*?</style>|<code>.*?</code>|<[^>]*>)")
+_SPOKEN: Final = re.compile(r'(?<=\s)(aria-label|title|placeholder)="([^"]*)"')
+_SAID: Final = frozenset({"title", "text", "subtitle", "description"})
+"""Keys of a Vega-Lite specification whose values are for readers."""
+
+
+def of_peaks(text: str) -> str:
+    """Text about genes as text about peaks, which have a centre and a signal.
+
+    Examples
+    --------
+    >>> of_peaks("Genes whose expression, at the TSS: see report/genes.csv")
+    'Peaks whose signal, at the centre: see report/genes.csv'
+    """
+    return _WORD.sub(lambda found: _FORMS[found[0]], text)
+
+
+def page_of_peaks(html: str) -> str:
+    """A page about genes as one about peaks: what is read changes, and no link, script or identifier."""
+    parts = _PARTS.split(html)
+    parts[::2] = map(of_peaks, parts[::2])
+    for place in range(1, len(parts), 2):
+        if not parts[place].startswith(("<script", "<style", "<code")):
+            parts[place] = _SPOKEN.sub(lambda found: f'{found[1]}="{of_peaks(found[2])}"', parts[place])
+    return "".join(parts)
+
+
+def spec_of_peaks(value: Any, said: bool = False) -> Any:
+    """The same of a Vega-Lite specification: titles and texts change, data and names of fields do not."""
+    if isinstance(value, dict):
+        return {
+            key: spec_of_peaks(inner, key in _SAID) for key, inner in value.items() if key != "datasets"
+        } | {key: inner for key, inner in value.items() if key == "datasets"}
+    if isinstance(value, list | tuple):
+        return [spec_of_peaks(inner, said) for inner in value]
+    return of_peaks(value) if said and isinstance(value, str) else value
 
 
 def _absent(value: float | None) -> bool:

@@ -74,6 +74,9 @@ class CohortConfig(Section):
     expression: Path = Field(
         description="phenotype BED, plain, gzipped or Parquet; rows are TSSs, or have a strand"
     )
+    phenotype: Literal["genes", "peaks"] = Field(
+        "genes", description="what these rows are: genes, read at the TSS, or peaks, read at their centre"
+    )
     genes: Path | None = Field(None, description="TSS and strand: GTF, BED6 or TSV; else the phenotype BED's")
     covariates: Path | None = Field(
         None, description="covariates x people, or people x covariates, such as an .eigenvec"
@@ -105,8 +108,10 @@ class CohortConfig(Section):
     )
 
     @model_validator(mode="after")
-    def _regions(self) -> CohortConfig:
-        """Regions end where they start, or later."""
+    def _regions_and_peaks(self) -> CohortConfig:
+        """Regions end where they start, or later; peaks are where the phenotype BED says, and have no TSS."""
+        if self.phenotype == "peaks" and self.genes is not None:
+            raise ValueError('genes gives TSSs, and phenotype = "peaks" has none: leave one of both out')
         for first, last in self.par or ():
             if last < first:
                 raise ValueError(f"par must be [first, last] with first <= last, got [{first}, {last}]")
@@ -157,7 +162,9 @@ class PredictConfig(Section):
     """How models are run."""
 
     device: str = Field("auto", description="auto, cpu, cuda or mps")
-    batch_size: Annotated[int, Field(ge=1)] = Field(64, description="sequences in a batch")
+    batch_size: Annotated[int, Field(ge=1)] = Field(
+        64, description="sequences in a batch; fewer of windows over 16 kb"
+    )
     genes_per_unit: Annotated[int, Field(ge=1)] | None = Field(
         None, description="genes that are saved together; else as many as make units of about equal work"
     )

@@ -75,6 +75,7 @@ CHANGE_NOTHING: Final[Mapping[str, str]] = {
 """Keys that change no number, and what they are for."""
 
 TABLES_ONLY: Final[Mapping[str, str]] = {
+    "cohort.phenotype": "where rows of the phenotype BED are read; the places are in their keys",
     "protocol": "columns and q-values; what it fixes of models and genotypes is in their own keys",
     "evaluate.null_draws": "evaluation",
     "evaluate.permutations": "evaluation",
@@ -225,6 +226,7 @@ class Opened:
             "people": len(self.cohort.samples),
             "genes": len(self.cohort.genes),
             "populations": dict(sorted(populations.items())),
+            "phenotype": self.config.cohort.phenotype,
         }
         before = self.folder.configuration()
         others = differing(before, as_toml(self.config)) if before else []
@@ -292,7 +294,10 @@ class Opened:
 
 def gene_facts(genes: Sequence[Gene]) -> list[list[object]]:
     """What of genes enters a key."""
-    return [[g.gene_id, g.contig, g.tss, g.strand.value if g.strand else None] for g in genes]
+    return [
+        [g.gene_id, g.contig, g.tss, g.strand.value if g.strand else ("peak" if g.is_peak else None)]
+        for g in genes
+    ]
 
 
 def gene_keys(
@@ -350,6 +355,7 @@ def cohort_files(config: CohortConfig) -> CohortFiles:
         keep_genes=config.keep_genes or None,
         regions=config.regions,
         populations=config.populations,
+        phenotype=config.phenotype,
     )
 
 

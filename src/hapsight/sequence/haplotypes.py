@@ -69,7 +69,8 @@ class Window:
                 where=f"gene {gene.gene_id}",
                 expected="+ or -",
                 got="no strand",
-                fix="give a gene table with strands (`genes` in the configuration: GTF, BED6 or TSV)",
+                fix="give a gene table with strands (`genes` in the configuration: GTF, BED6 or TSV); peaks "
+                "have no strand, and need a model that reads the forward strand",
             )
         if gene.strand is Strand.PLUS:
             return cls(gene.contig, gene.tss, upstream, downstream)

@@ -22,7 +22,15 @@ from hapsight.errors import InputError
 from hapsight.sequence.edits import Carriers, Edits, distinct_columns, resolve_overlaps
 from hapsight.sequence.haplotypes import INSERTED, FetchReference, ReadVariants
 
-__all__ = ["TAGS", "Mrna", "PersonalTranscripts", "Transcript", "personal_transcripts", "read_transcripts"]
+__all__ = [
+    "TAGS",
+    "Mrna",
+    "PersonalTranscripts",
+    "Transcript",
+    "personal_transcripts",
+    "read_exons",
+    "read_transcripts",
+]
 
 TAGS: Final = ("MANE_Select", "Ensembl_canonical")
 """Tags that choose a gene's transcript, the first one first; then the longest coding part."""
@@ -118,6 +126,38 @@ def read_transcripts(path: Path, genes: Sequence[Gene]) -> tuple[dict[str, Trans
         else:
             reason = "no coding transcript on its contig and strand" if here else "not in the GTF"
             dropped.add("gene", reason, gene.gene_id)
+    return chosen, dropped
+
+
+def read_exons(
+    path: Path, genes: Sequence[Gene], named: Iterable[str] = ()
+) -> tuple[dict[str, tuple[Span, ...]], Dropped]:
+    """Read the exons of a transcript of each gene, coding or not, chosen as by `read_transcripts`.
+
+    Parameters
+    ----------
+    named
+        Transcripts that are taken before all others; Ensembl's with or without version.
+
+    Returns
+    -------
+    ``gene_id`` -> exons ascending on the forward strand, of the genes that have any, and the others, named.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or a row is broken.
+    """
+    wanted = {without_version(gene.gene_id): gene for gene in genes}
+    first, found = {without_version(name) for name in named}, _read(path, wanted)
+    chosen, dropped = dict[str, tuple[Span, ...]](), Dropped()
+    for name, gene in wanted.items():
+        here = [one for one in found.get(name, {}).values() if one.exons and _at_home(one, gene)]
+        if here:
+            best = min(here, key=lambda one: (without_version(one.transcript_id) not in first, one.rank()))
+            chosen[gene.gene_id] = tuple(sorted(set(best.exons)))
+        else:
+            dropped.add("gene", "no exon in the GTF on its contig and strand", gene.gene_id)
     return chosen, dropped
 
 

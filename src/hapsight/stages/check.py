@@ -24,7 +24,7 @@ from hapsight.cohort.join import Cohort, CohortParts
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
 from hapsight.cohort.sexes import LEAST_R, find_mismatches, match_scores, strongest_variant
 from hapsight.cohort.tables import require_file
-from hapsight.engine.views import require_fitting, window_of
+from hapsight.engine.views import of_genes, require_fitting, window_of
 from hapsight.errors import HapsightError, plural
 from hapsight.files import write_atomically
 from hapsight.least_squares import Design, residuals
@@ -136,6 +136,7 @@ def _tests(opened: Opened, models: Sequence[LoadedModel]) -> Iterator[Test]:
     for one in models:
         contigs = cohort.reference.contigs
         yield f"window of {one.label}", partial(require_fitting, one.model, cohort.genes, contigs)
+        yield f"exons of {one.label}", partial(of_genes, one.model, one.read_out, cohort.genes)
     if config.explain.genes or config.explain.run:
         yield "explain", partial(_explain, opened, models)
 

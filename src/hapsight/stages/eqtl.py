@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.genotype_source import Genotypes
-from hapsight.cohort.nouns import Gene, Strand, Variants
+from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.reference import Reference
 from hapsight.errors import plural
 from hapsight.least_squares import Design
@@ -97,9 +97,9 @@ class CisWindow:
 
 def _along(gene: Gene, distance: NDArray[np.int64]) -> pl.Series:
     """Distances in the direction of transcription; null where the gene has no strand."""
-    if gene.strand is None:
+    if gene.direction is None:
         return pl.repeat(None, len(distance), dtype=pl.Int64, eager=True)
-    return pl.Series(-distance if gene.strand is Strand.MINUS else distance)
+    return pl.Series(gene.direction * distance)
 
 
 def nominal_table(window: CisWindow, scan: NominalScan, halves: Sequence[NominalScan | None]) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.effect_fit import LEANS, sign_check
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.matching import find_genes
-from hapsight.cohort.nouns import Gene, Strand, Variants
+from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.reference import Reference
 from hapsight.engine.views import window_of
 from hapsight.errors import ConfigError, IncompleteError, plural
@@ -418,7 +418,7 @@ def effect_rows(gene: Gene, track: str, found: GeneIsm, t: int) -> Iterator[dict
 
 def variant_rows(gene: Gene, variants: Variants) -> Iterator[dict[str, Any]]:
     """Each variant: its name, place, alleles, and distance from the TSS in the direction of transcription."""
-    sign = {Strand.PLUS: 1, Strand.MINUS: -1}.get(gene.strand) if gene.strand else None
+    sign = gene.direction
     for v, position in enumerate(variants.position.tolist()):
         yield {
             "variant_id": variants.variant_id[v],

@@ -487,6 +487,7 @@ def _page(opened: Opened, gene: Gene, views: Sequence[ModelView]) -> GenePage:
         tss=gene.tss,
         strand=gene.strand.value if gene.strand else None,
         views=tuple(views),
+        peaks=opened.config.cohort.phenotype == "peaks",
     )
 
 

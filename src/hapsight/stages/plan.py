@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.tables import write_table
 from hapsight.dna import Codes
-from hapsight.engine.views import views
+from hapsight.engine.views import of_genes, views
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import ReadOut, SharedModel
 from hapsight.run.blocks import VariantReader
@@ -81,9 +81,10 @@ def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
     cohort = opened.cohort
     reader = VariantReader(cohort.genotypes, cohort.reference)
     sequences = Sequences(run.model, run.read_out, reader, cohort.reference.fetch)
+    own = of_genes(run.model, run.read_out, cohort.genes)
     distinct, flop = 0, 0.0
     for done, gene in enumerate(cohort.genes, start=1):
-        reads, took = plan_gene(sequences, gene)
+        reads, took = plan_gene(sequences, gene, own=own[gene.gene_id])
         distinct, flop = distinct + reads, flop + took
         progress(f"plan {run.label}", done, len(cohort.genes))
     haplotypes = 2 * len(cohort.samples) * len(cohort.genes)

@@ -14,7 +14,7 @@ import numpy as np
 
 from hapsight.cohort.nouns import Gene
 from hapsight.engine.cost import Cost
-from hapsight.engine.views import require_fitting, seen_bases
+from hapsight.engine.views import of_genes, require_fitting, seen_bases
 from hapsight.errors import ConfigError, HapsightError, WeightsError, plural
 from hapsight.models.catalogue import EFFECTS
 from hapsight.models.protocol import ReadOut, SequenceModel
@@ -93,6 +93,7 @@ class ModelRun(ModelCard):
         model, fingerprint = replace(source, device=here).load(there_already)
         require_fitting(model, opened.cohort.genes, opened.cohort.reference.contigs)
         read_out, asked = model.read_out(wanted.read_out), asked_of(opened.config, wanted)
+        of_genes(model, read_out, opened.cohort.genes)
         return cls.loaded(model, read_out, fingerprint, source, here, wanted.label, asked)
 
     @classmethod

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,9 +36,22 @@ if TYPE_CHECKING:
     from hapsight.explain.mutations import Backgrounds
     from hapsight.sequence.haplotypes import Window
 
-__all__ = ["Scored", "require_score_file", "score", "write_scores"]
+__all__ = [
+    "MODES_OF_VCF",
+    "Scored",
+    "add_unreached",
+    "keys_of",
+    "longest_of",
+    "merged",
+    "of_people",
+    "require_score_file",
+    "score",
+    "write_scores",
+]
 
-_VCF_MODES: Final = {".vcf": "w", ".vcf.gz": "wz", ".bcf": "wb"}
+MODES_OF_VCF: Final = {".vcf": "w", ".vcf.gz": "wz", ".bcf": "wb"}
+"""Names that ask for a VCF, and how pysam opens it."""
+
 _TEXT: Final = {".tsv": "\t", ".txt": "\t", ".csv": ","}
 _PACKED: Final = (".zst", ".bz2", ".xz", ".zip", ".bgz", ".Z")
 _CONTIG: Final = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
@@ -59,7 +72,7 @@ def require_score_file(path: Path) -> None:
         raise ConfigError(
             "Scores are not written in this compression.",
             where=path,
-            expected=f".parquet, {', '.join(_VCF_MODES)}, or text by any other name; .gz is bgzipped",
+            expected=f".parquet, {', '.join(MODES_OF_VCF)}, or text by any other name; .gz is bgzipped",
             got=path.suffix,
         )
     require_writable(path)
@@ -94,9 +107,9 @@ def write_scores(
 
 
 def _write(to: Path, named: Path, table: pl.DataFrame, contigs: Mapping[str, int]) -> None:
-    kind = next((suffix for suffix in _VCF_MODES if named.name.endswith(suffix)), None)
+    kind = next((suffix for suffix in MODES_OF_VCF if named.name.endswith(suffix)), None)
     if kind is not None:
-        _write_vcf(to, _VCF_MODES[kind], table, contigs)
+        _write_vcf(to, MODES_OF_VCF[kind], table, contigs)
     elif named.suffix == ".parquet":
         table.write_parquet(to)
     else:
@@ -213,11 +226,16 @@ def score(
             if gene.contig in by_contig:
                 rows += _gene_rows(opened, run, gene, by_contig[gene.contig], sample, reached, dropped)
         progress(f"score {run.label}", len(opened.cohort.genes), len(opened.cohort.genes))
+    add_unreached(contigs, reached, dropped)
+    return Scored(pl.DataFrame(rows, schema=SCORES), dropped)
+
+
+def add_unreached(contigs: Sequence[Variants], reached: Set[_Key], dropped: Dropped) -> None:
+    """Note the variants that are in no gene's window."""
     for variants in contigs:
-        for key in _keys(variants):
+        for key in keys_of(variants):
             if key not in reached:
                 dropped.add("variant", "reaches no gene", _in_words(key))
-    return Scored(pl.DataFrame(rows, schema=SCORES), dropped)
 
 
 def _require_person(opened: Opened, sample: str | None) -> None:
@@ -247,7 +265,7 @@ def _gene_rows(
     scored = variants.within(window.interval)
     if not len(scored):
         return
-    keys = list(_keys(scored))
+    keys = list(keys_of(scored))
     reached.update(keys)
     backgrounds, chosen, haplotypes = _backgrounds(opened, window, scored, sample)
     labels = {"gene_id": gene.gene_id, "gene_name": gene.gene_name, "model": run.label}
@@ -276,41 +294,51 @@ def _backgrounds(
 
     cohort = opened.cohort
     if sample is None:
-        merged, chosen = _merged(scored, np.zeros((len(scored), 2), np.uint8), scored)
-        return Backgrounds.of_people(window, merged), chosen, {0: REFERENCE}
-    longest = int(Edits.of(scored).shortens_by.max(initial=0))
-    near = read_near(window, VariantReader(cohort.genotypes, cohort.reference), longest)
-    merged, chosen = _merged(near, near.alleles[:, near.samples.index(sample)], scored)
-    backgrounds = Backgrounds.of_people(window, merged)
+        nobody = replace(scored, alleles=np.zeros((len(scored), 1, 2), np.uint8), samples=("nobody",))
+        everything, chosen = merged(nobody, scored)
+        return Backgrounds.of_people(window, everything), chosen, {0: REFERENCE}
+    near = read_near(window, VariantReader(cohort.genotypes, cohort.reference), longest_of(scored))
+    everything, chosen = merged(of_people(near, [sample]), scored)
+    backgrounds = Backgrounds.of_people(window, everything)
     return backgrounds, chosen, {h + 1: int(backgrounds.index[0, h]) for h in (0, 1)}
 
 
-def _merged(
-    carried: Variants, person: NDArray[np.uint8], scored: Variants
-) -> tuple[Variants, NDArray[np.intp]]:
-    """Both kinds of variants in order, as one person carries them; and where the scored ones are.
+def longest_of(variants: Variants) -> int:
+    """Bases that one of the variants takes away at most."""
+    return int(Edits.of(variants).shortens_by.max(initial=0))
 
-    A variant that is in both is one: the person may carry it.
+
+def of_people(variants: Variants, people: Sequence[str]) -> Variants:
+    """The same variants in some of the people."""
+    place = {name: index for index, name in enumerate(variants.samples)}
+    alleles = variants.alleles[:, [place[name] for name in people]]
+    return replace(variants, alleles=alleles, samples=tuple(people), one_copy=None)
+
+
+def merged(carried: Variants, scored: Variants) -> tuple[Variants, NDArray[np.intp]]:
+    """Both kinds of variants in order, in the people of the first; and where the scored ones are.
+
+    A variant that is in both is one: people may carry it.
     """
-    alleles = dict(zip(_keys(carried), person, strict=True))
-    names = dict(zip(_keys(carried), carried.variant_id, strict=True))
-    names |= dict(zip(_keys(scored), scored.variant_id, strict=True))
+    alleles = dict(zip(keys_of(carried), carried.alleles, strict=True))
+    names = dict(zip(keys_of(carried), carried.variant_id, strict=True))
+    names |= dict(zip(keys_of(scored), scored.variant_id, strict=True))
     keys = sorted(names, key=lambda key: key[1])
-    none = np.zeros(2, np.uint8)
-    merged = Variants(
+    none = np.zeros((len(carried.samples), 2), np.uint8)
+    everything = Variants(
         scored.contig,
         np.array([position for _, position, _, _ in keys], np.int64),
         tuple(ref for _, _, ref, _ in keys),
         tuple(alt for _, _, _, alt in keys),
         tuple(names[key] for key in keys),
-        np.array([alleles.get(key, none) for key in keys], np.uint8)[:, None],
-        ("person",),
+        np.array([alleles.get(key, none) for key in keys], np.uint8),
+        carried.samples,
     )
     place = {key: index for index, key in enumerate(keys)}
-    return merged, np.array([place[key] for key in _keys(scored)], np.intp)
+    return everything, np.array([place[key] for key in keys_of(scored)], np.intp)
 
 
-def _keys(variants: Variants) -> Iterator[_Key]:
+def keys_of(variants: Variants) -> Iterator[_Key]:
     """What makes a variant the same as another."""
     for position, ref, alt in zip(variants.position.tolist(), variants.ref, variants.alt, strict=True):
         yield variants.contig, position, ref, alt

@@ -29,7 +29,7 @@ from hapsight.stages.valued_units import valuer_of
 from hapsight.stats.ranks import auroc
 from hapsight.validate.eqtl_signs import matched_controls, sign_benchmark
 
-__all__ = ["EqtlOptions", "validate_eqtl"]
+__all__ = ["EqtlOptions", "eqtl_effects", "inside_window", "validate_eqtl"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,10 @@ def validate_eqtl(
     effects: list[pl.DataFrame] = []
     rows: list[dict[str, Any]] = []
     for run in runs:
-        cases = _inside(opened, run, eqtls, dropped)
+        cases = inside_window(opened, run, eqtls, dropped)
         pool = _pool(opened, run, eqtls, nominal)
         controls = _controls(run, cases, pool, options.controls, rng, dropped)
-        table = _effects(opened, run, pl.concat([cases, controls]), progress)
+        table = eqtl_effects(opened, run, pl.concat([cases, controls]), progress)
         effects.append(table)
         for labels in track_labels(run):
             rows += _summary(labels, table.filter(pl.col("track") == labels["track"]))
@@ -110,10 +110,12 @@ def _pool(
     """Variants without effect in the model's windows."""
     if nominal is None:
         return None
-    return candidate_controls(nominal, eqtls, lambda block: _inside(opened, run, block, None))
+    return candidate_controls(nominal, eqtls, lambda block: inside_window(opened, run, block, None))
 
 
-def _inside(opened: Opened, run: ModelRun, table: pl.DataFrame, dropped: Dropped | None) -> pl.DataFrame:
+def inside_window(
+    opened: Opened, run: ModelRun, table: pl.DataFrame, dropped: Dropped | None
+) -> pl.DataFrame:
     """The variants that lie in the model's window of their gene; the others are counted."""
     from hapsight.explain.ism import ism_window
 
@@ -161,7 +163,7 @@ def _features(table: pl.DataFrame) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
     return table["distance"].cast(pl.Float64).to_numpy(), table["maf"].to_numpy()
 
 
-def _effects(opened: Opened, run: ModelRun, table: pl.DataFrame, progress: Progress) -> pl.DataFrame:
+def eqtl_effects(opened: Opened, run: ModelRun, table: pl.DataFrame, progress: Progress) -> pl.DataFrame:
     """One row per track and variant, with what the model makes of it on the reference."""
     from hapsight.explain.elements import reference_effects
 

@@ -20,16 +20,19 @@ from hapsight.run.opened import Opened
 from hapsight.stages.predict import ModelRun
 from hapsight.stats.direction import Share
 from hapsight.stats.ranks import Estimate
+from hapsight.tables import VALIDATION
 
 __all__ = [
     "CRISPRI_EFFECTS",
     "EQTL_EFFECTS",
+    "MODALITY_EFFECTS",
     "MPRA_EFFECTS",
-    "VALIDATION",
+    "QTL_EFFECTS",
     "Validated",
     "estimate_row",
     "share_estimate",
     "track_labels",
+    "validation_files",
     "write_validation",
 ]
 
@@ -82,20 +85,35 @@ EQTL_EFFECTS: Final = {
 }
 """``eqtl.parquet``: one row per model, track and eQTL or matched control (whose `slope` is null)."""
 
-VALIDATION: Final = {
+QTL_EFFECTS: Final = {
+    "qtl_id": pl.String,
+    "qtl": pl.Boolean,
     **_RUN,
-    "what": pl.String,
-    "predictor": pl.String,
-    "quantity": pl.String,
-    "stratum": pl.String,
-    "value": pl.Float64,
-    "n": pl.Int64,
-    "n_positive": pl.Int64,
-    "ci_low": pl.Float64,
-    "ci_high": pl.Float64,
-    "status": pl.String,
+    **_PLACE,
+    "held_out": pl.String,
+    "tss_distance": pl.Int64,
+    "maf": pl.Float64,
+    "slope": pl.Float64,
+    "reference": pl.Float64,
+    "effect": pl.Float64,
 }
-"""``<assay>_summary.parquet``: one row per model, predictor, quantity and stratum."""
+"""``qtl.parquet``: one row per model, track and QTL or matched control (whose `slope` is null)."""
+
+MODALITY_EFFECTS: Final = {
+    "qtl_id": pl.String,
+    "gene_id": pl.String,
+    "first": pl.Boolean,
+    **_RUN,
+    **_PLACE,
+    "held_out": pl.String,
+    "distance": pl.Int64,
+    "accessibility": pl.Float64,
+    "slope": pl.Float64,
+    "pval_nominal": pl.Float64,
+    "effect": pl.Float64,
+    "gene_effect": pl.Float64,
+}
+"""``modality.parquet``: one row per model, track, and pair of a QTL and a gene whose eQTL it is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +125,7 @@ class Validated:
     effects
         One row per model, track and thing that was measured.
     summary
-        As `hapsight.stages.validation.VALIDATION`.
+        As `hapsight.tables.VALIDATION`.
     dropped
         What was left out, and why.
     options
@@ -168,11 +186,9 @@ def share_estimate(share: Share) -> Estimate:
 
 def write_validation(opened: Opened, found: Validated, assay: str, folder: Path) -> list[Path]:
     """Write ``<assay>.parquet`` and ``.tsv``, the same of ``<assay>_summary``, and ``<assay>.json``."""
-    written = []
     for name, table in ((assay, found.effects), (f"{assay}_summary", found.summary)):
         write_table(folder / f"{name}.parquet", table)
         write_atomically(folder / f"{name}.tsv", csv_text(table, "\t").encode())
-        written += [folder / f"{name}.parquet", folder / f"{name}.tsv"]
     record = {
         "assay": assay,
         **opened.key_parts("reference", "genes"),
@@ -182,4 +198,10 @@ def write_validation(opened: Opened, found: Validated, assay: str, folder: Path)
         "summary": found.summary.to_dicts(),
     }
     write_atomically(folder / f"{assay}.json", json.dumps(record, indent=1).encode())
-    return [*written, folder / f"{assay}.json"]
+    return validation_files(folder, assay)
+
+
+def validation_files(folder: Path, assay: str) -> list[Path]:
+    """What `write_validation` writes."""
+    names = [f"{name}.{kind}" for name in (assay, f"{assay}_summary") for kind in ("parquet", "tsv")]
+    return [folder / name for name in (*names, f"{assay}.json")]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hapsight.stats.direction import same_sign, share_true
 from hapsight.stats.ranks import Estimate, auroc, spearman
 
-__all__ = ["SignEstimate", "matched_controls", "sign_benchmark"]
+__all__ = ["SignEstimate", "in_classes", "matched_controls", "sign_benchmark"]
 
 Float = NDArray[np.float64]
 
@@ -86,11 +86,21 @@ def _classes(distance: Float, maf: Float) -> NDArray[np.intp]:
 def _strata(distance: Float, pip: Float) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     yield "all", np.ones(len(distance), np.bool_)
     for name, values in (("distance", distance), ("pip", pip)):
-        known = np.isfinite(values)
-        edges = _STRATA[name]
-        place = np.searchsorted(edges, values, side="right")
-        for rank in np.unique(place[known]).tolist():
-            yield f"{name} {_range(edges, rank)}", known & (place == rank)
+        yield from in_classes(name, values, _STRATA[name])
+
+
+def in_classes(name: str, values: Float, edges: tuple[float, ...]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Each class of (n,) values that has some, in words, and which are in it; NaN is in none.
+
+    Parameters
+    ----------
+    edges
+        Each the first value of the upper class.
+    """
+    known = np.isfinite(values)
+    place = np.searchsorted(edges, values, side="right")
+    for rank in np.unique(place[known]).tolist():
+        yield f"{name} {_range(edges, rank)}", known & (place == rank)
 
 
 def _range(edges: tuple[float, ...], rank: int) -> str:

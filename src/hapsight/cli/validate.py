@@ -1,0 +1,245 @@
+"""The commands that set models beside measured effects: ``hapsight validate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hapsight.cli.options import ConfigPath, at_work, load
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from hapsight.run.opened import Opened
+    from hapsight.stages.predict import ModelRun
+    from hapsight.stages.validation import Validated
+
+__all__ = ["register"]
+
+_SHOWN_PAIRS = 3
+
+OutFolder = Annotated[
+    Path | None, typer.Option(help="folder for the tables; else `validate` in the run's folder")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group ``validate`` to `app`."""
+    group = typer.Typer(
+        help="Set the configured models beside measured effects, and beside baselines without a model.",
+        no_args_is_help=True,
+    )
+    group.command()(mpra)
+    group.command()(crispri)
+    group.command()(eqtl)
+    group.command()(qtl)
+    group.command()(modality)
+    app.add_typer(group, name="validate")
+
+
+def mpra(
+    config: ConfigPath,
+    table: Annotated[Path, typer.Option(help="saturation mutagenesis, Kircher 2019 layout")],
+    element: Annotated[list[str] | None, typer.Option(help="only this element; may be repeated")] = None,
+    release: Annotated[str, typer.Option(help="genome build, as the table names it")] = "GRCh38",
+    gene: Annotated[str | None, typer.Option(help="gene to read; else the nearest TSS")] = None,
+    anchor: Annotated[
+        Literal["gene", "element"], typer.Option(help="the window's TSS: the gene's, or mid-element")
+    ] = "gene",
+    min_barcodes: Annotated[int, typer.Option(min=0, help="leave out variants with fewer")] = 10,
+    out: OutFolder = None,
+) -> None:
+    """Compare with measured effects of single bases: correlation and sign, by distance and composition."""
+    from hapsight.cli.console import progress
+    from hapsight.stages.validate_mpra import MpraOptions, validate_mpra
+
+    opened = _open(config, out, "mpra", table)
+    options = MpraOptions(table, release, tuple(element or ()), gene, anchor, min_barcodes)
+    with progress() as show:
+        found = validate_mpra(opened, _models(opened), options, show)
+    _finish(opened, found, "mpra", out)
+
+
+def crispri(
+    config: ConfigPath,
+    table: Annotated[Path, typer.Option(help="enhancer-gene pairs, layout of the ENCODE benchmark")],
+    genes: Annotated[Path | None, typer.Option(help="more genes with strands: GTF, BED6 or TSV")] = None,
+    draws: Annotated[int, typer.Option(min=1, help="shuffled sequences of each element")] = 10,
+    out: OutFolder = None,
+) -> None:
+    """Delete, shuffle and mask enhancers: average precision, beside that of the distance to the TSS."""
+    from hapsight.cli.console import progress
+    from hapsight.stages.validate_crispri import CrispriOptions, validate_crispri
+
+    opened = _open(config, out, "crispri", table)
+    with progress() as show:
+        found = validate_crispri(opened, _models(opened), CrispriOptions(table, genes, draws), show)
+    _finish(opened, found, "crispri", out)
+
+
+def eqtl(
+    config: ConfigPath,
+    table: Annotated[
+        Path | None, typer.Option(help="eQTLs (phenotype_id, variant_id, slope, pip); else the cohort's own")
+    ] = None,
+    max_p: Annotated[float, typer.Option(min=0, max=1, help="own eQTLs: largest p in the first half")] = 1e-5,
+    controls: Annotated[int, typer.Option(min=0, help="matched controls of each eQTL; 0: none")] = 1,
+    out: OutFolder = None,
+) -> None:
+    """Compare with signs and sizes of eQTLs; the cohort's own are mapped first where needed."""
+    from hapsight.stages.validate_eqtl import EqtlOptions, validate_eqtl
+
+    opened = _open(config, out, "eqtl", table)
+    with at_work(opened) as show:
+        found = validate_eqtl(opened, _models(opened), EqtlOptions(table, max_p, controls), show)
+    _finish(opened, found, "eqtl", out)
+
+
+def qtl(
+    table: Annotated[
+        Path,
+        typer.Argument(metavar="TABLE", help="chrom, pos, ref, alt, beta; or chrom, high, low (sequences)"),
+    ],
+    config: Annotated[Path, typer.Option(help="the run's TOML configuration: models and FASTA")],
+    centre: Annotated[
+        Literal["variant", "peak"], typer.Option(help="what the window is centred on")
+    ] = "variant",
+    strands: Annotated[
+        Literal["both", "forward"], typer.Option(help="mean of both strands, or the genome's forward strand")
+    ] = "both",
+    controls: Annotated[int, typer.Option(min=0, help="matched controls of each QTL; 0: none")] = 0,
+    control: Annotated[
+        str | None, typer.Option(help="label of a second cell type's model, to be compared with")
+    ] = None,
+    folds: Annotated[
+        Literal["all", "held_out"],
+        typer.Option(help="whether a fold is asked about variants on chromosomes that it was trained on"),
+    ] = "all",
+    out: OutFolder = None,
+) -> None:
+    """Signs of QTLs of any quantity, at the variant's own place; beside distance and composition."""
+    from hapsight.cli.console import progress
+    from hapsight.stages.predict import load_models
+    from hapsight.stages.validate_qtl import QtlOptions, validate_qtl
+
+    opened = _open(config, out, "qtl", table)
+    _require_models(opened)
+    options = QtlOptions(
+        table=table, centre=centre, strands=strands, controls=controls, control=control, folds=folds
+    )
+    with progress() as show:
+        found = validate_qtl(opened, load_models(opened), options, show)
+    _finish(opened, found, "qtl", out, brief=True)
+
+
+def modality(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="accessibility QTLs: chrom, pos, ref, alt, beta")
+    ],
+    config: Annotated[Path, typer.Option(help="the run's TOML configuration: cohort and models")],
+    eqtls: Annotated[
+        Path | None, typer.Option(help="eQTLs (phenotype_id, variant_id, slope); else the cohort's own")
+    ] = None,
+    reach: Annotated[int, typer.Option(min=0, help="bases between a variant and its gene's TSS")] = 100_000,
+    max_p: Annotated[float, typer.Option(min=0, max=1, help="own eQTLs: largest nominal p")] = 1e-3,
+    centre: Annotated[
+        Literal["variant", "peak"], typer.Option(help="what the window is centred on")
+    ] = "variant",
+    strands: Annotated[
+        Literal["both", "forward"], typer.Option(help="mean of both strands, or the genome's forward strand")
+    ] = "both",
+    out: OutFolder = None,
+) -> None:
+    """Direction at accessibility and at expression, of the same variants; maps the cohort's if need be."""
+    from hapsight.stages.predict import load_models
+    from hapsight.stages.validate_modality import ModalityOptions, validate_modality
+
+    opened = _open(config, out, "modality", table)
+    _require_models(opened)
+    options = ModalityOptions(
+        table=table, eqtls=eqtls, reach=reach, max_p=max_p, centre=centre, strands=strands
+    )
+    with at_work(opened) as show:
+        found = validate_modality(opened, load_models(opened), options, show)
+    _finish(opened, found, "modality", out)
+
+
+def _open(config: Path, out: Path | None, assay: str, table: Path | None) -> Opened:
+    """The configuration opened; the folder can be written to, and `table` is not among what is written."""
+    from hapsight.errors import ConfigError
+    from hapsight.run.opened import Opened
+    from hapsight.run.store import require_writable
+    from hapsight.stages.validation import validation_files
+
+    require_writable(out, folder=True)
+    opened = Opened.from_config(load(config))
+    folder = out or opened.folder.path / "validate"
+    if table is not None and table.resolve() in {path.resolve() for path in validation_files(folder, assay)}:
+        raise ConfigError(
+            "The table that is read would be written over.",
+            where=table,
+            fix="give another folder with --out, or the table another name",
+        )
+    return opened
+
+
+def _models(opened: Opened) -> list[ModelRun]:
+    from hapsight.stages.predict import load_sequence_models
+
+    _require_models(opened)
+    return load_sequence_models(opened, "`hapsight validate`")
+
+
+def _require_models(opened: Opened) -> None:
+    from hapsight.errors import ConfigError
+
+    if not opened.config.models:
+        raise ConfigError(
+            "The configuration names no model to validate.",
+            expected="[[models]]",
+            fix="add a [[models]] section",
+        )
+
+
+def _finish(opened: Opened, found: Validated, assay: str, out: Path | None, *, brief: bool = False) -> None:
+    """Write the tables and print the summary, with what was left out; `brief`: the main rows of it."""
+    from hapsight.cli.console import say, table
+    from hapsight.stages.validation import write_validation
+
+    folder = out or opened.folder.path / "validate"
+    written = write_validation(opened, found, assay, folder)
+    columns = ["model", "read-out", "what", "predictor", "quantity", "stratum", "value", "95 %", "n"]
+    rows = (_main_rows(found.summary) if brief else found.summary).to_dicts()
+    table(columns, [_row(row) for row in rows], name="summary", data=rows)
+    for (kind, reason), names in sorted(found.dropped.names.items()):
+        few = ", ".join(names[:_SHOWN_PAIRS]) + (" ..." if len(names) > _SHOWN_PAIRS else "")
+        say(f"left out, {kind}, {reason}: {found.dropped.counts[kind, reason]:,} ({few})")
+    say(f"tables: {', '.join(path.name for path in written)} in {folder}")
+
+
+def _main_rows(summary: pl.DataFrame) -> pl.DataFrame:
+    """Shares of right signs over all and by size of effect, and other numbers over all; by stretches."""
+    import polars as pl
+
+    all_, by_size = pl.col("stratum") == "all", pl.col("stratum").str.starts_with("effect top")
+    signs = pl.col("quantity").str.starts_with("sign_agrees")
+    naive = (pl.col("quantity").is_in(["sign_auroc", "pearson", "spearman", "size_auroc"])) | (
+        signs & by_size
+    )
+    naive &= ~pl.col("quantity").str.ends_with(".stretches")
+    return summary.filter((all_ | (signs & by_size)) & ~naive)
+
+
+def _row(row: dict[str, object]) -> list[str]:
+    value, low, high = row["value"], row["ci_low"], row["ci_high"]
+    n = f"{row['n']:,}" + ("" if row["n_positive"] is None else f" ({row['n_positive']:,} positive)")
+    return [
+        str(row["model"]),
+        f"{row['read_out']}: {row['track']}",
+        *(str(row[name]) for name in ("what", "predictor", "quantity", "stratum")),
+        str(row["status"]) if value is None else f"{value:.3f}",
+        "" if low is None else f"[{low:.3f}, {high:.3f}]",
+        n,
+    ]
