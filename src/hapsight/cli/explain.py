@@ -85,8 +85,8 @@ def score(
     sample: Annotated[
         str | None,
         typer.Option(
-            help="a person: variants are mutated in both haplotypes. all, a population, names with "
-            "commas between, or a file of names: in every distinct haplotype of theirs. The reference where not given"
+            help="a person: variants are mutated in both haplotypes. all, a population, names with commas "
+            "between, or a file of names: in every distinct haplotype of theirs. Else in the reference"
         ),
     ] = None,
     include_individuals: Annotated[
