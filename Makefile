@@ -7,9 +7,11 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test lint verify bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
+	@echo "Installing hapsight and what it needs into $(VENV): a minute or more, and silent."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --group dev --editable '.[all]'
+	@echo "Installed: $(BIN)/hapsight --help"
 	touch $@
 
 demo: $(INSTALLED)  ## the whole chain on the cohort that comes with hapsight

@@ -110,7 +110,7 @@ class TestCohort:
         model = ToyModel()
         found = hs.haplotypes(cohort, "up1", model.window)
         shown = [repr(one) for one in (cohort, found, hs.predict(model, found), hs.read_run(run))]
-        assert shown[0] == "Cohort(60 people, 7 genes, 1 covariates)"
+        assert shown[0] == "Cohort(60 people, 7 genes, 1 covariate)"
         assert all(len(text) < 150 and "P00" not in text for text in shown)
         assert "P00" not in repr(hs.elastic_net(cohort, "up1", 1_000, inner_folds=3))
 

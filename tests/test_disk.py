@@ -32,7 +32,11 @@ def test_only_temporary_files_of_our_own_form_in_our_own_folders_are_swept(tmp_p
     (array / "c/0").mkdir(parents=True)
     with RunFolder(tmp_path).locked():
         pass
-    assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == {*OTHERS, ".lock"}
+    assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == {
+        *OTHERS,
+        ".lock",
+        "run.log",
+    }
     assert not array.exists()
 
 

@@ -20,7 +20,8 @@ from hapsight.cohort import join
 from hapsight.cohort.expression import Phenotype, Transform
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Gene
-from hapsight.errors import ConfigError, HapsightWarning
+from hapsight.cohort.selection import gene_names
+from hapsight.errors import ConfigError, HapsightWarning, plural
 from hapsight.linear.methods import MethodName
 from hapsight.models.protocol import SequenceModel
 from hapsight.models.weights import device_of
@@ -63,6 +64,8 @@ def open_cohort(
     covariates: File | None = None,
     samples: File | None = None,
     keep_genes: Sequence[str] = (),
+    regions: Sequence[str] = (),
+    populations: Sequence[str] = (),
     transform: Transform = "log10",
     pseudocount: float = 0.1,
     **policy: Unpack[Policy],
@@ -86,7 +89,11 @@ def open_cohort(
     samples
         Sample sheet: sample_id, population, sex; only its people are used.
     keep_genes
-        Only these genes, by identifier or name.
+        Only these genes, by identifier or name; or files of such.
+    regions
+        Only genes whose TSS lies in one of these: ``"chr22:41000000-42000000"``, from 1, or ``"chr22"``.
+    populations
+        Only people of these, as the sample sheet has them.
     transform, pseudocount
         How expression is compared: ``log10(x + pseudocount)``, or ``"none"``: as it is.
     **policy
@@ -116,9 +123,8 @@ def open_cohort(
     calls = [Path(path).expanduser() for path in several]
     called = calls[0] if len(calls) == 1 else tuple(calls)
     expressed = config_part(ExpressionConfig, transform=transform, pseudocount=pseudocount)
-    config = config_part(
-        CohortConfig, genotypes=called, **paths, phenotype=phenotype, keep_genes=tuple(keep_genes), **policy
-    )
+    chosen = {"keep_genes": gene_names(keep_genes, Path()), "regions": regions, "populations": populations}
+    config = config_part(CohortConfig, genotypes=called, **paths, phenotype=phenotype, **chosen, **policy)
     cohort, dropped = join.open_cohort(cohort_files(config), policy_of(config))
     left_out = "; ".join(f"{n} {kind} ({reason})" for (kind, reason), n in sorted(dropped.counts.items()))
     if left_out:
@@ -202,7 +208,7 @@ def evaluate(
 def _require_read_outs(models: Sequence[SequenceModel], read_outs: Sequence[str | None]) -> None:
     """Refuse what could not be told apart in the table."""
     if len(read_outs) != len(models):
-        got = f"{len(read_outs)} for {len(models)} models"
+        got = f"{len(read_outs)} for {plural(len(models), 'model')}"
         raise ConfigError("Each sequence model needs a read-out, or None.", where="read_outs", got=got)
     names = [(model.name, model.read_out(name).name) for model, name in zip(models, read_outs, strict=True)]
     if len(set(names)) < len(names):

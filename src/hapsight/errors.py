@@ -17,6 +17,7 @@ __all__ = [
     "StoreError",
     "TrainingError",
     "WeightsError",
+    "plural",
     "quoted",
 ]
 
@@ -29,6 +30,26 @@ _QUOTE: Final = 40
 _KEPT: Final = 24
 _IN_QUOTES: Final = re.compile(rf"""(?<![A-Za-z0-9])([`"'])((?:(?!\1)[^\n]){{{_QUOTE},}})""")
 _ROW: Final = re.compile(r"(?:[^\s\t]*\t[^\t\n]*){3,}")
+
+
+_IRREGULAR: Final = {
+    "people": ("person", "people"),
+    "person": ("person", "people"),
+    "man": ("man", "men"),
+    "woman": ("woman", "women"),
+}
+
+
+def plural(number: int, noun: str) -> str:
+    """A count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "gene"), plural(2000, "gene"), plural(1, "people"), plural(2, "pass")
+    ('1 gene', '2,000 genes', '1 person', '2 passes')
+    """
+    one, more = _IRREGULAR.get(noun, (noun, noun + ("es" if noun.endswith("s") else "s")))
+    return f"{number:,} {one if number == 1 else more}"
 
 
 def quoted(text: object, most: int = _MOST_OF_OTHERS) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "file_digest",
     "file_name",
     "locked",
+    "open_own",
     "own_entries",
     "sweep",
     "temporary_name",
@@ -194,7 +195,7 @@ def locked(path: Path) -> Iterator[int]:
     OSError
         It cannot be opened or made.
     """
-    handle = _open_lock(path)
+    handle = open_own(path, os.O_RDWR)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -205,9 +206,23 @@ def locked(path: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def _open_lock(path: Path) -> int:
+def open_own(path: Path, how: int) -> int:
+    """Open a plain file that is nobody else's, such as a lock or a log; it is made where it is not there.
+
+    Parameters
+    ----------
+    how
+        Flags of `os.open`: to read, write, append.
+
+    Raises
+    ------
+    StoreError
+        It is a link, or no plain file.
+    OSError
+        It cannot be opened or made.
+    """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        handle = os.open(path, how | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise _link(path) from None

@@ -18,7 +18,7 @@ from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.dna import Codes
 from hapsight.engine.views import window_of
-from hapsight.errors import ConfigError, InputError, MissingExtraError
+from hapsight.errors import ConfigError, InputError, MissingExtraError, plural
 from hapsight.explain.tables import EXPLAIN_EFFECTS
 from hapsight.linear.fits import make_folds
 from hapsight.linear.methods import MethodName, method_named
@@ -75,7 +75,10 @@ class GeneHaplotypes:
     found: Haplotypes
 
     def __repr__(self) -> str:
-        shape = f"{len(self.samples)} people, {len(self.found)} distinct of {self.window.length:,} bases"
+        shape = (
+            f"{plural(len(self.samples), 'people')}, {len(self.found)} distinct of "
+            f"{self.window.length:,} bases"
+        )
         return f"GeneHaplotypes({self.gene.gene_id}: {shape})"
 
     @property
@@ -174,7 +177,8 @@ class Prediction:
 
     def __repr__(self) -> str:
         shape = (
-            f"{len(self.samples)} people, {len(self.distinct)} distinct haplotypes, {len(self.tracks)} tracks"
+            f"{plural(len(self.samples), 'people')}, {len(self.distinct)} distinct haplotypes, "
+            f"{plural(len(self.tracks), 'track')}"
         )
         return f"Prediction({self.gene.gene_id} by {self.model}: {shape})"
 
@@ -369,7 +373,9 @@ class HeldOut:
     weights: pl.DataFrame
 
     def __repr__(self) -> str:
-        return f"HeldOut({self.gene.gene_id}: {self.status}, r {self.r}, {len(self.weights)} weights)"
+        return (
+            f"HeldOut({self.gene.gene_id}: {self.status}, r {self.r}, {plural(len(self.weights), 'weight')})"
+        )
 
     @property
     def r(self) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hapsight.cohort.check import CheckResult
 from hapsight.models.protocol import SequenceModel
@@ -33,6 +34,7 @@ def run(
     progress: Progress,
     notes: Sequence[str] = (),
     loaded: Mapping[int, SequenceModel] | None = None,
+    checked: Mapping[str, Any] | None = None,
 ) -> Path:
     """Every stage, as configured; finished work is kept.
 
@@ -44,6 +46,8 @@ def run(
         Sentences that the report is to show.
     loaded
         Models that are there already, by their place in the configuration.
+    checked
+        What the check took, as the record has stages.
 
     Returns
     -------
@@ -57,6 +61,8 @@ def run(
     config, models = opened.config, load_models(opened, loaded)
     with opened.folder.locked():
         opened.begin()
+        if checked is not None:
+            opened.folder.add_stage(checked)
         made = made_from(config, notes, opened.inputs)
         save_checks(config, checks)
         for note in notes:
@@ -70,7 +76,8 @@ def run(
             drivers(opened, arms, progress)
             saturate_drivers(opened, models, progress)
             gene_pages(opened, arms, progress)
-        page = build_report(config.output)
+        with opened.folder.stage("report"):
+            page = build_report(config.output)
         mark_finished(config, made)
     return page
 

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.people import read_sample_sheet
-from hapsight.errors import ConfigError, MissingExtraError, StoreError
+from hapsight.errors import ConfigError, MissingExtraError, StoreError, plural
 from hapsight.explain.tables import DRIVER_SUMMARY, DRIVER_VARIANTS, DRIVERS, RELIABILITY
 from hapsight.files import file_name
 from hapsight.report.run_folder import read_record, read_table
@@ -99,7 +99,8 @@ class Run:
     reliability = _Table("explain/reliability", RELIABILITY, "How probable a right sign is")
 
     def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r}: {len(self.tables)} tables, {len(self.record['models'])} models)"
+        tables, models = plural(len(self.tables), "table"), plural(len(self.record["models"]), "model")
+        return f"Run({str(self.folder)!r}: {tables}, {models})"
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -75,8 +75,8 @@ def test_every_site_concern_at_once(files: CohortFiles, tmp_path: Path) -> None:
     assert results["phase"].details == ("chr1:10 C>T",)
     assert results["missing genotypes"].details == ("chr1:20 C>T",)
     assert results["REF"].details == ("chr1:35 A>T",)
-    assert results["alleles"].message == "1 variants: spanning deletion (*); 1 variants: symbolic allele"
-    assert results["overlapping variants"].message == "1 pairs of variants overlap on 4 haplotypes"
+    assert results["alleles"].message == "1 variant: spanning deletion (*); 1 variant: symbolic allele"
+    assert results["overlapping variants"].message == "1 pair of variants overlapping on 4 haplotypes"
     policy = GenotypePolicy(missing="reference", unphased="drop", ref_mismatch="drop", duplicates="first")
     lenient = bad(check(replace(files, genotypes=tmp_path / "o.vcf.gz"), policy))
     assert lenient == dict.fromkeys(bad(results), "warn")

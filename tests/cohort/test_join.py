@@ -294,7 +294,7 @@ def test_contigs_are_named_as_in_the_fasta(files: CohortFiles, tmp_path: Path) -
     fasta = write_fasta(tmp_path / "o.fa", {"1": SEQUENCE})
     cohort, _ = open_files(files, reference=fasta)
     assert {gene.contig for gene in cohort.genes} == {"1"}
-    assert cohort.notes == ("1 contigs are named otherwise in the FASTA: chr1 is 1 there",)
+    assert cohort.notes == ("1 contig named otherwise in the FASTA: chr1 is 1 there",)
     assert cohort.genotypes.read(Interval("1", 0, 200), cohort.reference)[0].contig == "1"
 
 

@@ -95,7 +95,7 @@ def test_check_warns_of_windows(tmp_path: Path) -> None:
     told = scan_sites(file, reference, windows)[-1]
     assert (told.name, told.status) == ("phase sets", "warn")
     assert told.message == "2 of 3 windows span two phase sets of a person"
-    assert told.details[:2] == ("chr1:1-70: 1 people", "chr1:41-150: 2 people")
+    assert told.details[:2] == ("chr1:1-70: 1 person", "chr1:41-150: 2 people")
     good = scan_sites(file.keeping(("ann", "dan"), file.policy), reference, windows)[-1]
     assert (good.name, good.status) == ("phase sets", "pass")
 

@@ -177,7 +177,7 @@ def test_rosmap_checks_the_files_and_writes_the_configuration(command, tmp_path,
     result = command("rosmap", *options(files), "--config", tmp_path / "r.toml", catch_exceptions=False)
     said = result.output + "".join(capfd.readouterr())
     assert result.exit_code == 0, said
-    assert "4 people are in all files; the study had 839" in said
+    assert "4 people in all files; the study had 839" in said
     config = load_config(tmp_path / "r.toml")
     assert (config.protocol, config.cohort.variants) == ("sasse2023", "snv")
     assert config.cohort.genotypes == files.genotypes
@@ -203,7 +203,7 @@ def test_files_of_other_people_fail(tmp_path):
     files = rosmap_files(tmp_path)
     files.samples.write_text("sample_id\nzoe\n")
     (people,) = [found for found in check_files(files) if found.name == "people"]
-    assert (people.status, people.message) == ("fail", "0 people are in all files; the study had 839")
+    assert (people.status, people.message) == ("fail", "0 people in all files; the study had 839")
 
 
 def test_a_configuration_is_not_overwritten(tmp_path):

@@ -278,6 +278,15 @@ def test_a_motif_that_overlaps_its_own_reverse_is_planted_so_that_it_counts(
     assert (rows["gained"].list.len() + rows["lost"].list.len()).min() >= 1
 
 
+def test_as_many_genes_as_will_do_where_no_number_is_asked_for(source: Cohort) -> None:
+    design = Design(genes=50, planted=1)
+    with pytest.raises(InputError, match="too few genes"):
+        choose_genes(source, design)
+    genes, _, dropped = choose_genes(source, replace(design, fewer=True))
+    assert len(genes) + sum(dropped.counts.values()) == len(source.genes)
+    assert genes
+
+
 def test_too_few_genes(source: Cohort, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"(?s)too few genes.*50 genes with 2 .*got: \d of 6 genes.*fewer"):
         simulate(source, replace(DESIGN, genes=50), tmp_path / "sim", quiet)

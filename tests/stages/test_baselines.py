@@ -23,7 +23,6 @@ from hapsight.run.imported import imported_store, imported_units, weights_by_gen
 from hapsight.run.opened import Opened
 from hapsight.stages.baseline import baseline
 from hapsight.stages.evaluate import evaluate
-from hapsight.stages.plan import plan_baseline
 from hapsight.stages.predictdb import apply_file, chosen_run, export_predictdb
 from tests.planted import quiet, write_planted
 
@@ -138,12 +137,6 @@ def test_another_list_of_methods_keeps_what_is_done(planted, done):
     again = configured(planted, "fewer", fewer, ('output = "fewer"', 'output = "linear"'))
     baseline(Opened.from_config(load_config(again)), quiet)
     assert {path: path.stat().st_mtime_ns for path in before} == before
-
-
-def test_the_plan_covers_every_method_and_split(done):
-    found = plan_baseline(done)
-    assert set(found.gene_seconds_of) == {f"{m}{s}" for m in METHODS for s in ("", ".population")}
-    assert found.gene_seconds == pytest.approx(sum(found.gene_seconds_of.values()))
 
 
 def test_without_populations_people_cannot_be_held_out_by_them(planted):

@@ -101,7 +101,7 @@ def test_readers_need_neither_torch_nor_weights(finished):
 
 
 def test_what_needs_the_model_says_so(finished):
-    with pytest.raises(WeightsError, match=r"on 1 genes[\s\S]*needs the model mini/w itself") as caught:
+    with pytest.raises(WeightsError, match=r"on 1 gene\b[\s\S]*needs the model mini/w itself") as caught:
         call("pages", finished.config, "down1")
     assert "no file of weights at this path" in str(caught.value)
     for command in ("predict", "explain"):

@@ -78,6 +78,8 @@ KEYS = tuple(leaves(Config))
 
 BY_HAND = {
     "cohort.keep_genes": ("up1", "up2", "down1"),
+    "cohort.regions": ("chr1:1-30,000",),
+    "cohort.populations": ("CEU",),
     "cohort.variants": "snv",
     "cohort.missing": "drop",
     "cohort.unphased": "drop",
@@ -300,7 +302,7 @@ def test_every_key_is_in_a_units_key_or_on_the_list(base, key):
     assert sum(listed) <= 1
     if not any(listed):
         new = any(one not in base[2] for one in keys_with(base, key))
-        fewer = key == "cohort.keep_genes"
+        fewer = key in ("cohort.keep_genes", "cohort.regions")
         assert new or fewer, f"{key} is in no unit's key, and not on the list"
     if key in CHANGE_NOTHING and key != "output":
         assert {*keys_with(base, key), *of_effects(base[0], base[3])} == base[2], (

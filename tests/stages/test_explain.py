@@ -183,7 +183,7 @@ def test_finished_units_are_kept_and_others_are_not(planted):
     again = {path for path in whole if path.stat().st_mtime_ns != before[path]}
     assert {path.name.split(".")[0] for path in again if path.name.startswith("block-")} == {"block-00001"}
     stages = json.loads((planted.folder / "run/run.json").read_text())["stages"]
-    assert "1 units computed, 2 kept" in stages[-1]["detail"]
+    assert "1 unit computed, 2 kept" in stages[-1]["detail"]
 
 
 def test_genes_by_name_leave_the_tables_of_the_stage_as_they_are(planted):
@@ -285,7 +285,7 @@ def test_scores_on_the_reference_equal_the_effects(planted):
     out = planted.folder / "scores.parquet"
     found = call("score", str(planted.config), "--vcf", str(vcf), "--out", str(out))
     assert found.exit_code == 0, found.output
-    assert "2 variants on 1 genes" in found.output
+    assert "2 variants on 1 gene," in found.output
     assert "reaches no gene: 1 (chr1:51" in found.output
     assert "symbolic allele: 1" in found.output
     assert "its contig is not in the FASTA: 1 (chrZ:5 A>C)" in found.output
@@ -303,7 +303,7 @@ def test_scores_as_a_vcf_of_a_file_with_one_wrong_ref(planted):
     vcf, out = sites(planted, "one_wrong.vcf", [*good, wrong]), planted.folder / "scores.vcf.gz"
     found = call("score", str(planted.config), "--vcf", str(vcf), "--out", str(out))
     assert found.exit_code == 0, found.output
-    assert "2 variants on 1 genes" in found.output
+    assert "2 variants on 1 gene," in found.output
     name = f"chr1:{wrong.position} {wrong.ref}>{wrong.alt}"
     assert f"REF differs from the FASTA: 1 ({name})" in found.output
     plain = call(

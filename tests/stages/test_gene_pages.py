@@ -219,6 +219,16 @@ def test_genes_by_name_leave_the_others_and_a_gene_without_variants_has_a_page(p
 
 
 @pytest.mark.usefixtures("changing")
+def test_pages_are_of_the_genes_that_the_configuration_explains(planted, pages):
+    _, opened, runs = planted
+    explain = opened.config.explain.model_copy(update={"genes": ("UP2", "bare")})
+    other = Opened.from_config(opened.config.model_copy(update={"explain": explain}))
+    found = gene_pages(other, arms_of(other, runs), quiet)
+    assert [path.stem for path in found] == ["up2", "bare"]
+    assert {path.stem for path in found[0].parent.glob("*.html")} == {"up2", "bare"}
+
+
+@pytest.mark.usefixtures("changing")
 def test_stored_effects_are_not_computed_again(planted, monkeypatch):
     _, opened, runs = planted
     explain(opened, runs, quiet)
@@ -290,4 +300,4 @@ def test_the_command(planted):
     assert found.exit_code == 0, found.output
     assert "up1.html" in found.output.replace("\n", "")
     stages = json.loads((opened.folder.path / "run.json").read_text())["stages"]
-    assert next(s for s in stages if s["name"] == "gene pages")["detail"] == "1 pages"
+    assert next(s for s in stages if s["name"] == "gene pages")["detail"] == "1 page"

@@ -45,6 +45,13 @@ def start(planted: Planted, delay: float = 0.0) -> subprocess.Popen:
     )
 
 
+def interrupt(process: subprocess.Popen) -> str:
+    """What Ctrl-C on a terminal does: every process of the group is told."""
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    return errors.decode()
+
+
 def finish(process: subprocess.Popen) -> None:
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors.decode()
@@ -64,13 +71,18 @@ def seals(planted: Planted, stage: str) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in (planted.folder / "run" / stage).rglob("block-*.json")}
 
 
-def kill_after(planted: Planted, process: subprocess.Popen, stage: str, units: int) -> None:
-    """Kill -9 the process (its workers are not told) once some units of a stage are finished."""
+def wait_for(planted: Planted, process: subprocess.Popen, stage: str, units: int) -> None:
+    """Until some units of a stage are finished."""
     deadline = time.monotonic() + 90
     while len(seals(planted, stage)) < units:
         assert process.poll() is None, "ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def kill_after(planted: Planted, process: subprocess.Popen, stage: str, units: int) -> None:
+    """Kill -9 the process (its workers are not told) once some units of a stage are finished."""
+    wait_for(planted, process, stage, units)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stderr.close()
@@ -113,6 +125,33 @@ def test_killed_and_resumed(tmp_path, whole, stage, units, delay):
     assert resumed.keys() == whole.keys()
     for name, table in whole.items():
         assert resumed[name].equals(table), name
+
+
+def test_interrupted_it_says_what_is_kept_and_goes_on(tmp_path, whole):
+    planted = write(tmp_path / "cohort")
+    process = start(planted, delay=0.05)
+    wait_for(planted, process, "predictions", 1)
+    said = interrupt(process)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert f"in {planted.folder / 'run'}" in said
+    assert "the same command again" in said
+    assert "Traceback" not in said, said
+    finished = seals(planted, "predictions")
+    complete(planted)
+    assert {path: seals(planted, "predictions")[path] for path in finished} == finished
+    assert tables(planted).keys() == whole.keys()
+
+
+def test_interrupted_with_workers_it_ends_at_once(tmp_path):
+    planted = write(tmp_path / "cohort")
+    process = start(planted)
+    wait_for(planted, process, "baseline", 1)
+    begun = time.monotonic()
+    said = interrupt(process)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said, said
+    assert time.monotonic() - begun < 20
 
 
 def test_two_runs_in_one_folder(tmp_path):

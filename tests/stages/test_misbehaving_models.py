@@ -208,11 +208,11 @@ def test_other_weights_under_the_same_fingerprint_are_another_model(tmp_path):
     other.fingerprint = one.fingerprint = "my model"
     first, said = run_predict(made.config, one)
     assert first.startswith("my model+")
-    assert "1 units computed, 0 kept" in said
+    assert "1 unit computed, 0 kept" in said
     assert run_predict(made.config, ToyModel(seed=0))[0] != first  # the author's words count too
     second, said = run_predict(made.config, other)
     assert second != first
-    assert "1 units computed, 0 kept" in said
+    assert "1 unit computed, 0 kept" in said
     assert run_predict(made.config, one) == (first, run_predict(made.config, one)[1])
 
 

@@ -73,7 +73,7 @@ def seals(folder):
 def computed(folder):
     """Units that each stage of the last run computed, and kept."""
     details = {s["name"]: s["detail"] for s in json.loads((folder / "run.json").read_text())["stages"]}
-    found = {name: re.search(r"(\d+) units computed, (\d+) kept", text) for name, text in details.items()}
+    found = {name: re.search(r"(\d+) units? computed, (\d+) kept", text) for name, text in details.items()}
     return {name: tuple(map(int, match.groups())) for name, match in found.items() if match}
 
 

@@ -1,6 +1,8 @@
 """The whole chain on a cohort whose truth is known."""
 
 import json
+import re
+import shutil
 
 import polars as pl
 import pytest
@@ -43,7 +45,7 @@ def test_planted_directions_are_found(finished):
     assert genes["bare"]["pearson_r"] is None
     assert genes["bare"]["qval"] is None
     assert all(row["n"] == 60 for row in genes.values())
-    assert {row["observed"] for row in genes.values()} == {"expression as given, residual on 1 covariates"}
+    assert {row["observed"] for row in genes.values()} == {"expression as given, residual on 1 covariate"}
 
 
 def test_the_baseline_learns_both_directions(finished):
@@ -95,10 +97,11 @@ def test_provenance(finished):
     assert 7 <= model["distinct"] < model["asked"]
     stages = [stage["name"] for stage in record["stages"]]
     assert stages == [
-        "predict toy (default)", "baseline elastic_net", "baseline blup", "baseline top_snp", "eqtl",
-        "evaluate", "direction", "explain toy (default)", "drivers", "gene pages",
+        "check", "predict toy (default)", "baseline elastic_net", "baseline blup", "baseline top_snp", "eqtl",
+        "evaluate", "direction", "explain toy (default)", "drivers", "gene pages", "report",
     ]  # fmt: skip
     assert all(stage["seconds"] >= 0 and stage["peak_mb"] > 0 for stage in record["stages"])
+    assert all(stage["processor_seconds"] >= 0 for stage in record["stages"])
 
 
 def test_report_and_console(finished):
@@ -109,6 +112,46 @@ def test_report_and_console(finished):
     assert "6 genes" in output
     checks = json.loads((folder / "check.json").read_text())
     assert {check["status"] for check in checks} <= {"pass", "warn"}
+
+
+def test_a_log_tells_what_was_done_when(finished):
+    lines = (finished[0].folder / "run/run.log").read_text().splitlines()
+    assert all(re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+ \S", line) for line in lines)
+    text = "\n".join(lines)
+    for stage in ("predict toy (default)", "baseline blup", "evaluate", "report"):
+        assert f"{stage}: begins" in text
+        assert re.search(rf"{re.escape(stage)}: \d+\.\d s", text)
+
+
+def test_a_resumed_run_says_so_and_shows_its_own_times(finished, copied, light):
+    assert "goes on in" not in finished[1]
+    shutil.rmtree(copied.folder / "run/evaluation")
+    with register("toy", load_toy):
+        found = CliRunner().invoke(app, ["run", str(copied.config), "--json", "-"])
+        again = CliRunner().invoke(app, ["run", str(copied.config)]).output
+    assert found.exit_code == 0, found.output
+    assert "goes on in" in found.stderr
+    stages = {row["name"]: row for row in json.loads(found.stdout)["stages"]}
+    assert "found_done_seconds" in stages["baseline blup"]
+    assert "found_done_seconds" not in stages["evaluate"]
+    assert re.search(r"baseline blup +\d\.\d s +- .*done by an earlier run in \d+\.\d s", again)
+
+
+def test_genes_regions_and_people_are_chosen_on_the_command_line(finished, tmp_path):
+    config, few = str(finished[0].config), tmp_path / "few.txt"
+    few.write_text("gene\nup1\nDOWN1\n")
+
+    def checked(*options):
+        found = CliRunner().invoke(app, ["check", config, "--json", "-", *options])
+        return {row["name"]: row for row in json.loads(found.stdout)["checks"]}
+
+    with register("toy", load_toy):
+        assert checked("--genes", str(few))["genes"]["message"].startswith("2 genes ")
+        first = finished[0].genes[0]
+        place = f"1:{first.tss + 1}-{first.tss + 1}"
+        assert checked("--region", place)["genes"]["message"].startswith("1 gene ")
+        assert checked("--population", "CEU")["people"]["message"] == "30 people"
+        assert checked("--population", "FIN")["people"]["status"] == "fail"
 
 
 def test_a_second_run_keeps_everything(copied):
@@ -132,14 +175,19 @@ def test_another_seed_computes_the_baseline_anew_and_the_predictions_not(copied)
     assert new == {"baseline", "eqtl"}
 
 
-def test_plan_counts_what_run_ran(finished):
+def test_plan_has_what_run_ran(finished, light, tmp_path):
+    out, before = tmp_path / "plan.json", sorted(finished[0].folder.rglob("*"))
     with register("toy", load_toy):
-        found = CliRunner().invoke(app, ["plan", str(finished[0].config)])
+        found = CliRunner().invoke(app, ["plan", str(finished[0].config), "--json", str(out)])
     assert found.exit_code == 0, found.output
+    assert sorted(finished[0].folder.rglob("*")) == before, "a plan keeps nothing"
     record = json.loads((finished[0].folder / "run/run.json").read_text())
     passes = record["models"][0]["distinct"] + 7  # and each gene's reference
     assert f"{passes:,} passes of 840 asked for" in found.output
     assert "60 people, 7 genes" in found.output
+    rows = json.loads(out.read_text())["plan"]
+    assert [row["stage"] for row in rows] == [stage["name"] for stage in record["stages"]]
+    assert all(row["took"]["processor"] >= 0 for row in rows)
 
 
 def test_models_that_could_not_be_told_apart_are_refused(tmp_path):

@@ -253,7 +253,7 @@ def test_the_modisco_command_finds_patterns_where_modisco_is(planted, tmp_path, 
         result = CliRunner().invoke(app, asked)
     assert result.exit_code == 0, result.output
     said = " ".join(result.output.split())
-    assert "1 motifs" in said
+    assert "1 motif" in said
     assert "GATA: 30 seqlets, positive" in said
     found = pl.read_parquet(tmp_path / "out/toy.default/expression/patterns.parquet")
     assert dict(found.schema) == MODISCO_PATTERNS

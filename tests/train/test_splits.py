@@ -1,13 +1,16 @@
 """Splits: nothing on two sides, ever."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hapsight.cohort.nouns import Gene, Interval
+from hapsight.cohort.selection import parse_region
 from hapsight.errors import ConfigError
-from hapsight.train.splits import GeneRule, PeopleRule, Split, make_split, parse_region, require_windows_apart
+from hapsight.train.splits import GeneRule, PeopleRule, Split, make_split, require_windows_apart
 
 SAMPLES = tuple(f"P{i:03d}" for i in range(60))
 POPULATIONS = tuple(("CEU", "FIN", "TSI")[i % 3] for i in range(60))
@@ -88,7 +91,7 @@ def test_leaks_are_named():
         Split(("a",), (), ("d",), ("g1",), ("g2",))
     near = genes_at([1000, 1080, 9000])
     split = Split(*people, ("g0", "g2"), ("g1",))
-    with pytest.raises(ConfigError, match=r"Windows of genes(.|\n)*1 genes: g0"):
+    with pytest.raises(ConfigError, match=r"Windows of genes(.|\n)*1 gene: g0"):
         require_windows_apart(split, windows_of(near))
 
 
@@ -111,3 +114,19 @@ def test_blocks_depend_on_the_seed_only():
     order = np.random.default_rng(0).permutation(len(GENES))
     shuffled = tuple(GENES[i] for i in order)
     assert set(split_of(GENES).unseen_genes) == set(split_of(shuffled).unseen_genes)
+
+
+def test_blocks_that_leave_nothing_to_train_on_are_named_with_one_that_does():
+    genes = [Gene(f"g{n}", "chr22", 40_100_000 + 90_000 * n) for n in range(20)]
+    windows = {gene.gene_id: Interval("chr22", gene.tss - 4000, gene.tss + 4000) for gene in genes}
+
+    def split(block):
+        return make_split(SAMPLES, POPULATIONS, genes, windows, PeopleRule(), GeneRule(0.25, block), 1)
+
+    with pytest.raises(ConfigError, match=r"block under \[train\][\s\S]*blocks of 2,000,000") as caught:
+        split(2_000_000)
+    block = int(re.search(r"set block = (\d+) under", str(caught.value))[1])
+    assert split(block).seen_genes
+    wide = {name: Interval("chr22", 0, 50_000_000) for name in windows}
+    with pytest.raises(ConfigError, match="a longer stretch, or a model that reads less"):
+        make_split(SAMPLES, POPULATIONS, genes, wide, PeopleRule(), GeneRule(0.25, 2_000_000), 1)

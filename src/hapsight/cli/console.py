@@ -1,6 +1,6 @@
 """What a user sees while hapsight works: bars on a terminal, plain lines elsewhere.
 
-Options that say who does the work, the same for every command that has units of work.
+How much of it: ``--quiet``, ``--verbose``, ``--json``; and what is said when a command is interrupted.
 
 What a machine lacks, in words: packages, room on a disk, memory, threads.
 """
@@ -8,13 +8,19 @@ What a machine lacks, in words: packages, room on a disk, memory, threads.
 from __future__ import annotations
 
 import errno
+import json
+import logging
 import re
 import resource
+import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Any, Final
 
 import typer
 from rich.console import Console
@@ -22,18 +28,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from hapsight.run.config import Config
-
 __all__ = [
     "BROUGHT_BY",
-    "SchedulerOption",
-    "WorkersOption",
+    "in_time",
     "in_words",
-    "load_staffed",
+    "keeps",
     "out",
     "progress",
     "say",
+    "say_failure",
+    "session",
     "show_error",
     "table",
     "too_low_a_limit",
@@ -42,13 +46,27 @@ __all__ = [
 _PLAIN_WIDTH = 160
 """Columns where there is no terminal, so that tables in a log stay on their lines."""
 
+_STDOUT: Final = "-"
+"""For ``--json``: the JSON alone on standard output."""
+
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """Print a line."""
-    out.print(escape(text), soft_wrap=True)
+    """Print a line; with ``--json -`` to standard error."""
+    state = _state.get(_State())
+    _log.info("%s", text)
+    if not state.quiet:
+        (_err if state.json_to == _STDOUT else out).print(escape(text), soft_wrap=True)
+
+
+def say_failure(text: str, details: Sequence[str]) -> None:
+    """Say that something failed; with ``--quiet``, which has shown no table, what did."""
+    if _state.get(_State()).quiet:
+        show_error("\n".join([text, *details]))
+    else:
+        say(text)
 
 
 def show_error(text: str) -> None:
@@ -56,21 +74,160 @@ def show_error(text: str) -> None:
     _err.print(f"[bold red]error:[/] {escape(text)}")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
-    """Print a table; `styles` colours its rows."""
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    styles: Sequence[str] = (),
+    *,
+    name: str,
+    data: Iterable[Mapping[str, Any]] | None = None,
+) -> None:
+    """Print a table; `styles` colours its rows.
+
+    Parameters
+    ----------
+    name
+        What ``--json`` calls it; rows of equal names come together.
+    data
+        Its rows for ``--json``, with numbers as they are; else what is printed.
+    """
+    state = _state.get(_State())
+    kept = [dict(zip(columns, row, strict=True)) for row in rows] if data is None else map(dict, data)
+    state.tables.setdefault(name, []).extend(kept)
+    if state.quiet or state.json_to == _STDOUT:
+        return
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, overflow="fold")
+        made.add_column(escape(column), overflow="fold")
     for number, row in enumerate(rows):
         made.add_row(*map(escape, row), style=styles[number] if styles else None)
     out.print(made)
 
 
+@dataclass
+class _State:
+    """What a command was asked to print, and what it has so far.
+
+    Attributes
+    ----------
+    tables
+        By name: rows for ``--json``.
+    stages
+        By name: units done and units in all, of what was begun.
+    keeps
+        Where finished work is kept.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    json_to: str | None = None
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    stages: dict[str, tuple[int, int]] = field(default_factory=dict)
+    keeps: Path | None = None
+
+
+_state: ContextVar[_State] = ContextVar("_state")
+_log: Final = logging.getLogger("hapsight.cli")
+
+
+def keeps(folder: Path) -> None:
+    """Remember where finished work is kept, for whoever interrupts the command."""
+    _state.get(_State()).keeps = folder
+
+
+@contextmanager
+def session(quiet: bool | None, verbose: bool | None, json_to: str | None) -> Iterator[None]:
+    """One command: how much it prints, its tables as JSON, and what an interrupt leaves.
+
+    Raises
+    ------
+    ConfigError
+        Both ``--quiet`` and ``--verbose`` are given, or the JSON cannot be written.
+    typer.Exit
+        The user interrupted it (code 130).
+    """
+    state = _State(bool(quiet), bool(verbose), json_to)
+    _require_sense(state)
+    token = _state.set(state)
+    try:
+        with _warnings_on_screen(state):
+            yield
+    except KeyboardInterrupt:
+        _err.print(escape(_interrupted(state)))
+        raise typer.Exit(130) from None
+    finally:
+        _write_json(state)
+        _state.reset(token)
+
+
+def _require_sense(state: _State) -> None:
+    if state.quiet and state.verbose:
+        from hapsight.errors import ConfigError
+
+        raise ConfigError("--quiet and --verbose are both given.", fix="give one of the two")
+    if state.json_to not in (None, _STDOUT):
+        from hapsight.run.store import require_writable
+
+        require_writable(Path(str(state.json_to)))
+
+
+def _interrupted(state: _State) -> str:
+    """What is kept, and how to go on."""
+    at = [f"{name}, {done:,} of {of:,}" for name, (done, of) in state.stages.items() if done < of]
+    where = f" at {at[-1]}" if at else ""
+    if state.keeps is None:
+        return f"interrupted{where}; nothing of this command is kept"
+    command = shlex.join(["hapsight", *sys.argv[1:]])
+    return (
+        f"interrupted{where}\n  kept: whatever was finished, in {state.keeps}\n"
+        f"  to go on: the same command again: {command}"
+    )
+
+
+def _write_json(state: _State) -> None:
+    if state.json_to is None:
+        return
+    text = json.dumps(state.tables, indent=1, default=str, ensure_ascii=False)
+    if state.json_to == _STDOUT:
+        sys.stdout.write(f"{text}\n")
+    else:
+        Path(state.json_to).write_text(f"{text}\n", encoding="utf-8")
+
+
+@contextmanager
+def _warnings_on_screen(state: _State) -> Iterator[None]:
+    """What hapsight logs, on standard error: warnings; with ``--verbose`` also what stages say."""
+    logger = logging.getLogger("hapsight")
+    handler = _OnScreen(logging.INFO if state.verbose else logging.WARNING)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(min(level or logging.WARNING, handler.level))
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _OnScreen(logging.Handler):
+    """Lines above the bars; what `say` prints is there already."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        if record.name != _log.name:
+            warned = record.levelno >= logging.WARNING
+            _err.print(f"{'[yellow]warning:[/] ' if warned else ''}{escape(record.getMessage())}")
+
+
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
     """A function that stages call with their name, units done and units in all."""
+    state = _state.get(_State())
+    if state.quiet:
+        yield lambda stage, done, total: state.stages.update({stage: (done, total)})
+        return
     if not _err.is_terminal:
-        yield _Lines()
+        yield _Lines(state.stages)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -79,67 +236,74 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, console=_err) as bars:
-        yield _Bars(bars)
+        yield _Bars(bars, state.stages)
 
 
 class _Bars:
     """A bar for each stage."""
 
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
+    def __init__(self, bars: Progress, stages: dict[str, tuple[int, int]]) -> None:
+        self._bars, self._stages = bars, stages
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total)
-        self._bars.update(self._tasks[stage], completed=done, total=total)
+            self._tasks[stage] = self._bars.add_task(escape(stage), total=total, completed=done)
+        self._bars.update(
+            self._tasks[stage], completed=done, total=total, left="left" if done < total else ""
+        )
+        self._stages[stage] = (done, total)
+
+
+_BETWEEN: Final = 30.0
+"""Seconds between two lines of a stage, where there is no terminal."""
 
 
 class _Lines:
-    """A line at the start, at every tenth, and at the end."""
+    """A line at a stage's end, and while it lasts one every half minute, with the time that is left.
 
-    def __init__(self) -> None:
-        self._said: dict[str, int] = {}
+    Parameters
+    ----------
+    stages
+        Units done and units in all of each stage, kept up to date.
+    clock
+        Seconds, as `time.monotonic`.
+    """
+
+    def __init__(
+        self, stages: dict[str, tuple[int, int]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stages, self._clock = stages, clock
+        self._begun: dict[str, tuple[float, int]] = {}
+        self._said: dict[str, float] = {}
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        tenth = 10 * done // max(total, 1)
-        if tenth != self._said.get(stage):
-            self._said[stage] = tenth
-            _err.print(f"{stage}: {done}/{total}", markup=False)
+        now = self._clock()
+        start, before = self._begun.setdefault(stage, (now, done))
+        last = self._said.setdefault(stage, now)
+        ends = done >= total and self._stages.get(stage) != (done, total)
+        self._stages[stage] = (done, total)
+        if not ends and now - last < _BETWEEN:
+            return
+        self._said[stage] = now
+        took = now - start
+        rate = (done - before) / took if took > 0 and done - before > 1 else 0.0  # the first is slow to begin
+        left = f", about {in_time((total - done) / rate)} left" if rate and not ends else ""
+        time_ = f", {in_time(took)}" if ends else left
+        _err.print(f"{stage}: {done:,} of {total:,}{time_}", markup=False)
 
 
-WorkersOption = Annotated[
-    int | None,
-    typer.Option("--workers", min=0, metavar="N", help="processes of this machine; 0: one per core"),
-]
-SchedulerOption = Annotated[
-    str | None,
-    typer.Option("--scheduler", metavar="ADDRESS|FILE", help="a Dask scheduler whose workers do the work"),
-]
+def in_time(seconds: float) -> str:
+    """A duration with as many digits as it deserves.
 
-
-def load_staffed(path: Path, workers: int | None, scheduler: str | None) -> Config:
-    """The configuration, with the workers that the command line asks for.
-
-    Raises
-    ------
-    ConfigError
-        The file is not a valid configuration, or both kinds of workers are asked for.
+    Examples
+    --------
+    >>> in_time(0.04), in_time(41), in_time(400), in_time(20000)
+    ('0.0 s', '41.0 s', '6.7 min', '5.6 h')
     """
-    from hapsight.errors import ConfigError
-    from hapsight.run.config import load_config
-    from hapsight.run.crew import staffed
-    from hapsight.run.sections import is_address
-
-    if workers is not None and scheduler is not None:
-        raise ConfigError(
-            "--workers are processes of this machine, --scheduler has workers of its own.",
-            got=f"--workers {workers} --scheduler {scheduler}",
-            fix="give one of the two",
-        )
-    if scheduler is not None and not is_address(scheduler):
-        scheduler = str(Path(scheduler).absolute())
-    return staffed(load_config(path), workers, scheduler)
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 _ROOM: Final = "make room or mend the folder, and run the same command again: finished units are kept"

@@ -1,4 +1,6 @@
-"""The command that writes a cohort whose truth is known: ``hapsight simulate``.
+"""The command that makes a configuration of a user's own files: ``hapsight init``.
+
+The command that writes a cohort whose truth is known: ``hapsight simulate``.
 
 The commands that make a public cohort ready to run.
 
@@ -10,9 +12,11 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from hapsight.errors import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +36,8 @@ MaybeFile = Annotated[Path | None, typer.Option(metavar="FILE")]
 
 
 def _add_recipe(app: typer.Typer) -> None:
-    """Add the command group ``recipe`` to `app`."""
+    """Add ``hapsight init`` and the command group ``recipe`` to `app`."""
+    app.command()(init)
     group = typer.Typer(
         help="Make a public cohort ready: files, checks, configuration.", no_args_is_help=True
     )
@@ -45,8 +50,8 @@ def geuvadis(
     folder: Annotated[Path, typer.Option(help="where the files go")] = Path("geuvadis"),
     yes: Annotated[bool, typer.Option("--yes", help="begin without asking")] = False,
 ) -> None:
-    """Download Geuvadis (Huang 2023: 421 people, hg19), check it, and write its configuration; resumes."""
-    from hapsight.cli.console import progress, say
+    """Download Geuvadis (Huang 2023: 421 people, hg19), check it, write its configuration; can be resumed."""
+    from hapsight.cli.console import keeps, progress, say
     from hapsight.recipes.geuvadis import FILES, UNPACKED, prepare
     from hapsight.recipes.remote import fetch, pending, require_space
 
@@ -56,6 +61,7 @@ def geuvadis(
     if todo and not yes and not typer.confirm("Begin?"):
         say("nothing was downloaded")
         raise typer.Exit(1)
+    keeps(folder)
     with progress() as show:
         for wanted in todo:
             fetch(wanted, folder, partial(show, wanted.file.name))
@@ -91,6 +97,40 @@ def rosmap(
     say(f"ready: hapsight check {path} looks at every variant; then hapsight plan and hapsight run")
 
 
+def init(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="the cohort's files, in any order, or their folder"),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the configuration to write")] = Path(
+        "cohort.toml"
+    ),
+) -> None:
+    """Look into your files, say what each is, and write a commented configuration that names them.
+
+    Needed are genotypes (phased VCF, BCF or PGEN), the reference (FASTA) and expression (phenotype BED).
+    Genes (GTF, BED6, TSV), covariates and a sample sheet (sample_id, population, sex) may be there.
+    """
+    from hapsight.cli.console import say, say_failure, table
+    from hapsight.recipes.cohort_files import ROLES, check_role, sort_files, write_first_config
+    from hapsight.run.store import require_writable
+
+    require_writable(output)
+    found, opened = sort_files(files), dict[str, Any]()
+    given = [(role, found.paths[role]) for role in ROLES if role in found.paths]
+    results = [check_role(role, paths if len(paths) > 1 else paths[0], opened) for role, paths in given]
+    names = [", ".join(path.name for path in paths) for _, paths in given]
+    rows = [[name, one.name, one.message, one.status] for name, one in zip(names, results, strict=True)]
+    rows += [["", "", f"  {detail}", ""] for one in results for detail in one.details]
+    rows += [[path.name, "-", "left aside: no part of a cohort", ""] for path in found.aside]
+    table(["file", "is", "with", ""], rows, name="files")
+    if failed := [f"  {one.name}: {one.message}" for one in results if one.status == "fail"]:
+        say_failure("nothing was written", failed)
+        raise typer.Exit(1)
+    path = write_first_config(found, opened, output)
+    say(f"{path}: look at it, then: hapsight check {path}; hapsight plan {path}; hapsight run {path}")
+
+
 def _announce(todo: Sequence[Pending], files: int, folder: Path) -> None:
     """Sizes and time, before anything is downloaded."""
     from hapsight.cli.console import say, table
@@ -102,20 +142,23 @@ def _announce(todo: Sequence[Pending], files: int, folder: Path) -> None:
         [p.file.name, p.file.what, f"{p.size / _MB:,.1f} MB", f"{p.begun / _MB:,.1f} MB" if p.begun else "-"]
         for p in todo
     ]
-    table(["file", "what", "size", "here already"], rows)
+    data = [{"file": p.file.name, "what": p.file.what, "bytes": p.size, "bytes_here": p.begun} for p in todo]
+    table(["file", "what", "size", "here already"], rows, name="files", data=data)
     left = sum(p.left for p in todo) / _MB
     minutes = left / _MB_PER_SECOND / 60
     say(f"{left:,.1f} MB to download into {folder}; about {minutes:,.0f} min at {_MB_PER_SECOND} MB/s")
 
 
 def _show_recipe(results: Sequence[CheckResult]) -> None:
+    from dataclasses import asdict
+
     from hapsight.cli.console import table
 
     rows: list[list[str]] = []
     for found in results:
         rows.append([found.status, found.name, found.message])
         rows += [["", "", f"  {detail}"] for detail in found.details]
-    table(["", "file", "result"], rows)
+    table(["", "file", "result"], rows, name="files", data=map(asdict, results))
 
 
 def _add_simulate(app: typer.Typer) -> None:
@@ -131,15 +174,17 @@ def simulate(
     builtin: Annotated[
         bool, typer.Option("--builtin", help="start from the cohort that comes with hapsight")
     ] = False,
-    people: Annotated[int, typer.Option(help="people")] = 500,
-    genes: Annotated[int, typer.Option(help="genes, chosen at random")] = 200,
+    people: Annotated[int, typer.Option(help="how many people")] = 500,
+    genes: Annotated[
+        int | None, typer.Option(help="genes, chosen at random; else 200, or as many as will do")
+    ] = None,
     h2: Annotated[str, typer.Option(help="heritability of expression: a number, or beta:2,5")] = "0.3",
     planted: Annotated[int, typer.Option(help="variants of each gene at which a motif is planted")] = 3,
-    min_maf: Annotated[float, typer.Option(help="least frequency of these")] = 0.05,
+    min_maf: Annotated[float, typer.Option(help="least frequency of planted variants")] = 0.05,
     reach: Annotated[int, typer.Option(help="bases on either side of the TSS where motifs act")] = 4_000,
     decay: Annotated[float, typer.Option(help="bases over which a motif's effect falls to 1/e")] = 2_000,
     pair_bonus: Annotated[
-        float, typer.Option(help="what two motifs near each other add, of the mean of their effects")
+        float, typer.Option(help="what two motifs near each other add, as a share of their mean effect")
     ] = 0.0,
     pair_distance: Annotated[int, typer.Option(help="bases that count as near")] = 60,
     motifs: Annotated[
@@ -147,8 +192,12 @@ def simulate(
     ] = None,
     confounders: Annotated[int, typer.Option(help="covariates that act on expression")] = 5,
     confounder_share: Annotated[float, typer.Option(help="their share of the variance")] = 0.2,
-    switch_rate: Annotated[float, typer.Option(help="changes of the copied real haplotype, per base")] = 1e-5,
-    flank: Annotated[int, typer.Option(help="genotypes are written this far from a TSS")] = 100_000,
+    switch_rate: Annotated[
+        float, typer.Option(help="changes per base of the real haplotype that is copied")
+    ] = 1e-5,
+    flank: Annotated[
+        int, typer.Option(help="bases on either side of a TSS in which genotypes are written")
+    ] = 100_000,
     seed: Annotated[int, typer.Option(help="equal seeds give equal files")] = 1,
 ) -> None:
     """Write a cohort with planted regulatory motifs, real haplotypes and known truth; `run` reads it."""
@@ -165,7 +214,8 @@ def simulate(
     )
     design = Design(
         people=people,
-        genes=genes,
+        genes=200 if genes is None else genes,
+        fewer=genes is None,
         heritability=Heritability.parse(h2),
         grammar=grammar,
         planted=planted,
@@ -182,8 +232,9 @@ def simulate(
     for row in done.dropped.rows():
         say(f"left out: {row['count']:,} x {row['kind']}, {row['reason']}")
     say(
-        f"{done.config}: {done.people:,} people, {done.genes:,} genes, {done.variants:,} variants, "
-        f"{done.planted:,} motifs planted; the truth is in {out / 'truth'}"
+        f"{done.config}: {plural(done.people, 'people')}, {plural(done.genes, 'gene')}, "
+        f"{plural(done.variants, 'variant')}, "
+        f"{plural(done.planted, 'motif')} planted; the truth is in {out / 'truth'}"
     )
 
 
@@ -261,6 +312,8 @@ def _show_reproduced(found: Sequence[Reproduced], json_to: Path | None) -> None:
         ["quantity", "published", "ours", "difference", "equal"],
         rows,
         ["" if o.equal else "red" for o in found],
+        name="reproduced",
+        data=map(asdict, found),
     )
     if json_to is not None:
         json_to.write_text(json.dumps([asdict(one) for one in found], indent=1))

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hapsight.cli.console import SchedulerOption, WorkersOption, load_staffed
+from hapsight.cli.options import ConfigPath, SchedulerOption, WorkersOption, at_work, load, load_staffed
+from hapsight.errors import plural
 
 if TYPE_CHECKING:
     from hapsight.cohort.nouns import Dropped
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _SHOWN = 5
-
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
 
 
 def _add_explain(app: typer.Typer) -> None:
@@ -38,16 +37,16 @@ def explain(
     config: ConfigPath,
     genes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[GENE]...", help="gene_ids or names; else those of [explain]"),
+        typer.Argument(metavar="GENE", help="ids or symbols; else those of [explain] genes"),
     ] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
-    """Toggle every variant of the models' windows, on the reference and in people's haplotypes.
+    """Mutate each variant in the models' windows in silico, on the reference and in people's haplotypes.
 
-    With `saturation` or `gradients` under [explain], also what single bases are worth.
+    With `saturation` or `gradients` under [explain], single bases too.
     """
-    from hapsight.cli.console import progress, say
+    from hapsight.cli.console import say
     from hapsight.run.arms import arms_of
     from hapsight.run.opened import Opened
     from hapsight.stages.drivers import saturate_drivers
@@ -58,8 +57,7 @@ def explain(
 
     opened = Opened.from_config(load_staffed(config, workers, scheduler))
     runs = load_models(opened)
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         stage(opened, runs, show, genes or ())
         saturate_drivers(opened, runs, show, genes or ())
         evaluated = (opened.folder.path / "evaluation" / "per_gene.parquet").is_file()
@@ -87,8 +85,8 @@ def score(
     sample: Annotated[
         str | None,
         typer.Option(
-            help="a person: toggle in both haplotypes. all, a population, names with commas between, or a "
-            "file of names: in every distinct haplotype of theirs. The reference where not given"
+            help="a person: variants are mutated in both haplotypes. all, a population, names with commas "
+            "between, or a file of names: in every distinct haplotype of theirs. Else in the reference"
         ),
     ] = None,
     include_individuals: Annotated[
@@ -96,9 +94,8 @@ def score(
         typer.Option("--include-individuals", help="tell of haplotypes that fewer than five people have too"),
     ] = False,
 ) -> None:
-    """Score any variants on all genes in a model's reach; says which reach none."""
+    """Score the variants of any VCF on all genes whose window they lie in; says which lie in none."""
     from hapsight.cli.console import progress, say
-    from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.stages.predict import load_sequence_models
     from hapsight.stages.score import require_score_file, write_scores
@@ -106,7 +103,7 @@ def score(
     from hapsight.stages.score_backgrounds import group_of
 
     require_score_file(out)
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load(config))
     people = group_of(opened.cohort, sample)
     if people is not None:
         shown = include_individuals or opened.config.report.include_individuals
@@ -117,7 +114,7 @@ def score(
     write_scores(out, found.table, opened.cohort.reference.contigs, private=sample is not None)
     variants = found.table.n_unique(["contig", "position", "ref", "alt"])
     genes = found.table["gene_id"].n_unique()
-    say(f"{out}: {variants:,} variants on {genes:,} genes, {len(found.table):,} rows")
+    say(f"{out}: {plural(variants, 'variant')} on {plural(genes, 'gene')}, {plural(len(found.table), 'row')}")
     _say_dropped(found.dropped)
 
 
@@ -137,7 +134,7 @@ def _score_people(opened: Opened, vcf: Path, out: Path, people: Sequence[str], i
         write_scores(path, table, opened.cohort.reference.contigs, private=individuals)
     variants = found.summary.n_unique(["contig", "position", "ref", "alt"])
     genes = found.summary["gene_id"].n_unique()
-    say(f"{out}: {variants:,} variants on {genes:,} genes in {len(people):,} people")
+    say(f"{out}: {plural(variants, 'variant')} on {plural(genes, 'gene')} in {plural(len(people), 'people')}")
     say(f"{beside}: the same, summed up over backgrounds")
     say(f"{found.computed:,} sequences computed; two for each variant and haplotype would be {found.asked:,}")
     if found.withheld:
@@ -163,32 +160,30 @@ def _add_drivers(app: typer.Typer) -> None:
 
 
 def drivers(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    config: ConfigPath,
     effects: Annotated[
         Path | None, typer.Option(help="measured effects: beta, and chrom, pos, ref, alt or variant_id")
     ] = None,
     motifs: Annotated[
         bool | None, typer.Option(help="look for JASPAR's motifs at drivers; else as [explain] motifs has it")
     ] = None,
-    jaspar: Annotated[str, typer.Option(help="the release of JASPAR")] = "JASPAR2024",
+    jaspar: Annotated[str, typer.Option(help="release of JASPAR")] = "JASPAR2024",
 ) -> None:
     """Find each gene's driver variants, their support and motifs, and how reliable its sign is."""
-    from hapsight.cli.console import progress, say
+    from hapsight.cli.console import say
     from hapsight.explain.support import read_effects
     from hapsight.run.arms import arms_of
-    from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.stages.driver_context import configured_motifs
     from hapsight.stages.drivers import drivers as stage
     from hapsight.stages.predict import read_models
 
     given = None if effects is None else read_effects(effects)
-    loaded = load_config(config)
+    loaded = load(config)
     matrices = configured_motifs(loaded.explain.motifs if motifs is None else motifs, jaspar)
     opened = Opened.from_config(loaded)
     models = read_models(opened)
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         stage(opened, arms_of(opened, models), show, matrices, given)
     for note in opened.folder.record()["notes"]:
         if note.startswith("Measured effects"):
@@ -212,14 +207,13 @@ def _add_modisco(app: typer.Typer) -> None:
 
 
 def modisco(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    config: ConfigPath,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="folder to write, one of its own per model")],
     run: Annotated[bool, typer.Option("--run", help="find the motifs too; needs modisco-lite")] = False,
 ) -> None:
-    """Write the saturation mutagenesis of all genes that have it as modisco-lite reads it."""
+    """Write saturation mutagenesis for TF-MoDISco (modisco-lite), of all genes that have it."""
     from hapsight.cli.console import say
     from hapsight.explain.modisco import require_modisco
-    from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.run.store import require_writable
     from hapsight.stages.modisco import export_modisco, find_patterns
@@ -228,15 +222,15 @@ def modisco(
     require_writable(out, folder=True)
     if run:
         require_modisco()
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load(config))
     for done in export_modisco(opened, read_models(opened), out):
         unknown = f", {done.unknown:,} of them N" if done.unknown else ""
         say(f"{done.folder}: {done.genes:,} of {done.of:,} genes, {done.length:,} bases each{unknown}")
         if run:
             found = find_patterns(done)
-            say(f"{done.folder / 'patterns.parquet'}: {len(found)} motifs")
+            say(f"{done.folder / 'patterns.parquet'}: {plural(len(found), 'motif')}")
             for row in found.iter_rows(named=True):
-                say(f"  {row['consensus']}: {row['n_seqlets']:,} seqlets, {row['sign']}")
+                say(f"  {row['consensus']}: {plural(row['n_seqlets'], 'seqlet')}, {row['sign']}")
     if not run:
         files = "-s sequences.npz -a attributions.npz"
         say(f"next: modisco motifs {files} -w {done.length} -n 2000 -o modisco.h5, or --run")
@@ -248,28 +242,30 @@ def _add_pages(app: typer.Typer) -> None:
 
 
 def pages(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    config: ConfigPath,
     genes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[GENE]...", help="gene_ids or names; else those of largest |R|"),
+        typer.Argument(
+            metavar="GENE", help="ids or symbols; else those of [explain] genes, else of largest |R|"
+        ),
     ] = None,
-    most: Annotated[int, typer.Option(min=1, help="without GENE: how many of each model and direction")] = 6,
+    most: Annotated[
+        int, typer.Option(min=1, help="of largest |R|: how many of each model and direction")
+    ] = 6,
     include_individuals: Annotated[
         bool, typer.Option("--include-individuals", help="a point per person, with expression and genotype")
     ] = False,
 ) -> None:
     """Write a page per gene: its variants, their eQTLs, the driver and the bases around it."""
-    from hapsight.cli.console import progress, say
+    from hapsight.cli.console import say
     from hapsight.run.arms import arms_of
-    from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.stages.gene_pages import gene_pages
     from hapsight.stages.predict import read_models
 
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load(config))
     models = read_models(opened)
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         paths = gene_pages(opened, arms_of(opened, models), show, genes or (), most, include_individuals)
     for path in paths:
         say(f"page: {path}")

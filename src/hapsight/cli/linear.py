@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hapsight.cli.console import SchedulerOption, WorkersOption, load_staffed
+from hapsight.cli.options import ConfigPath, SchedulerOption, WorkersOption, at_work, load, load_staffed
+from hapsight.errors import plural
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,20 +32,19 @@ def _add_eqtl(app: typer.Typer) -> None:
 
 
 def eqtl(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    config: ConfigPath,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
-    """Map eQTLs and cis-heritability: nominal, top, independent signals; finished genes are kept."""
-    from hapsight.cli.console import progress, table
+    """Map eQTLs (nominal, top, independent signals) and estimate cis-heritability."""
+    from hapsight.cli.console import table
     from hapsight.run.opened import Opened
     from hapsight.stages.eqtl import eqtl as stage
 
     opened = Opened.from_config(load_staffed(config, workers, scheduler))
-    with opened.folder.locked(), progress() as report:
-        opened.begin()
+    with at_work(opened) as report:
         stage(opened, report)
-    table(["quantity", "value"], _summary(opened.folder, opened.config.eqtl.fdr))
+    table(["quantity", "value"], _summary(opened.folder, opened.config.eqtl.fdr), name="eqtl")
 
 
 def _summary(folder: RunFolder, fdr: float) -> list[list[str]]:
@@ -72,9 +72,6 @@ def _shown(values: pl.Series, unit: str, digits: int) -> str:
     return f"{float(statistics.median(values)):,.{digits}f}{unit}" if len(values) else "-"
 
 
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
-
-
 def _add_informed(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command()(informed)
@@ -85,16 +82,21 @@ def informed(
     export: Annotated[
         Path | None, typer.Option(metavar="OUT.db", help="write weights as a PredictDB file")
     ] = None,
-    evidence: Annotated[str, typer.Option(help="whose weights to write")] = "all",
+    evidence: Annotated[
+        str, typer.Option(help="of --export: a set of evidence, as the table names it")
+    ] = "all",
     split: Annotated[
-        Literal["random", "population"], typer.Option(help="whose held-out R goes with the weights")
+        Literal["random", "population"],
+        typer.Option(help="of --export: the split whose held-out R goes with the weights"),
     ] = "random",
-    build: Annotated[str | None, typer.Option(help="genome build in the varIDs, such as b38")] = None,
+    build: Annotated[
+        str | None, typer.Option(help="of --export: genome build in the varIDs, such as b38")
+    ] = None,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
-    """Linear prediction with prior evidence, beside the plain elastic net and shuffled controls."""
-    from hapsight.cli.console import progress, say, table
+    """Fit linear models that use prior evidence, beside the plain elastic net and shuffled controls."""
+    from hapsight.cli.console import say, table
     from hapsight.run.opened import Opened
     from hapsight.run.store import require_writable
     from hapsight.stages.informed import export_informed
@@ -106,8 +108,7 @@ def informed(
     if export is not None:
         require_evidence(loaded.informed, evidence, split)
     opened = Opened.from_config(loaded)
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         found = run(opened, show)
     columns = [
         "evidence",
@@ -122,11 +123,13 @@ def informed(
     table(
         [*columns, "significant with wrong sign"],
         [_informed_row(row) for row in found.summary.iter_rows(named=True)],
+        name="informed",
+        data=found.summary.iter_rows(named=True),
     )
     say(f"tables: {opened.folder.path / 'informed'}/{{per_gene,summary,shapes}}.parquet")
     if export is not None:
         written = export_informed(opened, evidence, split, export, build)
-        say(f"{export}: {evidence}, {written.genes:,} genes, {written.weights:,} weights")
+        say(f"{export}: {evidence}, {plural(written.genes, 'gene')}, {plural(written.weights, 'weight')}")
 
 
 def _informed_row(row: dict[str, Any]) -> list[str]:
@@ -163,22 +166,26 @@ def export(
     config: ConfigPath,
     out: Annotated[Path, typer.Argument(metavar="OUT.db", help="the file to write")],
     method: Annotated[str | None, typer.Option(help="a method of [baseline]; else the first")] = None,
-    split: Annotated[str | None, typer.Option(help="whose held-out R goes with it; else the first")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="the split whose held-out R goes with it; else the first")
+    ] = None,
     build: Annotated[str | None, typer.Option(help="genome build in the varIDs, such as b38")] = None,
 ) -> None:
     """Write a fitted baseline's weights as a PredictDB file."""
     from hapsight.cli.console import say
-    from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.run.store import require_writable
     from hapsight.stages.predictdb import chosen_run, export_predictdb
 
     require_writable(out)
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load(config))
     run = chosen_run(opened, method, split)
     found = export_predictdb(opened, run, out, build)
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.items()) or "none"
-    say(f"{out}: {run.method}, {found.genes:,} genes, {found.weights:,} weights; genes left out: {left_out}")
+    say(
+        f"{out}: {run.method}, {plural(found.genes, 'gene')}, {plural(found.weights, 'weight')}; "
+        f"genes left out: {left_out}"
+    )
 
 
 @predictdb_app.command()
@@ -189,20 +196,21 @@ def apply(
     ],
     label: Annotated[str | None, typer.Option(help="what tables call it; else the file's name")] = None,
     min_share: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="genes of which less of the weights can be used have no R")
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="least share of a gene's weights that must be usable for it to have an R"
+        ),
     ] = 0.5,
 ) -> None:
-    """Predict this cohort by weights trained elsewhere; say what of them could be used, and mean R."""
-    from hapsight.cli.console import progress, say, table
-    from hapsight.run.config import load_config
+    """Predict this cohort by weights trained elsewhere; say how many could be used, and mean R."""
+    from hapsight.cli.console import say, table
     from hapsight.run.opened import Opened
     from hapsight.stages.predictdb import apply_file
 
-    opened = Opened.from_config(load_config(config))
-    with opened.folder.locked(), progress() as report:
-        opened.begin()
+    opened = Opened.from_config(load(config))
+    with at_work(opened) as report:
         found = apply_file(opened, weights, label or weights.stem, report, min_share)
-    table(["what", "value"], [[name, value] for name, value in found.lines()])
+    table(["what", "value"], [[name, value] for name, value in found.lines()], name="applied")
     say(f"per gene: {found.folder}; to evaluate it in `run`, name the file under [[baseline.imported]]")
 
 
@@ -212,22 +220,22 @@ def _add_priors(app: typer.Typer) -> None:
 
 
 def priors(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")],
+    config: ConfigPath,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
-    """Priors on genes, people and variants: what each adds, beside its shuffled control."""
-    from hapsight.cli.console import progress, say, table
+    """Measure what each prior on genes, people or variants adds, beside its shuffled control."""
+    from hapsight.cli.console import say, table
     from hapsight.run.opened import Opened
     from hapsight.stages.priors import priors as run
 
     opened = Opened.from_config(load_staffed(config, workers, scheduler))
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         found = run(opened, show)
     columns = ["prior", "enters", "beside", "genes", "without", "with", "alone", "shuffled"]
     columns += ["gain (95 %)", "over shuffled (95 %)"]
-    table(columns, [_prior_row(row) for row in found.ablation.iter_rows(named=True)])
+    rows = found.ablation.to_dicts()
+    table(columns, [_prior_row(row) for row in rows], name="priors", data=rows)
     say(f"tables: {opened.folder.path / 'priors'}/{{ablation,per_gene,signs,dropped}}.parquet")
 
 

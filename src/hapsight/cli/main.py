@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+import typer.core
 
 from hapsight.cli import data, explain, linear, tools, train, validate
-from hapsight.cli.console import SchedulerOption, WorkersOption, load_staffed
+from hapsight.cli.console import in_time
+from hapsight.cli.options import (
+    ConfigPath,
+    SchedulerOption,
+    WorkersOption,
+    at_work,
+    dress,
+    load,
+    load_staffed,
+    name_of,
+)
+from hapsight.errors import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +31,7 @@ if TYPE_CHECKING:
     from hapsight.cohort.check import CheckResult
     from hapsight.cohort.join import CohortParts
     from hapsight.models.protocol import SequenceModel
+    from hapsight.plan import Took
     from hapsight.run.config import Config
     from hapsight.run.effects import EffectsRun
     from hapsight.run.opened import Opened
@@ -25,18 +39,39 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
+PANELS: Final = {
+    "Start": ("init", "check", "plan", "run", "demo", "report"),
+    "Judge": ("predict", "baseline", "evaluate", "eqtl", "informed", "priors", "validate", "reproduce"),
+    "Explain": ("explain", "drivers", "pages", "score", "modisco"),
+    "Train": ("train",),
+    "Exchange": ("predictdb",),
+    "Tools": ("models", "recipe", "simulate", "bench", "cluster", "schema"),
+}
+"""Under which heading ``hapsight --help`` has each command, in this order."""
+
+_ORDER: Final = [name for names in PANELS.values() for name in names]
+
+
+class _Ordered(typer.core.TyperGroup):
+    """Commands in the order of the headings."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """See `click.Group`."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
 app = typer.Typer(
+    cls=_Ordered,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
     help="Given this person's DNA, does a sequence-to-expression model know whether a gene goes up or down?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 incomplete.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 incomplete, 130 interrupted.",
 )
 
 _DETAILS = 10
 """Instances of a failed check that are printed."""
-
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
 
 
 def main() -> None:
@@ -90,7 +125,7 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Every command takes --help."""
+    """Every command takes -h."""
     from hapsight.cli.console import too_low_a_limit
 
     if (words := too_low_a_limit()) is not None:
@@ -106,85 +141,82 @@ def check(
         typer.Option("--table", help="a table of weights, effects or QTLs, to be laid beside the FASTA"),
     ] = None,
 ) -> None:
-    """Open everything and print one table of what passes, what to know, and what fails."""
+    """Open every file, and print what is well, what to know, and what stops a run; writes nothing."""
     from hapsight.run.opened import parts_of
 
-    loaded = _load(config)
+    loaded = load(config)
     _check(loaded, parts_of(loaded), tables=table or ())
 
 
 @app.command()
 def plan(config: ConfigPath) -> None:
-    """Count people, genes and distinct sequences; estimate time and disk; compute nothing."""
+    """Say what `run` would do and take, stage by stage, from trials on a few genes; keeps nothing."""
     from hapsight.cli.console import progress, table
-    from hapsight.run.effects import EffectsRun
-    from hapsight.stages.plan import plan_baseline, plan_model
+    from hapsight.plan import plan_run, timed
 
-    opened = _open(_load(config))
-    rows: list[list[str]] = []
-    with progress() as report:
-        for run in _models(opened):
-            if isinstance(run, EffectsRun):
-                work = f"{len(run.given.table):,} effects of a table added up; no passes"
-                rows.append([run.label, work, "-", "-"])
-                continue
-            found = plan_model(opened, run, report)
-            ratio, saved = found.asked / found.distinct, found.asked_tflop / found.tflop
-            passes = f"{found.distinct:,} passes of {found.asked:,} asked for: {ratio:.1f}x fewer"
-            work = f"{passes}; {found.tflop:,.1f} TFLOP of {found.asked_tflop:,.1f}: {saved:.1f}x fewer"
-            rows.append([found.model, work, _duration(found.seconds), f"{found.disk_mb:.1f} MB"])
-    if opened.config.baseline.run:
-        fits = plan_baseline(opened)
-        work = f"{fits.genes:,} genes at {fits.gene_seconds:.1f} s on {fits.workers} processes"
-        rows.append([", ".join(fits.gene_seconds_of), work, _duration(fits.seconds), "-"])
-    cohort = opened.cohort
-    _say(f"{opened.config.name}: {len(cohort.samples):,} people, {len(cohort.genes):,} genes")
-    table(["what", "work", "about", "disk"], rows)
+    with timed() as took:
+        opened = _open(load(config))
+        opening = took()
+    models = _models(opened)
+    with progress() as show:
+        found = plan_run(opened, models, opening, show)
+    people, genes = len(opened.cohort.samples), len(opened.cohort.genes)
+    _say(f"{opened.config.name}: {plural(people, 'people')}, {plural(genes, 'gene')}")
+    rows = [[s.stage, s.work, *_taken(s.took), _megabytes(s.disk_mb)] for s in found.stages]
+    rows.append(["all", "", *_taken(found.total), ""])
+    data = [asdict(stage) for stage in found.stages]
+    table(["stage", "work", "processor", "about", "disk"], rows, name="plan", data=data)
+    _say(
+        f"from trials on {plural(found.trial, 'gene')}; processor: of all processes together; about: on the "
+        "clock, with the configured workers, while this machine is as busy as now"
+    )
+
+
+def _taken(took: Took) -> tuple[str, str]:
+    return in_time(took.processor), in_time(took.wall)
+
+
+def _megabytes(size: float | None) -> str:
+    return "-" if size is None else f"{size:.1f} MB"
 
 
 @app.command()
 def run(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
-    """Check, predict, fit the baseline, evaluate, and write the report; finished work is kept."""
+    """Check, predict, fit baselines, map eQTLs, evaluate, and write the report; goes on where it ended."""
     _run(load_staffed(config, workers, scheduler))
 
 
 @app.command()
 def predict(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
-    """Run the models on every person's two haplotypes."""
-    from hapsight.cli.console import progress
+    """Run the models on each person's two haplotypes."""
     from hapsight.stages.predict import predict as stage
 
     opened = _open(load_staffed(config, workers, scheduler))
     runs = _models(opened)
-    with opened.folder.locked(), progress() as report:
-        opened.begin()
+    with at_work(opened) as report:
         stage(opened, runs, report)
 
 
 @app.command()
 def baseline(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
-    """Fit the linear baselines, nested cross-validation, and apply weights trained elsewhere."""
-    from hapsight.cli.console import progress
+    """Fit linear baselines by nested cross-validation, and apply weights trained elsewhere."""
     from hapsight.stages.baseline import baseline as stage
 
     opened = _open(load_staffed(config, workers, scheduler))
-    with opened.folder.locked(), progress() as report:
-        opened.begin()
+    with at_work(opened) as report:
         stage(opened, report)
 
 
 @app.command()
 def evaluate(config: ConfigPath) -> None:
-    """Compare predictions with expression, and with eQTLs, which are mapped if they are not yet."""
-    from hapsight.cli.console import progress
+    """Correlate predictions with expression and compare them with eQTLs, which are mapped where needed."""
     from hapsight.pipeline import compare
     from hapsight.run.arms import arms_of
     from hapsight.stages.predict import read_models
 
-    opened = _open(_load(config))
+    opened = _open(load(config))
     tools = read_models(opened)
-    with opened.folder.locked(), progress() as report:
-        opened.begin()
+    with at_work(opened) as report:
         compare(opened, arms_of(opened, tools), report)
 
 
@@ -198,14 +230,14 @@ def report(
         bool, typer.Option("--check-disclosure", help="print what would be withheld, and write nothing")
     ] = False,
 ) -> None:
-    """Write report.html from the tables of a run."""
+    """Write report.html from a run's tables."""
     from hapsight.report.build import build_report
     from hapsight.report.run_folder import require_run
     from hapsight.run.run_folder import RunFolder
 
     folder, asked = run, None
     if not run.is_dir():
-        loaded = _load(run)
+        loaded = load(run)
         folder, asked = loaded.output, loaded.report.include_individuals
     require_run(folder)
     if check_disclosure:
@@ -221,13 +253,15 @@ def _show_withheld(folder: Path, individuals: bool | None) -> None:
     from hapsight.cli.console import table
     from hapsight.report.build import check_disclosure
 
-    rows = check_disclosure(folder).rows()
+    found = check_disclosure(folder)
+    rows = found.rows()
     if individuals:
         _say("single people are asked for, so nothing will be withheld; otherwise this would be:")
     if not rows:
         _say("nothing would be withheld")
         return
-    table(["table", "rows", "reason"], [[name, f"{n:,}" if n else "-", why] for name, n, why in rows])
+    shown = [[name, f"{n:,}" if n else "-", why] for name, n, why in rows]
+    table(["table", "rows", "reason"], shown, name="withheld", data=found.to_dicts())
 
 
 @app.command()
@@ -237,7 +271,7 @@ def demo(
         bool, typer.Option("--fetch", help="download Xpresso's weights (1.4 MB) if they are not here")
     ] = False,
 ) -> None:
-    """Run everything on the real cohort that comes with hapsight (a stretch of chr22, 358 people)."""
+    """Run everything on the real cohort that comes with hapsight (358 people, 1.2 Mb of chr22)."""
     from hapsight.recipes.demo import demo_config
 
     config, remarks = demo_config(output, fetch)
@@ -252,12 +286,6 @@ def schema() -> None:
     from hapsight.run.config import Config
 
     typer.echo(json.dumps(Config.model_json_schema(), indent=2))
-
-
-def _load(path: Path) -> Config:
-    from hapsight.run.config import load_config
-
-    return load_config(path)
 
 
 def _open(config: Config) -> Opened:
@@ -281,7 +309,7 @@ def _check(
     tables: Sequence[Path] = (),
 ) -> list[CheckResult]:
     """Print the table of checks; leaves with exit code 1 where one failed."""
-    from hapsight.cli.console import table
+    from hapsight.cli.console import say_failure, table
     from hapsight.stages.check import check as stage
 
     results = stage(config, parts, loaded, tables)
@@ -294,10 +322,11 @@ def _check(
         if len(found.details) > _DETAILS:
             rows.append(["", "", f"  ... and {len(found.details) - _DETAILS} more"])
         row_styles += [styles[found.status]] * (len(rows) - len(row_styles))
-    table(["", "check", "result"], rows, row_styles)
+    table(["", "check", "result"], rows, row_styles, name="checks", data=map(asdict, results))
     failed = sum(found.status == "fail" for found in results)
     if failed:
-        _say(f"{failed} of {len(results)} checks failed; nothing was written")
+        worst = [f"  {one.name}: {one.message}" for one in results if one.status == "fail"]
+        say_failure(f"{failed} of {len(results)} checks failed; nothing was written", worst)
         raise typer.Exit(1)
     return results
 
@@ -315,18 +344,40 @@ def _run(config: Config, notes: Sequence[str] = ()) -> None:
 
 
 def _do(config: Config, notes: Sequence[str]) -> None:
-    from hapsight.cli.console import progress
+    from hapsight.cli.console import keeps, progress
     from hapsight.pipeline import run as run_stages
+    from hapsight.plan import timed
     from hapsight.run.opened import Opened, parts_of
 
+    _say_resumed(config)
     parts = parts_of(config)
     loaded: dict[int, SequenceModel] = {}
-    checks = _check(config, parts, loaded)
-    opened = Opened.from_config(config, parts)
+    with timed() as took:
+        checks = _check(config, parts, loaded)
+        opened = Opened.from_config(config, parts)
+        checked = {"name": "check", "detail": plural(len(checks), "check"), **_entry(took())}
+    keeps(config.output)
     with progress() as show:
-        page = run_stages(opened, checks, show, notes, loaded)
+        page = run_stages(opened, checks, show, notes, loaded, checked)
     _show_summary(config)
     _say(f"report: {page}")
+
+
+def _entry(took: Took) -> dict[str, float | int]:
+    """Of the record of a run: what came before it was begun."""
+    from hapsight.run.run_folder import peak_mb
+
+    own, worker = peak_mb()
+    times = {"seconds": round(took.wall, 2), "processor_seconds": round(took.processor, 2)}
+    return {**times, "peak_mb": own, "largest_worker_mb": worker}
+
+
+def _say_resumed(config: Config) -> None:
+    """Say so where the folder has work of an earlier run."""
+    from hapsight.run.run_folder import RunFolder
+
+    if (begun := RunFolder(config.output).record().get("created")) is not None:
+        _say(f"goes on in {config.output}, begun {begun}: finished work is kept, times below are of this run")
 
 
 def _show_summary(config: Config) -> None:
@@ -344,11 +395,26 @@ def _show_summary(config: Config) -> None:
         interval = f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]" if row["ci_low"] is not None else ""
         value = _number(row["quantity"], row["value"])
         rows.append([row["model"], words[row["quantity"]], value, interval, f"{row['n']:,} {row['unit']}"])
-    table(["model", "quantity", "value", "95 % interval", "n"], rows)
+    kept = summary.filter(pl.col("quantity").is_in(list(words))).to_dicts()
+    table(["model", "quantity", "value", "95 % interval", "n"], rows, name="summary", data=kept)
     stages = RunFolder(config.output).record()["stages"]
     memory = [f"{s['peak_mb']:,} MB" for s in stages]
-    rows = [[s["name"], _duration(s["seconds"]), m, s["detail"]] for s, m in zip(stages, memory, strict=True)]
-    table(["stage", "took", "peak memory", ""], rows)
+    rows = [[s["name"], *_times(s), m, _detail(s)] for s, m in zip(stages, memory, strict=True)]
+    table(["stage", "took", "processor", "peak memory", ""], rows, name="stages", data=stages)
+
+
+def _times(stage: Mapping[str, Any]) -> list[str]:
+    """Wall and processor time of this run."""
+    if (found := stage.get("found_done_seconds")) is not None:
+        return [in_time(found), "-"]
+    processor = stage.get("processor_seconds")
+    return [in_time(stage["seconds"]), "-" if processor is None else in_time(processor)]
+
+
+def _detail(stage: Mapping[str, Any]) -> str:
+    """What a stage says of itself; where an earlier run had done it, that and what it took then."""
+    earlier = f"done by an earlier run in {in_time(stage['seconds'])}"
+    return earlier if "found_done_seconds" in stage else str(stage["detail"])
 
 
 def _number(quantity: str, value: float | None) -> str:
@@ -356,10 +422,6 @@ def _number(quantity: str, value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.0f}" if quantity.partition(".")[0] == "significant" else f"{value:.3f}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
 def _say(text: str) -> None:
@@ -370,3 +432,9 @@ def _say(text: str) -> None:
 
 for _topic in (linear, explain, validate, data, train, tools):
     _topic.register(app)
+dress(app)
+_panels = {name: panel for panel, names in PANELS.items() for name in names}
+for _command in app.registered_commands:
+    _command.rich_help_panel = _panels[name_of(_command)]
+for _group in app.registered_groups:
+    _group.rich_help_panel = _panels[name_of(_group)]

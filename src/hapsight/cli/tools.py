@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
+from hapsight.errors import plural
+
 __all__ = ["register"]
 
 
@@ -38,7 +40,7 @@ def models(context: typer.Context) -> None:
         for entry in available()
         for weights in entry.weights or ("-",)
     ]
-    table(["model", "from", "weights", "here", "licence"], rows)
+    table(["model", "from", "weights", "here", "licence"], rows, name="models")
     say(f"weights folder: {cache_folder()} (set HAPSIGHT_WEIGHTS to change it)")
 
 
@@ -49,7 +51,7 @@ def fetch(
         bool, typer.Option("--accept-licence", help="the terms of the weights, if any")
     ] = False,
 ) -> None:
-    """Download published weights from their official place, check them, and what goes with them."""
+    """Download published weights, and files that go with them, from their official place; check them."""
     from hapsight.cli.console import progress, say
     from hapsight.errors import WeightsError
     from hapsight.models.catalogue import COMPANIONS, published_weights
@@ -95,7 +97,7 @@ def sharing(
     plain: Annotated[
         int | None, typer.Option(help="haplotypes that are also run one by one; all where not given")
     ] = None,
-    width: Annotated[int | None, typer.Option(help="a narrow version of the same geometry")] = None,
+    width: Annotated[int | None, typer.Option(help="channels of a narrower version of the model")] = None,
     json_to: Annotated[Path | None, typer.Option("--json", help="write the figures there as well")] = None,
 ) -> None:
     """Run haplotypes one by one, and shared: wall time, operations, peak memory, largest difference."""
@@ -133,7 +135,8 @@ def sharing(
             ]
         )
     say(f"{run.model.name}, read-out {run.read_out.name}, on {run.device}")
-    table(["gene", "distinct", "plain", "shared", "time", "operations", "difference"], rows)
+    columns = ["gene", "distinct", "plain", "shared", "time", "operations", "difference"]
+    table(columns, rows, name="sharing", data=found)
     if json_to is not None:
         json_to.write_text(json.dumps(found, indent=1))
 
@@ -147,10 +150,10 @@ def precision(
     ] = None,
     weights: Annotated[str | None, typer.Option(help="its weights; random:SEED needs no file")] = None,
     read_out: Annotated[str | None, typer.Option(help="a read-out; else the model's default")] = None,
-    width: Annotated[int | None, typer.Option(help="a narrow version of the same geometry")] = None,
+    width: Annotated[int | None, typer.Option(help="channels of a narrower version of the model")] = None,
     arithmetic: Annotated[
         list[str] | None,
-        typer.Option(help="float32, float16x3, tf32 or bfloat16; several times for several; else all"),
+        typer.Option(help="float32, float16x3, tf32 or bfloat16; may be repeated; else all"),
     ] = None,
     genes: Annotated[int | None, typer.Option(help="genes, evenly spread over the list; else all")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "auto",
@@ -182,14 +185,17 @@ def precision(
         own = found.filter(found["model"] == label)
         first = own.row(0, named=True)
         say(
-            f"{label}, read-out {first['read_out']}, on {first['device']}: {first['genes_tried']:,} genes, "
-            f"{first['people']:,} people, {first['differences']:,} differences from the reference; "
+            f"{label}, read-out {first['read_out']}, "
+            f"on {first['device']}: {plural(first['genes_tried'], 'gene')}, "
+            f"{plural(first['people'], 'people')}, "
+            f"{plural(first['differences'], 'difference')} from the reference; "
             "float64 is the truth"
         )
         table(
             ["arithmetic", "largest error", "sign lost", "made equal", "by size, smallest tenth first",
              "genes r < .999", "constant", "lowest r", "median r", "mean R", "R < 0", "R turned"],
             [_precision_row(row) for row in own.iter_rows(named=True)],
+            name="precision", data=own.iter_rows(named=True),
         )  # fmt: skip
     if config is not None:
         say(f"kept in {keep_precision(opened, found)}")
@@ -231,7 +237,7 @@ def _cluster_group() -> None:
 
 def certificates(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="new folder that all hosts see")],
-    days: Annotated[int, typer.Option(min=1, help="for which they hold")] = 365,
+    days: Annotated[int, typer.Option(min=1, help="days for which they hold")] = 365,
 ) -> None:
     """Make a key and certificate; who has the key may work on the cluster, and nobody else."""
     from hapsight.cli.console import say

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hapsight.cli.options import ConfigPath, at_work, load
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -42,12 +44,13 @@ def reference(
     device: Device = "cpu",
     resume: Annotated[bool, typer.Option(help="go on where an earlier run of the plan ended")] = True,
 ) -> None:
-    """Train mini on tracks along a chromosome; a killed run goes on where it was."""
-    from hapsight.cli.console import progress, say
+    """Train mini on tracks along a chromosome; goes on where an earlier run ended."""
+    from hapsight.cli.console import keeps, progress, say
     from hapsight.models.registry import resolve_device
     from hapsight.train.plan import load_plan
     from hapsight.train.reference import train_reference
 
+    keeps(folder)
     loaded = load_plan(plan, max_steps=max_steps, learning_rate=learning_rate, batch=batch, seed=seed)
     with progress() as report:
         found = train_reference(loaded, folder, device=resolve_device(device), resume=resume, progress=report)
@@ -60,7 +63,7 @@ def export(
     folder: Run,
     output: Annotated[Path, typer.Argument(metavar="FILE", help="a .safetensors file")],
 ) -> None:
-    """Write the best weights of a training to a file that the model ``mini`` loads by its path."""
+    """Write the best weights of a training to a file that the model mini loads by its path."""
     from hapsight.cli.console import say
     from hapsight.train.plan import load_plan
     from hapsight.train.reference import export as write
@@ -72,7 +75,9 @@ def export(
 def evaluate(
     plan: Plan,
     weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help="of mini: a name, or an exported file")],
-    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="for evaluation.json and two tables")],
+    output: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="folder for evaluation.json and two tables")
+    ],
     genes: Annotated[Path, typer.Option(help="TSS and strand: GTF, BED6 or TSV")],
     expression: Annotated[Path, typer.Option(help="phenotype BED")],
     cache: Annotated[
@@ -111,7 +116,7 @@ def _show_measured(table: pl.DataFrame, keys: tuple[str, ...]) -> None:
         [*(str(row[key]) for key in keys), f"{row['n']:,}", _number(row["value"]), _interval(row)]
         for row in table.iter_rows(named=True)
     ]
-    show([*keys, "n", "value", "95 %"], rows)
+    show([*keys, "n", "value", "95 %"], rows, name=keys[0], data=table.iter_rows(named=True))
 
 
 def _number(value: float | None) -> str:
@@ -122,15 +127,12 @@ def _interval(row: dict[str, Any]) -> str:
     return "-" if row["ci_low"] is None else f"{row['ci_low']:.3f} to {row['ci_high']:.3f}"
 
 
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
 Model = Annotated[
     str | None, typer.Option(help="label of one of the models; else that of [train], or the first")
 ]
-Seeds = Annotated[int | None, typer.Option(help="runs with seeds of their own")]
-People = Annotated[list[int] | None, typer.Option(help="train on so many people; may be given several times")]
-Maf = Annotated[
-    list[float] | None, typer.Option(help="frequency floor of variants; may be given several times")
-]
+Seeds = Annotated[int | None, typer.Option(help="how many runs, each with a seed of its own")]
+People = Annotated[list[int] | None, typer.Option(help="train on this many people; may be repeated")]
+Maf = Annotated[list[float] | None, typer.Option(help="least frequency of variants; may be repeated")]
 
 
 def _add_train_personal(app: typer.Typer) -> None:
@@ -195,18 +197,16 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _run(path: Path, name: str, options: dict[str, Any], arm: dict[str, str] | None) -> None:
-    from hapsight.cli.console import progress, say
-    from hapsight.run.config import load_config
+    from hapsight.cli.console import say
     from hapsight.run.opened import Opened
     from hapsight.stages.personal import train_personal
     from hapsight.stages.predict import load_sequence_models
 
-    config = load_config(path)
+    config = load(path)
     config = config.model_copy(update={"train": _section(config.train.model_dump() | options, arm)})
     opened = Opened.from_config(config)
     runs = load_sequence_models(opened, "Training")
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         folder = train_personal(opened, runs, opened.config.train.arms, show, name)
     _show_cells(opened.folder.path, name)
     say(f"tables: {folder}/{name}_{{per_gene,summary,runs}}.parquet")
@@ -244,7 +244,8 @@ def _show_cells(run: Path, name: str) -> None:
     for place, cell in enumerate(CELLS):
         say(f"\n{cell}")
         rows = [[arm.label, arm.people, arm.seeds, *_joined(arm.cells[place])] for arm in arms]
-        table(("arm", "people", "seeds", "mean R (95 %)", "genes", "significant with wrong sign"), rows)
+        columns = ("arm", "people", "seeds", "mean R (95 %)", "genes", "significant with wrong sign")
+        table(columns, rows, name=cell)
 
 
 def _joined(cell: CellWords) -> tuple[str, str, str]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hapsight.cli.options import ConfigPath, at_work, load
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -15,8 +17,6 @@ if TYPE_CHECKING:
     from hapsight.stages.validation import Validated
 
 __all__ = ["register"]
-
-ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
 
 _SHOWN_PAIRS = 3
 
@@ -52,7 +52,7 @@ def mpra(
     min_barcodes: Annotated[int, typer.Option(min=0, help="leave out variants with fewer")] = 10,
     out: OutFolder = None,
 ) -> None:
-    """Effects of single bases: correlation and sign, against distance, composition and neighbours."""
+    """Compare with measured effects of single bases: correlation and sign, by distance and composition."""
     from hapsight.cli.console import progress
     from hapsight.stages.validate_mpra import MpraOptions, validate_mpra
 
@@ -70,7 +70,7 @@ def crispri(
     draws: Annotated[int, typer.Option(min=1, help="shuffled sequences of each element")] = 10,
     out: OutFolder = None,
 ) -> None:
-    """Enhancers deleted, shuffled and masked: average precision against the distance to the TSS."""
+    """Delete, shuffle and mask enhancers: average precision, beside that of the distance to the TSS."""
     from hapsight.cli.console import progress
     from hapsight.stages.validate_crispri import CrispriOptions, validate_crispri
 
@@ -89,13 +89,11 @@ def eqtl(
     controls: Annotated[int, typer.Option(min=0, help="matched controls of each eQTL; 0: none")] = 1,
     out: OutFolder = None,
 ) -> None:
-    """Signs and sizes of eQTLs; maps the cohort's eQTLs first where they are needed."""
-    from hapsight.cli.console import progress
+    """Compare with signs and sizes of eQTLs; the cohort's own are mapped first where needed."""
     from hapsight.stages.validate_eqtl import EqtlOptions, validate_eqtl
 
     opened = _open(config, out, "eqtl", table)
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         found = validate_eqtl(opened, _models(opened), EqtlOptions(table, max_p, controls), show)
     _finish(opened, found, "eqtl", out)
 
@@ -156,7 +154,6 @@ def modality(
     out: OutFolder = None,
 ) -> None:
     """Direction at accessibility and at expression, of the same variants; maps the cohort's if need be."""
-    from hapsight.cli.console import progress
     from hapsight.stages.predict import load_models
     from hapsight.stages.validate_modality import ModalityOptions, validate_modality
 
@@ -165,8 +162,7 @@ def modality(
     options = ModalityOptions(
         table=table, eqtls=eqtls, reach=reach, max_p=max_p, centre=centre, strands=strands
     )
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         found = validate_modality(opened, load_models(opened), options, show)
     _finish(opened, found, "modality", out)
 
@@ -213,13 +209,12 @@ def alleles(
 def _open(config: Path, out: Path | None, assay: str, table: Path | None) -> Opened:
     """The configuration opened; the folder can be written to, and `table` is not among what is written."""
     from hapsight.errors import ConfigError
-    from hapsight.run.config import load_config
     from hapsight.run.opened import Opened
     from hapsight.run.store import require_writable
     from hapsight.stages.validation import validation_files
 
     require_writable(out, folder=True)
-    opened = Opened.from_config(load_config(config))
+    opened = Opened.from_config(load(config))
     folder = out or opened.folder.path / "validate"
     if table is not None and table.resolve() in {path.resolve() for path in validation_files(folder, assay)}:
         raise ConfigError(
@@ -272,8 +267,8 @@ def _finish(
     folder = out or opened.folder.path / "validate"
     written = write_validation(opened, found, assay, folder)
     columns = ["model", "read-out", "what", "predictor", "quantity", "stratum", "value", "95 %", "n"]
-    shown = _main_rows(found.summary) if brief else found.summary
-    table(columns, [_row(row) for row in shown.iter_rows(named=True)])
+    rows = (_main_rows(found.summary) if brief else found.summary).to_dicts()
+    table(columns, [_row(row) for row in rows], name="summary", data=rows)
     for (kind, reason), names in sorted(found.dropped.names.items()):
         few = ", ".join(names[:_SHOWN_PAIRS]) + (" ..." if len(names) > _SHOWN_PAIRS else "")
         named = "" if kind in unnamed else f" ({few})"

@@ -23,7 +23,7 @@ from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.policies import HARD_CALLS, PLOIDY_CONFLICT, UNKNOWN_CALLS
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import crosses_par, is_on, join_sexes, lacks_sex, without_chry
-from hapsight.errors import HapsightError
+from hapsight.errors import HapsightError, plural
 
 __all__ = [
     "CheckResult",
@@ -113,7 +113,9 @@ def _verdict(name: str, good: str, dropped: Dropped, reasons: tuple[str, ...], p
     rows = [row for row in dropped.rows() if row["reason"] in reasons]
     if not rows:
         return CheckResult(name, "pass", good)
-    message = "; ".join(f"{row['count']:,} {row['kind']}s: {row['reason']}" for row in rows)
+    message = "; ".join(
+        f"{plural(int(str(row['count'])), str(row['kind']))}: {row['reason']}" for row in rows
+    )
     names = [record for key, found in dropped.names.items() if key[1] in reasons for record in found]
     mend = [f"to mend: {HARD_CALLS}"] if any("dosage" in str(row["reason"]) for row in rows) else []
     status: Status = "fail" if policy == "error" else "warn"
@@ -123,7 +125,10 @@ def _verdict(name: str, good: str, dropped: Dropped, reasons: tuple[str, ...], p
 def _overlap_verdict(overlaps: Counter[str]) -> CheckResult:
     if not overlaps:
         return CheckResult("overlapping variants", "pass", "no haplotype carries two variants that overlap")
-    message = f"{len(overlaps):,} pairs of variants overlap on {sum(overlaps.values()):,} haplotypes"
+    message = (
+        f"{plural(len(overlaps), 'pair')} of variants overlapping on "
+        f"{plural(sum(overlaps.values()), 'haplotype')}"
+    )
     return CheckResult("overlapping variants", "warn", message, tuple(overlaps)[:_SHOWN])
 
 
@@ -134,7 +139,11 @@ def _phase_sets(
     if not genotypes.has_phase_sets:
         return
     found = people_across_sets(genotypes, (genotypes.read(window, reference)[0] for window in windows))
-    split = [f"{window}: {people} people" for window, people in zip(windows, found, strict=True) if people]
+    split = [
+        f"{window}: {plural(people, 'people')}"
+        for window, people in zip(windows, found, strict=True)
+        if people
+    ]
     if not split:
         yield CheckResult("phase sets", "pass", "every window is in one phase set of each person")
         return
@@ -259,9 +268,12 @@ class _Check:
         dropped = Dropped()
 
         def join() -> tuple[str, ...]:
-            return join_people(measured.samples, genotypes.samples_in_file, self.parts.sheet, dropped)
+            sheet, populations = self.parts.sheet, self.parts.files.populations
+            return join_people(measured.samples, genotypes.samples_in_file, sheet, dropped, populations)
 
-        return self.open("people", join, lambda kept: _left_out("people", f"{len(kept)} people", dropped))
+        return self.open(
+            "people", join, lambda kept: _left_out("people", plural(len(kept), "people"), dropped)
+        )
 
     def covariates(self, samples: Sequence[str] | None) -> Covariates | None:
         path = self.parts.files.covariates
@@ -276,7 +288,8 @@ class _Check:
             lambda joined: CheckResult(
                 "covariates",
                 "warn" if joined[1] else "pass",
-                f"{len(joined[0].names) if joined[0] else 0} covariates of {len(samples)} people",
+                f"{plural(len(joined[0].names) if joined[0] else 0, 'covariate')} of "
+                f"{plural(len(samples), 'people')}",
                 joined[1],
             ),
         )
@@ -328,9 +341,11 @@ class _Check:
             found, ploidy = joined[0], self.policy.ploidy
             advice = _chrx_advice(found, ploidy, covariates, samples, windows)
             women, men = len(ploidy.women), len(ploidy.men)
-            sexes = f"{women} women, {men} men, {len(samples) - women - men} of unknown sex"
+            sexes = (
+                f"{plural(women, 'woman')}, {plural(men, 'man')}, {len(samples) - women - men} of unknown sex"
+            )
             count = sum(is_on(gene.contig, "X") for gene in found)
-            return _left_out("chrX", f"{count} genes of {sexes}", dropped, (*joined[1], *advice))
+            return _left_out("chrX", f"{plural(count, 'gene')} of {sexes}", dropped, (*joined[1], *advice))
 
         joined = self.open("chrX", join, say)
         return None if joined is None else joined[0]
@@ -375,7 +390,9 @@ def _chrx_advice(
 
 
 def _say_genotypes(file: Genotypes) -> CheckResult:
-    message = f"{len(file.samples_in_file)} people, indexed (so sorted); contigs {_first(file.contigs)}"
+    message = (
+        f"{plural(len(file.samples_in_file), 'people')}, indexed (so sorted); contigs {_first(file.contigs)}"
+    )
     if any(_is_stale(path) for path in file.paths):
         return CheckResult("genotypes", "warn", message, ("the index is older than the file: make it anew",))
     return CheckResult("genotypes", "pass", message)
@@ -388,11 +405,17 @@ def _is_stale(path: Path) -> bool:
 
 
 def _say_reference(reference: Reference) -> CheckResult:
-    return CheckResult("reference", "pass", f"{len(reference.contigs)} contigs: {_first(reference.contigs)}")
+    return CheckResult(
+        "reference", "pass", f"{plural(len(reference.contigs), 'contig')}: {_first(reference.contigs)}"
+    )
 
 
 def _say_expression(measured: Expression) -> CheckResult:
-    return CheckResult("expression", "pass", f"{len(measured.genes)} genes of {len(measured.samples)} people")
+    return CheckResult(
+        "expression",
+        "pass",
+        f"{plural(len(measured.genes), 'gene')} of {plural(len(measured.samples), 'people')}",
+    )
 
 
 def _say_genes(files: CohortFiles, joined: tuple[dict[int, Gene], tuple[str, ...]]) -> str:
@@ -401,12 +424,12 @@ def _say_genes(files: CohortFiles, joined: tuple[dict[int, Gene], tuple[str, ...
     stranded = all(gene.strand for gene in joined[0].values())
     source = f"a {gene_format(files.genes)} gene table" if files.genes else "the expression file"
     source += "" if files.genes or stranded else ", without strand"
-    return f"{len(joined[0])} genes with a place, from {source}"
+    return f"{plural(len(joined[0]), 'gene')} with a place, from {source}"
 
 
 def _left_out(name: str, message: str, dropped: Dropped, notes: tuple[str, ...] = ()) -> CheckResult:
     reasons = tuple(
-        f"{count} {kind}s left out, {reason}: {_first(dropped.names[kind, reason])}"
+        f"{plural(count, kind)} left out, {reason}: {_first(dropped.names[kind, reason])}"
         for (kind, reason), count in sorted(dropped.counts.items())
     )
     return CheckResult(name, "warn" if reasons or notes else "pass", message, reasons + notes)
@@ -448,7 +471,9 @@ def _constant(measured: Expression) -> CheckResult:
     names = tuple(measured.genes[i].gene_id for i in rows[:_SHOWN])
     if not names:
         return CheckResult("constant genes", "pass", "every gene varies between people")
-    return CheckResult("constant genes", "warn", f"{len(rows)} genes have one value in all people", names)
+    return CheckResult(
+        "constant genes", "warn", f"{plural(len(rows), 'gene')} with one value in all people", names
+    )
 
 
 def _scale(measured: Expression) -> CheckResult:

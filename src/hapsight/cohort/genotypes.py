@@ -30,7 +30,7 @@ from hapsight.cohort.policies import GenotypePolicy, RowFilter
 from hapsight.cohort.records import RecordReader, Rows, hush_htslib, without_leading_phase
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.tables import is_bgzip, require_end, require_file
-from hapsight.errors import InputError
+from hapsight.errors import InputError, plural
 
 __all__ = ["GenotypeFile", "GenotypePolicy", "require_samples", "variants_of"]
 
@@ -85,7 +85,7 @@ class GenotypeFile:
         return {**self.__dict__, "_open": None, "_densities": None}
 
     def __repr__(self) -> str:
-        return f"GenotypeFile({str(self.path)!r}, {len(self.samples)} people)"
+        return f"GenotypeFile({str(self.path)!r}, {plural(len(self.samples), 'people')})"
 
     @property
     def sexes(self) -> dict[str, Sex]:
@@ -375,7 +375,7 @@ def require_samples(path: Path, wanted: tuple[str, ...], there: tuple[str, ...])
             f"{len(absent)} of {len(wanted)} people are not in the genotypes.",
             where=path,
             expected=", ".join(absent[:5]),
-            got=f"{len(there)} people: {', '.join(there[:5])} ...",
+            got=f"{plural(len(there), 'people')}: {', '.join(there[:5])} ...",
         )
     if len(set(wanted)) < len(wanted):
         twice = sorted({name for name in wanted if wanted.count(name) > 1})

@@ -5,7 +5,6 @@ Negative control: people's expression exchanged at random, so that no genotype c
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,13 +26,14 @@ from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotype_store import Decoder, StoredGenotypes
 from hapsight.cohort.genotypes import GenotypePolicy
-from hapsight.cohort.matching import find_genes, match_genes, match_people
+from hapsight.cohort.matching import find_genes, match_genes, match_people, near_genes
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.people import Covariates, SampleSheet, read_covariates, read_sample_sheet
 from hapsight.cohort.reference import Reference
+from hapsight.cohort.selection import genes_within, people_of
 from hapsight.cohort.sexes import join_sexes, without_chry
 from hapsight.cohort.split import open_genotypes
-from hapsight.errors import ConfigError, InputError
+from hapsight.errors import ConfigError, InputError, plural
 from hapsight.least_squares import residuals
 from hapsight.seeds import stream
 
@@ -93,6 +93,10 @@ class CohortFiles:
         The sample sheet; where given, only its people are used.
     keep_genes
         Only these genes: identifiers, with or without version, or names.
+    regions
+        Only genes whose TSS lies in one of these: ``contig:first-last``, from 1, or a contig.
+    populations
+        Only people whom the sample sheet has in one of these.
     phenotype
         What the rows of the expression file are.
     """
@@ -104,6 +108,8 @@ class CohortFiles:
     covariates: Path | None = None
     samples: Path | None = None
     keep_genes: tuple[str, ...] | None = None
+    regions: tuple[str, ...] = ()
+    populations: tuple[str, ...] = ()
     phenotype: Phenotype = "genes"
 
 
@@ -190,7 +196,10 @@ class Cohort:
 
     def __repr__(self) -> str:
         covariates = 0 if self.covariates is None else len(self.covariates.names)
-        return f"Cohort({len(self.samples)} people, {len(self.genes)} genes, {covariates} covariates)"
+        return (
+            f"Cohort({plural(len(self.samples), 'people')}, {plural(len(self.genes), 'gene')}, "
+            f"{plural(covariates, 'covariate')})"
+        )
 
     def gene(self, name: str | Gene) -> Gene:
         """The gene that is called so: by identifier, with or without version, or by name.
@@ -209,8 +218,7 @@ class Cohort:
         found, _ = find_genes([wanted], self.genes)
         if found:
             return found[0]
-        known = {called.upper(): called for g in self.genes for called in (g.gene_id, g.gene_name) if called}
-        near = [known[close] for close in difflib.get_close_matches(wanted.upper(), known, 5)]
+        near = near_genes(wanted, self.genes)
         raise ConfigError(
             f"The cohort has no gene {wanted!r}.",
             expected=f"an identifier, with or without version, or a name of {len(self.genes):,} genes",
@@ -289,7 +297,7 @@ def _joined(parts: CohortParts) -> tuple[Cohort, Dropped]:
     files, policy, dropped = parts.files, parts.policy, Dropped()
     genotypes, reference, measured = parts.genotypes, parts.reference, parts.measured
     sheet, table = parts.sheet, parts.table
-    samples = join_people(measured.samples, genotypes.samples_in_file, sheet, dropped)
+    samples = join_people(measured.samples, genotypes.samples_in_file, sheet, dropped, files.populations)
     covariates, notes = join_covariates(files.covariates, samples)
     genes, gene_notes = join_genes(files, measured, table, reference, genotypes.contigs, dropped)
     ploidy, ploidy_notes = join_sexes(sheet, genotypes, samples, genes.values(), reference, policy.ploidy)
@@ -310,12 +318,22 @@ def _joined(parts: CohortParts) -> tuple[Cohort, Dropped]:
 
 
 def join_people(
-    measured: Sequence[str], genotyped: Sequence[str], sheet: SampleSheet | None, dropped: Dropped
+    measured: Sequence[str],
+    genotyped: Sequence[str],
+    sheet: SampleSheet | None,
+    dropped: Dropped,
+    populations: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """People with expression and genotypes (and in the sample sheet), in the expression file's order."""
+    """People with expression and genotypes (and in the sample sheet), in the expression file's order.
+
+    Others than those of `populations`, where given, were not asked for, and do not count as left out.
+    """
     sides: dict[str, Sequence[str]] = {"expression": measured, "genotypes": genotyped}
     if sheet is not None:
         sides["sample sheet"] = sheet.samples
+    if populations:
+        wanted = frozenset(people_of(sheet, populations))
+        sides = {side: [person for person in people if person in wanted] for side, people in sides.items()}
     return match_people(sides, dropped)
 
 
@@ -338,7 +356,7 @@ def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariat
             + (" ..." if len(absent) > 5 else "."),
             where=path,
             expected="covariates of everyone with expression and genotypes",
-            got=f"{len(table.samples)} people in the file",
+            got=f"{plural(len(table.samples), 'people')} in the file",
             fix="add them to the covariates, or leave them out with a sample sheet of the people to use",
         )
     covariates = table.take(np.array([column[person] for person in samples], dtype=np.intp))
@@ -397,6 +415,8 @@ def join_genes(
         )
     notes += _contig_notes(placed, reference, genotyped)
     named = {i: replace(gene, contig=reference.resolve(gene.contig)) for i, gene in placed.items()}
+    if files.regions:
+        named = genes_within(named, files.regions)
     _require_inside(named, reference)
     rank = {contig: i for i, contig in enumerate(reference.contigs)}
     ordered = sorted(named.items(), key=lambda item: (rank[item[1].contig], item[1].tss, item[1].gene_id))
@@ -408,11 +428,13 @@ def _asked(
 ) -> dict[int, Gene]:
     kept, unknown = find_genes(wanted, [found.get(i, gene) for i, gene in enumerate(measured.genes)])
     if unknown:
+        near, are = near_genes(min(unknown), list(found.values())), "is" if len(unknown) == 1 else "are"
         raise InputError(
-            f"{len(unknown)} of the genes asked for are not in the expression file.",
+            f"{len(unknown)} of the genes asked for {are} not in the expression file.",
             where=where,
             expected=f"identifiers such as {', '.join(gene.gene_id for gene in measured.genes[:3])}",
             got=", ".join(sorted(unknown)[:5]),
+            fix=f"did you mean {', '.join(near)}?" if near else "leave them out",
         )
     names = {gene.gene_id for gene in kept}
     return {i: gene for i, gene in found.items() if gene.gene_id in names}
@@ -452,7 +474,9 @@ def _contig_notes(
         others = [(contig, find_contig(contig, there)) for contig in contigs if contig not in there]
         if others:
             ours, theirs = others[0]
-            notes.append(f"{len(others)} contigs are named otherwise in the {side}: {ours} is {theirs} there")
+            notes.append(
+                f"{plural(len(others), 'contig')} named otherwise in the {side}: {ours} is {theirs} there"
+            )
     return tuple(notes)
 
 

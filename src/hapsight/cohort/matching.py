@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +12,15 @@ from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.nouns import Dropped, Gene, Interval
 from hapsight.errors import ConfigError, InputError
 
-__all__ = ["find_genes", "gene_index", "genes_called", "match_genes", "match_people", "without_version"]
+__all__ = [
+    "find_genes",
+    "gene_index",
+    "genes_called",
+    "match_genes",
+    "match_people",
+    "near_genes",
+    "without_version",
+]
 
 _VERSION: Final = re.compile(r"^(ENS[A-Z]*\d+)(?:\.\d+)?(?:_\d+(?=_|$))?(_PAR_Y)?(?:(?<=_PAR_Y)_\d+)?")
 """Identifier, version, number of a mapping to GRCh37 (before or behind ``_PAR_Y``)."""
@@ -127,6 +136,12 @@ def find_genes(names: Sequence[str], genes: Sequence[Gene]) -> tuple[list[Gene],
         )
     found = dict.fromkeys(place for name in names for place in places[name])
     return [genes[place] for place in found], [name for name in names if not places[name]]
+
+
+def near_genes(wanted: str, genes: Sequence[Gene]) -> list[str]:
+    """Identifiers and names that look like one that no gene has."""
+    known = {called.upper(): called for g in genes for called in (g.gene_id, g.gene_name) if called}
+    return [known[close] for close in difflib.get_close_matches(wanted.upper(), known, 5)]
 
 
 def match_genes(

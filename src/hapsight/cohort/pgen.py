@@ -24,7 +24,7 @@ from hapsight.cohort.pvar import Pvar, Site, map_text, read_pvar
 from hapsight.cohort.records import MISSING, NO_HARD_CALL, RecordReader
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.tables import read_lines, require_file, require_unique
-from hapsight.errors import InputError, MissingExtraError
+from hapsight.errors import InputError, MissingExtraError, plural
 
 __all__ = ["PgenFile"]
 
@@ -74,7 +74,7 @@ class PgenFile:
         return {**self.__dict__, "_open": None}
 
     def __repr__(self) -> str:
-        return f"PgenFile({str(self.path)!r}, {len(self.samples)} people)"
+        return f"PgenFile({str(self.path)!r}, {plural(len(self.samples), 'people')})"
 
     @cached_property
     def sexes(self) -> dict[str, Sex]:
@@ -240,7 +240,7 @@ def _open_pgen(path: Path, pvar: Pvar, people: int, columns: NDArray[np.uint32])
         raise InputError(
             "The PGEN cannot be read, or does not belong to the .pvar and .psam beside it.",
             where=path,
-            expected=f"{people:,} people ({path.with_suffix('.psam').name}), "
+            expected=f"{plural(people, 'people')} ({path.with_suffix('.psam').name}), "
             f"{pvar.count:,} sites ({pvar.path.name})",
             got=_words(error),
             fix="give the three files of one plink2 --make-pgen",

@@ -19,7 +19,7 @@ from hapsight.cohort.pgen import PgenFile
 from hapsight.cohort.ploidy import Sex
 from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.reference import Reference
-from hapsight.errors import InputError
+from hapsight.errors import InputError, plural
 
 __all__ = ["SplitGenotypes", "open_genotypes"]
 
@@ -68,7 +68,7 @@ class SplitGenotypes:
         self._part_of = _by_contig(self._parts)
 
     def __repr__(self) -> str:
-        return f"SplitGenotypes({len(self._parts)} files, {len(self.samples)} people)"
+        return f"SplitGenotypes({plural(len(self._parts), 'file')}, {plural(len(self.samples), 'people')})"
 
     @property
     def samples_in_file(self) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def _expanded(path: Path) -> list[tuple[Path, str | None]]:
             "No genotype file has a name of this pattern.",
             where=path,
             expected=f"{_CHROM} standing for a chromosome, such as {str(path).replace(_CHROM, '22')}",
-            got=f"{len(names)} files, none with letters, digits, _ and - only in its place",
+            got=f"{plural(len(names), 'file')}, none with letters, digits, _ and - only in its place",
             fix="check the pattern in the configuration",
         )
     ordered = sorted(found, key=lambda one: (not one[0].isdecimal(), one[0].zfill(9)))
@@ -204,7 +204,7 @@ def _require_same_people(parts: Sequence[GenotypeFile | PgenFile]) -> None:
             "Two genotype files do not have the same people in the same order.",
             where=f"{part.path}, sample {place + 1}",
             expected=f"{_at(first.samples_in_file, place)}, as in {first.path}",
-            got=f"{_at(part.samples_in_file, place)}; {len(part.samples_in_file):,} people "
+            got=f"{_at(part.samples_in_file, place)}; {plural(len(part.samples_in_file), 'people')} "
             f"where that has {len(first.samples_in_file):,}",
             fix=f"bcftools query -l {first.path} > people.txt && bcftools view -S people.txt {part.path}",
         )

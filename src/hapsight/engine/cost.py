@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hapsight.cohort.nouns import Gene
     from hapsight.engine.sequences import Sequences
 
-__all__ = ["Cost", "flop_per_second", "plan_gene"]
+__all__ = ["Cost", "StandIn", "flop_per_second", "plan_gene"]
 
 _SEQUENCES_PER_VARIANT: Final = 1.4
 """Distinct haplotypes for each variant of a window: the mean over 125 genes of chr22 and 358 people, 1.35 at
@@ -93,6 +93,31 @@ def _local_flop(model: SharedModel) -> float:
 
 _STRETCH_POSITIONS = 64
 """Embedding positions of the stretches that a shared model is timed on."""
+
+
+class StandIn(SequenceModel):
+    """A model that declares what another does, reads as much sequence, and computes next to nothing.
+
+    Its values differ between sequences and mean nothing: it is for timing what comes after a model.
+    """
+
+    def __init__(self, model: SequenceModel) -> None:
+        self.name, self.window, self.tracks = model.name, model.window, model.tracks
+        self.read_outs, self.default_read_out = model.read_outs, model.default_read_out
+        self.fingerprint = f"stand-in of {model.fingerprint}"
+        self.flop_per_pass = 2.0 * model.window.length
+
+    def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
+        """See `SequenceModel`."""
+        import torch
+
+        places = torch.arange(codes.shape[1], device=codes.device, dtype=torch.float32)
+        value = (codes.float() * torch.cos(places)).mean(dim=1, keepdim=True)
+        return value.expand(-1, len(read_out.tracks)).contiguous()
+
+    def to(self, device: torch.device) -> SequenceModel:
+        """See `SequenceModel`: there are no parameters."""
+        return self
 
 
 def plan_gene(

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.errors import ConfigError
+from hapsight.errors import ConfigError, plural
 
 __all__ = [
     "DistinctRows",
@@ -151,7 +151,10 @@ def population_folds(populations: Sequence[str | None]) -> tuple[Ints, tuple[str
             "People cannot be held out by population.",
             where='splits = ["population"] under [baseline]',
             expected="a population for everyone, and at least 2 populations",
-            got=f"{len(names)} populations ({', '.join(names) or 'none'}), {without} people without one",
+            got=(
+                f"{plural(len(names), 'population')} ({', '.join(names) or 'none'}), "
+                f"{plural(without, 'people')} without one"
+            ),
             fix="give a sample sheet with a population for each person: `samples` under [cohort]",
         )
     place = {name: fold for fold, name in enumerate(names)}

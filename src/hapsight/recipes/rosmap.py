@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 from hapsight.cohort.check import CheckResult
-from hapsight.cohort.expression import read_expression
-from hapsight.cohort.genes import read_genes
-from hapsight.cohort.people import read_covariates, read_sample_sheet
-from hapsight.cohort.reference import Reference
-from hapsight.cohort.split import open_genotypes
-from hapsight.errors import HapsightError, IncompleteError, StoreError
+from hapsight.errors import IncompleteError, StoreError, plural
 from hapsight.files import write_atomically
+from hapsight.recipes.cohort_files import ROLES, check_role, quoted_path
 from hapsight.run.config import load_config
 
 __all__ = ["APPLY", "PEOPLE", "RosmapFiles", "check_files", "write_config"]
@@ -76,7 +72,7 @@ def check_files(files: RosmapFiles) -> list[CheckResult]:
     One result a role: ``fail`` where a file cannot be used or a needed one is not given.
     """
     opened: dict[str, Any] = {}
-    results = [_check(role, files, reader, opened) for role, reader in _READERS.items()]
+    results = [_check(role, files, opened) for role in ROLES]
     if {"genotypes", "expression"} <= opened.keys():
         results.append(_people(opened))
     return results
@@ -102,26 +98,17 @@ def write_config(files: RosmapFiles, out: Path) -> Path:
         )
     if out.exists():
         raise StoreError("There is a configuration already; it is not overwritten.", where=out)
-    lines = [f"{role} = {_quoted(path.absolute())}" for role, path in files.given.items()]
+    lines = [f"{role} = {quoted_path(path.absolute())}" for role, path in files.given.items()]
     write_atomically(out, _CONFIG.format(cohort="\n".join(lines)).encode())
     load_config(out)
     return out
 
 
-def _check(
-    role: str, files: RosmapFiles, reader: Callable[[Path, Mapping[str, Any]], Any], opened: dict[str, Any]
-) -> CheckResult:
+def _check(role: str, files: RosmapFiles, opened: dict[str, Any]) -> CheckResult:
     path = files.given.get(role)
     if path is None:
         return CheckResult(role, "fail" if role in _NEEDED else "pass", "not given")
-    if role == "covariates" and "expression" not in opened:
-        return CheckResult(role, "warn", "not checked: needs the people of the expression file")
-    try:
-        opened[role] = reader(path, opened)
-    except HapsightError as error:
-        details = tuple(f"{name}: {value}" for name, value in error.details.items())
-        return CheckResult(role, "fail", error.what, details)
-    return CheckResult(role, "pass", _SAID[role](opened[role]))
+    return check_role(role, path, opened)
 
 
 def _people(opened: Mapping[str, Any]) -> CheckResult:
@@ -130,37 +117,8 @@ def _people(opened: Mapping[str, Any]) -> CheckResult:
     if "samples" in opened:
         sides.append(set(opened["samples"].samples))
     both = len(set.intersection(*sides))
-    message = f"{both:,} people are in all files; the study had {PEOPLE}"
+    message = f"{plural(both, 'people')} in all files; the study had {PEOPLE}"
     return CheckResult("people", "fail" if both == 0 else "pass" if both == PEOPLE else "warn", message)
 
 
-def _covariates(path: Path, opened: Mapping[str, Any]) -> Any:
-    return read_covariates(path, opened["expression"].samples)[0]
-
-
-def _quoted(path: Path) -> str:
-    """A path as a TOML string."""
-    import tomli_w
-
-    return tomli_w.dumps({"path": str(path)}).removeprefix("path = ").rstrip("\n")
-
-
 _NEEDED: Final = ("genotypes", "reference", "expression", "genes")
-_READERS: Final[Mapping[str, Callable[[Path, Mapping[str, Any]], Any]]] = {
-    "genotypes": lambda path, _: open_genotypes(path),
-    "reference": lambda path, _: Reference(path),
-    "expression": lambda path, _: read_expression(path),
-    "genes": lambda path, _: read_genes(path),
-    "covariates": _covariates,
-    "samples": lambda path, _: read_sample_sheet(path),
-}
-_SAID: Final[Mapping[str, Callable[[Any], str]]] = {
-    "genotypes": lambda file: f"{len(file.samples):,} people; contigs {', '.join(file.contigs[:5])}",
-    "reference": lambda file: f"{len(file.contigs):,} contigs",
-    "expression": lambda table: f"{len(table.genes):,} genes of {len(table.samples):,} people",
-    "genes": lambda genes: (
-        f"{len(genes):,} genes, {sum(g.strand is not None for g in genes):,} with a strand"
-    ),
-    "covariates": lambda table: f"{len(table.names):,} covariates of {len(table.samples):,} people",
-    "samples": lambda sheet: f"{len(sheet.samples):,} people",
-}

@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from hapsight.errors import plural as _plural
+
 __all__ = [
     "ABSENT",
     "STATUS",
@@ -160,9 +162,9 @@ def plural(number: float | None, noun: str) -> str:
     >>> plural(1, "gene"), plural(2, "gene"), plural(3, "people")
     ('1 gene', '2 genes', '3 people')
     """
-    if noun == "people":
-        return f"{count(number)} {'person' if number == 1 else 'people'}"
-    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+    if number is None or _absent(number):
+        return f"{ABSENT} {noun if noun == 'people' else noun + 's'}"
+    return _plural(round(number), noun)
 
 
 def p_value(value: float | None) -> str:

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.errors import IncompleteError
+from hapsight.errors import IncompleteError, plural
 from hapsight.report.run_folder import read_table
 from hapsight.run.baselines import BaselineRun, ImportedRun, baseline_blocks, baseline_runs, imported_runs
 from hapsight.run.blocks import KeyedBlock, VariantReader, in_turn
@@ -194,8 +194,8 @@ def results_of(opened: Opened, arms: Sequence[Arm]) -> dict[Arm, pl.DataFrame]:
             raise IncompleteError(
                 "A model of this run is not evaluated.",
                 where=path,
-                expected=f"{len(wanted)} genes of {arm.model}, read-out {arm.read_out}",
-                got=f"{rows.height} genes" if path.exists() else "no such table",
+                expected=f"{plural(len(wanted), 'gene')} of {arm.model}, read-out {arm.read_out}",
+                got=plural(rows.height, "gene") if path.exists() else "no such table",
                 fix="run `hapsight evaluate` with this configuration first",
             )
     return found
@@ -359,7 +359,7 @@ def _observed_in_words(opened: Opened, where: str = "") -> str:
     if covariates is not None:
         all_, left_out = len(covariates.names), len(covariates.redundant)
         some = f"{all_ - left_out} of {all_}" if left_out else all_
-        text = f"{text}, residual on {some} covariates{where}"
+        text = f"{text}, residual on {some} covariate{'' if some == 1 else 's'}{where}"
     if config.permuted is None:
         return text
     return f"{text}; NEGATIVE CONTROL: people exchanged at random (seed {config.permuted})"

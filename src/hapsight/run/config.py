@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from hapsight.cohort.selection import gene_names, region_of
 from hapsight.errors import ConfigError
 from hapsight.models.catalogue import PROTOCOL_OPTIONS, PROTOCOL_READ_OUTS, EffectsKeys
 from hapsight.models.own import PREFIX
 from hapsight.run.sections import (
     BaselineConfig,
+    ClusterConfig,
     EqtlConfig,
     EvidenceEffectsConfig,
     EvidenceTrackConfig,
     GeneCovariatesConfig,
     ImportedConfig,
     InformedConfig,
-    PersonCovariatesConfig,
     PriorEffectsConfig,
     PriorsConfig,
+    ReportConfig,
+    Section,
     TrainArmConfig,
     TrainConfig,
     is_address,
@@ -52,6 +55,7 @@ __all__ = [
     "ReportConfig",
     "TrainArmConfig",
     "TrainConfig",
+    "choose",
     "config_part",
     "load_config",
     "to_toml",
@@ -60,11 +64,7 @@ __all__ = [
 _Part = TypeVar("_Part", bound=BaseModel)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class CohortConfig(_Section):
+class CohortConfig(Section):
     """The cohort's files (relative paths start at the configuration file) and what to do with their flaws."""
 
     genotypes: Path | Annotated[tuple[Path, ...], Field(min_length=1)] = Field(
@@ -83,8 +83,12 @@ class CohortConfig(_Section):
     )
     samples: Path | None = Field(None, description="sample sheet: sample_id, population, sex")
     keep_genes: tuple[str, ...] = Field(
-        (), description="only these genes, by identifier or name; all where empty"
+        (), description="only these genes, by identifier or name, or files of such; all where empty"
     )
+    regions: tuple[str, ...] = Field(
+        (), description="only genes whose TSS lies in one of these: contig:first-last, from 1, or a contig"
+    )
+    populations: tuple[str, ...] = Field((), description="only people of these, as the sample sheet has them")
     variants: Literal["all", "snv"] = Field("all", description="which variants go into personal sequences")
     min_maf: Annotated[float, Field(ge=0, lt=0.5)] = Field(0.0, description="frequency floor for sequences")
     missing: Literal["error", "reference", "drop"] = Field("error", description="missing genotypes")
@@ -111,10 +115,15 @@ class CohortConfig(_Section):
         for first, last in self.par or ():
             if last < first:
                 raise ValueError(f"par must be [first, last] with first <= last, got [{first}, {last}]")
+        for text in self.regions:
+            try:
+                region_of(text)
+            except ConfigError as error:
+                raise ValueError(f"{error.what} Expected {error.details['expected']}") from None
         return self
 
 
-class ExpressionConfig(_Section):
+class ExpressionConfig(Section):
     """How expression is treated before it is compared or learned from."""
 
     transform: Literal["log10", "none"] = Field("log10", description="log10(x + pseudocount), or as it is")
@@ -149,7 +158,7 @@ USUAL_BUDGET = 2 * 2**30
 """Bytes of memory that is used for sequences and embeddings unless the configuration says more."""
 
 
-class PredictConfig(_Section):
+class PredictConfig(Section):
     """How models are run."""
 
     device: str = Field("auto", description="auto, cpu, cuda or mps")
@@ -185,7 +194,7 @@ class PredictConfig(_Section):
         return None if self.budget_gb is None else int(self.budget_gb * 2**30)
 
 
-class EvaluateConfig(_Section):
+class EvaluateConfig(Section):
     """The statistics."""
 
     null_draws: Annotated[int, Field(ge=99)] = Field(1000, description="draws of the random-weights null")
@@ -194,7 +203,7 @@ class EvaluateConfig(_Section):
     )
 
 
-class ExplainConfig(_Section):
+class ExplainConfig(Section):
     """In-silico mutagenesis of the variants in the models' windows."""
 
     run: bool = Field(False, description="whether `hapsight run` does it")
@@ -241,35 +250,7 @@ class ExplainConfig(_Section):
         return self
 
 
-class ClusterConfig(_Section):
-    """Where units of work are done beyond this machine, and what happens to those that fail."""
-
-    scheduler: str | None = Field(
-        None, description="a Dask scheduler: its address, or its scheduler file; else this machine alone"
-    )
-    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict, description="what a worker must offer to run models, such as { GPU = 1 }"
-    )
-    retries: Annotated[int, Field(ge=0)] = Field(
-        2, description="how often a unit that fails is tried again before it is set aside, here too"
-    )
-    patience: Annotated[float, Field(gt=0)] = Field(
-        120.0, description="seconds without the scheduler, or without a worker, before a run gives up"
-    )
-    unencrypted: bool = Field(
-        False, description="allow a scheduler on another host that does not encrypt what travels"
-    )
-
-
-class ReportConfig(_Section):
-    """What a report shows of single people."""
-
-    include_individuals: bool = Field(
-        False, description="names of people, and pages with a point per person, expression and genotype"
-    )
-
-
-class Config(_Section):
+class Config(Section):
     """A run of hapsight."""
 
     name: str = Field(description="the cohort's name, for titles")
@@ -360,6 +341,33 @@ def load_config(path: Path) -> Config:
     return _absolute(config, path.resolve().parent)
 
 
+def choose(
+    config: Config,
+    genes: Sequence[str] | None = None,
+    regions: Sequence[str] | None = None,
+    populations: Sequence[str] | None = None,
+) -> Config:
+    """The configuration for other genes and people; what is None stays. Files of genes start here.
+
+    Raises
+    ------
+    ConfigError
+        A region is not understood, or a list of genes is not there or empty.
+    InputError
+        A list of genes is no text.
+    """
+    changes: dict[str, tuple[str, ...]] = {}
+    if genes is not None:
+        changes["keep_genes"] = gene_names(genes, Path())
+    if regions is not None:
+        changes["regions"] = tuple(region.strip() for region in regions)
+    if populations is not None:
+        changes["populations"] = tuple(name.strip() for text in populations for name in text.split(","))
+    for region in changes.get("regions", ()):
+        region_of(region)
+    return config.model_copy(update={"cohort": config.cohort.model_copy(update=changes)})
+
+
 def config_part(kind: Callable[..., _Part], **values: Any) -> _Part:
     """A part of the configuration.
 
@@ -389,33 +397,8 @@ def _first_complaints(error: ValidationError) -> tuple[str]:
 
 
 def _did_you_mean(key: str) -> str:
-    known = {
-        name
-        for section in (
-            Config,
-            CohortConfig,
-            ExpressionConfig,
-            ModelConfig,
-            PredictConfig,
-            BaselineConfig,
-            ImportedConfig,
-            InformedConfig,
-            EvidenceTrackConfig,
-            EvidenceEffectsConfig,
-            PriorsConfig,
-            PriorEffectsConfig,
-            GeneCovariatesConfig,
-            PersonCovariatesConfig,
-            EqtlConfig,
-            EvaluateConfig,
-            ExplainConfig,
-            ReportConfig,
-            ClusterConfig,
-            TrainConfig,
-            TrainArmConfig,
-        )
-        for name in section.model_fields
-    }
+    sections: list[type[BaseModel]] = [*Section.__subclasses__(), ModelConfig]
+    known = {name for section in sections for name in section.model_fields}
     close = difflib.get_close_matches(key, known, 1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -424,6 +407,7 @@ def _absolute(config: Config, folder: Path) -> Config:
     cohort: dict[str, Any] = {
         name: folder / value for name, value in config.cohort if isinstance(value, Path)
     }
+    cohort["keep_genes"] = gene_names(config.cohort.keep_genes, folder)
     if isinstance(config.cohort.genotypes, tuple):
         cohort["genotypes"] = tuple(folder / path for path in config.cohort.genotypes)
     models = tuple(

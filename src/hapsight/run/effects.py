@@ -22,7 +22,7 @@ from hapsight.cohort.effect_tables import EffectTable, weight_rows
 from hapsight.cohort.nouns import Gene, Interval, Variants
 from hapsight.engine.cost import Cost
 from hapsight.engine.views import window_of
-from hapsight.errors import HapsightError, InputError
+from hapsight.errors import HapsightError, InputError, plural
 from hapsight.files import file_digest
 from hapsight.linear.fits import weighted_sum
 from hapsight.models.protocol import ModelWindow, ReadOut, Track
@@ -271,7 +271,7 @@ def check_effects(opened: Opened, wanted: ModelConfig) -> list[CheckResult]:
         return [CheckResult(name, "fail", error.what, details)]
     genes, rows = run.given.table["gene_id"].n_unique(), sum(sum(one.counts.values()) for one in used)
     message = (
-        f"{len(run.given.table):,} effects on {genes:,} of {len(opened.cohort.genes):,} genes, up to "
+        f"{plural(len(run.given.table), 'effect')} on {genes:,} of {len(opened.cohort.genes):,} genes, up to "
         f"{run.window.upstream:,} bp from a TSS; of the {rows:,} of {len(used)} genes, "
         f"{sum(one.n_used for one in used):,} are laid on variants"
     )
@@ -437,7 +437,7 @@ def effects_in_words(card: ModelCard, laid: pl.DataFrame) -> str:
     file = Path(card.asked["model"]["table"]).name
     return (
         f"{card.label} is a table of effects ({file}): {total['n_used']:,} of "
-        f"{total['n_rows']:,} rows of the cohort's genes are laid on variants{share}"
-        f"{'; ' + ', '.join(some) if some else ''}; {total['n_without_row']:,} variants no "
+        f"{plural(total['n_rows'], 'row')} of the cohort's genes are laid on variants{share}"
+        f"{'; ' + ', '.join(some) if some else ''}; {plural(total['n_without_row'], 'variant')} no "
         "farther from a TSS than its farthest effect have no row and count as without effect."
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import signal
 import threading
 import traceback
 from abc import ABC, abstractmethod
@@ -337,15 +338,27 @@ def _pool_of(count: int) -> Iterator[ProcessPoolExecutor]:
     kept = _kept.get()
     if kept is None:
         with _new_pool(count) as pool:
-            yield pool
+            try:
+                yield pool
+            except KeyboardInterrupt as error:
+                _end(pool, error)
+                raise
         return
     pool = _sound(kept.pop(count, None)) or _new_pool(count)
     try:
         yield pool
-    except BaseException:
-        pool.shutdown()
+    except BaseException as error:
+        _end(pool, error)
         raise
     kept[count] = pool
+
+
+def _end(pool: ProcessPoolExecutor, error: BaseException) -> None:
+    """End a pool: once its units are done, or, where the user interrupts, at once."""
+    if isinstance(error, KeyboardInterrupt):
+        for process in list((pool._processes or {}).values()):  # none but ours; public from Python 3.14 on
+            process.terminate()
+    pool.shutdown(cancel_futures=True)
 
 
 def _sound(pool: ProcessPoolExecutor | None) -> ProcessPoolExecutor | None:
@@ -367,8 +380,9 @@ def _new_pool(count: int) -> ProcessPoolExecutor:
 
 @contextmanager
 def _threads_of_new_processes(count: int) -> Iterator[None]:
-    """Give new processes so many threads for linear algebra, unless the user has said how many."""
-    mine = {name: str(max(1, count)) for name in _THREADS if name not in os.environ}
+    """Give new processes so many threads, NumPy one as in `Here`, unless the user has said how many."""
+    mine = {name: str(max(1, count)) for name in _THREADS} | {"OPENBLAS_NUM_THREADS": "1"}
+    mine = {name: threads for name, threads in mine.items() if name not in os.environ}
     os.environ.update(mine)
     try:
         yield
@@ -379,6 +393,7 @@ def _threads_of_new_processes(count: int) -> Iterator[None]:
 
 def _end_with_parent() -> None:
     """Let a worker end when its parent does, even if the parent was killed and could not say so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
 
     def watch() -> None:
         parent = multiprocessing.parent_process()

@@ -133,7 +133,7 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     Genes, models and tables may come and go: who is in both has the units that it had.
     """
     before, now = (dict(_flat(config)) for config in (one, other))
-    keys = sorted((before.keys() | now.keys()) - {"cohort.keep_genes"})
+    keys = sorted((before.keys() | now.keys()) - {"cohort.keep_genes", "cohort.regions"})
     listed = CHANGE_NOTHING.keys() | TABLES_ONLY.keys()
     return [key for key in keys if key not in listed and not _alike(before.get(key), now.get(key))]
 
@@ -354,6 +354,8 @@ def cohort_files(config: CohortConfig) -> CohortFiles:
         covariates=config.covariates,
         samples=config.samples,
         keep_genes=config.keep_genes or None,
+        regions=config.regions,
+        populations=config.populations,
         phenotype=config.phenotype,
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import platform
@@ -32,8 +33,8 @@ import polars as pl
 
 import hapsight
 from hapsight.cohort.tables import write_table
-from hapsight.errors import HapsightError, StoreError
-from hapsight.files import KnownDigest, file_name, locked, own_entries, sweep, write_atomically
+from hapsight.errors import HapsightError, StoreError, quoted
+from hapsight.files import KnownDigest, file_name, locked, open_own, own_entries, sweep, write_atomically
 from hapsight.models.catalogue import WEIGHTS, published_weights
 from hapsight.models.weights import find
 from hapsight.report.run_folder import require_record
@@ -48,6 +49,7 @@ __all__ = [
     "made_from",
     "mark_finished",
     "peak_mb",
+    "processor_seconds",
     "reset_peak",
     "versions",
 ]
@@ -85,7 +87,7 @@ def _peak_of(process: int | str | None) -> int | None:
 
 
 OWN: Final = frozenset(
-    {"run.json", "check.json", "config.toml", "report.html", "dropped.parquet"}
+    {"run.json", "check.json", "config.toml", "report.html", "dropped.parquet", "run.log"}
     | {
         "baseline",
         "crew",
@@ -102,6 +104,48 @@ OWN: Final = frozenset(
     | {"train", "validate"}
 )
 """What hapsight writes in a run folder; whatever else lies there is another's, and is left alone."""
+
+_LOG: Final = logging.getLogger("hapsight.run")
+
+
+@contextmanager
+def _logged(file: int) -> Iterator[None]:
+    """Write to an open file, which is closed in the end, what hapsight logs and how the block ends."""
+    logger = logging.getLogger("hapsight")
+    level, shown = logger.level, logger.hasHandlers()
+    with os.fdopen(file, "a", encoding="utf-8") as text:
+        handler = logging.StreamHandler(text)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handlers = [handler] if shown or logging.lastResort is None else [handler, logging.lastResort]
+        for one in handlers:
+            logger.addHandler(one)
+        logger.setLevel(min(level or logging.WARNING, logging.INFO))
+        try:
+            _LOG.info("hapsight %s, process %d", hapsight.__version__, os.getpid())
+            yield
+        except BaseException as error:
+            _LOG.info("ends with %s: %s", type(error).__name__, quoted(error))
+            raise
+        finally:
+            for one in handlers:
+                logger.removeHandler(one)
+            logger.setLevel(level)
+
+
+def processor_seconds() -> float:
+    """Processor time of this process and of its workers so far, those that live too (Linux)."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    living = sum(_processor_of(child.pid) for child in multiprocessing.active_children())
+    return time.process_time() + ended.ru_utime + ended.ru_stime + living
+
+
+def _processor_of(process: int | None) -> float:
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 _PACKAGES = ("numpy", "scipy", "polars", "numba", "cyvcf2", "pysam", "torch", "altair")
 
@@ -123,6 +167,11 @@ class RunFolder:
     def report(self) -> Path:
         """The report."""
         return self.path / "report.html"
+
+    @property
+    def log(self) -> Path:
+        """What was done when, a line each, of all commands that worked here."""
+        return self.path / "run.log"
 
     @property
     def decoded(self) -> Path:
@@ -190,6 +239,7 @@ class RunFolder:
                 sweep(self.path, OWN)
                 os.truncate(lock, 0)
                 os.write(lock, uuid.uuid4().hex.encode())
+                held.enter_context(_logged(open_own(self.log, os.O_WRONLY | os.O_APPEND)))
             except OSError as error:
                 raise self._not_writable(error) from None
             yield
@@ -293,20 +343,28 @@ class RunFolder:
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
         """Time a stage and record its wall time and peak memory; the block may set ``["detail"]``.
 
-        A stage that only found its work done already (``["computed"]`` is 0) leaves the older entry be.
+        A stage that only found its work done already (``["computed"]`` is 0) leaves the older entry be, but
+        for ``found_done_seconds``, what finding it took.
         """
         reset_peak()
-        start = time.perf_counter()
+        _LOG.info("%s: begins", name)
+        start, processor = time.perf_counter(), processor_seconds()
         entry: dict[str, Any] = {"name": name, "detail": ""}
         yield entry
         own, worker = peak_mb()
         seconds = round(time.perf_counter() - start, 2)
-        entry |= {"seconds": seconds, "peak_mb": own, "largest_worker_mb": worker}
+        _LOG.info("%s: %.1f s%s", name, seconds, f"; {entry['detail']}" if entry["detail"] else "")
+        entry |= {"seconds": seconds, "processor_seconds": round(processor_seconds() - processor, 2)}
+        self.add_stage(entry | {"peak_mb": own, "largest_worker_mb": worker})
+
+    def add_stage(self, entry: Mapping[str, Any]) -> None:
+        """Record a stage, as `stage` does, in place of an earlier entry of its name."""
         record = self.record()
-        if entry.get("computed") == 0 and any(s["name"] == name for s in record["stages"]):
-            return
-        kept = [s for s in record["stages"] if s["name"] != name]
-        self._write_record(record | {"stages": [*kept, entry]})
+        before = next((s for s in record["stages"] if s["name"] == entry["name"]), None)
+        if entry.get("computed") == 0 and before is not None:
+            entry = before | {"found_done_seconds": entry["seconds"]}
+        kept = [s for s in record["stages"] if s["name"] != entry["name"]]
+        self._write_record(record | {"stages": [*kept, dict(entry)]})
 
     def _write_record(self, record: dict[str, Any]) -> None:
         write_atomically(self.path / "run.json", json.dumps(record, indent=1).encode())
@@ -422,7 +480,7 @@ def _named(value: Any) -> Iterator[str]:
 
 def _written(folder: Path) -> Iterator[str]:
     """Every file of the run, but for its record and what may be deleted."""
-    kept = OWN - {"run.json", "decoded"}
+    kept = OWN - {"run.json", "run.log", "decoded"}
     yield from (entry.path for entry in own_entries(folder, kept) if entry.is_file(follow_symlinks=False))
 
 

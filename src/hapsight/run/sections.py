@@ -1,10 +1,10 @@
-"""The section ``[train]`` of the configuration: training on people.
+"""Sections of the configuration. ``[train]``: training on people.
 
 Where a scheduler is: its address, or a file that says so.
 
 The sections ``[baseline]``, ``[informed]`` and ``[eqtl]`` of the configuration: linear methods, eQTLs.
 
-The section ``[priors]`` of the configuration.
+The sections ``[priors]``, ``[cluster]`` and ``[report]`` of the configuration.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ __all__ = [
     "GRID",
     "MIN_SHARE",
     "BaselineConfig",
+    "ClusterConfig",
     "EqtlConfig",
     "EvidenceEffectsConfig",
     "EvidenceTrackConfig",
@@ -32,6 +33,8 @@ __all__ = [
     "PersonCovariatesConfig",
     "PriorEffectsConfig",
     "PriorsConfig",
+    "ReportConfig",
+    "Section",
     "TrainArmConfig",
     "TrainConfig",
     "find_address",
@@ -80,11 +83,13 @@ MIN_SHARE: Final = 0.5
 """Share of a gene's weights that must be usable, unless the configuration says otherwise."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, and nothing is changed in place."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ImportedConfig(_Section):
+class ImportedConfig(Section):
     """Weights that were trained elsewhere, applied to this cohort."""
 
     path: Path = Field(
@@ -97,7 +102,7 @@ class ImportedConfig(_Section):
     )
 
 
-class BaselineConfig(_Section):
+class BaselineConfig(Section):
     """Linear models of the cis variants, PrediXcan's elastic net first."""
 
     run: bool = Field(True, description="whether to fit them")
@@ -130,7 +135,7 @@ class BaselineConfig(_Section):
         return self
 
 
-class EvidenceTrackConfig(_Section):
+class EvidenceTrackConfig(Section):
     """A functional track whose signal at a variant is evidence that it matters."""
 
     label: str = Field(min_length=1, description="what tables call it")
@@ -138,14 +143,14 @@ class EvidenceTrackConfig(_Section):
     reach: Annotated[int, Field(ge=0)] = Field(250, description="bases on either side of a variant")
 
 
-class EvidenceEffectsConfig(_Section):
+class EvidenceEffectsConfig(Section):
     """A sequence model whose effects of variants are evidence that they matter; their signs are not used."""
 
     label: str = Field(min_length=1, description="what tables call it")
     path: Path = Field(description="`effects.parquet` of `hapsight explain`, of this cohort's genes")
 
 
-class InformedConfig(_Section):
+class InformedConfig(Section):
     """Linear prediction with prior evidence; window, folds and alpha are [baseline]'s."""
 
     method: Literal["susie_blup", "elastic_net"] = Field(
@@ -173,7 +178,7 @@ class InformedConfig(_Section):
         return self
 
 
-class EqtlConfig(_Section):
+class EqtlConfig(Section):
     """eQTL mapping and cis-heritability."""
 
     run: bool = Field(True, description="whether to map")
@@ -188,28 +193,28 @@ class EqtlConfig(_Section):
     )
 
 
-class PriorEffectsConfig(_Section):
+class PriorEffectsConfig(Section):
     """A sequence model whose effects of variants, with their signs, a sign prior is set beside."""
 
     label: str = Field(min_length=1, description="what tables call it")
     path: Path = Field(description="`effects.parquet` of `hapsight explain`, of this cohort's genes")
 
 
-class GeneCovariatesConfig(_Section):
+class GeneCovariatesConfig(Section):
     """What is known of genes, such as half-life features of their transcripts."""
 
     label: str = Field(min_length=1, description="what tables call it")
     path: Path = Field(description="table: gene_id, and a column of numbers for each covariate")
 
 
-class PersonCovariatesConfig(_Section):
+class PersonCovariatesConfig(Section):
     """What is known of each gene in each person, such as the half-life of the personal transcript."""
 
     label: str = Field(min_length=1, description="what tables call it")
     path: Path = Field(description="table: gene_id, sample_id, value")
 
 
-class PriorsConfig(_Section):
+class PriorsConfig(Section):
     """Priors on genes, people and variants, each with and without, beside its shuffled control."""
 
     gene_covariates: tuple[GeneCovariatesConfig, ...] = Field((), description="tables, each used by itself")
@@ -267,7 +272,7 @@ class PriorsConfig(_Section):
 _ON_Z_SCORES: Final = ("mse", "pairwise_mse", "mse_plus_pairs")
 
 
-class TrainArmConfig(_Section):
+class TrainArmConfig(Section):
     """One way to train a model on people."""
 
     mode: Literal["untouched", "full", "frozen", "lora"] = Field(
@@ -315,7 +320,7 @@ GRID = (
 """The grid of the field's studies."""
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """Training on people: whom and what is learnt from, and how."""
 
     model: str | None = Field(None, description="label or name of one of the models; else the first")
@@ -387,3 +392,31 @@ class TrainConfig(_Section):
         if self.sign_priors is None:
             return self
         return self.model_copy(update={"sign_priors": folder / self.sign_priors})
+
+
+class ClusterConfig(Section):
+    """Where units of work are done beyond this machine, and what happens to those that fail."""
+
+    scheduler: str | None = Field(
+        None, description="a Dask scheduler: its address, or its scheduler file; else this machine alone"
+    )
+    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="what a worker must offer to run models, such as { GPU = 1 }"
+    )
+    retries: Annotated[int, Field(ge=0)] = Field(
+        2, description="how often a unit that fails is tried again before it is set aside, here too"
+    )
+    patience: Annotated[float, Field(gt=0)] = Field(
+        120.0, description="seconds without the scheduler, or without a worker, before a run gives up"
+    )
+    unencrypted: bool = Field(
+        False, description="allow a scheduler on another host that does not encrypt what travels"
+    )
+
+
+class ReportConfig(Section):
+    """What a report shows of single people."""
+
+    include_individuals: bool = Field(
+        False, description="names of people, and pages with a point per person, expression and genotype"
+    )

@@ -22,7 +22,7 @@ import hapsight
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.dna import N_CODE, Codes, encode, reverse_complement
-from hapsight.errors import InputError, StoreError
+from hapsight.errors import InputError, StoreError, plural
 from hapsight.seeds import stream
 from hapsight.simulate.design import Design, draw_confounders, draw_expression
 from hapsight.simulate.grammar import Grammar, Motif
@@ -293,7 +293,7 @@ def choose_genes(source: Cohort, design: Design) -> tuple[list[Gene], list[Edit]
             dropped.add("gene", f"fewer than {design.planted} variants to plant at", gene.gene_id)
         else:
             chosen[index] = edits
-    if len(chosen) < design.genes:
+    if len(chosen) < (1 if design.fewer else design.genes):
         raise InputError(
             "The source has too few genes for the simulation.",
             expected=f"{design.genes} genes with {design.planted} variants to plant at, MAF "
@@ -323,7 +323,7 @@ def _write(
     write_people(folder / "samples.tsv", people)
     if design.confounders:
         write_covariates(folder / "covariates.tsv", people.samples, confounders)
-    name = f"simulated, {design.people:,} people, {len(genes):,} genes"
+    name = f"simulated, {design.people:,} people, {plural(len(genes), 'gene')}"
     write_config(done.config, name, design.seed, design.flank, design.confounders > 0)
     _write_truth(folder / "truth", truth, design)
     return done

@@ -77,6 +77,8 @@ class Design:
     ----------
     people, genes
         How many.
+    fewer
+        Take fewer genes where the source has not so many that will do.
     planted
         Variants of each gene at which a motif is planted; 0 leaves the reference as it is.
     min_maf
@@ -100,6 +102,7 @@ class Design:
 
     people: int = 500
     genes: int = 200
+    fewer: bool = False
     heritability: Heritability = field(default_factory=Heritability)
     grammar: Grammar = field(default_factory=Grammar)
     planted: int = 3

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from hapsight.cohort.nouns import Gene, Variants
+from hapsight.errors import plural
 from hapsight.linear.nested import GeneFit, fit_held_out
 from hapsight.run.baselines import (
     BaselineRun,
@@ -51,7 +52,7 @@ def fit_baseline(opened: Opened, run: BaselineRun, progress: Progress) -> None:
         units, crew = baseline_units(opened, run), crew_of(opened)
         computed = compute(crew, label, _fit_unit, units, progress)
         stage["computed"] = computed
-        stage["detail"] = f"{computed} units computed, {len(units) - computed} kept, {crew}"
+        stage["detail"] = f"{plural(computed, 'unit')} computed, {len(units) - computed} kept, {crew}"
 
 
 def _fit_unit(unit: BaselineUnit) -> str:

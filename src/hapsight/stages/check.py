@@ -25,7 +25,7 @@ from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
 from hapsight.cohort.sexes import LEAST_R, find_mismatches, match_scores, strongest_variant
 from hapsight.cohort.tables import require_file
 from hapsight.engine.views import of_genes, require_fitting, window_of
-from hapsight.errors import HapsightError
+from hapsight.errors import HapsightError, plural
 from hapsight.files import write_atomically
 from hapsight.least_squares import Design, residuals
 from hapsight.linear.nested import require_people
@@ -76,13 +76,18 @@ def check_identity(cohort: Cohort) -> CheckResult:
         return CheckResult(name, "pass", "no eQTL is strong enough to tell people apart")
     wrong = find_mismatches(match_scores(np.array(dosages), np.array(outcomes), np.array(strengths)))
     if not wrong:
-        return CheckResult(name, "pass", f"expression fits the own genotypes, by {len(dosages)} eQTLs")
+        return CheckResult(
+            name, "pass", f"expression fits the own genotypes, by {plural(len(dosages), 'eQTL')}"
+        )
     details = tuple(
         f"{cohort.samples[m.expression_of]}: the expression fits the genotypes of {cohort.samples[m.fits]} "
         f"(log likelihood ratio {m.log_ratio:.0f})"
         for m in wrong
     )
-    message = f"the expression of {len(wrong)} people fits somebody else's genotypes, by {len(dosages)} eQTLs"
+    message = (
+        f"the expression of {plural(len(wrong), 'people')} fits somebody else's genotypes, "
+        f"by {plural(len(dosages), 'eQTL')}"
+    )
     if not any(m.exchanged for m in wrong):
         return CheckResult(name, "warn", f"{message}; but no names seem exchanged", details)
     mend = "to mend: find out which file has the names exchanged, or leave these people out"

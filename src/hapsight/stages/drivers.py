@@ -13,7 +13,7 @@ from hapsight.cohort.alleles import WeightRow
 from hapsight.cohort.effect_fit import SAMPLE, require_fit
 from hapsight.cohort.nouns import Dropped, Gene, Variants
 from hapsight.engine.views import margin, window_of
-from hapsight.errors import IncompleteError, InputError
+from hapsight.errors import IncompleteError, InputError, plural
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.motifs import Motif
 from hapsight.explain.support import GivenEffects
@@ -124,7 +124,9 @@ def drivers(
         ]
         opened.folder.write("explain/driver_variants.parquet", pl.DataFrame(each, schema=DRIVER_VARIANTS))
         _write(opened, table, results, predicted)
-        stage["detail"] = f"{table['gene_id'].n_unique():,} genes, {len(effects)} models and tracks"
+        stage["detail"] = (
+            f"{plural(table['gene_id'].n_unique(), 'gene')}, {plural(len(effects), 'model')} and tracks"
+        )
 
 
 def _samples(
@@ -367,7 +369,7 @@ def _require_looked_for(opened: Opened, run: ModelRun, track: str, genes: Sequen
         raise IncompleteError(
             "Saturation mutagenesis is wanted around drivers of genes that were not looked at.",
             where=explain_store(opened, run).folder.parent / "drivers.parquet",
-            expected=f"{len(genes)} genes of {run.label}, {track}",
+            expected=f"{plural(len(genes), 'gene')} of {run.label}, {track}",
             got=f"{len(lost)} are not there, such as {', '.join(lost[:_SHOWN])}",
             fix="let [explain] choose these genes too, and run `hapsight explain` and `hapsight drivers`",
         )
@@ -375,7 +377,7 @@ def _require_looked_for(opened: Opened, run: ModelRun, track: str, genes: Sequen
 
 def _in_words(made: int, wanted: int, dropped: Dropped) -> str:
     """Counts, and the first names of genes that were left out."""
-    words = [f"{made} arrays around drivers computed, {wanted - made} kept"]
+    words = [f"{plural(made, 'array')} around drivers computed, {wanted - made} kept"]
     for (kind, reason), names in sorted(dropped.names.items()):
         shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
         words.append(f"left out {reason}: {dropped.counts[kind, reason]} ({shown})")

@@ -17,7 +17,7 @@ from hapsight.cohort.matching import find_genes
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.reference import Reference
 from hapsight.engine.views import window_of
-from hapsight.errors import ConfigError, IncompleteError
+from hapsight.errors import ConfigError, IncompleteError, plural
 from hapsight.explain.drivers import additivity, depends_on_background, spread
 from hapsight.explain.tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
 from hapsight.files import file_name
@@ -148,8 +148,9 @@ def _explain_effects(opened: Opened, run: EffectsRun, progress: Progress, genes:
             )
         stage["computed"] = computed
         stage["detail"] = (
-            f"{len(tables['effects']):,} effects on {tables['additivity']['gene_id'].n_unique():,} genes, as "
-            f"the table has them; {computed} units computed, {len(units) - computed} kept"
+            f"{plural(len(tables['effects']), 'effect')} on "
+            f"{plural(tables['additivity']['gene_id'].n_unique(), 'gene')}, as "
+            f"the table has them; {plural(computed, 'unit')} computed, {len(units) - computed} kept"
         )
 
 
@@ -464,7 +465,8 @@ def _in_words(tables: dict[str, pl.DataFrame], computed: int, kept: int, arrays:
     median = tables["additivity"]["pearson_r"].median()
     additive = f"median additivity r {median:.3f}" if isinstance(median, float) else "no additivity r"
     return (
-        f"{len(tables['effects']):,} effects on {len(genes):,} genes, {asked:,} sequences, "
+        f"{plural(len(tables['effects']), 'effect')} on {plural(len(genes), 'gene')}, {asked:,} sequences, "
         f"{distinct:,} distinct ({asked / max(distinct, 1):.1f}x fewer); {additive}; "
-        f"{computed} units computed, {kept} kept" + (f"; {arrays} arrays of single bases" if arrays else "")
+        f"{plural(computed, 'unit')} computed, {kept} kept"
+        + (f"; {plural(arrays, 'array')} of single bases" if arrays else "")
     )

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Gene, Interval, Strand, Variants
-from hapsight.errors import ConfigError, WeightsError
+from hapsight.errors import ConfigError, WeightsError, plural
 from hapsight.explain.drivers import Drivers, sasse2023_drivers
 from hapsight.explain.support import supported
 from hapsight.explain.tables import (
@@ -308,8 +308,9 @@ def gene_pages(
     arms
         Those of models have pages.
     genes
-        Identifiers; other pages stay. Without them the `most` genes of the largest abs(R) of each model, of
-        R > 0 and of R < 0, and pages of other genes are taken away, since they may be of older numbers.
+        Identifiers; other pages stay. Without them those of ``[explain] genes``; without these the `most`
+        genes of the largest abs(R) of each model, of R > 0 and of R < 0. Pages of other genes are then taken
+        away, since they may be of older numbers.
     individuals
         Show a point per person even where ``[report] include_individuals`` does not ask for it.
 
@@ -327,7 +328,8 @@ def gene_pages(
 
     models = cards_in(arms)
     results = results_of(opened, [arm for own in models.values() for arm in own])
-    named = genes_of_cohort(opened.cohort.genes, genes, "to show") if genes else None
+    asked = genes or opened.config.explain.genes
+    named = genes_of_cohort(opened.cohort.genes, asked, "to show") if asked else None
     chosen = named or _strongest(opened, results, most)
     effects = {card: _effects(opened, card, chosen, progress) for card in models}
     with opened.folder.stage("gene pages") as stage:
@@ -339,7 +341,7 @@ def gene_pages(
         _record_withheld(opened, list(views), [withheld for _, withheld in written], keep=bool(genes))
         if not genes:
             _remove_others(folder, views)
-        stage["detail"] = f"{len(written):,} pages"
+        stage["detail"] = plural(len(written), "page")
     return [path for path, _ in written]
 
 
@@ -382,7 +384,7 @@ def _effects(opened: Opened, card: ModelCard, chosen: Sequence[Gene], progress: 
         explain_bases(opened, card, [gene for gene in chosen if gene.gene_id not in missing], progress)
     if missing:
         names = sorted(missing)
-        purpose = f"Computing the effects of variants on {len(names)} genes that are not explained yet"
+        purpose = f"Computing the effects of variants on {plural(len(names), 'gene')} not explained yet"
         run = card if isinstance(card, EffectsRun) else require_model(opened, card, purpose)
         explain(opened, [run], progress, names)
         units += explain_blocks(opened, card, names)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.alleles import WeightRow
 from hapsight.cohort.effect_fit import require_fit
 from hapsight.cohort.nouns import Gene, Variants
+from hapsight.errors import plural
 from hapsight.linear.elastic_net import ElasticNetOptions
 from hapsight.linear.informed import (
     LearningGene,
@@ -297,7 +298,7 @@ def _run(
         crew = crew_of(opened, files=files)
         computed = compute(crew, label, work, units, progress)
         stage["computed"] = computed
-        stage["detail"] = f"{computed} units computed, {len(units) - computed} kept, {crew}"
+        stage["detail"] = f"{plural(computed, 'unit')} computed, {len(units) - computed} kept, {crew}"
 
 
 def _read_shapes(units: Sequence[InformedUnit]) -> pl.DataFrame:

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.errors import ConfigError
+from hapsight.errors import ConfigError, plural
 from hapsight.files import file_name
 from hapsight.run.config import USUAL_BUDGET, ModelConfig
 from hapsight.run.opened import LINEAR_KEYS, Opened, Progress, gene_facts
@@ -144,7 +144,7 @@ def train_personal(
         opened.folder.write(f"train/{name}_runs.parquet", store.read(done, "runs"))
         opened.folder.write(f"train/{name}_summary.parquet", summarise(per_gene))
         stage["computed"] = computed
-        stage["detail"] = f"{computed} trainings computed, {len(done) - computed} kept"
+        stage["detail"] = f"{plural(computed, 'training')} computed, {len(done) - computed} kept"
     return folder
 
 

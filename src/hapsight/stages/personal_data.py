@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.contigs import resolve_contig
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Gene, Interval
+from hapsight.cohort.selection import parse_region
 from hapsight.engine.views import require_fitting, window_of
 from hapsight.errors import ConfigError
 from hapsight.files import file_digest
@@ -233,8 +234,6 @@ def homologs_in_words(opened: Opened, found: Sequence[Homologs], split: Split) -
 
 def _held_out(opened: Opened) -> tuple[Interval, ...]:
     """The regions that nothing is trained on, by the contig names of the reference."""
-    from hapsight.train.splits import parse_region
-
     contigs = opened.cohort.reference.contigs
     regions = map(parse_region, opened.config.train.held_out)
     return tuple(

@@ -5,7 +5,6 @@ Measured on real windows: plain passes against shared work, and one arithmetic a
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,9 +20,7 @@ from hapsight.cohort.tables import write_table
 from hapsight.dna import Codes
 from hapsight.engine.views import of_genes, views
 from hapsight.errors import ConfigError
-from hapsight.linear.nested import fit_held_out
 from hapsight.models.protocol import ReadOut, SharedModel
-from hapsight.run.baselines import BaselineUnit, baseline_runs, baseline_units, gene_seed
 from hapsight.run.blocks import VariantReader
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.run_folder import peak_mb, reset_peak
@@ -36,13 +33,11 @@ if TYPE_CHECKING:
     from hapsight.engine.sequences import GenePrediction
 
 __all__ = [
-    "BaselinePlan",
     "ModelPlan",
     "SharingBench",
     "bench_precision",
     "bench_sharing",
     "keep_precision",
-    "plan_baseline",
     "plan_model",
     "precision_of_models",
 ]
@@ -78,26 +73,6 @@ class ModelPlan:
     disk_mb: float
 
 
-@dataclass(frozen=True, slots=True)
-class BaselinePlan:
-    """What the baselines take together, estimated from fitting one gene with a median number of variants.
-
-    Attributes
-    ----------
-    gene_seconds
-        Of all methods and splits on one gene, without reading genotypes.
-    gene_seconds_of
-        The same by method and split, as their folders in ``baseline/`` are called.
-    """
-
-    genes: int
-    people: int
-    workers: int
-    gene_seconds: float
-    seconds: float
-    gene_seconds_of: dict[str, float]
-
-
 def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
     """Count distinct work over all genes and time a few passes."""
     from hapsight.engine.cost import flop_per_second, plan_gene
@@ -125,35 +100,6 @@ def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
         flop / flop_per_second(run.model, run.read_out, opened.config.predict.batch_size, run.device),
         haplotypes * len(run.read_out.tracks) * _BYTES_PER_VALUE / 1e6,
     )
-
-
-def plan_baseline(opened: Opened) -> BaselinePlan:
-    """Fit the gene in the middle of the list by every method and split, and multiply."""
-    took = {run.folder: _gene_seconds(baseline_units(opened, run)) for run in baseline_runs(opened)}
-    workers = opened.config.workers or os.cpu_count() or 1
-    n_genes = len(opened.cohort.genes)
-    seconds = sum(took.values())
-    return BaselinePlan(
-        n_genes, len(opened.cohort.samples), workers, seconds, seconds * n_genes / workers, took
-    )
-
-
-def _gene_seconds(units: Sequence[BaselineUnit]) -> float:
-    unit = units[len(units) // 2]
-    gene = unit.genes[len(unit.genes) // 2]
-    reader = VariantReader(unit.genotypes, unit.reference)
-    near = reader(gene.cis(unit.cis_window))
-    dosage = near.linear_dosage
-    expression = unit.expression[len(unit.genes) // 2]
-
-    def fit(columns: int) -> float:
-        start = time.perf_counter()
-        seed = gene_seed(unit.seed, gene.gene_id)
-        fit_held_out(dosage[:columns], expression, unit.covariates, unit.outer_folds, seed, unit.method)
-        return time.perf_counter() - start
-
-    fit(20)  # compiles
-    return fit(len(dosage))
 
 
 Values = NDArray[np.float64]

@@ -15,7 +15,7 @@ import numpy as np
 from hapsight.cohort.nouns import Gene
 from hapsight.engine.cost import Cost
 from hapsight.engine.views import of_genes, require_fitting, seen_bases
-from hapsight.errors import ConfigError, HapsightError, WeightsError
+from hapsight.errors import ConfigError, HapsightError, WeightsError, plural
 from hapsight.models.catalogue import EFFECTS
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.run.blocks import KeyedBlock, VariantReader, model_target
@@ -344,8 +344,8 @@ def _add_up(opened: Opened, run: EffectsRun, progress: Progress) -> None:
         opened.folder.add_model(run.entry(opened, units))
         stage["computed"] = computed
         stage["detail"] = (
-            f"{len(run.given.table):,} effects added up; "
-            f"{computed} units computed, {len(units) - computed} kept"
+            f"{plural(len(run.given.table), 'effect')} added up; "
+            f"{plural(computed, 'unit')} computed, {len(units) - computed} kept"
         )
 
 
@@ -361,9 +361,9 @@ def _predict(opened: Opened, run: ModelRun, progress: Progress) -> None:
         opened.folder.add_model(entry)
         stage["computed"] = computed
         stage["detail"] = (
-            f"{entry['asked']:,} passes asked for, {entry['distinct']:,} distinct "
+            f"{plural(entry['asked'], 'pass')} asked for, {entry['distinct']:,} distinct "
             f"({entry['asked'] / max(entry['distinct'], 1):.1f}x fewer); "
-            f"{computed} units computed, {len(units) - computed} kept"
+            f"{plural(computed, 'unit')} computed, {len(units) - computed} kept"
         )
 
 
@@ -424,7 +424,7 @@ def _loses(run: ModelRun, trial: dict[str, Any]) -> ConfigError:
     lowest = "none" if trial["lowest_r"] is None else f"{trial['lowest_r']:.3f}"
     return ConfigError(
         f"{trial['precision']} loses what {run.label} says of differences between people.",
-        where=f"precision of [predict]; {trial['tried']} genes tried against float32",
+        where=f"precision of [predict]; {plural(trial['tried'], 'gene')} tried against float32",
         expected=f"at most {MOST_LOST:.0%} of signs lost, r of at least {LEAST_R} in every gene",
         got=f"{trial['signs_lost']:.1%} of {trial['differences']:,} differences between haplotypes and the "
         f"reference lost their sign; lowest r of a gene's predictions over people {lowest}; "

@@ -15,7 +15,7 @@ import polars as pl
 import hapsight
 from hapsight.cohort.alleles import OUTCOMES
 from hapsight.cohort.predictdb import EXTRA, write_predictdb
-from hapsight.errors import ConfigError
+from hapsight.errors import ConfigError, plural
 from hapsight.run.arms import imported_arm
 from hapsight.run.baselines import BaselineRun, ImportedRun, baseline_blocks, baseline_runs
 from hapsight.run.blocks import in_gene_order
@@ -185,7 +185,10 @@ class Applied:
         yield f"genes with too few of them (below {self.min_share:g}), without R", f"{few:,}"
         r, low, high = self.mean_r.value, self.mean_r.ci_low, self.mean_r.ci_high
         interval = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
-        yield "mean R across people", f"{r:.3f}{interval} ({self.mean_r.n} genes)" if r is not None else "-"
+        yield (
+            "mean R across people",
+            f"{r:.3f}{interval} ({plural(self.mean_r.n, 'gene')})" if r is not None else "-",
+        )
 
 
 def apply_file(

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped, Gene
-from hapsight.errors import ConfigError, IncompleteError, InputError
+from hapsight.errors import ConfigError, IncompleteError, InputError, plural
 from hapsight.explain.motifs import Motif
 from hapsight.priors.across_genes import ablation_across_genes, gene_covariate_ablation, over_genes
 from hapsight.priors.half_life import HalfLifeModel, RibosomeLoadModel, half_lives, ribosome_loads
@@ -290,7 +290,7 @@ def priors(opened: Opened, progress: Progress) -> Priors:
             shown = table.with_columns(prior=pl.lit(prior)).select(typed)
             opened.folder.write(f"priors/scores.{_SCORE_FILES[prior]}.parquet", shown)
         opened.folder.write("priors/dropped.parquet", dropped_table(dropped))
-        stage["detail"] = f"{found.ablation.height} rows of the ablation"
+        stage["detail"] = f"{plural(found.ablation.height, 'row')} of the ablation"
     return found
 
 

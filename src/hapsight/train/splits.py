@@ -6,17 +6,16 @@ reaches into that of an unseen one is left out (the guard).
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from itertools import combinations, count, takewhile
 from typing import Final
 
 import numpy as np
 
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.errors import ConfigError
+from hapsight.errors import ConfigError, plural
 from hapsight.seeds import stream
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "PeopleRule",
     "Split",
     "make_split",
-    "parse_region",
     "require_windows_apart",
 ]
 
@@ -136,16 +134,44 @@ def make_split(
     ConfigError
         No such population, too few people, or nothing left on a side.
     """
-    people_rng, gene_rng = stream(seed, "split of people"), stream(seed, "split of genes")
-    train, valid, test = _deal_people(samples, populations, people_rule, people_rng)
-    unseen = _unseen_genes(genes, gene_rule, gene_rng)
-    forbidden = _Unions([*gene_rule.held_out, *(windows[name] for name in unseen)])
+    train, valid, test = _deal_people(samples, populations, people_rule, stream(seed, "split of people"))
+    seen, unseen, guard = _deal_genes(genes, windows, gene_rule, seed)
+    if not seen:
+        raise _nothing_to_train_on(genes, windows, gene_rule, seed)
+    split = Split(train, valid, test, seen, unseen, guard)
+    require_windows_apart(split, windows)
+    return split
+
+
+def _deal_genes(
+    genes: Sequence[Gene], windows: Mapping[str, Interval], rule: GeneRule, seed: int
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Seen and unseen genes, and those on no side."""
+    unseen = _unseen_genes(genes, rule, stream(seed, "split of genes"))
+    forbidden = _Unions([*rule.held_out, *(windows[name] for name in unseen)])
     others = [gene.gene_id for gene in genes if gene.gene_id not in unseen]
     seen = tuple(name for name in others if not forbidden.touch(windows[name]))
     guard = tuple(name for name in others if forbidden.touch(windows[name]))
-    split = Split(train, valid, test, seen, tuple(g.gene_id for g in genes if g.gene_id in unseen), guard)
-    require_windows_apart(split, windows)
-    return split
+    return seen, tuple(gene.gene_id for gene in genes if gene.gene_id in unseen), guard
+
+
+def _nothing_to_train_on(
+    genes: Sequence[Gene], windows: Mapping[str, Interval], rule: GeneRule, seed: int
+) -> ConfigError:
+    """Says so, with the largest block of half the size, or a quarter and so on, that leaves some."""
+    halves = takewhile(lambda block: block >= 1000, (rule.block >> n for n in count(1)))
+    will_do = (n for n in halves if _deal_genes(genes, windows, replace(rule, block=n), seed)[0])
+    block = next(will_do, None)
+    widest = max(len(window) for window in windows.values())
+    return ConfigError(
+        "No gene is left to train on: all lie in blocks that are held out, or read sequence of these.",
+        where="block under [train]",
+        expected="genes in several blocks, and some whose windows reach into none that is held out",
+        got=f"blocks of {rule.block:,} bases, windows of up to {widest:,}, {plural(len(genes), 'gene')}",
+        fix="take genes over a longer stretch, or a model that reads less"
+        if block is None
+        else f"set block = {block} under [train]",
+    )
 
 
 def require_windows_apart(split: Split, windows: Mapping[str, Interval]) -> None:
@@ -162,26 +188,9 @@ def require_windows_apart(split: Split, windows: Mapping[str, Interval]) -> None
         raise ConfigError(
             "Windows of genes that are trained on overlap windows of genes that are not.",
             expected="no base on both sides",
-            got=f"{len(both)} genes: {_shown(both)}",
+            got=f"{plural(len(both), 'gene')}: {_shown(both)}",
             fix="leave these genes out of training, as the guard of `make_split` does",
         )
-
-
-def parse_region(text: str) -> Interval:
-    """``"chr22:36,000,000-40,500,000"``, first and last base counted from 1.
-
-    Raises
-    ------
-    ConfigError
-        Another form.
-    """
-    found = re.fullmatch(r"(?P<contig>[^:\s]+):(?P<first>[\d,]+)-(?P<last>[\d,]+)", text.strip())
-    if found is None:
-        raise ConfigError("A region is not understood.", expected="contig:first-last", got=repr(text))
-    first, last = (int(found[name].replace(",", "")) for name in ("first", "last"))
-    if not 1 <= first <= last:
-        raise ConfigError("A region ends before it begins.", expected="1 <= first <= last", got=repr(text))
-    return Interval(found["contig"], first - 1, last)
 
 
 def _deal_people(
