@@ -1,6 +1,6 @@
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 from typer.testing import CliRunner
@@ -21,9 +21,10 @@ def test_help_names_every_command_and_is_quick():
     hapsight_command("--help")  # compiles
     took = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         found = hapsight_command("--help")
-        took.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert found.returncode == 0
     assert all(command in found.stdout for command in COMMANDS)
     assert "3 incomplete" in found.stdout

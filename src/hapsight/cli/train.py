@@ -156,7 +156,8 @@ def homologs(config: ConfigPath, model: Model = None) -> None:
     opened = Opened.from_config(loaded)
     with opened.folder.locked():
         said, rows = homolog_rows(opened, load_sequence_models(opened, "Training"))
-    table(["gene", "gene", "shared 21-mers", "share of the smaller", "trained on"], rows)
+    columns = ["gene", "homolog", "shared 21-mers", "share of the smaller", "trained on"]
+    table(columns, rows, name="homologs")
     say(said)
 
 
