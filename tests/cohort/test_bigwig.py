@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hapsight.cohort.bigwig import BigWig
+from hapsight.cohort.bigwig import BigWig, accessible_elements
 from hapsight.errors import InputError
 
 bigwig = pytest.importorskip("pyBigWig")
@@ -102,3 +102,31 @@ def test_a_file_that_is_empty_or_not_there(tmp_path):
         BigWig(tmp_path / "e.bw")
     with pytest.raises(InputError, match="bigWig file is not there"):
         BigWig(tmp_path / "none.bw")
+
+
+def slow_elements(values: np.ndarray, width: int, times: float) -> list[int]:
+    """One place at a time: the highest mean that is left, the first of several."""
+    means = {i: values[i : i + width].mean() for i in range(len(values) - width + 1)}
+    left, found = {i: m for i, m in means.items() if m >= times * values.mean()}, []
+    while left:
+        best = min(left, key=lambda i: (-left[i], i))
+        found.append(best)
+        left = {i: m for i, m in left.items() if abs(i - best) >= width}
+    return sorted(found)
+
+
+@pytest.mark.parametrize("stretch", [7_000_000, 100, 33])
+def test_elements_are_those_found_one_at_a_time(tmp_path, monkeypatch, stretch):
+    values = np.random.default_rng(3).integers(0, 9, 400).astype(float) ** 3
+    values[150:220] = np.nan
+    with bigwig.open(str(tmp_path / "t.bw"), "w") as file:
+        file.addHeader([("chr1", 400), ("chr2", 50)])
+        known = np.flatnonzero(np.isfinite(values))
+        file.addEntries(["chr1"] * len(known), known.tolist(), (known + 1).tolist(), values[known].tolist())
+    monkeypatch.setattr("hapsight.cohort.bigwig._STRETCH", stretch)
+    found = list(accessible_elements(tmp_path / "t.bw", width=8, times=1.5))
+    expected = slow_elements(np.nan_to_num(values), 8, 1.5)
+    assert found == [("chr1", start, start + 8) for start in expected]
+    assert len(expected) > 5
+    with pytest.raises(InputError, match="no contig of that name"):
+        list(accessible_elements(tmp_path / "t.bw", ["chr7"]))

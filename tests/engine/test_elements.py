@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,16 @@ from hapsight.cohort.nouns import Gene, Interval
 from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
 from hapsight.engine.cost import plan_gene
-from hapsight.engine.engine import predict_genes
+from hapsight.engine.engine import Valuer, predict_genes
 from hapsight.engine.sequences import Sequences
 from hapsight.engine.views import require_fitting
 from hapsight.errors import ConfigError, InputError, ModelError
+from hapsight.explain.element_ism import elements_ism
 from hapsight.models import elements
 from hapsight.models.elements import ElementSum, read_elements
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
 from tests.planted import Planted, write_planted
-from tests.sequence.naive import naive_contig, toy_reference, toy_variants
+from tests.sequence.naive import Base, naive_contig, toy_reference, toy_variants
 
 LENGTH = 24
 
@@ -92,28 +94,31 @@ def naive(planted: Planted, model: ElementSum, both: bool, power: float) -> Iter
     sequences = sequences_of(planted, model)
     everything = Interval("chr1", 0, 5_000 * (len(planted.genes) + 1))
     variants, sequence = sequences.read_variants(everything), decode(sequences.fetch_reference(everything))
-    element = model.element
-    assert isinstance(element, Element)
     people = len(variants.samples)
     whole = {(p, h): naive_contig(sequence, variants, p, h) for p in range(people) for h in range(2)}
-    places = {key: [-1 if at is None else at for _, at in bases] for key, bases in whole.items()}
     for gene in planted.genes:
-        centres = [c for c in model.centres["1"] if LENGTH <= abs(c - gene.tss) <= model.reach]
-        found = np.empty((len(variants.samples), 2))
-        for person, haplotype in np.ndindex(*found.shape):
-            total = 0.0
-            for centre in [gene.tss, *centres]:
-                key = person, haplotype
-                at = next(i for i, place in enumerate(places[key]) if place >= centre)
-                bases = "".join(b for b, _ in whole[key][at - LENGTH // 2 : at + LENGTH // 2])
-                value = element.slowly(bases)
-                if both:
-                    turned = bases[::-1].translate(str.maketrans("ACGT", "TGCA"))
-                    value = (value + element.slowly(turned)) / 2
-                weight = (5_000 / max(abs(centre - gene.tss), 5_000)) ** power
-                total += weight * max(2**value - 0.1, 0.0)
-            found[person, haplotype] = np.log2(0.1 + total)
+        found = np.empty((people, 2))
+        for key in np.ndindex(*found.shape):
+            found[key] = slowly(model, gene, whole[key], both, power)
         yield found
+
+
+def slowly(model: ElementSum, gene: Gene, contig: list[Base], both: bool, power: float) -> float:
+    """A gene's value from the bases of a haplotype, and where each lies in the reference."""
+    element = model.element
+    assert isinstance(element, Element)
+    places = [-1 if at is None else at for _, at in contig]
+    total = 0.0
+    for centre in [gene.tss, *(c for c in model.centres["1"] if LENGTH <= abs(c - gene.tss) <= model.reach)]:
+        at = next(i for i, place in enumerate(places) if place >= centre)
+        bases = "".join(b for b, _ in contig[at - LENGTH // 2 : at + LENGTH // 2])
+        value = element.slowly(bases)
+        if both:
+            turned = bases[::-1].translate(str.maketrans("ACGT", "TGCA"))
+            value = (value + element.slowly(turned)) / 2
+        weight = (5_000 / max(abs(centre - gene.tss), 5_000)) ** power
+        total += weight * max(2**value - 0.1, 0.0)
+    return float(np.log2(0.1 + total))
 
 
 @pytest.mark.parametrize("both", [False, True])
@@ -127,6 +132,54 @@ def test_every_haplotype_equals_the_slow_sum(
         assert np.ptp(expected) > 0 or prediction.n_variants == 0
         np.testing.assert_allclose(prediction.values[..., 0], expected, rtol=0, atol=1e-9)
         assert len(np.unique(prediction.index)) == len(prediction.distinct)
+
+
+def test_abc_falls_with_distance_where_no_power_is_given(planted: Planted) -> None:
+    model = summed(planted, None, 7.0)
+    found = predict(planted, model, "abc")
+    np.testing.assert_allclose(
+        found[0].values[..., 0], next(naive(planted, model, False, 1.02)), rtol=0, atol=1e-9
+    )
+    assert "power -1.02" in model.read_out("abc").description
+    assert model.read_out("elements").description.endswith("alike")
+
+
+def test_effects_are_those_of_each_variant_alone(planted: Planted) -> None:
+    """Elements that overlap, and deletions between them, are among these."""
+    model = summed(planted, None, 7.0)
+    model.centres["1"] = np.sort(np.append(model.centres["1"], [5_610, 8_310]))
+    sequences, genes = sequences_of(planted, model, "abc"), planted.genes[:1]
+    valuer = Valuer(model, model.read_out("abc"), "cpu")
+    reference = decode(sequences.fetch_reference(Interval("chr1", 0, 5_000 * (len(planted.genes) + 1))))
+    predicted = predict_genes(sequences, genes, batch_size=4, device="cpu")
+    every = elements_ism(genes, valuer, sequences.read_variants, sequences.fetch_reference)
+    n_effects = 0
+    for gene, found, expected in zip(genes, every, predicted, strict=True):
+        np.testing.assert_allclose(found.ism.predicted, expected.values, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(found.ism.reference, expected.reference, rtol=0, atol=1e-9)
+        assert found.ism.variants.position.tolist() == sorted(found.ism.variants.position.tolist())
+        assert len(found.ism.variants) == expected.n_variants
+        for v in range(0, len(found.ism.variants), 3):
+            alone = found.ism.variants.take(np.array([v]))
+            carried = replace(alone, alleles=np.ones_like(alone.alleles))
+            changed = naive_contig(reference, carried, 0, 0)
+            before = naive_contig(reference, replace(alone, alleles=0 * alone.alleles), 0, 0)
+            effect = slowly(model, gene, changed, False, 1.02) - slowly(model, gene, before, False, 1.02)
+            assert found.ism.effect[v, 0] == pytest.approx(effect, abs=1e-9)
+            n_effects += effect != 0
+            at = found.centre[v]
+            lone = ElementSum(model.element, {"1": np.array([10**9])}, 7.0, None, 0.1)
+            own = [slowly(lone, Gene("e", "chr1", int(at)), one, False, 0.0) for one in (changed, before)]
+            assert found.activity[v, 0] == pytest.approx(2 ** own[1] - 0.1, abs=1e-9)
+            kept = slowly_element(model, changed, at) - slowly_element(model, before, at)
+            assert found.effect[v, 0] == pytest.approx(kept, abs=1e-9)
+    assert n_effects > 2
+
+
+def slowly_element(model: ElementSum, contig: list[Base], centre: int) -> float:
+    at = next(i for i, (_, place) in enumerate(contig) if place is not None and place >= centre)
+    assert isinstance(model.element, Element)
+    return model.element.slowly("".join(b for b, _ in contig[at - LENGTH // 2 : at + LENGTH // 2]))
 
 
 def test_each_different_window_of_a_block_is_read_once(planted: Planted) -> None:

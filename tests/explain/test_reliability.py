@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss
 
 from hapsight.errors import InputError
 from hapsight.explain.reliability import Genes, log_loss, out_of_fold, ridge_logistic, stretches, within_reach
-from hapsight.explain.reliability_quality import abstention, average_precision, judge
+from hapsight.explain.reliability_quality import abstention, average_precision, judge, kept_right
 
 
 def planted(strength: float, n: int = 400, k: int = 6, seed: int = 0) -> Genes:
@@ -122,3 +122,27 @@ def test_parts_must_fit():
     with pytest.raises(InputError, match="do not fit each other") as error:
         Genes(np.zeros((3, 2)), np.zeros(4, bool), ["a"] * 4, np.zeros(4, np.int64))
     assert "features (3, 2)" in str(error.value)
+
+
+def test_what_is_kept_is_right_as_often_as_counted_one_by_one():
+    rng = np.random.default_rng(4)
+    score, right, stretch = rng.random(40).round(1), rng.random(40) < 0.6, rng.integers(0, 6, 40)
+    shares = (1.0, 0.5, 0.1, 0.001)
+    found = kept_right(score, right, stretch, shares, np.random.default_rng(9), draws=50)
+    ranked = sorted(range(40), key=lambda i: (-score[i], i))
+    drawn = np.random.default_rng(9)
+    numbers = [drawn.integers(6, size=6) for _ in range(50)]
+    for one, share, n in zip(found, shares, (40, 20, 4, 1), strict=True):
+        kept = ranked[:n]
+        assert (one.share, one.n) == (share, n)
+        assert one.right == pytest.approx(np.mean([right[i] for i in kept]))
+        assert one.least == min(score[i] for i in kept)
+        values, gains = [], []
+        for draw in numbers:
+            everything = [i for number in draw for i in ranked if stretch[i] == number]
+            everything.sort(key=ranked.index)
+            first = everything[: max(1, round(share * len(everything)))]
+            values.append(np.mean([right[i] for i in first]))
+            gains.append(values[-1] - np.mean([right[i] for i in everything]))
+        np.testing.assert_allclose([one.ci_low, one.ci_high], np.quantile(values, [0.025, 0.975]))
+        np.testing.assert_allclose([one.gain_low, one.gain_high], np.quantile(gains, [0.025, 0.975]))

@@ -12,7 +12,8 @@ from hapsight.report.run_folder import read_run
 
 pytest.importorskip("altair", reason="the report's extra is not installed")
 
-from hapsight.report.drivers import abstention_figure
+from hapsight.report.build import build_report
+from hapsight.report.drivers import abstention_figure, kept_figure
 
 
 def with_probabilities(folder, probability: np.ndarray, right: np.ndarray):
@@ -63,3 +64,28 @@ def test_without_probabilities_there_is_no_picture(tmp_path):
     assert abstention_figure(read_run(write_run(tmp_path / "bare"))) is None
     empty = with_probabilities(tmp_path / "run", np.full(4, np.nan), np.arange(4) < 2)
     assert abstention_figure(empty) is None
+
+
+def test_signs_of_the_largest_effects(tmp_path):
+    """As `hapsight validate abstention` writes them; a share of four genes is not shown."""
+    folder = write_run(tmp_path / "run")
+    assert kept_figure(read_run(folder)) is None
+    shares = [("all", 0.6, 40), ("largest 0.25", 0.8, 10), ("largest 0.1", 1.0, 4)]
+    rows = [
+        {"model": "m", "read_out": "abc", "track": "t", "what": what, "predictor": score, "quantity": name}
+        | {"stratum": stratum, "value": value, "n": n, "ci_low": value - 0.1, "ci_high": min(value + 0.1, 1)}
+        for what in ("top", "susie")
+        for score in ("effect", "nearness")
+        for name in ("sign_right", "sign_right_gain")
+        for stratum, value, n in shares
+    ]
+    (folder / "validate").mkdir()
+    pl.DataFrame(rows).write_parquet(folder / "validate/abstention_summary.parquet")
+    figure = kept_figure(read_run(folder))
+    assert len(figure.panels) == 2
+    assert len(figure.numbers) == 2 * 2 * 2
+    (caption,) = figure.panels[0].caption
+    assert "60.0 % [50.0 %, 70.0 %] of all 40 genes; 80.0 % [70.0 %, 90.0 %] of the top 10 genes." in caption
+    page = build_report(folder).read_text()
+    assert "Is the sign right where the effect is large?" in page
+    assert (folder / "report/kept_right.csv").exists()

@@ -324,6 +324,7 @@ AS_IT_IS = {
     "across_genes": "no R over people",
     "within_person": "R over genes, of people",
     "abstention": "its curve is drawn of the genes whose R is shown",
+    "kept_right": "signs of associated variants, one a gene, and no R; of fewer than five genes nothing",
     "precision": "its numbers over R are not shown where one is withheld",
     "arithmetic": "differences between arithmetics: no R",
     "score backgrounds": "no R over people",

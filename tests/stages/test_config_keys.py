@@ -19,8 +19,8 @@ from hapsight.run.imported import imported_units
 from hapsight.run.opened import CHANGE_NOTHING, TABLES_ONLY, Opened, differing
 from hapsight.stages.eqtl import _keys as eqtl_keys
 from hapsight.stages.explain import _keys as explain_keys
-from hapsight.stages.informed import fit_units, learn_units
-from hapsight.stages.informed_evidence import evidence_sets, open_features
+from hapsight.stages.informed_evidence import evidence_sets, open_features, open_signed
+from hapsight.stages.informed_units import fit_units, learn_units
 from hapsight.stages.personal import _chosen, _key, trainings
 from hapsight.stages.personal_data import personal_data
 from hapsight.stages.predict import load_models
@@ -43,6 +43,9 @@ label = "open"
 paths = ["open.bw"]
 [[informed.effects]]
 label = "effects"
+path = "effects.parquet"
+[[informed.signed]]
+label = "signs"
 path = "effects.parquet"
 [[priors.person_covariates]]
 label = "persons"
@@ -192,13 +195,17 @@ def of_linear(opened, runs):
 
 
 def of_informed(opened, runs):
-    every = evidence_sets(opened.config.informed)
-    features = open_features(opened.config.informed, opened.cohort.genes, opened.cohort.reference.contigs)
-    yield from (unit.base.key for unit in learn_units(opened, every, features))
+    every, asked = evidence_sets(opened.config.informed), (opened.config.informed, opened.cohort.genes)
+    features, signed = (
+        find(*asked, opened.cohort.reference.contigs) for find in (open_features, open_signed)
+    )
+    yield from (unit.base.key for unit in learn_units(opened, every, features, signed))
     full = next(arm for arm in every if arm.name == "all")
-    arm = {"evidence": full.name, "shuffled": full.shuffled, "split": full.split}
-    shapes = pl.DataFrame([arm | {"fold": 0, "theta": 1.0} for _ in full.features])
-    yield from (unit.base.key for unit in fit_units(opened, full, features, shapes))
+    shapes = pl.DataFrame(
+        {"fold": 0, "stretch": None, "feature": list(full.features), "theta": 1.0},
+        schema_overrides={"stretch": pl.Int64},
+    )
+    yield from (unit.base.key for unit in fit_units(opened, full, features, signed, shapes))
 
 
 def of_priors(opened, runs):

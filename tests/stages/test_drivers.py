@@ -195,7 +195,34 @@ def test_few_genes_have_no_reliability_and_it_is_said(planted):
     genes = table(planted, "reliability").filter((pl.col("model") == "toy") & (pl.col("gene_id") == "up1"))
     assert genes["agreement_models"].null_count() == 1
     assert genes["agreement_replicates"].is_between(-1, 1).all()
+    assert genes["log_activity"].null_count() == 1, "the toy has no elements"
     assert genes["probability"].null_count() == 1
+
+
+def test_replicates_are_asked_for_the_same_variant(planted):
+    """By hand, of whatever toys are replicates of the first one."""
+    opened = planted[0]
+    reliability, drivers = table(planted, "reliability"), table(planted, "drivers")
+    main = drivers.filter(pl.col("form") == "sasse2023", pl.col("gene_id") == "up1")
+    said = {
+        model: pl.read_parquet(opened.folder.explain(model, read_out).folder / "effects.parquet")
+        for model, read_out in main.select("model", "read_out").unique().rows()
+        if model.startswith("toy")
+    }
+    for row in main.filter(pl.col("model").is_in(list(said))).iter_rows(named=True):
+        same = [pl.col(key) == row[key] for key in ("gene_id", "position", "ref", "alt")]
+        own = reliability.filter(pl.col("model") == row["model"], pl.col("gene_id") == "up1").row(
+            0, named=True
+        )
+        others = [t.filter(*same)["effect"][0] for model, t in said.items() if model != row["model"]]
+        if own["replicates_same_sign"] is None:
+            continue
+        assert own["replicates_same_sign"] == np.mean(np.sign(others) == np.sign(row["effect"]))
+        every = np.array([*others, row["effect"]])
+        assert own["log_replicates_z"] == pytest.approx(
+            np.log10(abs(every.mean()) / every.std(ddof=1) + 1e-3)
+        )
+    assert reliability["replicates_same_sign"].null_count() < reliability.height
 
 
 @pytest.mark.usefixtures("changing")

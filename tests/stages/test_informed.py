@@ -12,17 +12,17 @@ from typer.testing import CliRunner
 from hapsight.cli.linear import _add_informed
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.errors import ConfigError, InputError
-from hapsight.run.config import EvidenceEffectsConfig, EvidenceTrackConfig, load_config
+from hapsight.run.config import (
+    EvidenceEffectsConfig,
+    EvidenceTrackConfig,
+    load_config,
+)
 from hapsight.run.opened import Opened
+from hapsight.run.sections import SignedEffectsConfig
 from hapsight.stages.baseline import baseline
 from hapsight.stages.informed import export_informed, informed
-from hapsight.stages.informed_evidence import (
-    INFORMED_GENES,
-    INFORMED_SHAPES,
-    INFORMED_SUMMARY,
-    EffectEvidence,
-    TrackEvidence,
-)
+from hapsight.stages.informed_evidence import EffectEvidence, SignedEvidence, TrackEvidence
+from hapsight.stages.informed_units import INFORMED_GENES, INFORMED_SHAPES, INFORMED_SUMMARY, _places
 from tests.planted import quiet, write_planted
 
 pyBigWig = pytest.importorskip("pyBigWig")  # noqa: N816
@@ -313,3 +313,61 @@ def test_the_elastic_net_can_be_informed_too(planted, done, tmp_path):
     assert not r["distance"].equals(
         done[1].per_gene.filter(pl.col("evidence") == "distance")["pearson_r"][: len(GENES)]
     )
+
+
+def informed_by_signs(planted, folder, turn):
+    """With each variant's slope among all people as its signed evidence, or minus that; one split."""
+    text = planted.config.read_text().split("\n[informed]")[0]
+    path = planted.folder / f"signed{turn:g}.toml"
+    path.write_text(
+        text.replace('output = "run"', f'output = "{folder}/run"')
+        + f'\n[informed]\n[[informed.signed]]\nlabel = "slope"\npath = "{folder}/signed.parquet"\n'
+    )
+    opened, rows = Opened.from_config(load_config(path)), []
+    for gene, expression in zip(opened.cohort.genes, opened.cohort.expression.values, strict=True):
+        variants, _ = opened.cohort.genotypes.read(gene.cis(1000))
+        slopes = [turn * np.cov(dosage, expression)[0, 1] for dosage in variants.dosage]
+        places = zip(variants.position.tolist(), variants.ref, variants.alt, slopes, strict=True)
+        rows += [(gene.gene_id, "t", *place) for place in places]
+    write_effects(folder / "signed.parquet", rows)
+    opened.begin()
+    return informed(opened, quiet)
+
+
+def arm(table, evidence, shuffled=False):
+    return table.filter(pl.col("evidence") == evidence, pl.col("shuffled") == shuffled)
+
+
+@pytest.mark.parametrize(("turn", "helps"), [(1.0, True), (-1.0, False)])
+def test_signed_evidence_enters_where_it_helps(planted, tmp_path, turn, helps):
+    found = informed_by_signs(planted, tmp_path, turn)
+    learned = arm(found.shapes, "signed").filter(pl.col("feature") == "slope")
+    assert set(learned["fold"]) == {0, 1, 2, 3, 4, None}
+    assert (learned["theta"] > 0).all() == helps
+    assert ((learned["theta"] == 0) == (learned["gain"] <= 0)).all()
+    signed, distance = (arm(found.per_gene, name)["pearson_r"] for name in ("signed", "distance"))
+    assert signed.equals(distance) != helps
+    assert arm(found.shapes, "unseen")["stretch"].unique().sort().to_list() == [0, 1, 2, 3, 4]
+    assert (arm(found.shapes, "unseen")["genes"] == 0).all(), "no gene is a million bases away"
+    assert set(arm(found.per_gene, "unseen")["status"]) == {"no_model", "no_variants"}
+    assert len(arm(found.summary, "signed", True)) == len(arm(found.summary, "unseen", True)) == 1
+
+
+def test_stretches_teach_genes_that_are_far_from_them():
+    genes = [Gene(f"g{i}", CONTIG, 900_000 * i) for i in range(10)]
+    places = _places(genes)
+    assert [places[gene.gene_id].stretch for gene in genes] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert places["g2"].far == (2, 3, 4)
+    assert places["g5"].far == (0, 1, 4)
+
+
+def test_signed_effects_keep_their_signs_and_small_ones_count_as_0(tmp_path):
+    rows = [("g", "t", 5, "A", "C", -2.0), ("g", "t", 9, "T", "A", 4.0), ("g", "t", 20, "A", "C", 0.5)]
+    rows += [("g", "u", 20, "A", "C", -1.0), ("g", "t", 30, "A", "C", 0.0)]
+    path, gene = write_effects(tmp_path / "effects.parquet", rows), Gene("g", CONTIG, 0)
+    variants = near(5, 20, 30)
+    whole = SignedEvidence.opened(SignedEffectsConfig(label="m", path=path), [gene])
+    unit = np.sqrt((4 + 16 + 1) / 3)
+    np.testing.assert_allclose(whole.at(gene, variants), np.array([-2.0, -1.0, 0.0]) / unit)
+    half = SignedEvidence.opened(SignedEffectsConfig(label="m", path=path, largest=0.5), [gene])
+    np.testing.assert_allclose(half.at(gene, variants), np.array([-2.0, 0.0, 0.0]) / unit)

@@ -15,7 +15,12 @@ from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
 from hapsight.errors import ConfigError, InputError
 from hapsight.explain.elements import element_effects
+from hapsight.explain.tables import EXPLAIN_EFFECTS, EXPLAIN_ELEMENTS
+from hapsight.models.elements import ElementSum
 from hapsight.models.registry import register
+from hapsight.run.config import load_config
+from hapsight.stages.explain import explain
+from hapsight.stages.validate_abstention import ABSTENTION_GENES
 from hapsight.stages.validation import (
     CRISPRI_EFFECTS,
     EQTL_EFFECTS,
@@ -26,7 +31,17 @@ from hapsight.stages.validation import (
 from hapsight.stages.valued_units import valuer_of
 from hapsight.tables import VALIDATION
 from tests.cohort.files import write_table
-from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, load_toy, opened_with_models, write_planted
+from tests.engine.test_elements import Element
+from tests.planted import (
+    DOWNSTREAM,
+    UPSTREAM,
+    ToyModel,
+    load_toy,
+    opened_with_models,
+    quiet,
+    require_columns,
+    write_planted,
+)
 
 MPRA_HEADER = ["Chrom", "Pos", "Ref", "Alt", "Barcodes", "Coefficient", "pValue", "Element", "Release"]
 
@@ -563,3 +578,67 @@ def test_a_table_is_not_written_over(planted, tmp_path):
     with pytest.raises(ConfigError, match="would be written over"):
         call("mpra", planted.config, "--table", mpra, "--out", tmp_path)
     assert table.read_bytes() == before
+
+
+def test_abstention_is_by_one_variant_of_each_gene(planted, tmp_path):
+    """The toy is right in genes up*, wrong in down*; the tables are made from effects as they are saved."""
+    opened, runs = opened_with_models(load_config(planted.config), load_toy)
+    opened.begin()
+    explain(opened, runs, quiet)
+    done = call("abstention", planted.config, "--reach", "600", "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    genes = pl.read_parquet(tmp_path / "abstention.parquet")
+    require_columns(tmp_path, {"abstention": ABSTENTION_GENES, "abstention_summary": VALIDATION})
+    assert set(genes.select("gene_id", "sign_right").rows()) == {
+        ("up1", True),
+        ("up2", True),
+        ("down1", False),
+    }
+    top = genes.filter(pl.col("chosen") == "top")
+    assert top["gene_id"].is_unique().all()
+    for row in top.iter_rows(named=True):
+        gene = next(gene for gene in planted.genes if gene.gene_id == row["gene_id"])
+        variants, _ = opened.cohort.genotypes.read(gene.cis(600))
+        (expression,) = opened.cohort.transformed[opened.cohort.rows([gene])]
+        design = np.column_stack([np.ones(len(expression)), opened.cohort.covariates.values])
+        fits = [np.linalg.lstsq(np.column_stack([design, d]), expression)[0][-1] for d in variants.dosage]
+        at = variants.position.tolist().index(row["position"])
+        assert row["slope"] == pytest.approx(fits[at])
+    summary = pl.read_parquet(tmp_path / "abstention_summary.parquet")
+    every = summary.filter(
+        pl.col("quantity") == "sign_right", pl.col("stratum") == "all", pl.col("what") == "top"
+    )
+    assert set(every["value"].round(6)) == {round(2 / 3, 6)}
+    assert set(every["predictor"]) == {"effect", "nearness"}, "the toy has no elements"
+
+
+def load_elements(weights=None, *, device="cpu"):
+    """A sum over elements every 60 bases of the planted contig."""
+    return ElementSum(Element(), {"1": np.arange(100, 20_000, 60)}, 0.5, None, 0.1)
+
+
+def test_a_sum_over_elements_is_explained_and_its_signs_are_judged(planted, tmp_path):
+    config = planted.folder / "elements.toml"
+    text = planted.config.read_text().replace('output = "run"', f'output = "{tmp_path}/run"')
+    config.write_text(text.replace('name = "toy"\n', 'name = "toy"\nread_out = "abc"\n'))
+    opened, runs = opened_with_models(load_config(config), load_elements)
+    opened.begin()
+    explain(opened, runs, quiet)
+    (run,) = runs
+    folder = opened.folder.explain(run.label, run.read_out.name).folder
+    require_columns(folder, {"elements": EXPLAIN_ELEMENTS, "effects": EXPLAIN_EFFECTS})
+    effects, elements = (pl.read_parquet(folder / f"{name}.parquet") for name in ("effects", "elements"))
+    keys = ["gene_id", "position", "ref", "alt", "effect"]
+    assert effects.select(keys).equals(elements.select(keys))
+    assert (effects["n_backgrounds"] == 0).all()
+    assert effects["effect"].abs().max() > 0
+    with register("toy", load_elements):
+        app = typer.Typer()
+        register_commands(app)
+        given = ["validate", "abstention", str(config), "--reach", "600"]
+        done = CliRunner().invoke(app, given, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        with pytest.raises(ConfigError, match=r"cannot be learned[\s\S]*0 genes"):
+            CliRunner().invoke(app, ["validate", "abc", str(config)], catch_exceptions=False)
+    summary = pl.read_parquet(tmp_path / "run/validate/abstention_summary.parquet")
+    assert set(summary["predictor"]) == {"effect", "element_effect", "nearness"}

@@ -5,6 +5,8 @@ The command that writes a cohort whose truth is known: ``hapsight simulate``.
 The commands that make a public cohort ready to run.
 
 The commands that compute a study's numbers from its published tables.
+
+The command that finds elements in a track of accessibility.
 """
 
 from __future__ import annotations
@@ -323,7 +325,37 @@ def _show_reproduced(found: Sequence[Reproduced], json_to: Path | None) -> None:
         raise typer.Exit(1)
 
 
+def _add_elements(app: typer.Typer) -> None:
+    """Add the command ``elements`` to `app`."""
+    app.command()(elements)
+
+
+def elements(
+    track: Annotated[Path, typer.Argument(help="bigWig of accessibility (DNase, ATAC)")],
+    bed: Annotated[Path, typer.Argument(help="the BED file to write")],
+    contig: Annotated[list[str] | None, typer.Option(help="of the bigWig; all where not given")] = None,
+    width: Annotated[int, typer.Option(min=1, help="bases of an element")] = 256,
+    times: Annotated[
+        float, typer.Option(min=1, help="least mean signal of an element, in means of its contig")
+    ] = 5.0,
+) -> None:
+    """Write the accessible elements of a track as BED, for `options.elements` of EPInformer."""
+    from hapsight.cli.console import say
+    from hapsight.cohort.bigwig import accessible_elements
+    from hapsight.errors import InputError
+    from hapsight.files import write_atomically
+
+    lines = [
+        f"{name}\t{start}\t{end}\n"
+        for name, start, end in accessible_elements(track, contig or (), width, times)
+    ]
+    if not lines:
+        raise InputError("The track has no element.", where=track, expected=f"{times:g} times its mean")
+    write_atomically(bed, "".join(lines).encode())
+    say(f"{len(lines):,} elements in {bed}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to `app`."""
-    for add in (_add_recipe, _add_simulate, _add_reproduce):
+    for add in (_add_recipe, _add_simulate, _add_reproduce, _add_elements):
         add(app)

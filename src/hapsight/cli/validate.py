@@ -37,6 +37,8 @@ def register(app: typer.Typer) -> None:
     group.command()(qtl)
     group.command()(modality)
     group.command()(alleles)
+    group.command()(abstention)
+    group.command()(abc)
     app.add_typer(group, name="validate")
 
 
@@ -204,6 +206,37 @@ def alleles(
         found = validate_alleles(opened, arms_of(opened, read_models(opened)), options, show)
     _finish(opened, found.validated, "alleles", out, unnamed=_OF_PEOPLE)
     write_table((out or opened.folder.path / "validate") / "alleles_people.parquet", found.people)
+
+
+def abstention(
+    config: ConfigPath,
+    reach: Annotated[int, typer.Option(min=1, help="bases on either side of the TSS")] = 200_000,
+    max_p: Annotated[float, typer.Option(min=0, max=1, help="top: largest p x candidates")] = 0.05,
+    min_pip: Annotated[float, typer.Option(min=0, max=1, help="susie: least inclusion probability")] = 0.1,
+    out: OutFolder = None,
+) -> None:
+    """Is the sign right where the effect is large: one variant a gene, the largest effects first."""
+    from hapsight.cli.console import progress
+    from hapsight.stages.predict import load_models
+    from hapsight.stages.validate_abstention import AbstentionOptions, validate_abstention
+
+    opened = _open(config, out, "abstention", None)
+    _require_models(opened)
+    with progress() as show:
+        options = AbstentionOptions(reach, max_p, min_pip)
+        found = validate_abstention(opened, load_models(opened), options, show)
+    _finish(opened, found, "abstention", out)
+
+
+def abc(config: ConfigPath, out: OutFolder = None) -> None:
+    """Activity by contact as it is, and with weights learned on other people and other genes."""
+    from hapsight.cli.console import progress
+    from hapsight.stages.validate_abc import validate_abc
+
+    opened = _open(config, out, "abc", None)
+    with progress() as show:
+        found = validate_abc(opened, _models(opened), show)
+    _finish(opened, found, "abc", out)
 
 
 def _open(config: Path, out: Path | None, assay: str, table: Path | None) -> Opened:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.tables import require_file
 from hapsight.errors import InputError
 
-__all__ = ["BigWig"]
+__all__ = ["BigWig", "accessible_elements", "apart_from_higher"]
 
 _FILE: Final = 0x888FFC26
 _CONTIGS: Final = 0x78CA8C91
@@ -197,3 +197,68 @@ def _fill(out: NDArray[np.float32], first: Ints, last: Ints, value: NDArray[np.f
     before = np.cumsum(size) - size
     place = np.repeat(first - before, size) + np.arange(size.sum())
     out[place] = np.repeat(value, size)
+
+
+_STRETCH: Final = 4_000_000
+"""Bases whose values are held at once."""
+
+
+def accessible_elements(
+    path: Path, contigs: Sequence[str] = (), width: int = 256, times: float = 5.0
+) -> Iterator[tuple[str, int, int]]:
+    """Elements (contig, start, end), each `width` bases, from a track of accessibility.
+
+    Their mean signal is at least `times` the mean of the contig's every base, and none overlaps a stronger
+    one: the strongest is taken first, of two alike the first on the contig. A base without value counts as 0.
+
+    Parameters
+    ----------
+    contigs
+        Names of the file; all where empty. Contigs without signal have no element.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or has no contig of that name.
+    """
+    with BigWig(path) as file:
+        if unknown := [name for name in contigs if name not in file.lengths]:
+            raise InputError(
+                "The track has no contig of that name.",
+                where=path,
+                expected=", ".join(sorted(file.lengths)[:12]),
+                got=", ".join(unknown),
+            )
+        for contig in contigs or sorted(file.lengths):
+            length = file.lengths[contig]
+            mean = sum(float(part.sum()) for _, part in _parts(file, contig, 0)) / max(length, 1)
+            places, means = list[Ints](), list[NDArray[np.float64]]()
+            for first, part in _parts(file, contig, width - 1) if mean > 0 else ():
+                running = np.append(0.0, np.cumsum(part))
+                here = (running[width:] - running[:-width]) / width
+                high = np.flatnonzero(here >= times * mean)
+                places.append(first + high)
+                means.append(here[high])
+            if places:
+                for start in apart_from_higher(np.concatenate(places), np.concatenate(means), width).tolist():
+                    yield contig, start, start + width
+
+
+def _parts(file: BigWig, contig: str, beyond: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Start and values, 0 where there is none, of stretches that overlap by `beyond` bases."""
+    length = file.lengths[contig]
+    for first in range(0, length, _STRETCH):
+        values = file.values(contig, first, min(first + _STRETCH + beyond, length))
+        yield first, np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
+
+
+def apart_from_higher(places: Ints, heights: NDArray[np.float64], apart: int) -> Ints:
+    """Of distinct, ascending `places` the highest, and then every next one `apart` from all before it."""
+    taken, kept = np.zeros(len(places), np.bool_), list[int]()
+    first = np.searchsorted(places, places - apart, side="right")
+    last = np.searchsorted(places, places + apart, side="left")
+    for one in np.argsort(-heights, kind="stable").tolist():
+        if not taken[one]:
+            kept.append(one)
+            taken[first[one] : last[one]] = True
+    return places[np.sort(np.array(kept, np.int64))]

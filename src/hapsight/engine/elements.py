@@ -6,7 +6,7 @@ haplotype, so that indels elsewhere do not move it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,12 +22,32 @@ from hapsight.errors import ModelError
 from hapsight.models.elements import ElementSum
 from hapsight.sequence.haplotypes import FIRST_MARGIN, Haplotypes, Window, count_variants, find_haplotypes
 
-__all__ = ["count_elements", "predict_elements"]
+__all__ = ["PersonalElements", "count_elements", "personal_elements", "predict_elements"]
 
 Index = NDArray[np.intp]
 
 _AROUND = 4 * FIRST_MARGIN
 """Bases around all elements in which variants are read at once; what a longer deletion needs is read anew."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PersonalElements:
+    """A gene's E elements in N people, D combinations of them being distinct; of the first track.
+
+    Attributes
+    ----------
+    distances
+        (E,) of their centres from the TSS; the first is the TSS itself.
+    values
+        (D, E) of the element model, such as log2(activity + 0.1).
+    index
+        (N, 2) which combination each person's haplotypes have.
+    """
+
+    gene: Gene
+    distances: NDArray[np.int64]
+    values: NDArray[np.float64]
+    index: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,6 +141,34 @@ def predict_elements(
     ModelError
         A value is not finite; says in which gene.
     """
+    read = _read(sequences, model, genes, batch_size, device)
+    return [_prediction(sequences, model, found, values, flop) for found, values, flop in read]
+
+
+def personal_elements(
+    sequences: Sequences,
+    model: ElementSum,
+    genes: Sequence[Gene],
+    *,
+    batch_size: int,
+    device: torch.device | str,
+) -> Iterator[PersonalElements]:
+    """Every person's elements of some genes; errors as of `predict_elements`."""
+    for found, values, _ in _read(sequences, model, genes, batch_size, device):
+        which, index = found.combinations()
+        rows = zip(values, which[1:].T, strict=True)
+        of_elements = np.stack([one[row, 0] for one, row in rows], axis=1)
+        yield PersonalElements(found.gene, found.distances, of_elements, index)
+
+
+def _read(
+    sequences: Sequences,
+    model: ElementSum,
+    genes: Sequence[Gene],
+    batch_size: int,
+    device: torch.device | str,
+) -> list[tuple[_Elements, list[NDArray[np.float64]], float]]:
+    """Of each gene its elements, the values of each one's sequences (1 + D, T), and FLOP of new ones."""
     distinct, every, numbers, ends = _Distinct(), list[_Elements](), list[list[Index]](), [0]
     for gene in genes:
         every.append(_Elements.of(sequences, model, gene))
@@ -133,7 +181,7 @@ def predict_elements(
         raise error.at(f"gene {genes[owner].gene_id}") from error
     passes = np.diff(ends) * len(list(views(model.element, sequences.read_out)))
     return [
-        _prediction(model, found, [values[number] for number in rows], count * model.element.flop_per_pass)
+        (found, [values[number] for number in rows], count * model.element.flop_per_pass)
         for found, rows, count in zip(every, numbers, passes.tolist(), strict=True)
     ]
 
@@ -151,12 +199,16 @@ def _values(
 
 
 def _prediction(
-    model: ElementSum, found: _Elements, values: Sequence[NDArray[np.float64]], flop: float
+    sequences: Sequences,
+    model: ElementSum,
+    found: _Elements,
+    values: Sequence[NDArray[np.float64]],
+    flop: float,
 ) -> GenePrediction:
     """A gene's values from those of each element's sequences, (1 + D, T)."""
     which, index = found.combinations()
     of_elements = np.stack([one[rows] for one, rows in zip(values, which.T, strict=True)], axis=1)
-    made = model.combine(of_elements, found.distances)
+    made = model.combine(of_elements, found.distances, sequences.read_out.name)
     return GenePrediction(
         found.gene.gene_id,
         found.haplotypes[0].samples,

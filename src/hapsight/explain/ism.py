@@ -32,6 +32,7 @@ __all__ = [
     "BackgroundEffects",
     "Distinct",
     "GeneIsm",
+    "Toggled",
     "background_effects",
     "gene_ism",
     "ism_window",
@@ -145,34 +146,62 @@ def gene_ism(
     backgrounds
         In how many of people's distinct haplotypes, the commonest first; all where ``None``.
     """
-    window = ism_window(gene, valuer)
-    carried = Backgrounds.of_people(window, read_near(window, read_variants))
-    inside, columns = carried.inside, carried.columns.shape[1]
-    distinct = Distinct(valuer, window)
-    people = _haplotype_rows(carried, distinct, fetch_reference)
-    last = columns if backgrounds is None else min(columns, 1 + backgrounds)
-    pairs = carried.pairs(inside, np.arange(last))
-    rows = _pair_rows(carried, pairs, distinct, fetch_reference)
-    values = distinct.values
-    change = values[rows[:, 1]] - values[rows[:, 0]]  # (P, T)
-    alone = pairs.background == REFERENCE
-    variants = carried.variants.take(inside)
-    personal = np.searchsorted(inside, pairs.variant[~alone])
-    found = _Spread.of(len(inside), personal, rows[~alone], change[~alone])
-    return GeneIsm(
-        gene_id=gene.gene_id,
-        variants=variants,
-        reference=values[people[REFERENCE]],
-        effect=change[alone],
-        effect_mean=found.mean,
-        effect_sd=found.sd,
-        share_opposite=found.share_opposite(change[alone]),
-        n_backgrounds=found.count,
-        predicted=values[people[carried.index]],
-        asked=2 * len(pairs),
-        distinct=len(distinct),
-        flop=distinct.flop,
-    )
+    distinct = Distinct(valuer, ism_window(gene, valuer))
+    found = Toggled.of(gene, distinct, read_variants, fetch_reference, backgrounds)
+    return found.effects(distinct.values, len(distinct), distinct.flop)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Toggled:
+    """The sequences of a window that are to be compared, as rows among distinct ones."""
+
+    gene_id: str
+    carried: Backgrounds
+    people: NDArray[np.intp]
+    pairs: Pairs
+    rows: NDArray[np.intp]
+
+    @classmethod
+    def of(
+        cls,
+        gene: Gene,
+        distinct: Distinct,
+        read_variants: ReadVariants,
+        fetch_reference: FetchReference,
+        backgrounds: int | None,
+    ) -> Toggled:
+        """Build them; `distinct` has them afterwards."""
+        window = ism_window(gene, distinct.valuer)
+        carried = Backgrounds.of_people(window, read_near(window, read_variants))
+        columns = carried.columns.shape[1]
+        people = _haplotype_rows(carried, distinct, fetch_reference)
+        last = columns if backgrounds is None else min(columns, 1 + backgrounds)
+        pairs = carried.pairs(carried.inside, np.arange(last))
+        return cls(
+            gene.gene_id, carried, people, pairs, _pair_rows(carried, pairs, distinct, fetch_reference)
+        )
+
+    def effects(self, values: Float, distinct: int, flop: float) -> GeneIsm:
+        """From (S, T) values of the distinct sequences."""
+        inside, rows, pairs = self.carried.inside, self.rows, self.pairs
+        change = values[rows[:, 1]] - values[rows[:, 0]]  # (P, T)
+        alone = pairs.background == REFERENCE
+        personal = np.searchsorted(inside, pairs.variant[~alone])
+        found = _Spread.of(len(inside), personal, rows[~alone], change[~alone])
+        return GeneIsm(
+            gene_id=self.gene_id,
+            variants=self.carried.variants.take(inside),
+            reference=values[self.people[REFERENCE]],
+            effect=change[alone],
+            effect_mean=found.mean,
+            effect_sd=found.sd,
+            share_opposite=found.share_opposite(change[alone]),
+            n_backgrounds=found.count,
+            predicted=values[self.people[self.carried.index]],
+            asked=2 * len(pairs),
+            distinct=distinct,
+            flop=flop,
+        )
 
 
 def ism_window(gene: Gene, valuer: Valuer) -> Window:

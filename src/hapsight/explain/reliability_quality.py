@@ -5,7 +5,7 @@ How well scores put the positives first: average precision, beside a baseline, w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -21,11 +21,13 @@ __all__ = [
     "CHOICES",
     "TOO_FEW",
     "Abstention",
+    "Kept",
     "Quality",
     "abstention",
     "average_precision",
     "judge",
     "judged_genes",
+    "kept_right",
     "ranked",
 ]
 
@@ -115,6 +117,83 @@ def abstention(probability: Float, right: Mask) -> Abstention:
     last = np.append(np.diff(probability[order]) != 0, True)
     n = np.arange(1, len(order) + 1)
     return Abstention((n / len(order))[last], (np.cumsum(right[order]) / n)[last])
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The n things of the largest scores: how many of their signs are right; 95 % intervals over stretches.
+
+    Attributes
+    ----------
+    share
+        Of all things, as asked for.
+    least
+        Smallest score among them.
+    right
+        Share of right signs.
+    gain
+        That share less the share of all things.
+    """
+
+    share: float
+    n: int
+    least: float
+    right: float
+    ci_low: float
+    ci_high: float
+    gain: float
+    gain_low: float
+    gain_high: float
+
+
+def kept_right(
+    score: Float,
+    right: Mask,
+    stretch: NDArray[np.int64],
+    shares: Sequence[float],
+    rng: np.random.Generator,
+    draws: int = 1000,
+) -> list[Kept]:
+    """How many signs are right where scores are largest, of G > 0 things.
+
+    Of equal scores the first come first. Intervals are of a bootstrap over stretches of the genome, whole
+    ones being drawn: neighbours share variants and haplotypes. The things that are kept are chosen anew in
+    every draw.
+
+    Parameters
+    ----------
+    score, right, stretch
+        (G,) of each thing.
+    shares
+        Above 0, at most 1; at least one thing is kept.
+    """
+    order = np.argsort(-score, kind="stable")
+    members = [np.flatnonzero(stretch[order] == one) for one in np.unique(stretch)]
+    ordered, own = right[order], _shares_right(right[order], shares)
+    drawn = np.empty((draws, len(shares) + 1))
+    for draw in drawn:
+        chosen = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+        draw[:-1], draw[-1] = _shares_right(ordered[np.sort(chosen)], shares), ordered[chosen].mean()
+    low, high = np.quantile(drawn[:, :-1], (0.025, 0.975), axis=0)
+    gain_low, gain_high = np.quantile(drawn[:, :-1] - drawn[:, -1:], (0.025, 0.975), axis=0)
+    every = float(right.mean())
+    found = []
+    for place, share in enumerate(shares):
+        n = _kept(len(right), share)
+        interval = (float(low[place]), float(high[place]))
+        gained = (float(gain_low[place]), float(gain_high[place]))
+        value = float(own[place])
+        found.append(Kept(share, n, float(score[order[n - 1]]), value, *interval, value - every, *gained))
+    return found
+
+
+def _kept(n: int, share: float) -> int:
+    return max(1, round(share * n))
+
+
+def _shares_right(ordered: Mask, shares: Sequence[float]) -> Float:
+    """(S,) share of right signs among the first of (G,) ordered things."""
+    return np.array([ordered[: _kept(len(ordered), share)].mean() for share in shares])
 
 
 def judge(

@@ -15,6 +15,7 @@ __all__ = [
     "DRIVER_VARIANTS",
     "EXPLAIN_ADDITIVITY",
     "EXPLAIN_EFFECTS",
+    "EXPLAIN_ELEMENTS",
     "MODISCO_PATTERNS",
     "PAGES_WITHHELD",
     "PAGE_VARIANTS",
@@ -52,6 +53,18 @@ EXPLAIN_EFFECTS: Final = {
     **_OVER_BACKGROUNDS,
 }
 """``explain/<model>.<read-out>/effects.parquet``: one row per gene, track and variant."""
+
+EXPLAIN_ELEMENTS: Final = {
+    "gene_id": pl.String,
+    "track": pl.String,
+    **_ALLELES,
+    "centre": pl.Int64,
+    "element_distance": pl.Int64,
+    "element_effect": pl.Float64,
+    "activity": pl.Float64,
+    "effect": pl.Float64,
+}
+"""``explain/<model>.<read-out>/elements.parquet`` of a sum over elements: the element of each variant."""
 
 BACKGROUND_DEPENDENT: Final = {
     "gene_id": pl.String,
@@ -225,6 +238,10 @@ DRIVER_SUMMARY: Final = {
 RELIABILITY_FEATURES: Final = {
     "agreement_models": pl.Float64,
     "agreement_replicates": pl.Float64,
+    "replicates_same_sign": pl.Float64,
+    "log_replicates_z": pl.Float64,
+    "log_element_effect": pl.Float64,
+    "log_activity": pl.Float64,
     "additivity": pl.Float64,
     "n_drivers": pl.Float64,
     "driver_r": pl.Float64,

@@ -1,14 +1,11 @@
 """Informed linear prediction: prior evidence says which variants matter, people say which way.
 
-The evidence of a variant becomes its prior probability, and that enters either of
-two methods:
-
+The evidence of a variant becomes its prior probability, and that enters either of two methods:
 - `SusieBlup`, the mean of two predictions: of SuSiE, where few variants have effects, under this prior; and
   of BLUP, where all have, with variances in proportion to it. Without evidence: SuSiE and BLUP as they are.
 - `ElasticNet`, a variant's penalty falling with the root of its prior probability: a coefficient whose
-  variance is v pays in proportion to ``1 / sqrt(v)``. Without evidence: the plain net.
-  Penalties by evidence are the idea of the feature-weighted elastic net (Tay et al., Statistica Sinica 33,
-  2023).
+  variance is v pays in proportion to ``1 / sqrt(v)`` (the feature-weighted elastic net, Tay et al.,
+  Statistica Sinica 33, 2023). Without evidence: the plain net.
 
 SuSiE is a sum of single effects, each of one variant, fitted in turn to what the others leave over until
 predictions stand still (Wang, Sarkar, Carbonetto and Stephens, J. R. Stat. Soc. B 82:1273, 2020). Unlike
@@ -16,11 +13,8 @@ there, an effect's prior variance is not estimated, but averaged over: it is nor
 variances, equally likely; the Bayes factor against 0 is Wakefield's (Genet. Epidemiol. 33:79, 2009). Rows
 are standardised, and the outcome has variance 1 but for noise.
 
-Weights are linear in dosage in both, as PredictDB's are.
-
-How much more likely evidence makes it that a variant matters, learned over genes from training people.
-
-A gene's effect lies with variant j with probability ``exp(evidence_j @ theta)`` over their sum, theta >= 0.
+How much more likely evidence makes it that a variant matters is learned over genes from training people:
+a gene's effect lies with variant j with probability ``exp(evidence_j @ theta)`` over their sum, theta >= 0.
 The mean of the variants' Bayes factors under this prior is the gene's likelihood. Theta maximises the
 likelihood of all genes (as in Wen's TORUS, Ann. Appl. Stat. 10:1619, 2016) less half its square, so that
 evidence which says nothing stays near 0. Without evidence, or at 0, all variants are equally likely.
@@ -40,7 +34,7 @@ from scipy.special import logsumexp
 
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
-from hapsight.least_squares import residualise
+from hapsight.least_squares import Design
 from hapsight.linear.elastic_net import ElasticNetOptions
 from hapsight.linear.fits import Dosage, LinearFit, mean_only
 from hapsight.linear.kernel import dot, subtract
@@ -69,6 +63,7 @@ __all__ = [
     "penalty_factors",
     "shuffled_evidence",
     "single_effect",
+    "training_outcome",
 ]
 
 Floats = NDArray[np.float64]
@@ -337,7 +332,7 @@ def log_prior(evidence: Floats, theta: Floats) -> Floats:
     return prior
 
 
-def gene_support(gene: LearningGene, train: Flags, min_maf: float) -> Support:
+def gene_support(gene: LearningGene, train: Flags, min_maf: float, design: Design | None = None) -> Support:
     """Look at each variant alone, among the people (N,) of `train`; nothing is seen of others.
 
     Covariates are taken out of expression, and both are brought to variance 1.
@@ -347,22 +342,29 @@ def gene_support(gene: LearningGene, train: Flags, min_maf: float) -> Support:
     ConfigError
         There are fewer than 10 people.
     """
-    if (people := int(train.sum())) < _LEAST_PEOPLE:
-        raise ConfigError(
-            "There are too few people to learn a prior from.",
-            expected=f"at least {_LEAST_PEOPLE} training people",
-            got=people,
-        )
-    covariates = None if gene.covariates is None else gene.covariates[train]
-    nobody = None if covariates is None else covariates[:0]
-    outcome, _ = residualise(gene.expression[train], covariates, gene.expression[:0], nobody)
-    if np.ptp(outcome) <= 1e-9 * np.abs(gene.expression[train]).max():
+    outcome, people = training_outcome(gene, train, design), int(train.sum())
+    if outcome is None:
         return Support(np.empty(0, np.intp), np.empty(0))
     once = None if gene.one_copy is None else gene.one_copy.compress(train)
     predictors = Predictors.of(gene.dosage.compress(train, axis=1), min_maf, once)
     slope = predictors.rows @ outcome / people / outcome.std()
     factors = logsumexp(log_bayes_factors(slope, 1.0 / people), axis=1) - np.log(len(VARIANCES))
     return Support(predictors.usable, factors[predictors.distinct.group])
+
+
+def training_outcome(gene: LearningGene, train: Flags, design: Design | None = None) -> Floats | None:
+    """Expression of 10 or more people less what covariates explain, by their `design`; None: constant."""
+    if (people := int(train.sum())) < _LEAST_PEOPLE:
+        raise ConfigError(
+            "There are too few people to learn a prior from.",
+            expected=f"at least {_LEAST_PEOPLE} training people",
+            got=people,
+        )
+    expression = gene.expression[train]
+    outcome = expression - expression.mean()
+    if gene.covariates is not None:
+        outcome = (design or Design.of(people, gene.covariates[train])).residuals(expression)
+    return None if np.ptp(outcome) <= 1e-9 * np.abs(gene.expression[train]).max() else outcome
 
 
 def learn_prior(supports: Sequence[Support], evidence: Sequence[Floats]) -> LearnedPrior:

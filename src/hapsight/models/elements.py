@@ -32,6 +32,9 @@ Centres = Mapping[str, NDArray[np.int64]]
 NEAR: Final = 5_000
 """Bases within which contact is taken to be the same, as in the ABC model."""
 
+CONTACT_POWER: Final = 1.02
+"""By which contacts fall with distance, as in the ABC model (Fulco et al. 2019; Nasser et al. 2021)."""
+
 LAST: Final = 2**31
 """No chromosome is longer."""
 
@@ -53,7 +56,10 @@ class ElementSum(SequenceModel):
     Elements whose window overlaps that of the TSS are not counted again.
 
     It is read for genes only (`hapsight run`, `predict`): `predict` refuses sequences, since these do not
-    tell where they are from.
+    tell where they are from. `hapsight.explain.element_ism.elements_ism` toggles variants.
+
+    Where `distance_power` is None, elements weigh alike in the read-out ``elements``; ``abc`` is activity by
+    contact: contacts fall with distance to the power of `CONTACT_POWER`.
 
     Parameters
     ----------
@@ -64,7 +70,8 @@ class ElementSum(SequenceModel):
     reach_kb
         Largest distance between TSS and centre.
     distance_power
-        Weight of an element d bases away: ``(5000 / max(d, 5000)) ** distance_power``; None: 1.
+        Weight of an element d bases away: ``(5000 / max(d, 5000)) ** distance_power``; None: as the read-out
+        has it.
 
     Raises
     ------
@@ -89,13 +96,17 @@ class ElementSum(SequenceModel):
         self.name, self.tracks, self.held_out = element.name, element.tracks, element.held_out
         upstream, downstream = element.window.upstream, element.window.downstream
         self.window = ModelWindow(self.reach + upstream, self.reach + downstream, oriented=False)
-        weighed = "alike" if distance_power is None else f"by distance to the power -{distance_power:g}"
-        said = f"log2 of activity summed over the TSS and elements within {reach_kb:g} kb, weighed {weighed}"
+        said = f"log2 of activity summed over the TSS and elements within {reach_kb:g} kb, weighed "
         self.read_outs = {
-            name: replace(element.read_out(of_element), name=name, description=said + strands)
-            for name, of_element, strands in (
-                ("elements", "tss", ""),
-                ("elements_both_strands", "both_strands", ", mean of both strands"),
+            name + suffix: replace(
+                element.read_out(of_element),
+                name=name + suffix,
+                description=said + self._in_words(name) + strands,
+            )
+            for name in ("elements", "abc")
+            for suffix, of_element, strands in (
+                ("", "tss", ""),
+                ("_both_strands", "both_strands", ", mean of both strands"),
             )
         }
         self.fingerprint = self._fingerprint()
@@ -151,16 +162,30 @@ class ElementSum(SequenceModel):
         near = every[first:last]
         return np.concatenate([[tss], near[np.abs(near - tss) >= self.element.window.length]])
 
-    def combine(self, values: NDArray[np.float64], distances: NDArray[np.int64]) -> NDArray[np.float64]:
+    def combine(
+        self, values: NDArray[np.float64], distances: NDArray[np.int64], read_out: str = "elements"
+    ) -> NDArray[np.float64]:
         """Values of genes, (R, T), from those of their elements, (R, E, T), at (E,) bases from the TSS."""
-        activity = np.maximum(np.exp2(values) - self.floor, 0.0)
-        summed = np.einsum("ret,e->rt", activity, self.weights(distances))
+        summed = np.einsum("ret,e->rt", self.activity(values), self.weights(distances, read_out))
         return np.asarray(np.log2(self.floor + summed), np.float64)
 
-    def weights(self, distances: NDArray[np.int64]) -> NDArray[np.float64]:
+    def activity(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Activities from the element's values, ``log2(activity + floor)``; at least 0."""
+        return np.maximum(np.exp2(values) - self.floor, 0.0)
+
+    def weights(self, distances: NDArray[np.int64], read_out: str = "elements") -> NDArray[np.float64]:
         """(E,) weight of elements by their distance from the TSS in bases."""
         near = NEAR / np.maximum(np.abs(distances), NEAR)
-        return np.asarray(near ** (self.distance_power or 0.0), np.float64)
+        return np.asarray(near ** self._power_of(read_out), np.float64)
+
+    def _power_of(self, read_out: str) -> float:
+        if self.distance_power is not None:
+            return self.distance_power
+        return CONTACT_POWER if read_out.startswith("abc") else 0.0
+
+    def _in_words(self, read_out: str) -> str:
+        power = self._power_of(read_out)
+        return f"by distance to the power -{power:g}" if power or self.distance_power is not None else "alike"
 
     @property
     def covered(self) -> float:

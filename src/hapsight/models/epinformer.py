@@ -177,7 +177,7 @@ def load(
         Largest distance between the TSS and an element's centre, in kb.
     distance_power
         With a number g, an element d bases from the TSS weighs ``(5000 / max(d, 5000)) ** g``, as contacts
-        fall in the ABC model (g about 1.02); None: all weigh 1.
+        fall in the ABC model; None: all weigh 1 in the read-out ``elements``, and by g = 1.02 in ``abc``.
 
     Raises
     ------

@@ -128,11 +128,13 @@ def _report(found: RunFolder, individuals: bool | None) -> _Report:
         found = without_individuals(found)
     figures, pairs, reliability = _figures(found), _pair_figures(found), _reliability_figures(found)
     training, arithmetic = _training_figures(found), _arithmetic_figures(found)
-    beside = *pairs, *reliability, *training, *arithmetic
+    kept = _kept_figures(found)
+    beside = *pairs, *reliability, *kept, *training, *arithmetic
     tables = {figure.name: figure.numbers for figure in (*figures, *beside)}
     context = _context(found, figures) | {
         "pair_figures": pairs,
         "reliability_figures": reliability,
+        "kept_figures": kept,
         "training_figures": training,
         "arithmetic_figures": arithmetic,
     }
@@ -178,6 +180,13 @@ def _reliability_figures(run: RunFolder) -> tuple[Figure, ...]:
     from hapsight.report.drivers import abstention_figure
 
     figure = abstention_figure(run)
+    return () if figure is None else (figure,)
+
+
+def _kept_figures(run: RunFolder) -> tuple[Figure, ...]:
+    from hapsight.report.drivers import kept_figure
+
+    figure = kept_figure(run)
     return () if figure is None else (figure,)
 
 

@@ -183,6 +183,11 @@ KINDS: Final[Mapping[str, Mapping[str, str]]] = {
         "n": "plain",
         **_all("three decimals", "kept share_right ci_low ci_high base_rate"),
     },
+    "kept_right": {
+        **_ARM,
+        **_all("plain", "track what predictor stratum n"),
+        **_all("three decimals", "value ci_low ci_high"),
+    },
     "precision": {
         **_ARM,
         **_all("plain", "device precision people genes_tried genes constant below"),

@@ -32,6 +32,7 @@ __all__ = [
     "driver_rows",
     "driver_summary_table",
     "driver_table",
+    "kept_figure",
     "neighbourhood_sentences",
     "prior_sentences",
     "reliability_sentences",
@@ -355,3 +356,75 @@ def _spec(curve: pl.DataFrame, colour: str, alt_text: str) -> dict[str, Any]:
         .encode(y=alt.Y("rate:Q", title=title))
     )
     return finish(alt.layer(rate, band, line, points), _HEIGHT, alt_text)
+
+
+_KEPT: Final = {
+    **dict.fromkeys(("model", "read_out", "track", "what", "predictor", "quantity", "stratum"), pl.String),
+    "value": pl.Float64,
+    "n": pl.Int64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+}
+_FEWEST: Final = 5
+"""Genes below which a share is not shown: it would tell of single ones."""
+_CHOSEN: Final = MappingProxyType(
+    {"top": "the strongest variant of each gene", "susie": "the likeliest variant of each gene, by SuSiE"}
+)
+
+
+def kept_figure(run: RunFolder) -> Figure | None:
+    """One panel a model and way to choose variants; None where `hapsight validate abstention` was not run."""
+    table = read_table(run.folder / "validate/abstention_summary.parquet", _KEPT)
+    table = table.filter(pl.col("quantity") == "sign_right", pl.col("n") >= _FEWEST)
+    if table.is_empty():
+        return None
+    shown = published(run, "kept_right", table.drop("quantity"))
+    keys = ["model", "read_out", "track", "what"]
+    return Figure(
+        name="kept_right",
+        title="Is the sign right where the effect is large?",
+        how_to_read=(
+            "One variant of each gene, chosen by its association with expression alone, and whether the "
+            "model’s effect has the sign of the association. To the left, only the genes with the largest "
+            "predicted effects are kept; at the right end all are. A coin gives 50 %, the dashed line.",
+            "Bars are 95 % intervals of a bootstrap over stretches of the genome, because neighbouring genes "
+            "share variants and haplotypes. The variant of a gene may only travel with the causal one.",
+        ),
+        panels=tuple(_kept_panel(part) for part in shown.partition_by(keys, maintain_order=True)),
+        numbers=shown,
+    )
+
+
+def _kept_panel(part: pl.DataFrame) -> Panel:
+    model, read_out, track, what = part.select("model", "read_out", "track", "what").row(0)
+    kept = pl.col("stratum").str.strip_prefix("largest ").replace("all", "1").cast(pl.Float64)
+    curve = part.filter(pl.col("predictor") == "effect").with_columns(kept=kept)
+    said = [
+        f"{words.percent(row['value'])} [{words.percent(row['ci_low'])}, {words.percent(row['ci_high'])}] "
+        f"of {'all' if row['kept'] == 1 else 'the top'} {words.plural(row['n'], 'gene')}"
+        for row in curve.iter_rows(named=True)
+    ]
+    caption = f"{model}, {_CHOSEN.get(what, what)}: right in {'; '.join(said)}."
+    title = f"{model}, {read_out}: {track}, {_CHOSEN.get(what, what)}"
+    return Panel(title, _kept_spec(curve, caption), (caption,))
+
+
+def _kept_spec(curve: pl.DataFrame, alt_text: str) -> dict[str, Any]:
+    """Shares and their intervals over the share of genes that is kept."""
+    share = alt.Scale(domain=[0, 1])
+    base = alt.Chart(inline(curve.select("kept", "value", "ci_low", "ci_high", "n"))).encode(
+        x=alt.X("kept:Q", title="genes that are kept", axis=alt.Axis(format=".0%"), scale=share)
+    )
+    percent = alt.Axis(format=".0%")
+    bars = base.mark_rule(color=MODEL_COLOUR, opacity=0.5).encode(
+        y=alt.Y("ci_low:Q", title="of these, sign right", axis=percent, scale=share), y2="ci_high:Q"
+    )
+    points = base.mark_line(color=MODEL_COLOUR, point={"color": MODEL_COLOUR, "size": 50}).encode(
+        y=alt.Y("value:Q", title="of these, sign right"), tooltip=[alt.Tooltip("n:Q", title="genes")]
+    )
+    coin = (
+        alt.Chart(alt.InlineData(values=[{"coin": 0.5}]))
+        .mark_rule(color=TEXT_COLOUR, strokeDash=[5, 4], opacity=0.7)
+        .encode(y=alt.Y("coin:Q", title="of these, sign right"))
+    )
+    return finish(alt.layer(coin, bars, points), _HEIGHT, alt_text)

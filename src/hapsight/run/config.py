@@ -453,7 +453,8 @@ def _absolute_evidence(informed: InformedConfig, folder: Path) -> InformedConfig
         for track in informed.tracks
     )
     effects = tuple(given.model_copy(update={"path": folder / given.path}) for given in informed.effects)
-    return informed.model_copy(update={"tracks": tracks, "effects": effects})
+    signed = tuple(given.model_copy(update={"path": folder / given.path}) for given in informed.signed)
+    return informed.model_copy(update={"tracks": tracks, "effects": effects, "signed": signed})
 
 
 def _absolute_file(name: str, folder: Path) -> str:

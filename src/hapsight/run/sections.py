@@ -35,6 +35,7 @@ __all__ = [
     "PriorsConfig",
     "ReportConfig",
     "Section",
+    "SignedEffectsConfig",
     "TrainArmConfig",
     "TrainConfig",
     "find_address",
@@ -150,6 +151,16 @@ class EvidenceEffectsConfig(Section):
     path: Path = Field(description="`effects.parquet` of `hapsight explain`, of this cohort's genes")
 
 
+class SignedEffectsConfig(Section):
+    """A model whose effects, times a learned coefficient, are the prior means of variants' effects."""
+
+    label: str = Field(min_length=1, description="what tables call it")
+    path: Path = Field(description="`effects.parquet` of `hapsight explain`, of this cohort's genes")
+    largest: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="only this share of the effects that are not 0, the largest; others count as 0"
+    )
+
+
 class InformedConfig(Section):
     """Linear prediction with prior evidence; window, folds and alpha are [baseline]'s."""
 
@@ -161,6 +172,9 @@ class InformedConfig(Section):
     )
     tracks: tuple[EvidenceTrackConfig, ...] = Field((), description="functional tracks, used together")
     effects: tuple[EvidenceEffectsConfig, ...] = Field((), description="models, each judged by itself")
+    signed: tuple[SignedEffectsConfig, ...] = Field(
+        (), description="models whose signs are used, together: in seen genes beside distance, and in unseen"
+    )
     learning_genes: Annotated[int, Field(ge=2)] = Field(
         500, description="at most so many genes, evenly spread, say what evidence is worth"
     )
@@ -168,10 +182,10 @@ class InformedConfig(Section):
     @model_validator(mode="after")
     def _distinct(self) -> InformedConfig:
         """Every label means one thing."""
-        given = [track.label for track in self.tracks] + [effects.label for effects in self.effects]
+        given = [one.label for part in (self.tracks, self.effects, self.signed) for one in part]
         if joined := [label for label in given if "+" in label]:
             raise ValueError(f"the label {joined[0]!r} has a '+', which joins labels")
-        labels = ["plain", "none", "distance", "tracks", "all", *given]
+        labels = ["plain", "none", "distance", "tracks", "all", "signed", "unseen", *given]
         twice = [label for label in labels if labels.count(label) > 1]
         if twice:
             raise ValueError(f"{twice[0]!r} comes twice among labels, or is the name of an arm")

@@ -46,7 +46,7 @@ STAGES: Final = {
     "baseline": 3,
     "imported weights": 3,
     "eqtl": 2,
-    "informed": 2,
+    "informed": 3,
     "priors linear": 1,
     "train on people": 3,
     "homologs": 1,

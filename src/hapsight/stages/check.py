@@ -157,10 +157,10 @@ def _explain(opened: Opened, models: Sequence[LoadedModel]) -> None:
     """Whether genes and models can be explained, the stretch lies in the windows, and tables can be read."""
     from hapsight.models.elements import ElementSum
 
-    for one in models:
-        if isinstance(one.model, ElementSum):
-            one.model.refuse_sequences()
     config, genes = opened.config.explain, opened.cohort.genes
+    for one in models:
+        if isinstance(one.model, ElementSum) and (config.saturation is not None or config.gradients):
+            one.model.refuse_sequences()
     tables = [one.label or str(one.table) for one in opened.config.models if one.table is not None]
     if len(tables) == len(opened.config.models) and (config.saturation is not None or config.gradients):
         require_sequences(tables, SINGLE_BASES)

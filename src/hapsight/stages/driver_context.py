@@ -54,6 +54,7 @@ __all__ = [
     "features",
     "neighbourhood_columns",
     "reliability",
+    "replicate_table",
     "why_no_motifs",
 ]
 
@@ -229,8 +230,52 @@ class Reliability:
     summary: pl.DataFrame
 
 
+def replicate_table(
+    drivers: pl.DataFrame, arm: Arm, effects: Mapping[Arm, Mapping[str, pl.DataFrame]]
+) -> pl.DataFrame:
+    """What replicates of a model, such as folds of one training, make of each gene's main driver.
+
+    Parameters
+    ----------
+    drivers
+        Rows of one model and one form.
+    effects
+        By ``gene_id``, of every explained model; a variant without a row has no effect.
+
+    Returns
+    -------
+    Columns ``gene_id``, ``replicates_same_sign`` (share of the replicates with the model's own sign) and
+    ``log_replicates_z`` (log10 of the mean over all, the model among them, over their standard deviation,
+    whatever its sign); null where there are none.
+    """
+    others = [
+        mine for other, mine in effects.items() if other.is_replicate_of(arm) and other.track == arm.track
+    ]
+    rows = []
+    for row in drivers.filter(pl.col("position").is_not_null()).iter_rows(named=True):
+        said = np.array([_effect_of(mine[row["gene_id"]], row) for mine in others if row["gene_id"] in mine])
+        every = np.append(said, row["effect"])
+        spread = float(every.std(ddof=1)) if len(said) else 0.0
+        z = abs(float(every.mean())) / spread if spread > 0 else None
+        same = float(np.mean(np.sign(said) == np.sign(row["effect"]))) if len(said) else None
+        rows.append((row["gene_id"], same, None if z is None else float(np.log10(z + 1e-3))))
+    schema = {"gene_id": pl.String, "replicates_same_sign": pl.Float64, "log_replicates_z": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _effect_of(effects: pl.DataFrame, driver: Row) -> float:
+    same = [pl.col(name) == driver[name] for name in ("position", "ref", "alt")]
+    found = effects.filter(*same)
+    return float(found["effect"][0]) if len(found) else 0.0
+
+
 def features(
-    drivers: pl.DataFrame, per_gene: pl.DataFrame, arm: Arm, predictions: Mapping[Arm, NDArray[np.float32]]
+    drivers: pl.DataFrame,
+    per_gene: pl.DataFrame,
+    arm: Arm,
+    predictions: Mapping[Arm, NDArray[np.float32]],
+    replicates: pl.DataFrame,
+    elements: pl.DataFrame,
 ) -> pl.DataFrame:
     """What is known of each gene's prediction without its expression.
 
@@ -242,6 +287,10 @@ def features(
         The model's rows of ``per_gene``, genes as in the predictions.
     predictions
         (G, N) of every sequence model of the run, `arm` among them.
+    replicates
+        `replicate_table`.
+    elements
+        Rows of `EXPLAIN_ELEMENTS` of the model; none where it has no elements.
 
     Returns
     -------
@@ -257,6 +306,10 @@ def features(
         log_n_variants=(pl.col("n_variants") + 1).log10(),
         log_prediction_sd=(pl.col("prediction_sd") + _SMALLEST).log10(),
     ).with_columns(pl.Series(name, values) for name, values in agreement.items())
+    keys = ["gene_id", "position", "ref", "alt"]
+    near = elements.select(*keys, "element_effect", "activity")
+    drivers = drivers.join(near, on=keys, how="left", maintain_order="left")
+    drivers = drivers.join(replicates, on="gene_id", how="left", maintain_order="left")
     found = drivers.select(
         "gene_id",
         "additivity",
@@ -267,6 +320,10 @@ def features(
         log_effect=(pl.col("effect").abs() + _SMALLEST).log10(),
         log_distance=(pl.col("distance") + 1).log10(),
         motif=pl.col("motif").is_in(CHANGED),
+        replicates_same_sign=pl.col("replicates_same_sign"),
+        log_replicates_z=pl.col("log_replicates_z"),
+        log_element_effect=(pl.col("element_effect").abs() + 1e-6).log10(),
+        log_activity=(pl.col("activity") + 1e-3).log10(),
     )
     table = beside.join(found, on="gene_id", how="left", maintain_order="left")
     table = table.select("gene_id", *(pl.col(n).cast(k) for n, k in RELIABILITY_FEATURES.items()))

@@ -17,7 +17,14 @@ from hapsight.errors import IncompleteError, InputError, plural
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.motifs import Motif
 from hapsight.explain.support import GivenEffects
-from hapsight.explain.tables import DRIVER_SUMMARY, DRIVER_VARIANTS, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
+from hapsight.explain.tables import (
+    DRIVER_SUMMARY,
+    DRIVER_VARIANTS,
+    DRIVERS,
+    EXPLAIN_ELEMENTS,
+    RELIABILITY,
+    RELIABILITY_SUMMARY,
+)
 from hapsight.least_squares import residuals
 from hapsight.priors.sign_table import SignPriors, read_sign_priors
 from hapsight.run.arms import Arm, cards_in, results_of
@@ -33,6 +40,7 @@ from hapsight.stages.driver_context import (
     features,
     neighbourhood_columns,
     reliability,
+    replicate_table,
     why_no_motifs,
 )
 from hapsight.stages.driver_rows import KEY, GeneEffects, driver_rows, reach_of
@@ -123,7 +131,7 @@ def drivers(
             for one in row.get("drivers", ())
         ]
         opened.folder.write("explain/driver_variants.parquet", pl.DataFrame(each, schema=DRIVER_VARIANTS))
-        _write(opened, table, results, predicted)
+        _write(opened, table, results, predicted, effects)
         stage["detail"] = (
             f"{plural(table['gene_id'].n_unique(), 'gene')}, {plural(len(effects), 'model')} and tracks"
         )
@@ -171,6 +179,7 @@ def _write(
     table: pl.DataFrame,
     results: Mapping[Arm, pl.DataFrame],
     predicted: Mapping[Arm, NDArray[np.float32]],
+    effects: Mapping[Arm, Mapping[str, pl.DataFrame]],
 ) -> None:
     """The four tables."""
     summary: list[dict[str, Any]] = []
@@ -180,7 +189,8 @@ def _write(
         for (form,), part in own.group_by("form", maintain_order=True):
             summary += [labels | {"form": form} | row for row in driver_summary(part)]
         forward = own.filter(pl.col("form") == "sasse2023")
-        known = features(forward, results[arm], arm, predicted)
+        replicates, elements = replicate_table(forward, arm, effects), _elements(opened, arm)
+        known = features(forward, results[arm], arm, predicted, replicates, elements)
         rng = stream(opened.config.seed, "reliability", number)
         found = reliability(forward, results[arm], known, labels, rng)
         genes.append(found.genes)
@@ -190,6 +200,16 @@ def _write(
     opened.folder.write("explain/driver_summary.parquet", pl.DataFrame(summary, schema=DRIVER_SUMMARY))
     opened.folder.write("explain/reliability.parquet", pl.concat(genes))
     opened.folder.write("explain/reliability_summary.parquet", pl.concat(judged))
+
+
+def _elements(opened: Opened, arm: Arm) -> pl.DataFrame:
+    """The element of each variant, of a sum over elements; else nothing."""
+    assert arm.card is not None, "only models are explained"
+    store = explain_store(opened, arm.card)
+    if not (store.folder / "elements.parquet").is_file():
+        return pl.DataFrame(schema=EXPLAIN_ELEMENTS)
+    table = store.read(explain_blocks(opened, arm.card), "elements")
+    return table.filter(pl.col("track") == arm.track)
 
 
 def _effects(opened: Opened, arms: Sequence[Arm]) -> dict[Arm, dict[str, pl.DataFrame]]:

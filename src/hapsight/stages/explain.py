@@ -19,7 +19,12 @@ from hapsight.cohort.reference import Reference
 from hapsight.engine.views import window_of
 from hapsight.errors import ConfigError, IncompleteError, plural
 from hapsight.explain.drivers import additivity, depends_on_background, spread
-from hapsight.explain.tables import BACKGROUND_DEPENDENT, EXPLAIN_ADDITIVITY, EXPLAIN_EFFECTS
+from hapsight.explain.tables import (
+    BACKGROUND_DEPENDENT,
+    EXPLAIN_ADDITIVITY,
+    EXPLAIN_EFFECTS,
+    EXPLAIN_ELEMENTS,
+)
 from hapsight.files import file_name
 from hapsight.run.blocks import (
     Block,
@@ -42,7 +47,9 @@ from hapsight.stages.valued_units import ValuedUnit, ValuerSource, compute_value
 
 if TYPE_CHECKING:
     from hapsight.engine.engine import Valuer
+    from hapsight.explain.element_ism import ElementIsm
     from hapsight.explain.ism import GeneIsm
+    from hapsight.models.protocol import SequenceModel
 
 __all__ = [
     "SINGLE_BASES",
@@ -64,7 +71,7 @@ _SCHEMAS = {
     "background_dependent": BACKGROUND_DEPENDENT,
     "additivity": EXPLAIN_ADDITIVITY,
 }
-_TABLES = tuple(_SCHEMAS)
+_ELEMENT_SCHEMAS = _SCHEMAS | {"elements": EXPLAIN_ELEMENTS}
 
 SINGLE_BASES: Final = "What single bases are worth ([explain] saturation, gradients)"
 """What a table of effects cannot tell."""
@@ -97,6 +104,9 @@ class ExplainUnit(StoredUnit):
     def save(self, valuer: Valuer) -> None:
         """Toggle the variants and store their effects."""
         self.store.write(self.name, self.key, _unit_tables(self, valuer))
+
+
+_Units = Sequence[ExplainUnit | KeyedBlock]
 
 
 def explain(
@@ -160,7 +170,7 @@ def _explain(opened: Opened, run: ModelRun, progress: Progress, genes: Sequence[
         store, units = explain_store(opened, run), explain_units(opened, run, genes)
         with aside.later():
             computed = compute_values(opened, run, label, units, progress)
-            tables = _whole_tables(opened, store, units)
+            tables = _whole_tables(opened, store, units, _schemas(run.model))
             if not genes:
                 _write_whole(opened, store, units, tables)
                 _note_signs(opened, run, tables["effects"])
@@ -310,18 +320,27 @@ def _keys(opened: Opened, run: ModelCard, genes: Sequence[Gene]) -> dict[str, st
     return gene_keys("explain", genes, {"options": options}, run.gene_keys(opened, genes))
 
 
-def _unit_tables(unit: ExplainUnit, valuer: Valuer) -> dict[str, pl.DataFrame]:
-    from hapsight.explain.ism import gene_ism
+def _schemas(model: SequenceModel) -> dict[str, Any]:
+    from hapsight.models.elements import ElementSum
 
+    return _ELEMENT_SCHEMAS if isinstance(model, ElementSum) else _SCHEMAS
+
+
+def _unit_tables(unit: ExplainUnit, valuer: Valuer) -> dict[str, pl.DataFrame]:
     windows = [window_of(gene, valuer.model.window, valuer.beyond).interval for gene in unit.genes]
     reader = VariantReader(unit.genotypes, unit.reference, windows)
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
-    for gene in unit.genes:
-        found = gene_ism(gene, valuer, reader, unit.reference.fetch, unit.backgrounds)
+    schemas = _schemas(valuer.model)
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in schemas}
+    for gene, (found, within) in zip(unit.genes, _found(unit, valuer, reader), strict=True):
         for t, track in enumerate(unit.tracks):
             _add_rows(rows, gene, track, found, t)
+            if within is not None:
+                rows["elements"] += [
+                    {"gene_id": gene.gene_id, "track": track, **row, **within.row(gene, v, t)}
+                    for v, row in enumerate(variant_rows(gene, found.variants))
+                ]
     return {
-        **{name: pl.DataFrame(rows[name], schema=schema) for name, schema in _SCHEMAS.items()},
+        **{name: pl.DataFrame(rows[name], schema=schema) for name, schema in schemas.items()},
         "dropped": dropped_table(reader.dropped),
     }
 
@@ -330,7 +349,7 @@ def _given_tables(opened: Opened, run: EffectsRun, unit: KeyedBlock) -> dict[str
     """The same tables of effects that are given: no sequence is computed, and no background is looked at."""
     cohort, windows = opened.cohort, [run.near(gene) for gene in unit.genes]
     reader = VariantReader(cohort.genotypes, cohort.reference, windows)
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _TABLES}
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in _SCHEMAS}
     for gene, window in zip(unit.genes, windows, strict=True):
         variants = reader(window)
         for track in run.track_names:
@@ -356,6 +375,20 @@ def _given_tables(opened: Opened, run: EffectsRun, unit: KeyedBlock) -> dict[str
         **{name: pl.DataFrame(rows[name], schema=schema) for name, schema in _SCHEMAS.items()},
         "dropped": dropped_table(reader.dropped),
     }
+
+
+def _found(
+    unit: ExplainUnit, valuer: Valuer, reader: VariantReader
+) -> Iterator[tuple[GeneIsm, ElementIsm | None]]:
+    from hapsight.explain.element_ism import elements_ism
+    from hapsight.explain.ism import gene_ism
+
+    if "elements" in _schemas(valuer.model):
+        every = elements_ism(unit.genes, valuer, reader, unit.reference.fetch)
+        yield from ((one.ism, one) for one in every)
+        return
+    for gene in unit.genes:
+        yield gene_ism(gene, valuer, reader, unit.reference.fetch, unit.backgrounds), None
 
 
 def _array_units(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> list[ValuedUnit]:
@@ -436,22 +469,17 @@ def _known(value: float) -> float | None:
 
 
 def _whole_tables(
-    opened: Opened, store: UnitStore, units: Sequence[ExplainUnit | KeyedBlock]
+    opened: Opened, store: UnitStore, units: _Units, schemas: dict[str, Any] = _SCHEMAS
 ) -> dict[str, pl.DataFrame]:
     """The tables of all units, genes in the cohort's order."""
     order = opened.cohort.genes
     return {
         name: in_gene_order(store.read(units, name) if units else pl.DataFrame(schema=schema), order)
-        for name, schema in _SCHEMAS.items()
+        for name, schema in schemas.items()
     }
 
 
-def _write_whole(
-    opened: Opened,
-    store: UnitStore,
-    units: Sequence[ExplainUnit | KeyedBlock],
-    tables: dict[str, pl.DataFrame],
-) -> None:
+def _write_whole(opened: Opened, store: UnitStore, units: _Units, tables: dict[str, pl.DataFrame]) -> None:
     """The tables of the stage, and what it left out beside what others did."""
     for name, table in tables.items():
         opened.folder.write(f"{store.folder.relative_to(opened.folder.path)}/{name}.parquet", table)

@@ -2,8 +2,6 @@
 
 All in logarithmic units, and 0 where a source has nothing to say: ``log(1 + x / typical)``, hence log 2 at a
 typical value. What is typical comes from files and genes alone, never from people.
-
-Sets of evidence, and the columns of the tables of ``hapsight informed`` (``docs/formats.md``).
 """
 
 from __future__ import annotations
@@ -26,24 +24,24 @@ from hapsight.cohort.effect_tables import ROWS, EffectTable, read_effect_table
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.errors import ConfigError, InputError
 from hapsight.files import file_digest
-from hapsight.linear.informed import LearnedPrior, distance_evidence, shuffled_evidence
-from hapsight.run.config import EvidenceEffectsConfig, EvidenceTrackConfig, InformedConfig
+from hapsight.linear.informed import distance_evidence, shuffled_evidence
+from hapsight.run.config import (
+    EvidenceEffectsConfig,
+    EvidenceTrackConfig,
+    InformedConfig,
+)
+from hapsight.run.sections import SignedEffectsConfig
 from hapsight.seeds import stream
-from hapsight.tables import GENE
 
 __all__ = [
-    "INFORMED_GENES",
-    "INFORMED_SHAPES",
-    "INFORMED_SUMMARY",
     "DistanceEvidence",
     "EffectEvidence",
-    "Evidence",
     "Feature",
+    "SignedEvidence",
     "TrackEvidence",
-    "evidence_sets",
     "open_features",
+    "open_signed",
     "require_evidence",
-    "shape_table",
 ]
 
 Floats = NDArray[np.float64]
@@ -194,17 +192,27 @@ class EffectEvidence:
             any of the genes.
         """
         bare = cls(config.label, config.path, tuple(genes), tuple(contigs.items()))
-        sizes = bare.read().table["value"].to_numpy()
-        found = sizes[sizes > 0.0]
+        return replace(bare, typical=float(np.median(bare.sizes())))
+
+    def sizes(self) -> Floats:
+        """(E,) of all effects that are not 0.
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
+        sizes = np.abs(self.read().table["value"].to_numpy())
+        found: Floats = sizes[sizes > 0.0]
         if not len(found):
             raise InputError(
                 "The file has no effect of a variant on any gene of the cohort.",
-                where=config.path,
+                where=self.path,
                 expected="effects other than 0",
                 got=f"{len(sizes)} rows of these genes",
                 fix="give `effects.parquet` of `hapsight explain` on this cohort",
             )
-        return replace(bare, typical=float(np.median(found)))
+        return found
 
     def read(self) -> EffectTable:
         """The rows of the cohort's genes, one for each variant; read once by a process."""
@@ -238,14 +246,60 @@ class EffectEvidence:
         return {"label": self.label, "file": file_digest(self.path), "typical": self.typical}
 
 
+@dataclass(frozen=True, slots=True)
+class SignedEvidence:
+    """A sequence model's effects with their signs, in units of their root mean square.
+
+    Attributes
+    ----------
+    least
+        Size below which an effect counts as 0.
+    """
+
+    effects: EffectEvidence
+    least: float = 0.0
+
+    @classmethod
+    def opened(
+        cls, config: SignedEffectsConfig, genes: Sequence[Gene], contigs: Mapping[str, int] = NO_CONTIGS
+    ) -> SignedEvidence:
+        """Look up what is typical, and which effects are large.
+
+        Raises
+        ------
+        InputError
+            As of `EffectEvidence.opened`.
+        """
+        bare = EffectEvidence(config.label, config.path, tuple(genes), tuple(contigs.items()))
+        sizes = bare.sizes()
+        least = float(np.quantile(sizes, 1.0 - config.largest)) if config.largest < 1.0 else 0.0
+        return cls(replace(bare, typical=float(np.sqrt(np.mean(sizes**2)))), least)
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return self.effects.label
+
+    def at(self, gene: Gene, variants: Variants) -> Floats:
+        """(V,) signed effects per copy of ALT; 0 where there is none, or a small one."""
+        found = self.effects.laid(gene, variants).weights
+        return np.where(np.abs(found) >= self.least, found / self.effects.typical, 0.0)
+
+    def facts(self) -> Mapping[str, object]:
+        """The file by content."""
+        return {**self.effects.facts(), "least": self.least, "signed": True}
+
+
 @lru_cache(maxsize=4)
 def _largest_sizes(
     path: Path, stamp: object, genes: tuple[Gene, ...], contigs: tuple[tuple[str, int], ...]
 ) -> EffectTable:
-    """The genes' rows of a file as it is (`stamp`), the value being the largest size over tracks."""
+    """The genes' rows of a file as it is (`stamp`), the value being that of the largest size over tracks."""
     own = read_effect_table(path, "effects", ("effect", "beta", "weight")).for_genes(genes, dict(contigs))
     keys = [name for name in ROWS if name != "value"]
-    largest = own.table.group_by(keys, maintain_order=True).agg(pl.col("value").abs().max())
+    largest = own.table.group_by(keys, maintain_order=True).agg(
+        pl.col("value").get(pl.col("value").abs().arg_max())
+    )
     return replace(own, table=largest)
 
 
@@ -259,57 +313,11 @@ def open_features(
     return {feature.label: feature for feature in features}
 
 
-_ARM: Final = {"evidence": pl.String, "shuffled": pl.Boolean, "split": pl.String}
-_DIFFERENCE: Final = ("", "_ci_low", "_ci_high")
-
-INFORMED_GENES: Final = {
-    **GENE,
-    **_ARM,
-    "status": pl.String,
-    "n": pl.Int64,
-    "n_variants": pl.Int64,
-    "n_nonzero": pl.Int64,
-    "share_used": pl.Float64,
-    "pearson_r": pl.Float64,
-    "mean_fold_r": pl.Float64,
-    "pval_folds": pl.Float64,
-    "qval_folds": pl.Float64,
-}
-"""``informed/per_gene.parquet``: one row per gene and set of evidence."""
-
-INFORMED_SHAPES: Final = {
-    **_ARM,
-    "fold": pl.Int64,
-    "feature": pl.String,
-    "theta": pl.Float64,
-    "gain": pl.Float64,
-    "genes": pl.Int64,
-    "genes_with_evidence": pl.Int64,
-}
-"""``informed/shapes.parquet``: one row per set of evidence, outer fold (null: all people) and feature."""
-
-INFORMED_SUMMARY: Final = {
-    **_ARM,
-    "genes": pl.Int64,
-    "genes_ok": pl.Int64,
-    "mean_r": pl.Float64,
-    "ci_low": pl.Float64,
-    "ci_high": pl.Float64,
-    "mean_fold_r": pl.Float64,
-    "fold_ci_low": pl.Float64,
-    "fold_ci_high": pl.Float64,
-    "significant": pl.Int64,
-    "significant_negative": pl.Int64,
-    "significant_negative_share": pl.Float64,
-    "share_ci_low": pl.Float64,
-    "share_ci_high": pl.Float64,
-    **{
-        f"to_{other}{end}": pl.Float64
-        for other in ("plain", "none", "distance", "shuffled")
-        for end in _DIFFERENCE
-    },
-}
-"""``informed/summary.parquet``: one row per set of evidence and split."""
+def open_signed(
+    config: InformedConfig, genes: Sequence[Gene], contigs: Mapping[str, int]
+) -> tuple[SignedEvidence, ...]:
+    """All configured signed evidence; errors as of `SignedEvidence.opened`."""
+    return tuple(SignedEvidence.opened(given, genes, contigs) for given in config.signed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,13 +332,19 @@ class Evidence:
         Labels of what it is made of; without any, all variants are equal.
     shuffled
         Evidence other than distance is dealt anew among variants about as far from the TSS; where there is
-        nothing but distance, that is dealt freely.
+        nothing but distance, that is dealt freely. With `signed`: only signs are dealt.
+    signed
+        Labels of signed evidence, a prior mean of effects.
+    seen
+        False: genes are predicted by their signed evidence alone, learned on genes elsewhere.
     """
 
     name: str
     features: tuple[str, ...]
     split: str
     shuffled: bool = False
+    signed: tuple[str, ...] = ()
+    seen: bool = True
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -350,7 +364,7 @@ class Evidence:
         evidence = np.empty((len(distance), len(self.features)))
         for index, label in enumerate(self.features):
             evidence[:, index] = columns[label]
-        if not self.shuffled:
+        if not self.shuffled or self.signed:
             return evidence
         dealt = [label != "distance" for label in self.features]
         if not any(dealt):
@@ -359,9 +373,30 @@ class Evidence:
         evidence[:, dealt] = shuffled_evidence(evidence[:, dealt], distance, rng)
         return evidence
 
+    def means(self, columns: Mapping[str, Floats], size: int, seed: int) -> Floats:
+        """(V, F) signed evidence of a gene's `size` variants; where shuffled, each one's sign is dealt."""
+        means = np.empty((size, len(self.signed)))
+        for index, label in enumerate(self.signed):
+            means[:, index] = columns[label]
+        if self.shuffled and self.signed:
+            means *= stream(seed, "signs dealt at random").choice([-1.0, 1.0], size)[:, None]
+        return means
+
+    @property
+    def strata(self) -> tuple[int | None, ...]:
+        """The stretches of the genome that are left out in turn to learn signed evidence; None: no one."""
+        return (None,) if self.seen else tuple(range(STRETCHES))
+
+
+STRETCHES: Final = 5
+"""Of neighbouring genes: held out as unseen, and to tell whether signed evidence helps."""
+
 
 def evidence_sets(config: InformedConfig) -> list[Evidence]:
-    """No evidence; each source by itself, tracks as one; each beside distance; all; and their controls."""
+    """No evidence; each source by itself, tracks as one; each beside distance; all; and their controls.
+
+    Signed evidence beside distance, and by itself in unseen genes.
+    """
     tracks = tuple(track.label for track in config.tracks)
     sources = {"tracks": tracks} if tracks else {}
     sources |= {given.label: (given.label,) for given in config.effects}
@@ -370,13 +405,19 @@ def evidence_sets(config: InformedConfig) -> list[Evidence]:
         sets |= {f"distance+{name}": ("distance", *labels) for name, labels in sources.items()}
     if sources:
         sets["all"] = ("distance", *(label for labels in sources.values() for label in labels))
-    return [
+    found = [
         Evidence(name, features, split, shuffled)
         for split in config.splits
         for shuffled in (False, True)
         for name, features in sets.items()
         if features or not shuffled
     ]
+    signed = tuple(given.label for given in config.signed)
+    for split in config.splits if signed else ():
+        for shuffled in (False, True):
+            found.append(Evidence("signed", ("distance",), split, shuffled, signed))
+            found.append(Evidence("unseen", (), split, shuffled, signed, seen=False))
+    return found
 
 
 def require_evidence(config: InformedConfig, evidence: str, split: str) -> Evidence:
@@ -397,23 +438,3 @@ def require_evidence(config: InformedConfig, evidence: str, split: str) -> Evide
             got=f"{evidence}, {split}",
         )
     return one
-
-
-def shape_table(one: Evidence, evidence: Sequence[Floats], priors: Sequence[LearnedPrior]) -> pl.DataFrame:
-    """What was learned of a set: one row per fold (null: all people) and feature."""
-    rows = [
-        {
-            "evidence": one.name,
-            "shuffled": one.shuffled,
-            "split": one.split,
-            "fold": fold if fold < len(priors) - 1 else None,
-            "feature": label,
-            "theta": float(prior.theta[index]),
-            "gain": prior.gain,
-            "genes": prior.genes,
-            "genes_with_evidence": sum(bool(of_gene[:, index].any()) for of_gene in evidence),
-        }
-        for fold, prior in enumerate(priors)
-        for index, label in enumerate(one.features)
-    ]
-    return pl.DataFrame(rows, schema=INFORMED_SHAPES)

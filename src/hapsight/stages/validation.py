@@ -16,8 +16,8 @@ import polars as pl
 from hapsight.cohort.nouns import Dropped
 from hapsight.cohort.tables import csv_text, write_table
 from hapsight.files import write_atomically
+from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened
-from hapsight.stages.predict import ModelRun
 from hapsight.stats.direction import Share
 from hapsight.stats.ranks import Estimate
 from hapsight.tables import VALIDATION
@@ -149,7 +149,7 @@ class Validated:
         return cls(effects, pl.DataFrame(rows, schema=VALIDATION), dropped, options)
 
 
-def track_labels(run: ModelRun) -> list[dict[str, str]]:
+def track_labels(run: ModelCard) -> list[dict[str, str]]:
     """What each of the T tracks of a read-out is called in rows."""
     return [{"model": run.label, "read_out": run.read_out.name, "track": name} for name in run.track_names]
 
