@@ -45,7 +45,7 @@ PANELS: Final = {
     "Explain": ("explain", "drivers", "pages", "score", "modisco"),
     "Train": ("train",),
     "Exchange": ("predictdb",),
-    "Tools": ("models", "recipe", "simulate", "bench", "cluster", "schema"),
+    "Tools": ("models", "recipe", "elements", "simulate", "bench", "cluster", "schema"),
 }
 """Under which heading ``hapsight --help`` has each command, in this order."""
 
