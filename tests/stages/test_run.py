@@ -91,7 +91,12 @@ def test_provenance(finished):
         "genotypes", "reference", "expression", "genes", "covariates", "samples"
     }  # fmt: skip
     assert all(len(entry["sha256"]) == 64 for entry in record["inputs"])
-    assert record["cohort"] == {"people": 60, "genes": 7, "populations": {"CEU": 30, "TSI": 30}}
+    assert record["cohort"] == {
+        "people": 60,
+        "genes": 7,
+        "populations": {"CEU": 30, "TSI": 30},
+        "phenotype": "genes",
+    }
     (model,) = record["models"]
     assert model["asked"] == 7 * 120
     assert 7 <= model["distinct"] < model["asked"]
