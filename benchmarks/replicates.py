@@ -1,8 +1,8 @@
 """Do replicates of a model, and its elements, say whether a sign at expression is right?
 
-``python -m benchmarks.replicates CONFIG FOLD.pt ...`` prints the tables of docs/signed_evidence.md. CONFIG is a
-run whose first model is ``epinformer`` with the read-out ``abc``, after ``hapsight explain`` and ``hapsight
-validate abstention``; the other arguments are its replicates, the model's own weights among them.
+``python -m benchmarks.replicates CONFIG FOLD.pt ...`` prints the tables of docs/signed_evidence.md. CONFIG
+is a run whose first model is ``epinformer`` with the read-out ``abc``, after ``hapsight explain`` and
+``hapsight validate abstention``; the other arguments are its replicates, the model's own weights among them.
 """
 
 from __future__ import annotations
