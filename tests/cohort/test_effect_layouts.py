@@ -249,6 +249,19 @@ def test_info_of_a_vcf(tmp_path):
         read_given_effects(tmp_path / "bad.vcf", Wanted("EFF"))
 
 
+@pytest.mark.parametrize(("ends", "whole"), [("", True), ("|down", True), ("|down|x", False)])
+def test_entries_of_scores_with_and_without_a_consequence(tmp_path, ends, whole):
+    entries = ",".join(f"ENSG01|A|liver|{haplotype}|0.1|-0.25{ends}" for haplotype in (0, 1))
+    head, _, _ = VCF.partition("chr22")
+    (tmp_path / "s.vcf").write_text(f"{head}chr22\t1001\trs1\tA\tC\t.\t.\thapsight_mini={entries}\n")
+    if whole:
+        found = rows(read_given_effects(tmp_path / "s.vcf", Wanted()))
+        assert found == [("ENSG01", 1_000, "A", "C", "liver", -0.25)]
+        return
+    with pytest.raises(InputError, match="do not fit its alleles"):
+        read_given_effects(tmp_path / "s.vcf", Wanted())
+
+
 def test_a_bcftools_made_vcf_reads_the_same(tmp_path):
     try:
         subprocess.run(["bcftools", "--version"], capture_output=True, check=True)

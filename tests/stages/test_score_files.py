@@ -61,13 +61,13 @@ def test_vcf_says_what_each_model_makes_of_each_variant(tmp_path: Path, name: st
         ("chr2", 10, "rs1", ("A", "ACG")),
     ]
     assert description.endswith(
-        "on haplotypes 1 and 2 of ann. Format: gene_id|gene_name|track|haplotype|without|effect"
+        "on haplotypes 1 and 2 of ann. Format: gene_id|gene_name|track|haplotype|without|effect|Consequence"
     )
     assert list(first.info) == ["hapsight_mini", "hapsight_mini_max"]
-    assert first.info["hapsight_mini"] == ("ENSG3|C|t|1|2|1e-09",)
+    assert first.info["hapsight_mini"] == ("ENSG3|C|t|1|2|1e-09|up",)
     assert second.info["hapsight_my_model"][:2] == (
-        "ENSG1.2|A%3BB|liver%2C%202%7Cx|1|0.3333333|0.25",
-        "ENSG1.2|A%3BB|liver%2C%202%7Cx|2|0.3333333|0.5",
+        "ENSG1.2|A%3BB|liver%2C%202%7Cx|1|0.3333333|0.25|up",
+        "ENSG1.2|A%3BB|liver%2C%202%7Cx|2|0.3333333|0.5|up",
     )
     assert len(second.info["hapsight_mini"]) == 8
     assert second.info["hapsight_mini_max"] == (-3.0,)
@@ -127,3 +127,38 @@ def test_bcftools_reads_and_filters_the_scores(tmp_path: Path, name: str) -> Non
     query = ["bcftools", "query", "-f", "%CHROM:%POS %hapsight_mini_max\n", "-i", "abs(hapsight_mini_max)>1"]
     found = subprocess.run([*query, str(path)], capture_output=True, text=True, check=True)
     assert (found.stdout, found.stderr) == ("chr2:10 -3\n", "")
+
+
+@pytest.mark.verify
+def test_bcftools_splits_the_entries_into_columns_and_takes_them_over(tmp_path: Path) -> None:
+    """`+split-vep` as for VEP's CSQ, and `annotate` from the bgzipped file, both as docs/formats.md has them."""
+    path = tmp_path / "s.vcf.gz"
+    last = scores().filter(pl.col("contig") == "chr10")
+    write_scores(
+        path,
+        pl.concat([scores(), last.with_columns(effect=pl.lit(0.0), haplotype=pl.lit(2, pl.Int64))]),
+        CONTIGS,
+    )
+
+    def bcftools(*words: str) -> str:
+        return subprocess.run(["bcftools", *words], capture_output=True, text=True, check=True).stdout
+
+    columns = "%CHROM:%POS %gene_id %track %haplotype %effect %Consequence\n"
+    found = bcftools("+split-vep", "-a", "hapsight_mini", "-d", "-f", columns, str(path)).splitlines()
+    assert found[:2] == ["chr10:81 ENSG3 t 1 1e-09 up", "chr10:81 ENSG3 t 2 0 none"]
+    assert found[2:5:2] == [
+        "chr2:10 ENSG1.2 liver%2C%202%7Cx 1 0.25 up",
+        "chr2:10 ENSG1.2 K562%20%3D%201 1 -1.5 down",
+    ]
+    assert len(found) == 2 + 8
+    bcftools("index", str(path))
+    plain = tmp_path / "mine.vcf"
+    header = "".join(f"##contig=<ID={name},length={size}>\n" for name, size in CONTIGS.items())
+    plain.write_text(
+        f"##fileformat=VCFv4.2\n{header}#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr2\t10\t.\tA\tACG\t.\t.\t.\n"
+    )
+    mine = str(tmp_path / "mine.vcf.gz")
+    bcftools("view", "-O", "z", "-o", mine, str(plain))
+    bcftools("index", mine)
+    taken = bcftools("annotate", "-a", str(path), "-c", "INFO/hapsight_mini_max", mine)
+    assert taken.splitlines()[-1].endswith("\thapsight_mini_max=-3")

@@ -182,7 +182,7 @@ _HDF5: Final = (".h5", ".hdf5")
 _VCF: Final = (".vcf", ".vcf.gz", ".vcf.bgz")
 _OF_ALL: Final = re.compile(r"##INFO=<ID=([^,]+),Number=R,")
 """A key of INFO with a number for each allele, REF's first."""
-_SCORE_ENTRY: Final = "entries gene_id|gene_name|track|haplotype|without|effect, of one ALT"
+_SCORE_ENTRY: Final = "entries gene_id|gene_name|track|haplotype|without|effect|Consequence, of one ALT"
 _ALPHAGENOME: Final = frozenset({"variant_id", "variant_scorer", "raw_score", "track_name"})
 _EXPECTO: Final = frozenset({"0", "1", "2", "3", "4", "dist", "strand"})
 _EFFECT: Final = ("effect",)
@@ -419,7 +419,7 @@ def _record_rows(
     if "|" in info[key]:
         for cell in cells:
             parts = [unquote(part) for part in cell.split("|")]
-            if len(parts) != 6 or len(alts) != 1:
+            if len(parts) not in (6, 7) or len(alts) != 1:  # 6: written before there was a Consequence
                 raise _miscounted(where, key, _SCORE_ENTRY, cell)
             if parts[3] == "0":
                 yield chrom, pos, rsid, ref, alt, parts[0], parts[2], parts[5]

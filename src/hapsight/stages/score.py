@@ -57,6 +57,8 @@ _PACKED: Final = (".zst", ".bz2", ".xz", ".zip", ".bgz", ".Z")
 _CONTIG: Final = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
 """Names of contigs that a VCF can have."""
 _PARTS: Final = ("gene_id", "gene_name", "track", "haplotype", "without", "effect")
+_DIRECTION: Final = "Consequence"
+"""A last part of each entry, which `bcftools +split-vep` asks for: the effect's sign as a word."""
 _ESCAPED: Final = str.maketrans({char: f"%{ord(char):02X}" for char in '%,;=|&\t\r\n "'})
 
 
@@ -160,7 +162,7 @@ def _header(
     on = f"haplotypes 1 and 2 of {people[0]}" if people else "the reference (haplotype 0)"
     for (model, read_out), key in names.items():
         what = f"{model}, {read_out}, on {on}".replace("\\", "").replace('"', "'")
-        entries = f"Effects of ALT by {what}. Format: {'|'.join(_PARTS)}"
+        entries = f"Effects of ALT by {what}. Format: {'|'.join((*_PARTS, _DIRECTION))}"
         largest = f"Effect of ALT by {what}: the largest in size over genes, tracks and haplotypes"
         header.add_line(f'##INFO=<ID={key},Number=.,Type=String,Description="{entries}">')
         header.add_line(f'##INFO=<ID={key}_max,Number=A,Type=Float,Description="{largest}">')
@@ -171,8 +173,12 @@ def _info(rows: pl.DataFrame, names: Mapping[tuple[str, str], str]) -> Iterator[
     """INFO of one variant."""
     for run, own in rows.partition_by(["model", "read_out"], as_dict=True, maintain_order=True).items():
         key = names[run[0], run[1]]
-        yield key, ["|".join(map(_shown, row)) for row in own.select(_PARTS).iter_rows()]
+        yield key, ["|".join(map(_shown, (*row, _word(row[-1])))) for row in own.select(_PARTS).iter_rows()]
         yield f"{key}_max", [max(own["effect"].to_list(), key=abs)]
+
+
+def _word(effect: float) -> str:
+    return "up" if effect > 0 else "down" if effect < 0 else "none"
 
 
 def _shown(value: object) -> str:
