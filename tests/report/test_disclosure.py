@@ -23,6 +23,7 @@ from hapsight.report.disclosure import (
     HIDDEN,
     Disclosure,
     disclosed,
+    disclosed_covariance,
     hidden_p,
     nearest_five,
     rounded,
@@ -407,3 +408,56 @@ def test_a_frequency_that_is_rounded_to_0_is_not_called_0():
     assert published.views[0].variants["af"].unique().to_list() == [0.0]
     assert {row.cells[3] for row in _rows(published.views[0])} == {"≤ 0.05"}
     assert {row.cells[3] for row in _rows(view(variants=rare))} == {"0.037"}
+
+
+def dosages_of(people, *frequencies, seed=0):
+    """(V, N) copies of ALT, and the frequency of the rarer allele."""
+    rng = np.random.default_rng(seed)
+    base = rng.random((2, people)) + 0.05 * rng.standard_normal((len(frequencies), 2, people))
+    dosage = (base < np.array(frequencies)[:, None, None]).sum(1).astype(float)
+    af = dosage.mean(1) / 2
+    return dosage, np.minimum(af, 1 - af)
+
+
+def test_covariances_of_one_carrier_tell_this_persons_genotypes_and_are_not_published():
+    """The attack: (N - 1) times the covariance with a singleton is its carrier's dosage less the mean."""
+    dosage, _ = dosages_of(60, 0.3, 0.5, 0.4)
+    single = np.eye(60)[17]
+    whole = np.cov(np.vstack([dosage, single]))
+    recovered = whole[3, :3] * 59 + dosage.mean(1)
+    np.testing.assert_allclose(recovered, dosage[:, 17], atol=1e-12)
+    maf = np.array([*np.minimum(dosage.mean(1) / 2, 1 - dosage.mean(1) / 2), 1 / 120])
+    shown, _ = disclosed_covariance(np.vstack([dosage, single]), maf)
+    assert shown.tolist() == [0, 1, 2]
+    nobody, nothing = disclosed_covariance(single[None], maf[3:])
+    assert (len(nobody), nothing.shape) == (0, (0, 0))
+
+
+@given(st.lists(st.floats(0.1, 0.9), min_size=1, max_size=8), st.integers(30, 400), st.integers(0, 99))
+def test_published_covariances_are_near_the_true_ones_and_no_variance_is_negative(frequencies, people, seed):
+    dosage, maf = dosages_of(people, *frequencies, seed=seed)
+    shown, found = disclosed_covariance(dosage, maf)
+    assert shown.tolist() == [
+        v for v in range(len(maf)) if maf[v] * people >= 5 - 1e-6 and people * (1 - maf[v]) ** 2 >= 5
+    ]
+    if not len(shown):
+        return
+    assert np.linalg.eigvalsh(found).min() > -1e-9
+    by = plain_step(people)
+    p = [max(round(value / by) * by, by / 2) for value in maf[shown]]
+    np.testing.assert_allclose(np.diag(found), [2 * one * (1 - one) for one in p])
+    sd, true = np.sqrt(np.diag(found)), np.atleast_2d(np.corrcoef(dosage[shown]))
+    rough = np.eye(len(shown))
+    for i, j in zip(*np.triu_indices(len(shown), 1), strict=True):
+        by = plain_step(people * min(maf[shown[i]], maf[shown[j]]))
+        rough[i, j] = rough[j, i] = round(true[i, j] / by) * by
+    if np.linalg.eigvalsh(rough).min() > 1e-9:
+        np.testing.assert_allclose(found / np.outer(sd, sd), rough, atol=1e-9)
+
+
+def test_few_covariances_change_when_a_person_leaves():
+    dosage, maf = dosages_of(358, *np.linspace(0.1, 0.9, 9))
+    _, before = disclosed_covariance(dosage, maf)
+    af = dosage[:, 1:].mean(1) / 2
+    _, after = disclosed_covariance(dosage[:, 1:], np.minimum(af, 1 - af))
+    assert np.mean(np.isclose(before, after)) > 0.5

@@ -1,8 +1,10 @@
 """Linear baselines through the chain: methods, splits, the negative control, weights out and in again."""
 
+import gzip
 import json
 import re
 import sqlite3
+import stat
 from contextlib import closing
 from dataclasses import replace
 
@@ -13,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from hapsight.cli.linear import _add_predictdb as register_predictdb
+from hapsight.cohort.predictdb import read_predictdb
 from hapsight.errors import ConfigError, HapsightError, InputError
 from hapsight.files import file_name
 from hapsight.report.build import build_report
@@ -21,9 +24,10 @@ from hapsight.run.baselines import ImportedRun, baseline_runs
 from hapsight.run.config import load_config
 from hapsight.run.imported import imported_store, imported_units, weights_by_gene
 from hapsight.run.opened import Opened
+from hapsight.run.store import UnitStore
 from hapsight.stages.baseline import baseline
 from hapsight.stages.evaluate import evaluate
-from hapsight.stages.predictdb import apply_file, chosen_run, export_predictdb
+from hapsight.stages.predictdb import CovarianceFile, apply_file, chosen_run, export_predictdb
 from tests.planted import quiet, write_planted
 
 LINEAR = """inner_folds = 3
@@ -248,6 +252,129 @@ def test_what_is_exported_predicts_the_same_when_applied(planted, done, exported
     assert "trained elsewhere" in page
 
 
+def matrix_as_metaxcan_reads_it(path):
+    """Gene -> names and (K, K) covariances, with what MetaXcan's `MatrixManager` asks of the file."""
+    with gzip.open(path, "rt") as file:
+        header, *rows = (line.split() for line in file)
+    assert header == ["GENE", "RSID1", "RSID2", "VALUE"]
+    assert len({tuple(row) for row in rows}) == len(rows)
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    for gene, first, second, value in rows:
+        assert gene not in found or gene == next(reversed(found)), "genes are contiguous"
+        found.setdefault(gene, {}).update({(first, second): float(value), (second, first): float(value)})
+    names = {gene: list(dict.fromkeys(first for first, _ in pairs)) for gene, pairs in found.items()}
+    return {
+        gene: (own, np.array([[found[gene][one, other] for other in own] for one in own]))
+        for gene, own in names.items()
+    }
+
+
+def dosages(opened, gene_id):
+    """Of each variant near a gene, by its name: everybody's copies of ALT."""
+    (gene,) = (gene for gene in opened.cohort.genes if gene.gene_id == gene_id)
+    variants, _ = opened.cohort.genotypes.read(gene.cis(1000))
+    return dict(zip(variants.variant_id, variants.dosage.astype(float), strict=True))
+
+
+@pytest.mark.parametrize("method", ["elastic_net", "blup"])
+def test_covariances_are_those_of_the_dosages(done, tmp_path, method):
+    path = tmp_path / "m.txt.gz"
+    wanted = CovarianceFile(path, individuals=True)
+    run = chosen_run(done, method, "random")
+    found = export_predictdb(done, run, tmp_path / "m.db", covariance=wanted)
+    weights = read_predictdb(tmp_path / "m.db").weights
+    matrices = matrix_as_metaxcan_reads_it(path)
+    assert list(matrices) == list(dict.fromkeys(weights["gene"]))
+    pairs = 0
+    for gene, (names, matrix) in matrices.items():
+        assert names == weights.filter(pl.col("gene") == gene)["rsid"].to_list()
+        own = dosages(done, gene)
+        for i, one in enumerate(names):
+            for j, other in enumerate(names):
+                expected = sum((own[one] - own[one].mean()) * (own[other] - own[other].mean())) / 79
+                assert matrix[i, j] == pytest.approx(expected, abs=1e-14)
+        pairs += len(names) * (len(names) + 1) // 2
+    assert (found.pairs, found.withheld) == (pairs, 0)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_summary_statistics_and_covariances_give_the_z_of_the_predicted_expression(done, tmp_path):
+    """S-PrediXcan's formula, on a trait of the same people: R of predicted expression with it, exactly."""
+    wanted = CovarianceFile(tmp_path / "m.txt.gz", individuals=True)
+    export_predictdb(done, chosen_run(done, "elastic_net", "random"), tmp_path / "m.db", covariance=wanted)
+    trait = np.random.default_rng(3).standard_normal(80)
+    weights = read_predictdb(tmp_path / "m.db").weights
+    for gene, (names, matrix) in matrix_as_metaxcan_reads_it(wanted.path).items():
+        own = dosages(done, gene)
+        w = weights.filter(pl.col("gene") == gene)["weight"].to_numpy()
+        z = np.sqrt(80) * np.array([np.corrcoef(own[name], trait)[0, 1] for name in names])
+        found = (w * np.sqrt(np.diag(matrix)) * z).sum() / np.sqrt(w @ matrix @ w)
+        predicted = sum(weight * own[name] for weight, name in zip(w, names, strict=True))
+        assert found == pytest.approx(np.sqrt(80) * np.corrcoef(predicted, trait)[0, 1])
+
+
+def test_published_covariances_are_rounded_and_obey_the_floor(done, tmp_path):
+    paths = [tmp_path / "whole.txt.gz", tmp_path / "shown.txt.gz"]
+    run = chosen_run(done, "blup", "random")
+    for path, individuals in zip(paths, (True, False), strict=True):
+        found = export_predictdb(
+            done, run, tmp_path / "m.db", covariance=CovarianceFile(path, individuals=individuals)
+        )
+    whole, shown = map(matrix_as_metaxcan_reads_it, paths)
+    assert stat.S_IMODE(paths[1].stat().st_mode) & 0o044
+    assert found.withheld == sum(len(names) for names, _ in whole.values()) - sum(
+        len(names) for names, _ in shown.values()
+    )
+    for gene, (names, matrix) in shown.items():
+        own = dosages(done, gene)
+        rarer = {name: min(d.sum(), 160 - d.sum()) for name, d in own.items()}
+        assert [name for name in whole[gene][0] if rarer[name] >= 10] == names
+        frequencies = (1 - np.sqrt(1 - 2 * np.diag(matrix))) / 2
+        np.testing.assert_allclose(frequencies / 0.1, np.round(frequencies / 0.1), atol=1e-9)
+        assert np.linalg.eigvalsh(matrix).min() > -1e-12
+
+
+def test_genes_below_a_held_out_r_are_left_out_and_counted(done, exported, tmp_path):
+    run = chosen_run(done, "blup", "random")
+    with closing(sqlite3.connect(exported[0])) as database:
+        r = dict(database.execute('SELECT gene, "pred.perf.R" FROM extra').fetchall())
+    wanted = CovarianceFile(tmp_path / "m.txt.gz", snp_key="varID")
+    found = export_predictdb(done, run, tmp_path / "m.db", "b38", min_r=0.5, covariance=wanted)
+    kept = [gene for gene, value in r.items() if value >= 0.5]
+    assert 0 < len(kept) < len(r)
+    assert found.left_out["held-out R below 0.5"] == len(r) - len(kept)
+    assert found.genes + sum(found.left_out.values()) == 7
+    read = read_predictdb(tmp_path / "m.db")
+    assert list(read.genes) == kept
+    matrices = matrix_as_metaxcan_reads_it(wanted.path)
+    assert list(matrices) == kept
+    assert {name for names, _ in matrices.values() for name in names} <= set(read.weights["varID"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda name: "rs1", r"have one name[\s\S]*to mend: --snp-key varID"),
+        (lambda name: f"{name} x", r"a space or a quotation mark[\s\S]*rsid '.* x'[\s\S]*--snp-key varID"),
+    ],
+)
+def test_names_that_a_file_of_covariances_cannot_have(done, tmp_path, monkeypatch, change, message):
+    run, read = chosen_run(done, "blup", "random"), UnitStore.read
+
+    def renamed(store, units, table):
+        found = read(store, units, table)
+        if table != "weights":
+            return found
+        return found.with_columns(pl.col("variant_id").map_elements(change, pl.String))
+
+    monkeypatch.setattr(UnitStore, "read", renamed)
+    with pytest.raises(ConfigError, match=message):
+        export_predictdb(done, run, tmp_path / "m.db", covariance=CovarianceFile(tmp_path / "m.txt.gz"))
+    assert list(tmp_path.iterdir()) == []
+    wanted = CovarianceFile(tmp_path / "m.txt.gz", snp_key="varID")
+    assert export_predictdb(done, run, tmp_path / "m.db", covariance=wanted).pairs > 0
+
+
 def test_the_commands(planted, done, tmp_path):
     app = typer.Typer()
     register_predictdb(app)
@@ -257,6 +384,15 @@ def test_the_commands(planted, done, tmp_path):
     )
     assert "top_snp" in found.output
     assert "genes left out: " in found.output
+    beside = ["--covariance", str(tmp_path / "net.txt.gz"), "--method", "blup", "--min-r", "0.5"]
+    words = CliRunner().invoke(
+        app, ["predictdb", "export", config, str(tmp_path / "high.db"), *beside], catch_exceptions=False
+    )
+    assert re.search(r"net\.txt\.gz: [\d,]+ covariances, rounded \(--include-individuals", words.output)
+    assert re.search(r"[1-9] held-out R below 0.5", words.output)
+    beside[1] = str(tmp_path / "net.txt")
+    with pytest.raises(ConfigError, match=r"written gzipped[\s\S]*ends in \.gz[\s\S]*got: \.txt"):
+        CliRunner().invoke(app, ["predictdb", "export", config, str(out), *beside], catch_exceptions=False)
     found = CliRunner().invoke(
         app, ["predictdb", "apply", config, str(out), "--label", "elsewhere"], catch_exceptions=False
     )

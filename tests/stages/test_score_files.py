@@ -131,7 +131,7 @@ def test_bcftools_reads_and_filters_the_scores(tmp_path: Path, name: str) -> Non
 
 @pytest.mark.verify
 def test_bcftools_splits_the_entries_into_columns_and_takes_them_over(tmp_path: Path) -> None:
-    """`+split-vep` as for VEP's CSQ, and `annotate` from the bgzipped file, both as docs/formats.md has them."""
+    """`+split-vep` as of VEP's CSQ, and `annotate`: docs/formats.md has both."""
     path = tmp_path / "s.vcf.gz"
     last = scores().filter(pl.col("contig") == "chr10")
     write_scores(

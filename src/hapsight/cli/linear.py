@@ -170,22 +170,43 @@ def export(
         str | None, typer.Option(help="the split whose held-out R goes with it; else the first")
     ] = None,
     build: Annotated[str | None, typer.Option(help="genome build in the varIDs, such as b38")] = None,
+    min_r: Annotated[
+        float | None, typer.Option("--min-r", min=-1.0, max=1.0, help="leave out genes with less held-out R")
+    ] = None,
+    covariance: Annotated[
+        Path | None, typer.Option(metavar="OUT.txt.gz", help="write covariances of dosages for S-PrediXcan")
+    ] = None,
+    snp_key: Annotated[
+        Literal["rsid", "varID"], typer.Option(help="what names variants among the covariances")
+    ] = "rsid",
+    include_individuals: Annotated[
+        bool, typer.Option("--include-individuals", help="covariances in full digits, of rare variants too")
+    ] = False,
 ) -> None:
     """Write a fitted baseline's weights as a PredictDB file."""
     from hapsight.cli.console import say
     from hapsight.run.opened import Opened
     from hapsight.run.store import require_writable
-    from hapsight.stages.predictdb import chosen_run, export_predictdb
+    from hapsight.stages.predictdb import CovarianceFile, chosen_run, export_predictdb
 
-    require_writable(out)
+    beside = CovarianceFile(covariance, snp_key, include_individuals) if covariance is not None else None
+    for path in (out, covariance):
+        if path is not None:
+            require_writable(path)
     opened = Opened.from_config(load(config))
     run = chosen_run(opened, method, split)
-    found = export_predictdb(opened, run, out, build)
+    found = export_predictdb(opened, run, out, build, min_r=min_r, covariance=beside)
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.items()) or "none"
     say(
         f"{out}: {run.method}, {plural(found.genes, 'gene')}, {plural(found.weights, 'weight')}; "
         f"genes left out: {left_out}"
     )
+    if beside is not None:
+        how = "in full digits" if include_individuals else "rounded (--include-individuals: in full digits)"
+        say(f"{covariance}: {plural(found.pairs, 'covariance')}, {how}")
+    if found.withheld:
+        weights = plural(found.withheld, "weight")
+        say(f"without covariances: {weights} of variants that fewer than five people carry, or lack")
 
 
 @predictdb_app.command()

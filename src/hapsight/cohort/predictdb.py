@@ -1,9 +1,14 @@
-"""PredictDB: linear weights per gene in an SQLite file, as PrediXcan and MetaXcan read them."""
+"""PredictDB: linear weights per gene in an SQLite file, as PrediXcan and MetaXcan read them.
+
+And the covariances of dosages that S-PrediXcan asks for beside it.
+"""
 
 from __future__ import annotations
 
+import gzip
+import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +19,16 @@ import polars as pl
 from hapsight.errors import InputError
 from hapsight.files import temporary_name
 
-__all__ = ["EXTRA", "WEIGHTS", "PredictDb", "is_sqlite", "read_predictdb", "write_predictdb"]
+__all__ = [
+    "COVARIANCES",
+    "EXTRA",
+    "WEIGHTS",
+    "PredictDb",
+    "is_sqlite",
+    "read_predictdb",
+    "write_covariances",
+    "write_predictdb",
+]
 
 WEIGHTS: Final = {
     "gene": pl.String,
@@ -35,6 +49,9 @@ EXTRA: Final = {
     "pred.perf.qval": pl.Float64,
 }
 """Columns of the table ``extra`` that readers of PredictDB ask for: one row per gene."""
+
+COVARIANCES: Final = {"GENE": pl.String, "RSID1": pl.String, "RSID2": pl.String, "VALUE": pl.Float64}
+"""Columns of S-PrediXcan's ``--covariance``: one row per gene and pair of its variants."""
 
 _LOGICAL: Final = (
     "an allele is a number: R takes a column of T for TRUE, which is 1 in SQLite; read the alleles as text "
@@ -186,3 +203,41 @@ def _write(database: sqlite3.Connection, name: str, table: pl.DataFrame) -> None
     database.execute(f"CREATE TABLE {name} ({columns})")
     places = ", ".join("?" * table.width)
     database.executemany(f"INSERT INTO {name} VALUES ({places})", table.iter_rows())
+
+
+def write_covariances(path: Path | str, genes: Iterable[pl.DataFrame], *, private: bool = False) -> int:
+    """Write covariances as S-PrediXcan reads them, whole or not at all; an older file is replaced.
+
+    Text with spaces between, gzipped.
+
+    Parameters
+    ----------
+    genes
+        A table a gene, columns `COVARIANCES`, each pair once and each variant with itself.
+    private
+        Nobody but the owner may read the file.
+
+    Returns
+    -------
+    Rows that were written.
+
+    Raises
+    ------
+    InputError
+        The folder is not there or cannot be written to.
+    """
+    path, rows = Path(path), 0
+    temporary = temporary_name(path)
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+        with open(handle, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
+            file.write((" ".join(COVARIANCES) + "\n").encode())
+            for table in genes:
+                file.write(table.write_csv(separator=" ", include_header=False, quote_style="never").encode())
+                rows += len(table)
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError("The covariances cannot be written.", where=path, got=error) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows

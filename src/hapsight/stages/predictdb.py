@@ -1,6 +1,7 @@
 """A finished baseline as a PredictDB file, for PrediXcan, MetaXcan and other cohorts.
 
-One file of weights on this cohort, and what came of it in a few numbers.
+With the covariances that S-PrediXcan needs. One file of weights on this cohort, and what came of it in a few
+numbers.
 """
 
 from __future__ import annotations
@@ -8,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
 
 import hapsight
 from hapsight.cohort.alleles import OUTCOMES
-from hapsight.cohort.predictdb import EXTRA, write_predictdb
+from hapsight.cohort.nouns import Variants
+from hapsight.cohort.predictdb import COVARIANCES, EXTRA, write_covariances, write_predictdb
 from hapsight.errors import ConfigError, plural
+from hapsight.report.disclosure import disclosed_covariance
 from hapsight.run.arms import imported_arm
 from hapsight.run.baselines import BaselineRun, ImportedRun, baseline_blocks, baseline_runs
-from hapsight.run.blocks import in_gene_order
+from hapsight.run.blocks import VariantReader, in_gene_order
 from hapsight.run.imported import apply_imported
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.sections import MIN_SHARE
@@ -27,16 +31,62 @@ from hapsight.stats.correlation import correlate
 from hapsight.stats.nulls import benjamini_hochberg
 from hapsight.stats.summary import Mean, mean_interval
 
-__all__ = ["Applied", "Exported", "apply_file", "chosen_run", "export_predictdb", "export_units"]
+__all__ = [
+    "Applied",
+    "CovarianceFile",
+    "Exported",
+    "apply_file",
+    "chosen_run",
+    "export_predictdb",
+    "export_units",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class CovarianceFile:
+    """A file of covariances that is asked for.
+
+    Attributes
+    ----------
+    path
+        Its name ends in ``.gz``: by that MetaXcan knows that it is compressed.
+    snp_key
+        Column of the table ``weights`` that names the variants, as MetaXcan's ``--model_db_snp_key``.
+    individuals
+        In full digits, with variants that fewer than five people carry; readable for the owner alone.
+    """
+
+    path: Path
+    snp_key: Literal["rsid", "varID"] = "rsid"
+    individuals: bool = False
+
+    def __post_init__(self) -> None:
+        if self.path.suffix != ".gz":
+            raise ConfigError(
+                "The covariances are written gzipped.",
+                where=self.path,
+                expected="a name that ends in .gz, such as model.txt.gz",
+                got=self.path.suffix or "no ending",
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written: genes and weights, and the genes left out, by reason."""
+    """What was written: genes and weights, and the genes left out, by reason.
+
+    Attributes
+    ----------
+    pairs
+        Rows of the covariance file.
+    withheld
+        Weights whose variant has no covariance, since fewer than five people carry or lack it.
+    """
 
     genes: int
     weights: int
     left_out: dict[str, int]
+    pairs: int = 0
+    withheld: int = 0
 
 
 def chosen_run(opened: Opened, method: str | None, split: str | None) -> BaselineRun:
@@ -58,7 +108,15 @@ def chosen_run(opened: Opened, method: str | None, split: str | None) -> Baselin
     )
 
 
-def export_predictdb(opened: Opened, run: BaselineRun, path: Path, build: str | None = None) -> Exported:
+def export_predictdb(
+    opened: Opened,
+    run: BaselineRun,
+    path: Path,
+    build: str | None = None,
+    *,
+    min_r: float | None = None,
+    covariance: CovarianceFile | None = None,
+) -> Exported:
     """Write the final weights of the genes that have a model, and how well they did on held-out people.
 
     The effect allele is ALT; the intercept is not part of the format. Genes without a model, and genes
@@ -68,14 +126,20 @@ def export_predictdb(opened: Opened, run: BaselineRun, path: Path, build: str | 
     ----------
     build
         Last part of the varIDs, such as ``"b38"``; they end with ALT where it is not given.
+    min_r
+        Genes whose held-out R is less, or that have none, are left out and counted.
+    covariance
+        The file for S-PrediXcan's ``--covariance``, where it is wanted.
 
     Raises
     ------
+    ConfigError
+        A gene has two variants of one name, and the covariances are to go by names.
     IncompleteError
         Some units of the baseline are not done.
     """
     store, units = opened.folder.baseline(run.folder), baseline_blocks(opened, run)
-    return export_units(opened, store, units, run, path, build)
+    return export_units(opened, store, units, run, path, build, min_r=min_r, covariance=covariance)
 
 
 def export_units(
@@ -85,6 +149,9 @@ def export_units(
     run: BaselineRun,
     path: Path,
     build: str | None = None,
+    *,
+    min_r: float | None = None,
+    covariance: CovarianceFile | None = None,
 ) -> Exported:
     """`export_predictdb` of finished units of any store with a baseline's tables."""
     status = store.read(units, "genes").select("gene_id", "status")
@@ -92,11 +159,78 @@ def export_units(
     weights = in_gene_order(store.read(units, "weights"), opened.cohort.genes)
     weights = weights.filter(pl.col("gene_id").is_in(ok))
     extra = _performance(opened, store.read(units, "predictions"), weights)
-    write_predictdb(path, _weights(weights, build), extra, len(opened.cohort.samples), _facts(opened, run))
     left_out = dict(status.filter(pl.col("status") != "ok")["status"].value_counts().iter_rows())
-    empty = len(ok) - len(extra)
-    return Exported(
-        len(extra), len(weights), left_out | ({"no variant in the final fit": empty} if empty else {})
+    left_out["no variant in the final fit"] = len(ok) - len(extra)
+    if min_r is not None:
+        kept = extra.filter(pl.col("pred.perf.R") >= min_r)
+        left_out[f"held-out R below {min_r:g}"] = len(extra) - len(kept)
+        extra, weights = kept, weights.filter(pl.col("gene_id").is_in(kept["gene"].to_list()))
+    named = weights.hstack(_weights(weights, build).select("rsid", "varID"))
+    if covariance is not None:
+        _require_names(named, covariance)
+    write_predictdb(path, _weights(weights, build), extra, len(opened.cohort.samples), _facts(opened, run))
+    pairs, withheld = _write_covariances(opened, named, covariance) if covariance is not None else (0, 0)
+    left_out = {reason: count for reason, count in left_out.items() if count}
+    return Exported(len(extra), len(weights), left_out, pairs, withheld)
+
+
+def _require_names(weights: pl.DataFrame, wanted: CovarianceFile) -> None:
+    """Names stand between spaces in the file, and S-PrediXcan finds a variant by its name alone."""
+    for column in ("gene_id", wanted.snp_key):
+        broken = weights.filter(pl.col(column).str.contains(r'[\s"]'))[column]
+        if len(broken):
+            raise ConfigError(
+                "A name with a space or a quotation mark cannot stand in a file of covariances.",
+                where=f"{column} {broken[0]!r}",
+                fix="rename it in the cohort's files" + (", or --snp-key varID" if column == "rsid" else ""),
+            )
+    twice = weights.filter(pl.struct("gene_id", wanted.snp_key).is_duplicated())
+    if len(twice):
+        raise ConfigError(
+            "Two variants of a gene have one name, so covariances cannot go by names.",
+            where=f"gene {twice['gene_id'][0]}, {twice[wanted.snp_key][0]}; {len(twice):,} weights in all",
+            fix="--snp-key varID, and MetaXcan's --model_db_snp_key varID",
+        )
+
+
+def _write_covariances(opened: Opened, weights: pl.DataFrame, wanted: CovarianceFile) -> tuple[int, int]:
+    """Rows that were written, and weights without any."""
+    reader = VariantReader(opened.cohort.genotypes, opened.cohort.reference)
+    by_gene = weights.partition_by("gene_id", as_dict=True)
+    shown = 0
+
+    def tables() -> Iterator[pl.DataFrame]:
+        nonlocal shown
+        for gene in opened.cohort.genes:
+            own = by_gene.get((gene.gene_id,))
+            if own is not None:
+                table = _gene_covariances(own, reader(gene.cis(opened.config.baseline.cis_window)), wanted)
+                shown += table["RSID1"].n_unique()
+                yield table
+
+    rows = write_covariances(wanted.path, tables(), private=wanted.individuals)
+    return rows, len(weights) - shown
+
+
+def _gene_covariances(weights: pl.DataFrame, near: Variants, wanted: CovarianceFile) -> pl.DataFrame:
+    """Each pair of the gene's variants, and each variant with itself."""
+    place = {key: v for v, key in enumerate(zip(near.position.tolist(), near.ref, near.alt, strict=True))}
+    chosen = near.take(np.array([place[key] for key in weights.select("position", "ref", "alt").iter_rows()]))
+    dosage = chosen.linear_dosage.astype(np.float64)
+    if wanted.individuals:
+        kept, values = np.arange(len(chosen)), np.atleast_2d(np.cov(dosage))
+    else:
+        kept, values = disclosed_covariance(dosage, chosen.maf)
+    first, second = np.triu_indices(len(kept))
+    names = weights[wanted.snp_key].gather(kept)
+    return pl.DataFrame(
+        {
+            "GENE": pl.repeat(weights["gene_id"][0], len(first), eager=True),
+            "RSID1": names.gather(first),
+            "RSID2": names.gather(second),
+            "VALUE": values[first, second],
+        },
+        schema=COVARIANCES,
     )
 
 
