@@ -2,19 +2,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUNNING := $(VENV)/.running
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint verify bench clean
+.PHONY: demo test dist lint verify bench clean
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(RUNNING): pyproject.toml constraints.txt
 	@echo "Installing hapsight and what it needs into $(VENV): a minute or more, and silent."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --group dev --editable '.[all]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[models]'
 	@echo "Installed: $(BIN)/hapsight --help"
 	touch $@
 
-demo: $(INSTALLED)  ## the whole chain on the cohort that comes with hapsight
+$(INSTALLED): $(RUNNING)
+	@echo "Installing every extra and the development tools: another minute."
+	$(BIN)/pip install --quiet --constraint constraints.txt --group dev --editable '.[all]'
+	touch $@
+
+demo: $(RUNNING)  ## the whole chain on the cohort that comes with hapsight; no development tools
 	$(BIN)/hapsight demo --output demo-run
 
 lint: $(INSTALLED)
@@ -26,7 +32,10 @@ lint: $(INSTALLED)
 test: lint  ## what CI runs
 	$(BIN)/python -m pytest -m 'not verify' --numprocesses logical --dist loadfile --no-loadscope-reorder
 
-JUDGES := keras enformer basenji2 borzoi xgboost tensorqtl captum modisco triton
+dist: $(INSTALLED)  ## wheel and sdist, installed where nothing else is
+	$(BIN)/python -m tools.check_dist dist
+
+JUDGES := keras enformer basenji2 borzoi xgboost tensorqtl captum modisco triton snakemake packaging
 
 verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other ports, and the whole cohort
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[alphagenome]'
@@ -37,6 +46,8 @@ verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other 
 	HAPSIGHT_BORZOI_PYTHON=.verify/borzoi/bin/python \
 	HAPSIGHT_XGBOOST_PYTHON=.verify/xgboost/bin/python \
 	HAPSIGHT_TENSORQTL_PYTHON=.verify/tensorqtl/bin/python \
+	HAPSIGHT_SNAKEMAKE_PYTHON=.verify/snakemake/bin/python \
+	HAPSIGHT_PACKAGING_PYTHON=.verify/packaging/bin/python \
 	HAPSIGHT_CAPTUM_FOLDER=.verify/captum \
 	HAPSIGHT_MODISCO_FOLDER=.verify/modisco \
 	HAPSIGHT_TRITON_FOLDER=.verify/triton \
@@ -54,4 +65,4 @@ bench: $(INSTALLED)
 	$(BIN)/hapsight bench sharing --model enformer --width 96 --haplotypes 64
 
 clean:
-	rm -rf $(VENV) .verify demo-run
+	rm -rf $(VENV) .verify demo-run dist

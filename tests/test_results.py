@@ -52,6 +52,16 @@ class TestTables:
             "R and its tests, by gene and model (``evaluation/per_gene.parquet``"
         )
 
+    def test_become_those_of_pandas(self, run):
+        """What the extra `notebook` has pyarrow for."""
+        pandas = pytest.importorskip("pandas")
+        pytest.importorskip("pyarrow")
+        found = run.per_gene.to_pandas()
+        read = pandas.read_parquet(run.folder / "evaluation/per_gene.parquet")
+        assert len(found) == len(read) == len(run.per_gene)
+        assert found["pearson_r"].dropna().to_list() == run.per_gene["pearson_r"].drop_nulls().to_list()
+        assert list(found.columns) == list(read.columns)
+
     def test_one_that_is_not_there_says_what_makes_it(self, copied):
         (copied / "eqtl/cis_qtl.parquet").unlink()
         broken = hs.read_run(copied)
