@@ -72,7 +72,7 @@ def test_what_the_sdist_names_is_there():
     assert [name for name in include if not (ROOT / name).exists()] == []
 
 
-@pytest.mark.parametrize("file", ["snakemake/Snakefile", "nextflow/modules/hapsight.nf"])
+@pytest.mark.parametrize("file", ["snakemake/Snakefile", "nextflow/modules/processes.nf"])
 def test_commands_of_the_examples_exist(file):
     lines = (ROOT / "examples" / file).read_text().splitlines()
     commands = [part for line in lines for part in re.findall(r'^ +"?(hapsight [^">&]*)', line)]

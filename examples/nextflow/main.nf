@@ -1,7 +1,7 @@
 // nextflow run main.nf --config cohort/cohort.toml --files 'cohort/*.{gz,tbi,fai,gzi,tsv}' --variants cohort/genotypes.vcf.gz
 nextflow.enable.dsl = 2
 
-include { HAPSIGHT_PREDICTDB ; HAPSIGHT_RUN ; HAPSIGHT_SCORE } from './modules/hapsight.nf'
+include { HAPSIGHT_PREDICTDB ; HAPSIGHT_RUN ; HAPSIGHT_SCORE } from './modules/processes.nf'
 
 params.config = null
 params.files = null

@@ -22,7 +22,7 @@ from hapsight.cohort.predictdb import read_predictdb
 from tests.verify.judges import python_of
 
 ROOT = Path(__file__).parents[2]
-MODULE = (ROOT / "examples/nextflow/modules/hapsight.nf").read_text()
+MODULE = (ROOT / "examples/nextflow/modules/processes.nf").read_text()
 PROCESSES = re.findall(r"^process (\w+) \{(.*?)^\}", MODULE, re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.verify
