@@ -334,6 +334,13 @@ def test_published_covariances_are_rounded_and_obey_the_floor(done, tmp_path):
         assert np.linalg.eigvalsh(matrix).min() > -1e-12
 
 
+def test_covariances_do_not_replace_the_weights(done, tmp_path):
+    same = CovarianceFile(tmp_path / "m.gz")
+    with pytest.raises(ConfigError, match="to be one file"):
+        export_predictdb(done, chosen_run(done, "blup", "random"), tmp_path / "m.gz", covariance=same)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_genes_below_a_held_out_r_are_left_out_and_counted(done, exported, tmp_path):
     run = chosen_run(done, "blup", "random")
     with closing(sqlite3.connect(exported[0])) as database:

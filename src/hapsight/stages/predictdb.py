@@ -167,11 +167,21 @@ def export_units(
         extra, weights = kept, weights.filter(pl.col("gene_id").is_in(kept["gene"].to_list()))
     named = weights.hstack(_weights(weights, build).select("rsid", "varID"))
     if covariance is not None:
+        _require_other(path, covariance)
         _require_names(named, covariance)
     write_predictdb(path, _weights(weights, build), extra, len(opened.cohort.samples), _facts(opened, run))
     pairs, withheld = _write_covariances(opened, named, covariance) if covariance is not None else (0, 0)
     left_out = {reason: count for reason, count in left_out.items() if count}
     return Exported(len(extra), len(weights), left_out, pairs, withheld)
+
+
+def _require_other(path: Path, wanted: CovarianceFile) -> None:
+    if wanted.path.resolve() == path.resolve():
+        raise ConfigError(
+            "Weights and covariances are to be one file.",
+            where=path,
+            expected="two names, such as model.db and model.txt.gz",
+        )
 
 
 def _require_names(weights: pl.DataFrame, wanted: CovarianceFile) -> None:
