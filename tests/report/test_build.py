@@ -103,9 +103,8 @@ def test_how_models_are_read_has_a_table_of_its_own(tmp_path) -> None:
         (True, "of 193 effects are positive; 7 more"),
     ):
         text = visible(build_report(tmp_path, individuals).read_text())
-        table = text.partition("Are the models read where they should be?")[2].partition("What was left out")[
-            0
-        ]
+        own = text.rpartition("Are the models read where they should be?")[2]  # the contents name it, too
+        table = own.partition("What was left out")[0]
         for wanted in ("bins 447-449 of 896: -12,345 to +67,891 bp", "to look at: the crop", effects):
             assert wanted in table
         assert text.count("bins 447-449") == 1  # and not among the checks of the input

@@ -12,21 +12,25 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("status", "r", "q", "words"),
+    ("status", "r", "q", "permuted", "folds", "words"),
     [
-        ("ok", 0.3, 0.01, "significant, right sign"),
-        ("ok", -0.3, 0.01, "significant, wrong sign"),
-        ("ok", 0.3, 0.05, "not significant"),
-        ("ok", None, None, "tested, no q"),
-        ("constant_prediction", None, None, "same prediction for everybody"),
-        ("no_model", None, None, "no model: every fold constant"),
-        ("something_new", None, None, "something_new"),
-        (None, None, None, "–"),
+        ("ok", 0.3, 0.01, 0.01, None, "significant, right sign"),
+        ("ok", -0.3, 0.01, 0.01, None, "significant, wrong sign"),
+        ("ok", 0.3, 0.05, 0.05, None, "not significant"),
+        ("ok", 0.3, 0.05, None, None, "not significant"),
+        ("ok", -0.82, 0.44, 1e-3, None, "no better than random weights"),
+        ("ok", 0.3, 0.05, 1e-3, 0.05, "not significant"),  # held out: not held against random weights
+        ("ok", None, None, None, None, "tested, no q"),
+        ("constant_prediction", None, None, None, None, "same prediction for everybody"),
+        ("no_model", None, None, None, None, "no model: every fold constant"),
+        ("something_new", None, None, None, None, "something_new"),
+        (None, None, None, None, None, "–"),
     ],
 )
-def test_outcome(status, r, q, words) -> None:
-    schema = {"status": pl.String, "pearson_r": pl.Float64, "qval": pl.Float64}
-    table = pl.DataFrame({"status": [status], "pearson_r": [r], "qval": [q]}, schema=schema)
+def test_outcome(status, r, q, permuted, folds, words) -> None:
+    values = {"pearson_r": r, "qval": q, "qval_permutation": permuted, "qval_folds": folds}
+    schema = {"status": pl.String, **dict.fromkeys(values, pl.Float64)}
+    table = pl.DataFrame([{"status": status, **values}], schema=schema)
     assert table.select(outcome()).item() == words
 
 
@@ -85,14 +89,22 @@ def test_cards_without_numbers_say_so(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("significant", "negative", "sentence"),
     [
-        (0.0, 0.0, "In no gene"),
-        (10.0, 4.0, "Negative among them: 4 (40.0 %)"),
-        (10.0, 0.0, "Not one of them is negative"),
+        (
+            0.0,
+            0.0,
+            "0 of 56 genes stand out from random weights on the same variants, but 5 from people permuted "
+            "within populations (3 of them with R < 0): R can be large and p tiny where random weights reach",
+        ),
+        (1.0, 1.0, "1 of 56 genes stands out from random weights on the same variants (with R < 0), but 5"),
+        (10.0, 4.0, "random weights on the same variants (4 of them with R < 0), and 5 from people permuted"),
+        (10.0, 0.0, "random weights on the same variants (none of them with R < 0), and 5 from"),
     ],
 )
 def test_significant_card(tmp_path, significant, negative, sentence) -> None:
+    """Both tests in one sentence, so that a large R with a small p that is not significant is understood."""
     path = write_run(tmp_path) / "evaluation" / "summary.parquet"
     values = {"significant": significant, "significant_negative": negative}
+    values |= {"significant.permutation": 5.0, "significant_negative.permutation": 3.0}
     value = pl.col("quantity").replace_strict(values, default=0.5, return_dtype=pl.Float64)
     pl.read_parquet(path).with_columns(value=value).write_parquet(path)
     run = read_run(tmp_path)

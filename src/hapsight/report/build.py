@@ -226,19 +226,22 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         reliability_sentences,
         stratum_rows,
     )
+    from hapsight.report.first_page import in_words, lead
     from hapsight.report.modality import GAP_COLUMNS, SIGN_COLUMNS, gap_rows, sign_rows
     from hapsight.report.modality import HOW_TO_READ as MODALITY_HOW
     from hapsight.report.training import HOW_TO_READ as TRAINING_HOW
     from hapsight.report.training import arm_rows, ceilings, four_cells, split_sentences
 
     protocol = protocol_named(run.record.get("protocol"))
-    single = run.models[0] if len(run.models) == 1 else run.baseline if not run.models else None
+    first = lead(run)
     return {
         "run": run,
         "record": run.record,
         "peaks": run.record.get("cohort", {}).get("phenotype") == "peaks",
         "figures": figures,
-        "cards": cards(run, single) if single else (),
+        "lead": first,
+        "cards": cards(run, first) if first else (),
+        "in_words": in_words(run),
         "summary_rows": summary_rows(run),
         "statistic": protocol.statistic,
         "test": TESTS[protocol.test],

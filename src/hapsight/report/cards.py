@@ -9,7 +9,7 @@ The table of genes: by column for the page, by row for the file beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,8 +31,10 @@ __all__ = [
     "Card",
     "Judgement",
     "SummaryRow",
+    "Value",
     "baseline_rows",
     "baseline_table",
+    "both_tests",
     "cards",
     "ceiling_sentence",
     "gene_columns",
@@ -40,6 +42,7 @@ __all__ = [
     "judgements",
     "outcome",
     "summary_rows",
+    "values_of",
 ]
 
 
@@ -182,8 +185,13 @@ _P_DIGITS: Final = 3
 
 
 def outcome() -> pl.Expr:
-    """Column ``outcome``: what became of a gene, in words a reader can search for."""
+    """Column ``outcome``: what became of a gene, in words a reader can search for.
+
+    "No better than random weights": the prediction goes with expression (people permuted), but random weights
+    on the same variants do as well.
+    """
     significant = pl.col("qval") < SIGNIFICANT
+    related = (pl.col("qval_permutation") < SIGNIFICANT) & pl.col("qval_folds").is_null()
     tested = (
         pl.when(pl.col("pearson_r").is_null() | pl.col("qval").is_null())
         .then(pl.lit("tested, no q"))
@@ -191,6 +199,8 @@ def outcome() -> pl.Expr:
         .then(pl.lit("significant, wrong sign"))
         .when(significant)
         .then(pl.lit("significant, right sign"))
+        .when(related)
+        .then(pl.lit("no better than random weights"))
         .otherwise(pl.lit("not significant"))
     )
     others = pl.col("status").map_elements(words.status, return_dtype=pl.String, skip_nulls=False)
@@ -293,7 +303,9 @@ class SummaryRow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Value:
+class Value:
+    """One quantity of the summary, as it is published."""
+
     value: float | None = None
     n: int | None = None
     unit: str = "genes"
@@ -303,17 +315,30 @@ class _Value:
     @property
     def basis(self) -> str:
         """``"n = 480 genes"``, with the interval where there is one."""
+        return self._basis(words.decimal)
+
+    @property
+    def basis_of_share(self) -> str:
+        """The same of a share, in per cent."""
+        return self._basis(words.percent)
+
+    def _basis(self, say: Callable[[float | None], str]) -> str:
         if self.value is None:
             return "not in this run"
-        interval = f"95 % CI {words.decimal(self.ci_low)} to {words.decimal(self.ci_high)}; "
+        interval = f"95 % CI {say(self.ci_low)} to {say(self.ci_high)}; "
         known = self.ci_low is not None and self.ci_high is not None
-        noun = "gene" if self.unit == "genes" else self.unit
-        return f"{interval if known else ''}n = {words.plural(self.n, noun)}"
+        return f"{interval if known else ''}n = {words.plural(self.n, self.noun)}"
+
+    @property
+    def noun(self) -> str:
+        """What was counted, singular where `hapsight.report.words.plural` makes the plural."""
+        return "gene" if self.unit == "genes" else self.unit
 
 
-def _values(run: RunFolder, arm: Arm) -> dict[str, _Value]:
+def values_of(run: RunFolder, arm: Arm) -> dict[str, Value]:
+    """Quantity -> its value, of one arm."""
     rows = arm.of(run.summary).select("quantity", "value", "n", "unit", "ci_low", "ci_high")
-    return {row[0]: _Value(row[1], row[2], row[3] or "genes", row[4], row[5]) for row in rows.iter_rows()}
+    return {row[0]: Value(row[1], row[2], row[3] or "genes", row[4], row[5]) for row in rows.iter_rows()}
 
 
 def cards(run: RunFolder, arm: Arm) -> tuple[Card, ...]:
@@ -321,16 +346,16 @@ def cards(run: RunFolder, arm: Arm) -> tuple[Card, ...]:
 
     A number that the run does not have is a dash, and the card says so.
     """
-    found = _values(run, arm)
+    found = values_of(run, arm)
     kind = "baseline" if arm.is_baseline else "model"
     protocol = protocol_named(run.record.get("protocol"))
-    across = () if arm.is_baseline else (_across_genes(found.get("across_genes_spearman", _Value())),)
+    across = () if arm.is_baseline else (_across_genes(found.get("across_genes_spearman", Value())),)
     other = None if arm.is_baseline else run.baseline
     beside = () if other is None else (_baseline(run, other, protocol),)
     return (*across, *_across_people(found, kind, protocol), *beside)
 
 
-def _across_genes(rho: _Value) -> Card:
+def _across_genes(rho: Value) -> Card:
     return Card(
         "Across genes, Spearman",
         words.decimal(rho.value, 2),
@@ -339,12 +364,11 @@ def _across_genes(rho: _Value) -> Card:
     )
 
 
-def _across_people(found: dict[str, _Value], kind: str, protocol: Protocol) -> tuple[Card, ...]:
-    mean = found.get(f"across_people_{protocol.statistic}_mean", _Value())
-    middle = found.get(f"across_people_{protocol.statistic}_median", _Value())
-    share = found.get(protocol.share_negative, _Value())
-    significant = found.get("significant", _Value())
-    negative = found.get("significant_negative", _Value())
+def _across_people(found: dict[str, Value], kind: str, protocol: Protocol) -> tuple[Card, ...]:
+    mean = found.get(f"across_people_{protocol.statistic}_mean", Value())
+    middle = found.get(f"across_people_{protocol.statistic}_median", Value())
+    share = found.get(protocol.share_negative, Value())
+    significant = found.get("significant", Value())
     test = protocol.test_of("significant.folds" in found)
     return (
         Card(
@@ -357,7 +381,7 @@ def _across_people(found: dict[str, _Value], kind: str, protocol: Protocol) -> t
         Card(
             f"Genes with negative {protocol.correlation}",
             words.percent(share.value),
-            share.basis,
+            share.basis_of_share,
             "In these, people predicted higher are measured lower. A coin would give 50 %.",
             kind,
         ),
@@ -365,37 +389,71 @@ def _across_people(found: dict[str, _Value], kind: str, protocol: Protocol) -> t
             "Significant genes",
             words.count(significant.value),
             f"q < 0.05, {TESTS[test]}; {significant.basis}",
-            _of_these(significant, negative, test),
+            both_tests(found, test),
             kind,
         ),
     )
 
 
-def _of_these(significant: _Value, negative: _Value, test: str) -> str:
-    if significant.value == 0 and test == "empirical":
-        return "In no gene does the prediction do better than random weights on the same variants."
-    if significant.value == 0:
-        return "In no gene does the prediction do better than chance under this test."
-    if negative.value == 0:
-        return "Not one of them is negative: where the variants matter, the direction is right."
-    share = None
-    if significant.value and negative.value is not None:
-        share = negative.value / significant.value
-    return (
-        f"Negative among them: {words.count(negative.value)} ({words.percent(share)}). There the variants "
-        "matter but the direction is wrong; a model that knew direction would have none."
+_AGAINST: Final = {
+    "empirical": "random weights on the same variants",
+    "z": "random weights on the same variants",
+    "sasse2023": "random weights, as Sasse 2023 tested",
+    "permutation": "people permuted within populations",
+    "nominal": "no relation (plain p)",
+    "folds": "no relation in held-out folds",
+}
+"""What chance is under each of `TESTS`, as the end of "stand out from"."""
+
+
+def both_tests(found: Mapping[str, Value], test: str) -> str:
+    """Genes that count under the leading test, and under the one of any relation, in one sentence.
+
+    Parameters
+    ----------
+    found
+        As `values_of` gives it.
+    test
+        The one that leads, of `hapsight.stats.nulls.TESTS`.
+    """
+    first = found.get("significant", Value())
+    if first.value is None:
+        return "No test of the genes is in this run."
+    verb = "stands" if first.value == 1 else "stand"
+    start = (
+        f"{words.count(first.value)} of {words.plural(first.n, 'gene')} {verb} out from "
+        f"{_AGAINST[test]}{_negative(first, found.get('significant_negative'))}"
     )
+    other = next((name for name in ("permutation", "nominal") if f"significant.{name}" in found), None)
+    if other is None or test in ("folds", other):
+        return f"{start}."
+    second = found[f"significant.{other}"]
+    negative = _negative(second, found.get(f"significant_negative.{other}"))
+    beside = f"{words.count(second.value)} from {_AGAINST[other]}{negative}"
+    if (second.value or 0) <= first.value:
+        return f"{start}, and {beside}."
+    return f"{start}, but {beside}: R can be large and p tiny where random weights reach as large an R."
+
+
+def _negative(significant: Value, negative: Value | None) -> str:
+    if not significant.value or negative is None or negative.value is None:
+        return ""
+    if significant.value == 1:
+        return f" (with R {'<' if negative.value else '>'} 0)"
+    return f" ({words.count(negative.value) if negative.value else 'none'} of them with R < 0)"
 
 
 def _baseline(run: RunFolder, arm: Arm, protocol: Protocol) -> Card:
-    found = _values(run, arm)
-    mean = found.get(f"across_people_{protocol.statistic}_mean", _Value())
-    share = found.get(protocol.share_negative, _Value())
+    found = values_of(run, arm)
+    mean = found.get(f"across_people_{protocol.statistic}_mean", Value())
+    share = found.get(protocol.share_negative, Value())
     return Card(
         f"Baseline {arm.label}, mean {protocol.correlation}",
         words.decimal(mean.value),
         f"{words.percent(share.value)} negative; {mean.basis}",
-        "Trained on this cohort and tested on people held out: what a plain linear model gets from DNA.",
+        "Trained on this cohort and tested on people held out: what a linear model gets from the same DNA."
+        if arm.read_out.startswith("held out")
+        else f"A linear model beside it: {arm.read_out}.",
         "baseline",
     )
 
@@ -404,27 +462,27 @@ def summary_rows(run: RunFolder) -> tuple[SummaryRow, ...]:
     """One row per arm; each cell is a number and its basis."""
     protocol = protocol_named(run.record.get("protocol"))
     return tuple(
-        SummaryRow(arm.model, arm.read_out, arm.is_baseline, _cells(_values(run, arm), protocol))
+        SummaryRow(arm.model, arm.read_out, arm.is_baseline, _cells(values_of(run, arm), protocol))
         for arm in run.arms
     )
 
 
-def _cells(found: dict[str, _Value], protocol: Protocol) -> tuple[tuple[str, str], ...]:
+def _cells(found: dict[str, Value], protocol: Protocol) -> tuple[tuple[str, str], ...]:
     mean, median = (f"across_people_{protocol.statistic}_{kind}" for kind in ("mean", "median"))
     share = protocol.share_negative
 
     def cell(quantity: str, text: str) -> tuple[str, str]:
-        return text, found.get(quantity, _Value()).basis
+        return text, found.get(quantity, Value()).basis
 
     def of(quantity: str) -> float | None:
-        return found.get(quantity, _Value()).value
+        return found.get(quantity, Value()).value
 
     return (
         cell("across_genes_spearman", words.decimal(of("across_genes_spearman"), 2)),
         cell("within_person_spearman_median", words.decimal(of("within_person_spearman_median"), 2)),
         cell(mean, words.decimal(of(mean))),
         cell(median, words.decimal(of(median))),
-        cell(share, words.percent(of(share))),
+        (words.percent(of(share)), found.get(share, Value()).basis_of_share),
         cell("significant", words.count(of("significant"))),
         cell("significant_negative", words.count(of("significant_negative"))),
         cell("genes_constant", words.count(of("genes_constant"))),

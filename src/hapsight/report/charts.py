@@ -241,7 +241,7 @@ def _bars(bins: pl.DataFrame, axis: str, unit: str) -> Any:
         .encode(
             x=alt.X("start:Q", bin="binned", title=axis, scale=alt.Scale(zero=False)),
             x2="end:Q",
-            y=alt.Y("count:Q", title=unit),
+            y=alt.Y("count:Q", title=unit, axis=_whole_numbers()),
             tooltip=[
                 alt.Tooltip("start:Q", title="from"),
                 alt.Tooltip("end:Q", title="to"),
@@ -260,8 +260,13 @@ def _outline(bins: pl.DataFrame, axis: str, unit: str) -> Any:
     return (
         alt.Chart(inline(steps))
         .mark_line(color=BASELINE_COLOUR, interpolate="step-after", strokeWidth=2.5)
-        .encode(x=alt.X("start:Q", title=axis), y=alt.Y("count:Q", title=unit))
+        .encode(x=alt.X("start:Q", title=axis), y=alt.Y("count:Q", title=unit, axis=_whole_numbers()))
     )
+
+
+def _whole_numbers() -> alt.Axis:
+    """Ticks of counts: no more of them than the largest count."""
+    return alt.Axis(tickCount=alt.ExprRef("max(1, min(ceil(height / 50), domain('y')[1]))"), format=",d")
 
 
 def _medians(medians: Sequence[tuple[float, str]]) -> Any:
@@ -323,13 +328,19 @@ def _decades(low: float, high: float) -> list[float]:
     return [0.0, *(value for value in rounds if low < value <= high)]
 
 
+def _ticks(side: str, apart: int) -> alt.ExprRef:
+    """About one tick every `apart` pixels, so that narrow pictures have few."""
+    return alt.ExprRef(f"max(3, ceil({side} / {apart}))")
+
+
 def finish(chart: Any, height: int, alt_text: str) -> dict[str, Any]:
     """Fit the page's width, take its text colour, and say in words what is seen."""
     styled = chart.properties(
         width="container", height=height, background="transparent", description=alt_text
     )
     styled = (
-        styled.configure_axis(
+        styled.configure(numberFormat=",~r")
+        .configure_axis(
             labelColor=TEXT_COLOUR,
             titleColor=TEXT_COLOUR,
             domainColor=TEXT_COLOUR,
@@ -343,6 +354,8 @@ def finish(chart: Any, height: int, alt_text: str) -> dict[str, Any]:
             labelOverlap="parity",
             labelSeparation=8,
         )
+        .configure_axisX(tickCount=_ticks("width", 80))
+        .configure_axisY(tickCount=_ticks("height", 50))
         .configure_legend(labelColor=TEXT_COLOUR, titleColor=TEXT_COLOUR)
         .configure_view(stroke=None)
     )

@@ -37,7 +37,7 @@ def coloured(
     """
     drawn = (
         alt.Chart(inline(points))
-        .mark_point(filled=True, size=44, opacity=0.9, stroke=TEXT_COLOUR, strokeWidth=0.4)
+        .mark_point(filled=True, size=44, opacity=0.9, stroke=TEXT_COLOUR, strokeWidth=0.8)
         .encode(
             x=alt.X("x:Q", title=_X, scale=alt.Scale(zero=True)),
             y=alt.Y("y:Q", title=_Y),

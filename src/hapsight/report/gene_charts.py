@@ -12,13 +12,13 @@ from hapsight.report.charts import MODEL_COLOUR, TEXT_COLOUR, finish, inline, ze
 
 __all__ = ["GENOTYPE_COLOURS", "box", "effects", "groups", "means", "people", "slopes"]
 
-GENOTYPE_COLOURS: Final = ("#7d8fa3", "#e69f00", "#c2185b")
+GENOTYPE_COLOURS: Final = ("#7d8fa3", "#b87900", "#c2185b")
 """Of 0, 1 and 2 ALT alleles."""
 
 _SHAPES: Final = ("circle", "square", "triangle-up")
 _LD_COLOURS: Final = ("#8fb4d9", "#e69f00", "#b3123f")
 """From r² 0 to 1."""
-_BEYOND: Final = "#a3a3a3"
+_BEYOND: Final = "#8a8a8a"
 _AXIS_WIDTH: Final = 58
 """Of both panels of variants, so that their x axes are one."""
 _X: Final = "distance to the TSS, bp, in the direction of transcription"
@@ -83,12 +83,15 @@ def _means(points: pl.DataFrame, across: Any, y: str, colour: Any) -> list[Any]:
     """A point for each mean, with a line from low to high."""
     rows = alt.Chart(inline(points))
     shown = colour if not isinstance(colour, str) else alt.value(colour)
+    first = alt.Tooltip("alleles:N") if "alleles" in points.columns else alt.Tooltip("predicted:Q")
+    spread = [
+        alt.Tooltip(f"{name}:Q", title=f"mean {sign} SD") for name, sign in (("low", "−"), ("high", "+"))
+    ]
+    tooltip = [first, alt.Tooltip("value:Q", title="mean"), *spread, alt.Tooltip("n:Q", title="people")]
     lines = rows.mark_rule(opacity=0.7, strokeWidth=1.6).encode(
         x=across, y=alt.Y("low:Q", title=y, scale=alt.Scale(zero=False)), y2="high:Q", color=shown
     )
-    dots = rows.mark_circle(size=80, opacity=1).encode(
-        x=across, y="value:Q", color=shown, tooltip=[alt.Tooltip("n:Q", title="people")]
-    )
+    dots = rows.mark_circle(size=80, opacity=1).encode(x=across, y="value:Q", color=shown, tooltip=tooltip)
     return [lines, dots]
 
 
@@ -194,7 +197,9 @@ def _dots(
     )
     return [
         _intervals(variants, x, title),
-        plain.mark_circle(size=60, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip),
+        plain.mark_circle(size=60, opacity=1, stroke=TEXT_COLOUR, strokeWidth=0.8).encode(
+            x=x, y=y, color=colour, tooltip=tooltip
+        ),
         marked.mark_point(
             shape="diamond", size=230, filled=True, opacity=1, stroke=TEXT_COLOUR, strokeWidth=1.5
         ).encode(x=x, y=y, color=colour, tooltip=tooltip),
@@ -239,9 +244,7 @@ def _grey(beyond: pl.DataFrame, domain: tuple[int, int]) -> list[Any]:
 def _axes(domain: tuple[int, int], title: Sequence[str], titled: bool) -> tuple[Any, Any]:
     axis = alt.Axis(minExtent=_AXIS_WIDTH, maxExtent=_AXIS_WIDTH, tickCount=5)
     return (
-        alt.X(
-            "x:Q", title=_X if titled else None, scale=_place(domain), axis=alt.Axis(format=",d", tickCount=7)
-        ),
+        alt.X("x:Q", title=_X if titled else None, scale=_place(domain), axis=alt.Axis(format=",d")),
         alt.Y("y:Q", title=list(title), axis=axis),
     )
 

@@ -18,6 +18,7 @@ from hapsight.report import gene_charts, words
 from hapsight.report.figure import in_words
 from hapsight.report.gene_view import GenePage, Logo, ModelView
 from hapsight.stats.correlation import is_constant
+from hapsight.stats.summary import SIGNIFICANT
 
 __all__ = [
     "Picture",
@@ -91,7 +92,13 @@ def outcome(view: ModelView) -> str:
     )
     if low is None or low <= 0 <= high:
         return f"Whether the sign is right cannot be told: {numbers}."
-    return f"Over people the prediction goes the {'right' if r > 0 else 'wrong'} way: {numbers}."
+    q = result["qval"]
+    chance = (
+        ""
+        if q is None or q < SIGNIFICANT
+        else f" This report’s test does not tell it from chance (q {words.p_value(q)})."
+    )
+    return f"Over people the prediction goes the {'right' if r > 0 else 'wrong'} way: {numbers}.{chance}"
 
 
 def _driver(view: ModelView) -> str:

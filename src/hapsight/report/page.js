@@ -1,22 +1,128 @@
 (function () {
   "use strict";
   const ABSENT = "–";
+  const MOST_ROWS = 1000; // of a table behind a picture
+  const MOST_ON_PAPER = 500; // genes of the printed table
 
   const data = document.getElementById("gene-data");
   if (data) geneTable(JSON.parse(data.textContent));
 
-  // Charts: every specification stands in the page right after its place.
+  // Charts: every specification stands in the page right after its place; a table of what it draws follows.
+  const views = [];
   for (const source of document.querySelectorAll("script.spec")) {
     const place = source.previousElementSibling;
-    const options = {
-      renderer: "svg",
-      ast: true,
-      actions: { export: true, source: false, compiled: false, editor: false },
-    };
-    vegaEmbed(place, JSON.parse(source.textContent), options).catch((error) => {
+    const spec = JSON.parse(source.textContent);
+    vegaEmbed(place, spec, { renderer: "svg", ast: true, actions: false }).then(({ view }) => {
+      views.push({ place, view, height: view.height() });
+      source.after(behind(spec, view, place.getAttribute("aria-label")));
+    }).catch((error) => {
       place.textContent = "This picture could not be drawn: " + error.message;
       throw error;
     });
+  }
+  window.addEventListener("beforeprint", () => {
+    for (const { place, view, height } of views) {
+      const { width, most } = onPaper(place);
+      if (width) view.width(width).height(Math.min(height, most)).run();
+    }
+    for (const details of document.querySelectorAll("details:not(.behind, .raw)")) {
+      if (!details.open) details.open = details.dataset.opened = true;
+    }
+  });
+  window.addEventListener("afterprint", () => {
+    for (const details of document.querySelectorAll("details[data-opened]")) {
+      details.open = false;
+      delete details.dataset.opened;
+    }
+    for (const { view, height } of views) view.height(height);
+    window.dispatchEvent(new Event("resize"));
+  });
+
+  // Width in pixels between the margins of A4, whole or in two columns, and the greatest height there.
+  function onPaper(place) {
+    if (place.closest(".people")) return {}; // three in a row: scaled by the style
+    const most = place.closest("#summary") ? 150 : place.closest(".places") ? 80 : 300;
+    return { width: place.closest(".several") ? 330 : 680, most };
+  }
+
+  // What is behind a picture, for who cannot point at it: a table, and the picture as a file.
+  function behind(spec, view, name) {
+    const details = element("details", element("summary", "As a table"), "behind");
+    details.addEventListener("toggle", () => {
+      if (details.childElementCount > 1) return;
+      const tables = tablesOf(spec, {}, spec.datasets);
+      details.append(...tables.map((table) => drawnTable(table, name)), saveButtons(view, name));
+    });
+    return details;
+  }
+  // Rows and columns of each layer that has them: those of its tooltip, else of its axes.
+  function tablesOf(unit, above, datasets) {
+    const own = { data: unit.data || above.data, encoding: { ...above.encoding, ...unit.encoding } };
+    if (unit.layer) {
+      const found = unit.layer.flatMap((layer) => tablesOf(layer, own, datasets));
+      return found.filter((table, i) => !found.slice(0, i).some((one) => JSON.stringify(one) === JSON.stringify(table)));
+    }
+    const rows = own.data ? own.data.values || datasets[own.data.name] : [];
+    const columns = columnsOf(own.encoding, unit.mark.type || unit.mark, rows.length);
+    return columns.length && rows.length ? [{ columns, rows }] : [];
+  }
+  function columnsOf(encoding, mark, count) {
+    const told = [encoding.tooltip || []].flat().filter(({ field }) => field);
+    const drawn = mark === "line" && count > 2;
+    if (!told.length && !drawn) return [];
+    const places = ["x", "x2", "y", "y2"].map((axis) => encoding[axis]).filter((axis) => axis && axis.field);
+    const wanted = told.length > 1 ? told : [...places, ...told];
+    const columns = wanted.map(({ field, title }) => ({ field, title: [title || field].flat().join(" ") }));
+    return columns.filter(({ field }, i) => columns.findIndex((one) => one.field === field) === i);
+  }
+  function drawnTable({ columns, rows }, name) {
+    const head = element("tr");
+    for (const { title } of columns) {
+      const cell = element("th", title);
+      cell.scope = "col";
+      head.append(cell);
+    }
+    const body = element("tbody");
+    for (const row of rows.slice(0, MOST_ROWS)) {
+      const line = element("tr");
+      for (const { field } of columns) line.append(element("td", shownValue(row[field])));
+      body.append(line);
+    }
+    const table = element("table", element("thead", head));
+    table.append(body);
+    const box = element("div", table, "scroll");
+    box.tabIndex = 0;
+    box.setAttribute("role", "region");
+    box.setAttribute("aria-label", "Numbers of: " + name);
+    if (rows.length > MOST_ROWS) box.append(element("p", "The first " + MOST_ROWS + " of " + grouped(rows.length) + " rows."));
+    return box;
+  }
+  function shownValue(value) {
+    if (value === null || value === undefined || value === "") return ABSENT;
+    return typeof value === "number" ? String(Number(value.toPrecision(6))).replace("-", "−") : String(value);
+  }
+  function saveButtons(view, name) {
+    const line = element("p", "The picture as a file: ");
+    for (const kind of ["svg", "png"]) {
+      const button = element("button", kind.toUpperCase());
+      button.type = "button";
+      button.addEventListener("click", () => view.toImageURL(kind, 2).then((url) => {
+        const link = element("a");
+        link.href = url;
+        link.download = name.slice(0, 60) + "." + kind;
+        link.click();
+      }));
+      line.append(button, " ");
+    }
+    return line;
+  }
+
+  function grouped(number) { return number === null ? ABSENT : number.toLocaleString("en"); }
+  function element(name, content, className) {
+    const made = document.createElement(name);
+    if (content !== undefined) made.append(content);
+    if (className) made.className = className;
+    return made;
   }
 
   function geneTable(table) {
@@ -62,18 +168,11 @@
     }
     function label(i) { return genes.name[i] || genes.id[i]; }
     function text(value) { return document.createTextNode(value === null || value === "" ? ABSENT : value); }
-    function grouped(number) { return number === null ? ABSENT : number.toLocaleString("en"); }
     function decimal(number) { return number === null ? ABSENT : number.toFixed(3).replace("-", "−"); }
     function pValue(number) {
       if (number === null) return ABSENT;
       if (number >= 0.00095) return number.toFixed(3);
       return number === 0 ? "< 1e−300" : number.toExponential(1).replace("-", "−");
-    }
-    function element(name, content, className) {
-      const made = document.createElement(name);
-      if (content !== undefined) made.append(content);
-      if (className) made.className = className;
-      return made;
     }
     function geneCell(i) {
       const cell = element("span", genes.page[i] ? pageLink(i) : label(i));
@@ -135,12 +234,15 @@
         return sign * (typeof a === "number" ? a - b : collator.compare(a, b));
       });
     }
-    function show() {
-      const size = Number(byId("rows").value);
+    function show(most) {
+      const size = most || Number(byId("rows").value);
       const pages = Math.max(1, Math.ceil(state.order.length / size));
       const shown = state.order.slice(state.page * size, (state.page + 1) * size);
       body.replaceChildren(...shown.map(row));
-      byId("found").textContent = grouped(state.order.length) + " of " + grouped(genes.id.length) + " " + table.noun + "s";
+      const noun = " " + table.noun + (genes.id.length === 1 ? "" : "s");
+      const cut = most && state.order.length > most ? ", of which the first " + grouped(most) + " are printed; all rows are in report/genes.csv" : "";
+      const whose = most ? " (" + arms[state.arm].label + ")" : "";
+      byId("found").textContent = grouped(state.order.length) + " of " + grouped(genes.id.length) + noun + whose + cut;
       byId("page").textContent = "Page " + grouped(state.page + 1) + " of " + grouped(pages);
       byId("previous").disabled = state.page === 0;
       byId("next").disabled = state.page + 1 >= pages;
@@ -172,6 +274,12 @@
     byId("search").addEventListener("input", choose);
     byId("arm").addEventListener("change", (event) => { state.arm = Number(event.target.value); choose(); });
     byId("rows").addEventListener("change", () => { state.page = 0; show(); });
+    window.addEventListener("beforeprint", () => {
+      state.before = state.page;
+      state.page = 0;
+      show(MOST_ON_PAPER);
+    });
+    window.addEventListener("afterprint", () => { state.page = state.before; show(); });
     byId("previous").addEventListener("click", () => turn(-1));
     byId("next").addEventListener("click", () => turn(1));
     document.querySelector(".controls").addEventListener("submit", (event) => event.preventDefault());

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import altair
 import jinja2
@@ -17,6 +18,9 @@ from hapsight.report import words
 from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR
 
 __all__ = ["embedded_json", "render", "vega_bundle"]
+
+_CONTENTS: Final = "<!--contents-->"
+_SECTION: Final = re.compile(r'<section[^>]* id="([^"]+)">\s*<h2>(.*?)</h2>')
 
 
 def render(context: Mapping[str, Any], template: str = "template.html") -> str:
@@ -47,7 +51,16 @@ def render(context: Mapping[str, Any], template: str = "template.html") -> str:
         model_colour=MODEL_COLOUR,
         baseline_colour=BASELINE_COLOUR,
     )
-    return words.page_of_peaks(page) if peaks else page
+    page = words.page_of_peaks(page) if peaks else page
+    return page.replace(_CONTENTS, _contents(page), 1)
+
+
+def _contents(page: str) -> str:
+    """Links to the sections that have an id and a heading, as they stand on the page."""
+    links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title in _SECTION.findall(page))
+    return (
+        f'<nav class="contents" id="contents" aria-label="Contents"><h2>Contents</h2><ol>{links}</ol></nav>'
+    )
 
 
 def embedded_json(value: Any) -> Markup:
