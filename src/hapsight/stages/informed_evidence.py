@@ -331,8 +331,8 @@ class Evidence:
     features
         Labels of what it is made of; without any, all variants are equal.
     shuffled
-        Evidence other than distance is dealt anew among variants about as far from the TSS; where there is
-        nothing but distance, that is dealt freely. With `signed`: only signs are dealt.
+        Evidence other than distance is shuffled among variants about as far from the TSS; where there is
+        nothing but distance, that is shuffled freely. With `signed`: only signs are dealt.
     signed
         Labels of signed evidence, a prior mean of effects.
     seen
