@@ -35,7 +35,7 @@ class TutorialError(Exception):
 def shell(code: str, folder: Path) -> str:
     """Standard output of lines of a shell, run in a folder with this Python's programs first."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "NO_COLOR": "1", "COLUMNS": "110", "TERM": "dumb"}
+    environment = os.environ | {"PATH": path, "NO_COLOR": "1", "COLUMNS": "92", "TERM": "dumb"}
     command = ["sh", "-euc", code]
     done = subprocess.run(
         command,
@@ -87,8 +87,9 @@ def results(text: str, folder: Path) -> Iterator[str]:
 
 def with_output(text: str) -> str:
     """A page with what its blocks print, each under its block."""
-    with tempfile.TemporaryDirectory(prefix="tutorial-") as name:
-        folder = Path(name).resolve()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name).resolve() / "tutorial"
+        folder.mkdir()
         printed = iter([shortened(one.replace(f"{folder}/", "")) for one in results(text, folder)])
     return BLOCK.sub(lambda block: block[0] + shown(next(printed)), text)
 
