@@ -374,7 +374,7 @@ class Evidence:
         return evidence
 
     def means(self, columns: Mapping[str, Floats], size: int, seed: int) -> Floats:
-        """(V, F) signed evidence of a gene's `size` variants; where shuffled, each sign is drawn at random."""
+        """(V, F) signed evidence of a gene's `size` variants; where shuffled, signs are drawn at random."""
         means = np.empty((size, len(self.signed)))
         for index, label in enumerate(self.signed):
             means[:, index] = columns[label]
