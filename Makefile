@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNNING := $(VENV)/.running
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test dist lint verify bench clean
+.PHONY: demo docs test dist lint verify bench clean
 
 $(RUNNING): pyproject.toml constraints.txt
 	@echo "Installing hapsight and what it needs into $(VENV): a minute or more, and silent."
@@ -22,6 +22,10 @@ $(INSTALLED): $(RUNNING)
 
 demo: $(RUNNING)  ## the whole chain on the cohort that comes with hapsight; no development tools
 	$(BIN)/hapsight demo --output demo-run
+
+docs: $(INSTALLED)  ## the site, in site/index.html: runs the tutorials, and ends at the first warning
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -E -W --keep-going -b html docs site
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -55,6 +59,7 @@ verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other 
 	$(BIN)/python -m pytest -m verify
 	$(BIN)/python -m tools.fuzz_campaign --seconds 480
 	$(BIN)/python -m tools.fault_campaign --kills 104
+	$(MAKE) docs
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/sequence_speed.py
@@ -65,4 +70,4 @@ bench: $(INSTALLED)
 	$(BIN)/hapsight bench sharing --model enformer --width 96 --haplotypes 64
 
 clean:
-	rm -rf $(VENV) .verify demo-run dist
+	rm -rf $(VENV) .verify demo-run dist site

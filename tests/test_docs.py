@@ -3,6 +3,7 @@
 import ast
 import gzip
 import hashlib
+import html
 import json
 import pkgutil
 import re
@@ -31,7 +32,7 @@ PAGES = (
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
-    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
 )
 NAME = r"\bhapsight(?:\.[A-Za-z_]\w*)+"
 
@@ -40,8 +41,12 @@ def page_text(page: str) -> str:
     return (ROOT / page).read_text()
 
 
-def test_the_configuration_in_the_readme_is_valid():
-    (text,) = (block.split("```")[0] for block in README.split("```toml\n")[1:])
+def test_the_readme_fits_one_screen():
+    assert len(README.splitlines()) < 60
+
+
+def test_the_configuration_in_the_quick_start_is_valid():
+    (text,) = (block.split("```")[0] for block in page_text("docs/quick_start.md").split("```toml\n")[1:])
     config = Config.model_validate(tomllib.loads(text))
     assert config.models[0].name == "xpresso"
 
@@ -98,6 +103,28 @@ def test_files_that_a_page_points_to_exist(page):
     assert [name for name in targets if "://" not in name and name and not (here / name).exists()] == []
     paths = re.findall(r"\b(?:src|tests|tools|benchmarks|docs|findings)/[\w./-]*\w", page_text(page))
     assert [name for name in paths if not (ROOT / name).exists()] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Of a page's headings, as GitHub and the site make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = [html.unescape(line).lower() for line in re.findall(r"^#+ +(.+?) *$", text, re.MULTILINE)]
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_headings_that_a_page_points_to_exist(page):
+    here = ROOT / page
+    links = re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page_text(page))
+    targets = [(here.parent / name if name else here, anchor) for name, anchor in links if "://" not in name]
+    assert [(str(name), anchor) for name, anchor in targets if anchor not in anchors(name)] == []
+
+
+def test_every_page_of_the_site_is_in_its_navigation_once():
+    trees = re.findall(r"^```\{toctree\}\n(.*?)^```", page_text("docs/index.md"), re.MULTILINE | re.DOTALL)
+    listed = [line for tree in trees for line in tree.splitlines() if line and not line.startswith(":")]
+    pages = [page.removeprefix("docs/").removesuffix(".md") for page in PAGES if page.startswith("docs/")]
+    assert sorted([*listed, "index"]) == sorted(pages)
 
 
 def docstrings(path: Path) -> str:

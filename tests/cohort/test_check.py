@@ -136,7 +136,7 @@ def test_window_that_refuses_a_gene_and_no_variants(files: CohortFiles) -> None:
 
 def test_stale_index_is_told(files: CohortFiles) -> None:
     os.utime(f"{files.genotypes}.tbi", (0, 0))
-    assert check(files)["genotypes"].details == ("the index is older than the file: make it anew",)
+    assert check(files)["genotypes"].details == ("the index is older than the file: index it again",)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 40), st.integers(0, 9)), max_size=12))

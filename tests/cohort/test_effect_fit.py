@@ -172,7 +172,7 @@ def test_indels_palindromes_and_what_has_no_place():
     assert dict(fit.counts) == {"fits": 2, "exchanged": 1}
     assert (fit.total, fit.unplaced, fit.palindromic) == (5, 2, 1)
     assert fit.words() == (
-        "of 3 of 5 variants, 2 have their REF in the FASTA, 1 their ALT (exchanged), 0 their REF on the "
+        "of 3 of 5 variants, 2 have their REF in the FASTA, 1 their ALT (swapped), 0 their REF on the "
         "other strand, 0 their ALT on the other strand, 0 neither; 1 are A/T or C/G; 2 have no place on this "
         "FASTA"
     )
@@ -184,7 +184,7 @@ def test_indels_palindromes_and_what_has_no_place():
     [
         (("fits",) * 100, None),
         (("fits",) * 50 + ("exchanged",) * 50, None),
-        (("fits",) * 20 + ("exchanged",) * 80, "nearly all exchanged"),
+        (("fits",) * 20 + ("exchanged",) * 80, "nearly all swapped"),
         (("fits",) * 80 + ("flipped",) * 20, "alleles of the other strand"),
         (("fits",) * 80 + ("neither",) * 20, "look at the build"),
         (("fits",) * 97 + ("neither",) * 3, None),
@@ -239,7 +239,7 @@ def test_the_track_that_leans_most_is_told():
 def test_names_alone_have_no_place():
     names = pl.DataFrame([("rs1", "A", "C", 1.0)], schema=["rsid", "ref", "alt", "beta"], orient="row")
     found = table_checks("t", effect_table("t.tsv", names, "effects", ("beta",)), Fasta())
-    said = "not looked at: none of 1 variants has a place on this FASTA"
+    said = "not tested: none of 1 variants has a place on this FASTA"
     assert [(row.status, row.message) for row in found] == [("pass", said)] * 2
     twice = [("rs1", "22", 21, "A", "C", 1.0, "g1"), ("rs2", "22", 21, "A", "C", 1.0, "g2")]
     columns = ["rsid", "chrom", "pos", "ref", "alt", "beta", "gene_id"]

@@ -77,7 +77,7 @@ def test_what_is_left_out_is_named(tmp_path, reference):
     assert shown == {
         "a second row of the variant": [f"E1 {CONTIG}:10 {SEQUENCE[9]}>{other(10)}"],
         "fewer than 10 barcodes": [f"E1 {CONTIG}:12 {SEQUENCE[11]}>{other(12)}"],
-        "neither the exchange nor the deletion of one base": [f"E1 {CONTIG}:13 {other(13)}>{other(13)}"],
+        "neither a substitution nor a deletion of one base": [f"E1 {CONTIG}:13 {other(13)}>{other(13)}"],
         "Ref differs from the FASTA": [f"E1 {CONTIG}:14 {other(14)}>{SEQUENCE[13]}"],
         "no place in this release": ["E1 NA:None A>C"],
         "its contig is not in the FASTA": [f"E1 99:15 {SEQUENCE[14]}>{other(15)}"],

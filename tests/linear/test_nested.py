@@ -41,7 +41,7 @@ def test_folds_are_shuffled() -> None:
 
 
 def test_more_folds_than_people_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"cannot be dealt[\s\S]*1 to 3 folds[\s\S]*got: 4"):
+    with pytest.raises(ConfigError, match=r"cannot be divided[\s\S]*1 to 3 folds[\s\S]*got: 4"):
         make_folds(3, 4, np.random.default_rng(0))
 
 

@@ -122,7 +122,7 @@ def test_sign_priors_are_told_with_their_control(run):
     assert arm == run.models[0]
     assert sentence.startswith("100 of 180 main drivers with an eQTL slope have a sign prior")
     assert "that of the prior in 100.0 % [" in sentence
-    assert "dealt anew" in sentence
+    assert "shuffled among these drivers" in sentence
 
 
 def test_a_run_without_drivers_says_nothing(tmp_path):

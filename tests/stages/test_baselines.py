@@ -180,7 +180,7 @@ def test_the_negative_control_breaks_the_link_and_says_so(planted, done):
         assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(len(values)), method
     evaluate(opened, arms_of(opened, []), quiet)
     table = pl.read_parquet(opened.folder.path / "evaluation/per_gene.parquet")
-    assert all("NEGATIVE CONTROL: people exchanged at random (seed 3)" in text for text in table["observed"])
+    assert all("NEGATIVE CONTROL: people permuted at random (seed 3)" in text for text in table["observed"])
     assert any("NEGATIVE CONTROL" in note for note in opened.folder.record()["notes"])
     assert "NEGATIVE CONTROL" in build_report(opened.folder.path).read_text()
     assert opened.cohort.expression.values.sum() == pytest.approx(done.cohort.expression.values.sum())

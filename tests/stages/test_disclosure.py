@@ -117,7 +117,7 @@ def test_an_r_that_hangs_on_one_person_is_withheld(cohort):
     numbers = ("pearson_r", "spearman_r", "ci_low", "pval_nominal", "qval", "z", "prediction_sd")
     assert all(shown[name].null_count() == 1 for name in numbers)
     assert (
-        "There is no R: tested; hangs on fewer than five people"
+        "There is no R: tested; rests on fewer than five people"
         in (whole / "genes" / "bare.html").read_text()
     )
 

@@ -207,10 +207,10 @@ def test_what_is_not_looked_at_says_why(opened: Opened) -> None:
     }
     assert "of 120 effects" in found["signs"].message or "effects of ALT" in found["signs"].message
     few = asked(opened, Motif(), opened.cohort.genes[:39])
-    assert few["positive control"].message == "not looked at: 39 genes, fewer than 40"
+    assert few["positive control"].message == "not tested: 39 genes, fewer than 40"
     costly = asked(opened, Motif(flop_per_pass=1e13))
     assert {costly[asks].message for asks in ("positive control", "strand", "signs")} == {
-        "not looked at: one pass takes 10,000 GFLOP, too many for a check on this cpu"
+        "not tested: one pass takes 10,000 GFLOP, too many for a check on this cpu"
     }
     for checked in (found, few, costly):
         assert statuses(checked) == {}
@@ -235,7 +235,7 @@ def test_a_model_that_fails_does_not_end_the_check(opened: Opened) -> None:
 
     found = asked(opened, Broken())
     assert found["positive control"].status == "warn"
-    assert found["positive control"].message == "not looked at: RuntimeError: no"
+    assert found["positive control"].message == "not tested: RuntimeError: no"
 
 
 def test_effects_of_one_sign_are_seen(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_genes_that_were_not_looked_at_are_refused(planted):
     path = opened.folder.path / "explain/drivers.parquet"
     table = pl.read_parquet(path)
     table.filter(pl.col("gene_id") != "up2").write_parquet(path)
-    with pytest.raises(IncompleteError, match="genes that were not looked at") as caught:
+    with pytest.raises(IncompleteError, match="genes that were not explained") as caught:
         saturate_drivers(opened, runs, quiet)
     assert "1 are not there, such as up2" in str(caught.value)
     saturate_drivers(opened, runs, quiet, ["up1"])

@@ -78,7 +78,7 @@ def explain(
 
 def score(
     config: ConfigPath,
-    vcf: Annotated[Path, typer.Option(help="the variants, VCF or BCF; genotypes are not looked at")],
+    vcf: Annotated[Path, typer.Option(help="the variants, VCF or BCF; genotypes are ignored")],
     out: Annotated[
         Path, typer.Option(help="file to write: .parquet, .vcf[.gz], .bcf, .csv[.gz]; else tab-separated")
     ] = Path("scores.tsv"),
@@ -86,7 +86,7 @@ def score(
         str | None,
         typer.Option(
             help="a person: variants are mutated in both haplotypes. all, a population, names with commas "
-            "between, or a file of names: in every distinct haplotype of theirs. Else in the reference"
+            "between, or a file of names: in each of their distinct haplotypes. Else in the reference"
         ),
     ] = None,
     include_individuals: Annotated[

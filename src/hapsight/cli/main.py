@@ -138,7 +138,7 @@ def check(
     config: ConfigPath,
     table: Annotated[
         list[Path] | None,
-        typer.Option("--table", help="a table of weights, effects or QTLs, to be laid beside the FASTA"),
+        typer.Option("--table", help="a table of weights, effects or QTLs, to be compared with the FASTA"),
     ] = None,
 ) -> None:
     """Open every file, and print what is well, what to know, and what stops a run; writes nothing."""

@@ -394,7 +394,9 @@ def _say_genotypes(file: Genotypes) -> CheckResult:
         f"{plural(len(file.samples_in_file), 'people')}, indexed (so sorted); contigs {_first(file.contigs)}"
     )
     if any(_is_stale(path) for path in file.paths):
-        return CheckResult("genotypes", "warn", message, ("the index is older than the file: make it anew",))
+        return CheckResult(
+            "genotypes", "warn", message, ("the index is older than the file: index it again",)
+        )
     return CheckResult("genotypes", "pass", message)
 
 

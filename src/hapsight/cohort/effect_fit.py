@@ -33,7 +33,7 @@ SAMPLE: Final = 5
 _ROWS: Final = 500
 """Rows of a gene whose alleles are compared with the FASTA."""
 _FEW: Final = 0.5
-"""Share of rows that are laid on variants from which on nothing is asked."""
+"""Share of rows that are matched to variants from which on nothing is asked."""
 _AGREES: Final = 0.8
 """Share of places with one of both alleles in the FASTA below which they are not of this FASTA: of another
 build it is about a half."""
@@ -169,14 +169,14 @@ def _shifted(path: Path, what: str, reference: Reference, counted: int, got: str
 
 
 LEANS: Final = (
-    "a read-out that saturates or has no sign, or REF and ALT exchanged for most variants of the genotypes"
+    "a read-out that saturates or has no sign, or REF and ALT swapped for most variants of the genotypes"
 )
 """What to look at where most effects of a model have one sign."""
 _LOOKED_AT: Final = 5_000
 """Variants of a table whose alleles are compared with the FASTA, evenly spread."""
 _KINDS: Final = {
     "fits": "have their REF in the FASTA",
-    "exchanged": "their ALT (exchanged)",
+    "exchanged": "their ALT (swapped)",
     "flipped": "their REF on the other strand",
     "flipped_exchanged": "their ALT on the other strand",
     "neither": "neither",
@@ -300,7 +300,7 @@ def table_checks(label: str, given: EffectTable, reference: Reference) -> list[C
     """Rows ``alleles`` and ``signs`` of a table of weights, effects or QTLs."""
     fit = alleles_on_fasta(given, reference)
     if not fit.looked_at:
-        nothing = f"not looked at: none of {fit.total:,} variants has a place on this FASTA"
+        nothing = f"not tested: none of {fit.total:,} variants has a place on this FASTA"
         return [CheckResult.about(label, asks, "pass", nothing) for asks in ("alleles", "signs")]
     doubts = tuple(_doubts(fit))
     alleles = CheckResult.about(label, "alleles", "warn" if doubts else "pass", fit.words(), doubts)
@@ -325,11 +325,11 @@ def _doubts(fit: AlleleFit) -> Iterator[str]:
             else f"positions are counted from {counted}, where they are read as from {1 - counted}"
         )
     elif flipped > _TOO_MANY * fit.looked_at:
-        yield "alleles of the other strand: A/T and C/G cannot be told from exchanged ones, and are not used"
+        yield "alleles of the other strand: A/T and C/G cannot be told from swapped ones, and are not used"
     elif fit.counts["neither"] > _TOO_MANY * fit.looked_at:
         yield "neither allele at its place: look at the build"
     if fit.counts["exchanged"] > _ONE_SIGN * fit.looked_at:
-        yield "nearly all exchanged: look whether the value is per copy of the allele that is read as ALT"
+        yield "nearly all swapped: check whether the value is per copy of the allele that is read as ALT"
 
 
 def sign_check(

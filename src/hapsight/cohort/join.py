@@ -1,6 +1,6 @@
 """The files of a cohort joined to one whole: the same people everywhere, and genes with a place.
 
-Negative control: people's expression exchanged at random, so that no genotype can have to do with it.
+Negative control: people's expression permuted at random, so that no genotype can have to do with it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def permute_people(cohort: Cohort, seed: int) -> Cohort:
         covariates=None if covariates is None else replace(covariates, values=covariates.values[order]),
         notes=(
             *cohort.notes,
-            "NEGATIVE CONTROL: expression and covariates were exchanged at random between people of a "
+            "NEGATIVE CONTROL: expression and covariates were permuted at random among people of a "
             f"population (permuted = {seed}); whatever predicts them here is chance or a leak",
         ),
     )

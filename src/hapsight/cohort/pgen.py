@@ -294,7 +294,7 @@ def _read_people(path: Path) -> tuple[str, ...]:
             where=path,
             expected="#FID IID ... or #IID ...; or, without it, the columns of a .fam: FID IID PAT MAT SEX",
             got=lines[0][:60] if lines else "an empty file",
-            fix="write it anew with: plink2 --make-pgen",
+            fix="write it again with: plink2 --make-pgen",
         )
     people = tuple(_identifier(line, column, path) for line in lines)
     require_unique(people, "person", path)

@@ -209,7 +209,7 @@ def _skip_header(text: IO[bytes], path: Path) -> tuple[int, bool]:
             where=path,
             expected=" ".join(column.decode() for column in _COLUMNS),
             got=line[:60].decode(errors="replace").rstrip() or "an empty file",
-            fix="write it anew with: plink2 --make-pgen",
+            fix="write it again with: plink2 --make-pgen",
         )
     return offset, human
 

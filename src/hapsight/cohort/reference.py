@@ -124,7 +124,7 @@ class Reference:
             where=f"{self.path}, {Interval(contig, start, end)}",
             expected=f"{end - start:,} bases",
             got=got,
-            fix=f"copy the file again, or make its index anew: samtools faidx {self.path}",
+            fix=f"copy the file again, or index it again: samtools faidx {self.path}",
         )
 
     def _handle(self) -> Any:

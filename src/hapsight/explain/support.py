@@ -13,7 +13,7 @@ Three measured effects, which say different things:
 
 How often the sign of a driver is right by the model, by a prior, and by the prior where there is one.
 
-The control of a prior is the same scores dealt anew among the same drivers. Of all ways to deal
+The control of a prior is the same scores shuffled among the same drivers. Of all ways to shuffle
 them, the number of agreeing signs has a hypergeometric distribution: mean, range and p are exact, and nothing
 is drawn.
 """
@@ -147,7 +147,7 @@ def prior_shares(effect: Float, score: Float, slope: Float) -> Iterator[tuple[st
         Of these, where the model, and the prior, has the sign of the slope. The p of the prior is against its
         control (Fisher, two-sided).
     ``sign_by_prior_shuffled``
-        The control: mean over all ways to deal the scores, and the range of 95 % of them; without p.
+        The control: mean over all ways to shuffle the scores, and the range of 95 % of them; without p.
     ``sign_by_either``, ``sign_by_either_shuffled``
         Of all drivers, by the prior where there is one and else by the model; p against the model alone
         (McNemar, exact).
@@ -177,12 +177,12 @@ def prior_shares(effect: Float, score: Float, slope: Float) -> Iterator[tuple[st
 
 
 def shuffled_share(score: Float, slope: Float, more_right: int = 0, more: int = 0) -> Share:
-    """Share of right signs where n scores are dealt anew: the mean, and the range of 95 % of all deals.
+    """Share of right signs where n scores are shuffled: the mean, and the range of 95 % of all shuffles.
 
     Parameters
     ----------
     more_right, more
-        Drivers beside these n whose sign is not dealt: how many are right, of how many.
+        Drivers beside these n whose sign is not shuffled: how many are right, of how many.
     """
     n, total = len(score), len(score) + more
     if not total:

@@ -128,7 +128,7 @@ def make_folds(n: int, k: int, rng: np.random.Generator) -> Ints:
         If there are fewer people than folds, or no fold.
     """
     if not 1 <= k <= n:
-        raise ConfigError("People cannot be dealt into these folds.", expected=f"1 to {n} folds", got=k)
+        raise ConfigError("People cannot be divided into these folds.", expected=f"1 to {n} folds", got=k)
     return rng.permutation(np.arange(n, dtype=np.int64) % k)
 
 

@@ -449,7 +449,7 @@ def penalty_factors(log_prior: Floats) -> Floats:
 
 
 def shuffled_evidence(evidence: Floats, distance: NDArray[np.int64], rng: np.random.Generator) -> Floats:
-    """The control: a gene's evidence (V, F) dealt anew among variants about as far from the TSS.
+    """The control: a gene's evidence (V, F) shuffled among variants about as far from the TSS.
 
     A variant's features stay together. What evidence says of distance is kept, as is its distribution; which
     variant has it is lost. Distances (V,) in bases count as equal between two of `DISTANCE_BINS`; where all

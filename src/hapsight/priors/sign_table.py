@@ -44,7 +44,7 @@ class SignPriors:
         return float(np.median(size[size > 0])) if (size > 0).any() else 1.0
 
     def shuffled(self, rng: np.random.Generator) -> SignPriors:
-        """The control: the same variants with the same sizes, and the signs dealt anew among all of them."""
+        """The control: the same variants with the same sizes, and the signs shuffled among all of them."""
         dealt = self._given.given.table["value"].to_numpy().copy()
         known = dealt != 0
         dealt[known] = np.abs(dealt[known]) * rng.permutation(np.sign(dealt[known]))

@@ -39,7 +39,7 @@ HOW_TO_READ: Final = (
 _PATH: Final = "validate/alleles.parquet"
 _NAMES: Final = ("gene_id", "gene_name", *LABELS)
 _SHOWN: Final = 30
-_FEW: Final = f"haplotypes of fewer than {FEWEST} people differ, or the correlation hangs on fewer"
+_FEW: Final = f"haplotypes of fewer than {FEWEST} people differ, or the correlation rests on fewer"
 _FEW_DRIVERS: Final = f"fewer than {FEWEST} people are heterozygous at the driver"
 _Z: Final = 1.959964
 

@@ -2,7 +2,7 @@
 
 A number over n people is rounded to a step of at least `FEWEST` people's share of it, so that one person
 moves it by a fifth of a step or so. Rows of variants that fewer than `FEWEST` people carry, or lack, are
-withheld, and so are a correlation that hangs on fewer than `FEWEST` people and a column that has no rule.
+withheld, and so are a correlation that rests on fewer than `FEWEST` people and a column that has no rule.
 
 A gene page as it may be published: what of its variants, groups of people and numbers is shown.
 """
@@ -57,7 +57,7 @@ _UNLESS_WITHHELD: Final = "unless withheld"
 """Kind of a number over all genes of an arm that is not made anew: none where an R of the arm is withheld."""
 _ARM: Final = ("gene_id", "model", "read_out")
 _HANGS: Final = (
-    f"R hangs on fewer than {FEWEST} people, or the run does not say on how many (evaluate it again)"
+    f"R rests on fewer than {FEWEST} people, or the run does not say on how many (evaluate it again)"
 )
 _OF_WITHHELD: Final = "R over genes, of which one or more are withheld"
 _RARE: Final = f"fewer than {FEWEST} people carry the variant, or lack it"

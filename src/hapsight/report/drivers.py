@@ -194,10 +194,10 @@ def _priors(own: Mapping[str, Mapping[str, Any]]) -> str:
         f"{words.count(known)} of {words.plural(drivers, 'main driver')} with an eQTL slope have a sign "
         f"prior; the model’s sign agrees with it in {share('prior_agrees')}. Of these, the slope has the "
         f"sign of the model in {share('sign_by_model')}, that of the prior in {share('sign_by_prior')}, and "
-        "that of the same priors dealt anew among these drivers in "
-        f"{share('sign_by_prior_shuffled')} (of 95 % of all deals). Of all {words.count(drivers)}: "
+        "that of the same priors, shuffled among these drivers, in "
+        f"{share('sign_by_prior_shuffled')} (95 % of all shuffles). Of all {words.count(drivers)}: "
         f"{share('supported_cohort')} by the model, {share('sign_by_either')} by the prior where there is "
-        f"one and else the model, and {share('sign_by_either_shuffled')} with the priors dealt anew."
+        f"one and else the model, and {share('sign_by_either_shuffled')} with the priors shuffled."
     )
 
 

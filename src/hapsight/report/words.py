@@ -37,7 +37,7 @@ STATUS: Final = {
     "no_variable_variant": "no variant differs between people",
     "constant_expression": "same expression in everybody",
     "no_model": "no model: every fold constant",
-    "few_people": "tested; hangs on fewer than five people, so not shown",
+    "few_people": "tested; rests on fewer than five people, so not shown",
     "low_share": "too few of its weights could be used",
     "not_predicted": "not predicted",
 }

@@ -362,4 +362,4 @@ def _observed_in_words(opened: Opened, where: str = "") -> str:
         text = f"{text}, residual on {some} covariate{'' if some == 1 else 's'}{where}"
     if config.permuted is None:
         return text
-    return f"{text}; NEGATIVE CONTROL: people exchanged at random (seed {config.permuted})"
+    return f"{text}; NEGATIVE CONTROL: people permuted at random (seed {config.permuted})"

@@ -129,7 +129,8 @@ class ExpressionConfig(Section):
     transform: Literal["log10", "none"] = Field("log10", description="log10(x + pseudocount), or as it is")
     pseudocount: Annotated[float, Field(ge=0)] = Field(0.1, description="added before the logarithm")
     permuted: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="negative control: a seed by which people exchange expression and covariates"
+        None,
+        description="negative control: a seed by which expression and covariates are permuted among people",
     )
 
 

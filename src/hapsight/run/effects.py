@@ -273,7 +273,7 @@ def check_effects(opened: Opened, wanted: ModelConfig) -> list[CheckResult]:
     message = (
         f"{plural(len(run.given.table), 'effect')} on {genes:,} of {len(opened.cohort.genes):,} genes, up to "
         f"{run.window.upstream:,} bp from a TSS; of the {rows:,} of {len(used)} genes, "
-        f"{sum(one.n_used for one in used):,} are laid on variants"
+        f"{sum(one.n_used for one in used):,} are matched to variants"
     )
     unread = "not applicable: a table of effects reads no sequence"
     asked = [CheckResult.about(run.label, asks, "pass", unread) for asks in ("read-out", "positive control")]
@@ -425,7 +425,7 @@ def effects_in_words(card: ModelCard, laid: pl.DataFrame) -> str:
     kinds = {
         "swapped": "exchanged",
         "flipped": "of the other strand",
-        "flipped_swapped": "of the other strand and exchanged",
+        "flipped_swapped": "of the other strand and swapped",
         "ambiguous": "ambiguous",
         "other_alleles": "with other alleles",
         "other_build": "of another build",
@@ -437,7 +437,7 @@ def effects_in_words(card: ModelCard, laid: pl.DataFrame) -> str:
     file = Path(card.asked["model"]["table"]).name
     return (
         f"{card.label} is a table of effects ({file}): {total['n_used']:,} of "
-        f"{plural(total['n_rows'], 'row')} of the cohort's genes are laid on variants{share}"
+        f"{plural(total['n_rows'], 'row')} of the cohort's genes are matched to variants{share}"
         f"{'; ' + ', '.join(some) if some else ''}; {plural(total['n_without_row'], 'variant')} no "
         "farther from a TSS than its farthest effect have no row and count as without effect."
     )

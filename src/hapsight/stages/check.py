@@ -59,7 +59,7 @@ def check_identity(cohort: Cohort) -> CheckResult:
     """
     name = "people match"
     if len(cohort.samples) < _FEWEST_PEOPLE:
-        return CheckResult(name, "pass", f"not looked at: fewer than {_FEWEST_PEOPLE} people")
+        return CheckResult(name, "pass", f"not tested: fewer than {_FEWEST_PEOPLE} people")
     expression = normal_scores(cohort.residual)
     dosages, outcomes, strengths = [], [], []
     for first in range(0, len(cohort.genes), _GENES_READ_TOGETHER):
@@ -89,8 +89,8 @@ def check_identity(cohort: Cohort) -> CheckResult:
         f"by {plural(len(dosages), 'eQTL')}"
     )
     if not any(m.exchanged for m in wrong):
-        return CheckResult(name, "warn", f"{message}; but no names seem exchanged", details)
-    mend = "to mend: find out which file has the names exchanged, or leave these people out"
+        return CheckResult(name, "warn", f"{message}; but no names seem swapped", details)
+    mend = "to mend: find out which file has the names swapped, or leave these people out"
     return CheckResult(name, "fail", message, (*details, mend))
 
 

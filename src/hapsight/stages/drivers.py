@@ -387,7 +387,7 @@ def _require_looked_for(opened: Opened, run: ModelRun, track: str, genes: Sequen
     lost = [gene.gene_id for gene in genes if gene.gene_id not in known]
     if lost:
         raise IncompleteError(
-            "Saturation mutagenesis is wanted around drivers of genes that were not looked at.",
+            "Saturation mutagenesis is wanted around drivers of genes that were not explained.",
             where=explain_store(opened, run).folder.parent / "drivers.parquet",
             expected=f"{plural(len(genes), 'gene')} of {run.label}, {track}",
             got=f"{len(lost)} are not there, such as {', '.join(lost[:_SHOWN])}",

@@ -59,7 +59,7 @@ _NOTES: Final = {
     "four bases at its place (saturation mutagenesis); all else as on the reference, REF above, ALT below.",
     "gradient": "Height of a letter: gradient times input, a first-order guess of what the base is worth to "
     "the prediction; all else as on the reference, REF above, ALT below. With `saturation` set under "
-    "[explain], every base is exchanged instead.",
+    "[explain], every base is substituted instead.",
 }
 _STRAND_NOTE: Final = " The gene is on the minus strand: letters are the complements of the VCF’s alleles."
 _NO_VARIANT: Final = "There is no variant to show the bases of."

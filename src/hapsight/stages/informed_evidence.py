@@ -331,8 +331,8 @@ class Evidence:
     features
         Labels of what it is made of; without any, all variants are equal.
     shuffled
-        Evidence other than distance is dealt anew among variants about as far from the TSS; where there is
-        nothing but distance, that is dealt freely. With `signed`: only signs are dealt.
+        Evidence other than distance is shuffled among variants about as far from the TSS; where there is
+        nothing but distance, that is shuffled freely. With `signed`: only signs are drawn.
     signed
         Labels of signed evidence, a prior mean of effects.
     seen
@@ -374,7 +374,7 @@ class Evidence:
         return evidence
 
     def means(self, columns: Mapping[str, Floats], size: int, seed: int) -> Floats:
-        """(V, F) signed evidence of a gene's `size` variants; where shuffled, each one's sign is dealt."""
+        """(V, F) signed evidence of a gene's `size` variants; where shuffled, signs are drawn at random."""
         means = np.empty((size, len(self.signed)))
         for index, label in enumerate(self.signed):
             means[:, index] = columns[label]

@@ -382,7 +382,7 @@ def _near(unit: InformedUnit, reader: VariantReader, gene: Gene) -> tuple[Varian
 
 
 def _share_used(unit: InformedUnit, gene: Gene, near: Variants) -> float | None:
-    """Share of a gene's effects that are laid on variants: of several models, the smallest."""
+    """Share of a gene's effects that are matched to variants: of several models, the smallest."""
     effects = [feature for feature in unit.features if isinstance(feature, EffectEvidence)]
     given = [one.laid(gene, near) for one in (*effects, *(signed.effects for signed in unit.signed))]
     return min((one.share_used for one in given if one.share_used is not None), default=None)

@@ -161,7 +161,7 @@ class PersonalData:
 def personal_data(
     opened: Opened, run: ModelRun, source: ModelConfig, most_people: int | None, min_maf: float | None
 ) -> PersonalData:
-    """Deal people and genes as ``[train]`` has it; the same for every arm and seed of a run.
+    """Split people and genes as ``[train]`` has it; the same for every arm and seed of a run.
 
     Parameters
     ----------
@@ -301,7 +301,7 @@ def prior_key(data: PersonalData, prior: str) -> dict[str, Any] | None:
 
 
 def toggled_variants(data: PersonalData, prior: str) -> ReadToggled | None:
-    """Reads a gene's variants with their sign priors, or with signs dealt anew; None for another prior.
+    """Reads a gene's variants with their sign priors, or with shuffled signs; None for another prior.
 
     Scores are in units of the table's median size.
 

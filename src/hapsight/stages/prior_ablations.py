@@ -472,7 +472,7 @@ def _person_priors(unit: _Unit, gene: Gene, scores: list[Floats] | None) -> dict
 
 
 def _given_priors(unit: _Unit, gene: Gene, seed: int) -> dict[str, tuple[Floats, Floats]]:
-    """The numbers of each person, alike in all folds (K, N), and dealt anew among people; else zeros."""
+    """The numbers of each person, alike in all folds (K, N), and shuffled among people; else zeros."""
     found = {}
     folds, rng = int(unit.base.outer_folds.max()) + 1, stream(seed, "priors of people")
     for prior, by_gene in unit.persons.items():
@@ -483,7 +483,7 @@ def _given_priors(unit: _Unit, gene: Gene, seed: int) -> dict[str, tuple[Floats,
 
 
 def _sign_priors(unit: _Unit, gene: Gene, near: Variants, seed: int) -> dict[str, tuple[Floats, Floats]]:
-    """Sum over variants of dosage times score, alike in all folds (K, N), and of scores dealt anew."""
+    """Sum over variants of dosage times score, alike in all folds (K, N), and of shuffled scores."""
     found = {}
     folds = int(unit.base.outer_folds.max()) + 1
     variants = list(zip(near.position.tolist(), near.ref, near.alt, strict=True))

@@ -118,7 +118,7 @@ def read_out_checks(config: Config, cohort: Cohort, one: LoadedModel) -> list[Ch
     except Exception as error:  # of a user's model; `hapsight predict` says more of it
         why = error.what if isinstance(error, HapsightError) else f"{type(error).__name__}: {quoted(error)}"
         asks = ("read-out", "positive control", "strand", "signs")[len(rows)]
-        rows.append(CheckResult.about(one.label, asks, "warn", f"not looked at: {why}"))
+        rows.append(CheckResult.about(one.label, asks, "warn", f"not tested: {why}"))
     return rows
 
 
@@ -169,12 +169,12 @@ class _Control:
 
     def _too_few(self) -> str:
         if len(self.cohort.genes) < FEWEST:
-            return f"not looked at: {len(self.cohort.genes)} genes, fewer than {FEWEST}"
+            return f"not tested: {len(self.cohort.genes)} genes, fewer than {FEWEST}"
         return self._too_costly()
 
     def _too_costly(self) -> str:
         gflop = self.one.model.flop_per_pass / 1e9
-        return f"not looked at: one pass takes {gflop:,.0f} GFLOP, too many for a check on this {self.device}"
+        return f"not tested: one pass takes {gflop:,.0f} GFLOP, too many for a check on this {self.device}"
 
     def _values(self, sequences: Sequence[Codes]) -> Float:
         """(n, T) values of sequences in the model's orientation."""
@@ -201,7 +201,7 @@ class _Control:
                 found.append((where, len(places), self._lowest(at_tss, self._values(places))))
         sample = f"{len(genes):,} of {len(self.cohort.genes):,} genes"
         if not found:
-            why = f"not looked at: too few other places of this size without N on the contigs of {sample}"
+            why = f"not tested: too few other places of this size without N on the contigs of {sample}"
             return self._row("positive control", "pass", why)
         said = ", ".join(f"{_auroc(area)} against {n} {where}{track}" for where, n, (area, track) in found)
         message = f"predictions at the TSSs of {sample}, on the reference sequence: AUROC {said}"
@@ -262,7 +262,7 @@ class _Control:
         stranded = [place for place, gene in enumerate(genes) if gene.strand is not None]
         if self.one.read_out.reverse_complement or len(stranded) < FEWEST:
             why = "not applicable: its value is the mean over both strands"
-            few = f"not looked at: the strand of {len(stranded)} genes is known, fewer than {FEWEST}"
+            few = f"not tested: the strand of {len(stranded)} genes is known, fewer than {FEWEST}"
             return self._row("strand", "pass", why if self.one.read_out.reverse_complement else few)
         known = [genes[place] for place in stranded]
         try:

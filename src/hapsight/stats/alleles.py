@@ -207,7 +207,7 @@ def haplotype_correlation(predicted: Float, ratio: Float, weight: Float) -> Esti
 
 
 def effective_differences(first: Float, second: Float) -> float:
-    """How many people a correlation through zero hangs on: Kish's number of the squares, the fewer of either.
+    """How many people a correlation through zero rests on: Kish's number of the squares, the fewer of either.
 
     Examples
     --------

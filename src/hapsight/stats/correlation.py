@@ -105,7 +105,7 @@ def correlate(predicted: Float, observed: Float, level: float = 0.95) -> Correla
 
 
 def effective_people(first: Float, second: Float) -> float:
-    """How many people a correlation of two (n,) arrays that vary hangs on: the fewer of either.
+    """How many people a correlation of two (n,) arrays that vary rests on: the fewer of either.
 
     Of one array it is ``1 / sum(h**2)``, h the people's shares of the sum of squares around the mean (Kish's
     effective sample size of these shares), and at most the number of people who have another value than most.

@@ -194,7 +194,7 @@ def ld_with(dosage: NDArray[Any], variant: int) -> NDArray[np.float64]:
 
 
 def random_halves(groups: Sequence[str | None], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Deal people into halves 1 and 2 at random, within each group (such as a population).
+    """Divide people into halves 1 and 2 at random, within each group (such as a population).
 
     Parameters
     ----------

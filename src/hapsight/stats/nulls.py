@@ -39,7 +39,7 @@ TESTS: Final[Mapping[str, str]] = MappingProxyType(
         "empirical": "random weights, empirical",
         "z": "random weights, normal",
         "sasse2023": "random weights, t as Sasse 2023 published it",
-        "permutation": "people exchanged within populations",
+        "permutation": "people permuted within populations",
         "nominal": "plain p of R",
         "folds": "plain p of each held-out fold, combined",
     }
@@ -142,7 +142,7 @@ def _prediction_norms(weights: Float, genotype: NDArray[np.uint8]) -> Float:
 def permutations(populations: Sequence[str | None], draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """(draws, N) orders of N people in which everybody stays within their population.
 
-    People without a population are exchanged among themselves. One set serves all genes of a run.
+    People without a population are permuted among themselves. One set serves all genes of a run.
     """
     order = np.tile(np.arange(len(populations), dtype=np.intp), (draws, 1))
     labels = np.array([name or "" for name in populations])

@@ -130,7 +130,7 @@ def load_state(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], wher
             "A checkpoint is of another model.",
             where=where,
             got=error,
-            fix="train into another folder, or start anew (resume = false; --no-resume)",
+            fix="train into another folder, or start again (resume = false; --no-resume)",
         ) from error
 
 
@@ -166,7 +166,7 @@ def _require_same(saved: Mapping[str, object], given: Mapping[str, object], wher
             expected=", ".join(f"{name} = {saved.get(name)}" for name in different),
             got=", ".join(f"{name} = {given.get(name)}" for name in different),
             fix="give the same arguments, train into another folder, "
-            "or start anew (resume = false; --no-resume)",
+            "or start again (resume = false; --no-resume)",
         )
 
 

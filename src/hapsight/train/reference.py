@@ -259,6 +259,6 @@ def _keep_record(plan: ReferencePlan, path: Path, resume: bool) -> None:
         raise StoreError(
             "This folder holds a training by another plan.",
             where=path,
-            fix="train into another folder, or start anew (--no-resume)",
+            fix="train into another folder, or start again (--no-resume)",
         )
     path.write_text(text, encoding="utf-8")

@@ -177,7 +177,7 @@ def _fault(row: dict[str, Any], reference: Reference, min_barcodes: int) -> str 
     if contig is None:
         return "its contig is not in the FASTA"
     if row["Ref"] not in _BASES or row["Alt"] not in (*_BASES, _DELETED) or row["Ref"] == row["Alt"]:
-        return "neither the exchange nor the deletion of one base"
+        return "neither a substitution nor a deletion of one base"
     place = row["Pos"] - 1
     if decode(reference.fetch(Interval(contig, place, place + 1))) != row["Ref"]:
         return _OTHER_REF
