@@ -152,8 +152,8 @@ def heritability_row(gene: Gene, people: int, found: Heritability | None) -> pl.
 def _known_test(row: Row, variant: int) -> GeneTest:
     """The test of a gene that `top_table` made a row of; its strongest variant's index is not in the row."""
     beta = BetaApproximation(**{name.name: row[name.name] for name in fields(BetaApproximation)})
-    known = [row[name.name] for name in fields(GeneTest) if name.name not in ("variant", "beta")]
-    return GeneTest(variant, *known, beta)
+    known = {name.name: row[name.name] for name in fields(GeneTest) if name.name in row}
+    return GeneTest(variant=variant, beta=beta, **known)
 
 
 def _test_row(test: GeneTest) -> Row:
