@@ -18,7 +18,6 @@ from hapsight.linear.informed import (
     LearningGene,
     SusieBlup,
     distance_evidence,
-    fit_susie,
     gene_support,
     informed_method,
     learn_prior,
@@ -29,6 +28,7 @@ from hapsight.linear.informed import (
 from hapsight.linear.methods import Blup, ElasticNet
 from hapsight.linear.nested import GeneFit, fit_by_fold, fit_held_out
 from hapsight.linear.predictors import Predictors
+from hapsight.linear.susie import fit_susie
 from tests.linear.cohort import simulated_dosage
 
 NET = ElasticNetOptions(inner=5, n_lambdas=30, thresh=1e-5, patience=5)

@@ -8,11 +8,12 @@ from scipy import optimize, stats
 from sklearn.linear_model import LinearRegression, Ridge
 
 from hapsight.errors import ConfigError
+from hapsight.linear import predictors
 from hapsight.linear.elastic_net import ElasticNetOptions, usable_variants
 from hapsight.linear.fits import make_folds, population_folds
 from hapsight.linear.methods import METHODS, ElasticNet, method_named
 from hapsight.linear.nested import fit_held_out
-from hapsight.linear.predictors import Predictors, fit_blup, fit_top_snp
+from hapsight.linear.predictors import Predictors, fit_blup, fit_top_snp, reml_share
 from tests.linear.cohort import simulated_dosage, simulated_gene
 
 SMALL = ElasticNetOptions(n_lambdas=20, inner=5, thresh=1e-6)
@@ -162,3 +163,31 @@ def test_an_unknown_method_is_refused() -> None:
         ConfigError, match=r"no such baseline[\s\S]*elastic_net, lasso, blup, top_snp[\s\S]*got: ridge"
     ):
         method_named("ridge", SMALL)
+
+
+@pytest.mark.parametrize("n_variants", [5, 40, 75])
+def test_blup_from_products_of_variants_is_that_of_people(
+    n_variants: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(n_variants)
+    dosage = simulated_dosage(n_variants, 80, rng)
+    dosage = np.vstack([dosage, dosage[:2], 2 - dosage[1:3]])
+    outcome = rng.standard_normal(len(dosage)) @ dosage + 3.0 * rng.standard_normal(80)
+    variances = rng.exponential(size=len(dosage))
+    variances[0] = 0.0
+    shown = Predictors.of(dosage, 0.0)
+    assert len(shown.rows) < 80
+    free = fit_blup(shown, outcome)
+    monkeypatch.setattr(
+        predictors, "reml_share", lambda values, squares: round(reml_share(values, squares), 4)
+    )
+    given = (None, variances)
+    found = [fit_blup(shown, outcome, one) for one in given]
+    monkeypatch.setattr(predictors, "_solve_variants", predictors._solve_people)
+    for fit, twin in zip(found, [fit_blup(shown, outcome, one) for one in given], strict=True):
+        assert fit.penalty == twin.penalty
+        np.testing.assert_allclose(fit.predict(dosage), twin.predict(dosage), rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(fit.weights, twin.weights, rtol=1e-8, atol=1e-8)
+    monkeypatch.undo()
+    monkeypatch.setattr(predictors, "_solve_variants", predictors._solve_people)
+    assert free.penalty == pytest.approx(fit_blup(shown, outcome).penalty, rel=1e-5)  # as far as it is sought

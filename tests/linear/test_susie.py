@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hapsight.errors import InputError
-from hapsight.linear import informed
-from hapsight.linear.informed import VARIANCES, fit_susie, log_bayes_factors, single_effect
+from hapsight.linear import susie
 from hapsight.linear.predictors import Predictors, fit_blup
+from hapsight.linear.susie import VARIANCES, fit_susie, log_bayes_factors, single_effect
 from tests.linear.cohort import simulated_dosage
 
 
@@ -74,10 +74,10 @@ def slow_susie(dosage: np.ndarray, outcome: np.ndarray, log_prior: np.ndarray, s
     """The same sum of effects, every part computed anew from all effects each time."""
     rows = (dosage - dosage.mean(axis=1, keepdims=True)) / dosage.std(axis=1, keepdims=True)
     y, n, noise = (outcome - outcome.mean()) / outcome.std(), len(outcome), 1.0
-    means, squares = (np.zeros((informed.EFFECTS, len(rows))) for _ in range(2))
+    means, squares = (np.zeros((susie.EFFECTS, len(rows))) for _ in range(2))
     for _ in range(sweeps):
-        for place in range(informed.EFFECTS):
-            others = sum(means[other] @ rows for other in range(informed.EFFECTS) if other != place)
+        for place in range(susie.EFFECTS):
+            others = sum(means[other] @ rows for other in range(susie.EFFECTS) if other != place)
             slope = np.array([row @ (y - others) / (row @ row) for row in rows])
             means[place], squares[place] = slow_effect(slope, noise / n, log_prior)
         residual = ((y - sum(means) @ rows) ** 2).sum()
@@ -86,6 +86,114 @@ def slow_susie(dosage: np.ndarray, outcome: np.ndarray, log_prior: np.ndarray, s
         noise = residual / n
     weights: np.ndarray = np.sum(means, axis=0) * outcome.std() / dosage.std(axis=1)
     return weights
+
+
+class SlowSum:
+    """The sum of effects with its ELBO, a term for every effect, variant and variance."""
+
+    def __init__(self, rows: np.ndarray, y: np.ndarray, log_prior: np.ndarray, *start: np.ndarray) -> None:
+        self.shape = (susie.EFFECTS, len(rows), len(VARIANCES))
+        prior = np.exp(log_prior - log_prior.max())
+        self.rows, self.y, self.prior = rows, y, prior / prior.sum() / len(VARIANCES)
+        self.mean, self.noise = np.zeros(self.shape[:2]), 1.0
+        if start:
+            self.mean, self.noise = start[0].copy(), float(start[1])
+        for _ in range(60):
+            self._sweep()
+
+    def _sweep(self) -> None:
+        n, kl, squares = len(self.y), 0.0, 0.0
+        self.weight = np.zeros(self.shape)
+        for place in range(susie.EFFECTS):
+            self.mean[place] = 0.0
+            slope = self.rows @ (self.y - self.mean.sum(axis=0) @ self.rows) / n
+            error = self.noise / n
+            with np.errstate(divide="ignore"):
+                log = np.log(self.prior)[:, None] - stats.norm.logpdf(slope, 0.0, error**0.5)[:, None]
+            log = log + stats.norm.logpdf(slope[:, None], 0.0, np.sqrt(error + VARIANCES))
+            weight = np.exp(log - log.max())
+            weight /= weight.sum()
+            variance = 1.0 / (1.0 / VARIANCES + 1.0 / error)
+            centre = slope[:, None] * variance / error
+            normal = 0.5 * ((variance + centre**2) / VARIANCES - 1.0 - np.log(variance / VARIANCES))
+            some = weight > 0
+            ratio = weight / np.where(self.prior > 0, self.prior, 1.0)[:, None]
+            kl += (weight[some] * (np.log(ratio[some]) + normal[some])).sum()
+            self.mean[place], self.weight[place] = (weight * centre).sum(axis=1), weight
+            squares += (weight * (centre**2 + variance)).sum() - ((self.mean[place] @ self.rows) ** 2).mean()
+        self.noise = float(((self.y - self.mean.sum(axis=0) @ self.rows) ** 2).mean() + squares)
+        self.elbo = -0.5 * n * (np.log(2 * np.pi * self.noise) + 1.0) - kl
+
+    def sets(self) -> set[tuple[int, ...]]:
+        """Credible sets, variants added one by one."""
+        found = set()
+        for inclusion in self.weight.sum(axis=2):
+            chosen: list[int] = []
+            for j in np.argsort(-inclusion):
+                if inclusion[chosen].sum() < 0.95:
+                    chosen.append(int(j))
+            if np.abs(np.corrcoef(self.rows[chosen])).min() >= 0.5 and len(chosen) < len(self.rows):
+                found.add(tuple(sorted(chosen)))
+        return found
+
+
+def slow_refined(rows: np.ndarray, y: np.ndarray, log_prior: np.ndarray) -> list[SlowSum]:
+    """The first fit, and each better one that restarts led to."""
+    path = [SlowSum(rows, y, log_prior)]
+    while True:
+        again = []
+        for excluded in path[-1].sets():
+            others = np.where(np.isin(np.arange(len(rows)), excluded), -np.inf, log_prior)
+            without = SlowSum(rows, y, others)
+            again.append(SlowSum(rows, y, log_prior, without.mean, without.noise))
+        best = max(again, key=lambda fit: fit.elbo, default=path[-1])
+        if best.elbo <= path[-1].elbo + 1e-2:
+            return path
+        path.append(best)
+
+
+def proxy(seed: int, people: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """Two causal variants (0 and 1), and one (2) that goes with their sum."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.binomial(2, 0.4, (2, people))
+    both = np.clip((first + second + rng.normal(0, 0.4, people)) / 2, 0.0, 2.0)
+    dosage = np.vstack([first, second, both, rng.binomial(2, 0.3, (5, people))]).astype(float)
+    return dosage, first + second + rng.normal(0, 1.2, people)
+
+
+@pytest.mark.parametrize("seed", [10, 28])
+def test_restarts_find_the_variants_that_their_proxy_hides_and_equal_their_slow_twin(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(susie, "_SWEEPS", 60)
+    monkeypatch.setattr(susie, "_STILL", 0.0)
+    dosage, outcome = proxy(seed)
+    log_prior = np.random.default_rng(seed).normal(0.0, 0.3, len(dosage))
+    rows = (dosage - dosage.mean(axis=1, keepdims=True)) / dosage.std(axis=1, keepdims=True)
+    path = slow_refined(rows, (outcome - outcome.mean()) / outcome.std(), log_prior)
+    predictors = Predictors.of(dosage, 0.0)
+    found = [fit_susie(predictors, outcome, log_prior, refine=refine) for refine in (False, True)]
+    assert [fit.restarts for fit in found] == [0, len(path) - 1]
+    assert found[1].elbo > found[0].elbo + 1.0
+    assert found[0].inclusion[:2].max() < 0.9
+    assert found[1].inclusion[:2].min() > 0.99 > found[1].inclusion[2]
+    for fit, slow in zip(found, (path[0], path[-1]), strict=True):
+        assert fit.elbo == pytest.approx(slow.elbo, abs=1e-8)
+        effects = slow.mean.sum(axis=0) * outcome.std() / dosage.std(axis=1)
+        np.testing.assert_allclose(fit.weights, effects, atol=1e-8)
+
+
+def test_a_restart_that_leads_no_higher_changes_nothing() -> None:
+    dosage, outcome = gene(3, people=600)
+    one, other = (
+        fit_susie(Predictors.of(dosage, 0.01), outcome, np.zeros(len(dosage)), refine=refine)
+        for refine in (False, True)
+    )
+    assert other.restarts == 0
+    assert other.elbo == one.elbo
+    np.testing.assert_array_equal(other.weights, one.weights)
+    nothing = fit_susie(Predictors.of(dosage, 0.01), np.ones(600), np.zeros(len(dosage)), refine=True)
+    assert np.isnan(nothing.elbo)
 
 
 def slow_ridge(dosage: np.ndarray, outcome: np.ndarray, variances: np.ndarray, penalty: float) -> np.ndarray:
@@ -98,8 +206,8 @@ def slow_ridge(dosage: np.ndarray, outcome: np.ndarray, variances: np.ndarray, p
 
 
 def test_the_sum_of_effects_equals_its_slow_twin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(informed, "_SWEEPS", 6)
-    monkeypatch.setattr(informed, "_STILL", 0.0)
+    monkeypatch.setattr(susie, "_SWEEPS", 6)
+    monkeypatch.setattr(susie, "_STILL", 0.0)
     dosage, outcome = gene(1)
     dosage = dosage[dosage.std(axis=1) > 0]
     prior = np.random.default_rng(2).standard_normal(len(dosage))
@@ -109,8 +217,8 @@ def test_the_sum_of_effects_equals_its_slow_twin(monkeypatch: pytest.MonkeyPatch
 
 
 def test_copies_and_complements_share_as_if_each_were_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(informed, "_SWEEPS", 4)
-    monkeypatch.setattr(informed, "_STILL", 0.0)
+    monkeypatch.setattr(susie, "_SWEEPS", 4)
+    monkeypatch.setattr(susie, "_STILL", 0.0)
     dosage, outcome = gene(9)
     dosage = dosage[dosage.std(axis=1) > 0]
     dosage = np.vstack([dosage, dosage[:5], 2.0 - dosage[3:8]])

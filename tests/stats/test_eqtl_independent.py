@@ -3,6 +3,7 @@
 import numpy as np
 
 from hapsight.least_squares import Design
+from hapsight.stats import eqtl_permutations
 from hapsight.stats.eqtl import CisDosage
 from hapsight.stats.eqtl_permutations import draw_permutations, independent_signals, map_gene
 from tests.stats.eqtl_naive import regression, simulated
@@ -83,3 +84,18 @@ def test_few_people_end_the_search():
     first = map_gene(CisDosage.of(dosage, design), outcome, permutations)
     found = independent_signals(dosage, outcome, None, permutations, first, 1.0)
     assert 1 <= len(found) <= 4
+
+
+def test_no_scan_is_made_twice(monkeypatch):
+    """Two signals: given the first, given both, and given the second; the first's own is known."""
+    dosage, covariates, rng = gene(1)
+    expression = dosage[10] - 0.8 * dosage[40] + rng.standard_normal(N)
+    once, made = signals_of(dosage, expression, covariates), []
+
+    def counted(*arguments):
+        made.append(arguments)
+        return map_gene(*arguments)
+
+    monkeypatch.setattr(eqtl_permutations, "map_gene", counted)
+    assert signals_of(dosage, expression, covariates) == once
+    assert len(made) == 3

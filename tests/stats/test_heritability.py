@@ -1,11 +1,20 @@
 """Heritability: dense textbook twins, and recovery of what was simulated."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from hapsight.least_squares import Design
-from hapsight.stats.heritability import cis_heritability, relationship
+from hapsight.linear.predictors import Predictors, fit_blup
+from hapsight.stats.heritability import (
+    _rotate,
+    _rotate_variants,
+    _standardised,
+    cis_heritability,
+    relationship,
+)
 from tests.stats.eqtl_naive import haseman_elston, reml, restricted_log_likelihood, simulated
 
 
@@ -35,6 +44,34 @@ def test_equals_the_dense_likelihood(h2):
     expected = 0.5 * stats.chi2.sf(ratio, 1) if found.h2 > 1e-6 else 1.0
     assert found.pval == pytest.approx(expected, rel=1e-4)
     assert found.num_var == num_var == 100
+
+
+@pytest.mark.parametrize(("h2", "n_variants"), [(0.0, 60), (0.3, 100), (0.9, 110), (0.5, 1)])
+def test_variants_and_people_say_the_same(h2, n_variants):
+    """Fewer variants than people: copies among them, and more than the covariates leave dimensions."""
+    dosage, expression, covariates = simulate(h2, n=120, n_variants=n_variants, n_covariates=20, seed=3)
+    dosage = np.vstack([dosage, dosage[:5], 2 - dosage[:3]])
+    design = Design.of(120, covariates)
+    standard, outcome = _standardised(dosage), design.residuals(expression)
+    people, variants = (rotate(standard, outcome, design) for rotate in (_rotate, _rotate_variants))
+    for at in (0.0, 0.2, 0.7, 0.999):
+        assert variants.log_likelihood(at) == pytest.approx(people.log_likelihood(at), rel=1e-8)
+        assert variants.standard_error(at) == pytest.approx(people.standard_error(at), rel=1e-8)
+    assert variants.haseman_elston() == pytest.approx(people.haseman_elston(), rel=1e-8)
+    found = cis_heritability(dosage, expression, design)
+    assert found.h2 == variants.best() == pytest.approx(people.best(), abs=1e-6)  # as far as it is sought
+
+
+def test_no_matrix_of_people_is_made():
+    """2,000 people and 20 variants: a matrix of people would take 32 MB, and all dosages take .3."""
+    dosage, expression, covariates = simulate(0.5, n=2000, n_variants=20)
+    design, predictors = Design.of(2000, covariates), Predictors.of(dosage, 0.0)
+    tracemalloc.start()
+    cis_heritability(dosage, expression, design)
+    fit_blup(predictors, expression)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4e6
 
 
 @pytest.mark.parametrize("h2", [0.1, 0.4, 0.8])

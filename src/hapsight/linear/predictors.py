@@ -10,7 +10,8 @@ Best linear unbiased prediction from all cis variants: ridge regression whose pe
 The outcome is ``mean + g + e`` with ``g ~ N(0, s_g^2 K)`` and ``e ~ N(0, s_e^2 I)``, where K is the kernel of
 standardised dosages, ``K = Z'Z / V``, or with a prior share p of the variance for each, ``K = Z' diag(p) Z``.
 One eigen-decomposition of K gives the restricted likelihood at any share of variance (Kang et al. 2008,
-Genetics 178:1709, "EMMA"), and the weights of the variants after it.
+Genetics 178:1709, "EMMA"), and the weights of the variants after it. Where there are fewer distinct variants
+than people it is had from their products, and no matrix of people by people is made.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from scipy import optimize
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.linear.elastic_net import usable_variants
 from hapsight.linear.fits import DistinctRows, Dosage, LinearFit, distinct_rows, mean_only
+from hapsight.stats.heritability import variant_coordinates
 
 __all__ = ["Predictors", "fit_blup", "fit_top_snp", "reml_share", "restricted_deviance"]
 
@@ -141,15 +143,33 @@ def fit_blup(predictors: Predictors, outcome: Floats, variances: Floats | None =
     rows, group, usable = predictors.rows, predictors.distinct.group, predictors.usable
     shares = np.ones(len(usable)) if variances is None else variances[usable]
     shares = shares / shares.sum()
-    scaled = rows * np.sqrt(np.bincount(group, shares))[:, None]
-    values, vectors = _eigen(scaled.T @ scaled)
-    rotated = vectors.T @ (outcome - outcome.mean())
-    share = reml_share(values, rotated**2)
+    root = np.sqrt(np.bincount(group, shares))
+    scaled = rows * root[:, None]
+    solve = _solve_variants if len(rows) < rows.shape[1] else _solve_people
+    share, effects = solve(scaled, outcome - outcome.mean())
     if share == 0.0:
         return mean_only(len(predictors.mean), outcome, float("inf"))
-    penalty = (1.0 - share) / share
-    effects = shares * (rows @ (vectors @ (rotated / (values + penalty))))[group]
-    return LinearFit(*predictors.line(effects, outcome), penalty)
+    effects = np.divide(effects, root, out=np.zeros_like(effects), where=root > 0)
+    return LinearFit(*predictors.line(shares * effects[group], outcome), (1.0 - share) / share)
+
+
+def _solve_people(scaled: Floats, outcome: Floats) -> tuple[float, Floats]:
+    """Genetic share of variance, and (P,) ``scaled (scaled' scaled + penalty)^-1 outcome``, from (n, n)."""
+    values, vectors = _eigen(scaled.T @ scaled)
+    rotated = vectors.T @ outcome
+    share = reml_share(values, rotated**2)
+    return share, scaled @ (vectors @ (rotated / (values + _penalty(share))))
+
+
+def _solve_variants(scaled: Floats, outcome: Floats) -> tuple[float, Floats]:
+    """The same from products of rows, (P, P), where there are fewer of these than people."""
+    found = variant_coordinates(scaled, outcome, len(outcome) - 1)
+    share, rank = reml_share(found.values, found.squares), found.vectors.shape[1]
+    return share, found.vectors @ (found.covariance / (found.values[:rank] + _penalty(share)))
+
+
+def _penalty(share: float) -> float:
+    return (1.0 - share) / share if share > 0.0 else float("inf")
 
 
 def _eigen(kernel: Floats) -> tuple[Floats, Floats]:

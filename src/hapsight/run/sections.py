@@ -167,6 +167,9 @@ class InformedConfig(Section):
     method: Literal["susie_blup", "elastic_net"] = Field(
         "susie_blup", description="what evidence informs: the mean of SuSiE and BLUP, or the elastic net"
     )
+    refine: bool = Field(
+        False, description="whether SuSiE restarts without each credible set, while its ELBO rises"
+    )
     splits: tuple[Literal["random", "population"], ...] = Field(
         ("random",), min_length=1, description="whom to hold out: random folds, or each population in turn"
     )

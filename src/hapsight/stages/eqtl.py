@@ -6,7 +6,7 @@ Rows of the eQTL tables, with tensorQTL's names; see ``docs/formats.md``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,17 @@ from hapsight.run.opened import (
 )
 from hapsight.run.store import StoredUnit, UnitStore, block_key
 from hapsight.seeds import stream
-from hapsight.stats.eqtl import CisDosage, NominalScan, allele_counts, half_scan, nominal_scan, random_halves
+from hapsight.stats.eqtl import (
+    CisDosage,
+    NominalScan,
+    allele_counts,
+    half_scan,
+    nominal_scan,
+    random_halves,
+    strongest,
+)
 from hapsight.stats.eqtl_permutations import (
+    BetaApproximation,
     GeneTest,
     Signal,
     draw_permutations,
@@ -140,6 +149,13 @@ def heritability_row(gene: Gene, people: int, found: Heritability | None) -> pl.
     return table.with_columns(pl.col(pl.Float64).fill_nan(None))
 
 
+def _known_test(row: Row, variant: int) -> GeneTest:
+    """The test of a gene that `top_table` made a row of; its strongest variant's index is not in the row."""
+    beta = BetaApproximation(**{name.name: row[name.name] for name in fields(BetaApproximation)})
+    known = {name.name: row[name.name] for name in fields(GeneTest) if name.name in row}
+    return GeneTest(variant=variant, beta=beta, **known)
+
+
 def _test_row(test: GeneTest) -> Row:
     row = asdict(test)
     row |= row.pop("beta") or {}
@@ -170,6 +186,8 @@ class EqtlUnit(StoredUnit):
         Of the permutations, which are the same for every gene.
     threshold
         Largest `pval_beta` of a significant gene, where independent signals are looked for.
+    known
+        (G,) rows of ``cis_qtl`` then.
     """
 
     name: str
@@ -183,7 +201,8 @@ class EqtlUnit(StoredUnit):
     halves: NDArray[np.int64]
     seed: int
     options: EqtlConfig
-    threshold: float | None = None
+    threshold: float = float("nan")
+    known: tuple[Row, ...] = ()
 
     def permutations(self) -> NDArray[np.int64]:
         """(P, N) orders of people."""
@@ -293,13 +312,17 @@ def _independent_units(opened: Opened, units: Sequence[EqtlUnit], genes: pl.Data
     significant = genes.filter(pl.col("qval") <= opened.config.eqtl.fdr)
     if significant.is_empty():
         return []
-    threshold, chosen = float(significant["pval_beta"].to_numpy().max()), set(significant["phenotype_id"])
+    threshold = float(significant["pval_beta"].to_numpy().max())
+    chosen = {row["phenotype_id"]: row for row in significant.iter_rows(named=True)}
     found, keys = [], _keys(opened, threshold)
     for unit in units:
         rows = [i for i, gene in enumerate(unit.genes) if gene.gene_id in chosen]
         if rows:
             kept = tuple(unit.genes[i] for i in rows)
-            part = replace(unit, genes=kept, expression=unit.expression[rows], threshold=threshold)
+            known = tuple(chosen[gene.gene_id] for gene in kept)
+            part = replace(
+                unit, genes=kept, expression=unit.expression[rows], threshold=threshold, known=known
+            )
             key = block_key(keys[gene.gene_id] for gene in kept)
             name = unit.store.name_for(unit.name.replace("block", "independent"), key)
             found.append(replace(part, name=name, key=key))
@@ -332,10 +355,11 @@ def _independent_unit(unit: EqtlUnit) -> str:
     reader = unit.reader()
     design, permutations = Design.of(len(unit.halves), unit.covariates), unit.permutations()
     tables = [pl.DataFrame(schema=CIS_INDEPENDENT)]
-    for window, expression in unit.windows(reader):
+    for (window, expression), known in zip(unit.windows(reader), unit.known, strict=True):
         outcome = design.residuals(expression)
-        first = map_gene(CisDosage.of(window.dosage, design), outcome, permutations)
-        if first is not None and unit.threshold is not None:
+        variant = strongest(nominal_scan(CisDosage.of(window.dosage, design), outcome))
+        if variant is not None:
+            first = _known_test(known, variant)
             signals = independent_signals(
                 window.dosage, outcome, unit.covariates, permutations, first, unit.threshold
             )

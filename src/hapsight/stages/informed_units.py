@@ -189,6 +189,8 @@ class InformedUnit:
         (S, K + 1, F') of the signed evidence, for each of the set's strata.
     places
         By ``gene_id`` of the cohort.
+    refine
+        SuSiE's.
     """
 
     base: BaselineUnit
@@ -200,6 +202,7 @@ class InformedUnit:
     signed: tuple[SignedEvidence, ...]
     coefficients: Floats
     places: Mapping[str, _Place]
+    refine: bool
 
     @property
     def name(self) -> str:
@@ -282,6 +285,8 @@ def _facts(
         "arms": [[one.name, one.split, one.shuffled, *one.features] for one in sets],
         "thetas": learned.thetas.tolist(),
     }
+    if opened.config.informed.refine:
+        facts["refine"] = True
     if any(one.signed for one in sets):
         places = _places(opened.cohort.genes)
         facts["signed"] = [dict(one.facts()) for one in signed]
@@ -313,6 +318,7 @@ def _unit(
         signed if given else (),
         learned.signed,
         _places(opened.cohort.genes) if given else {},
+        opened.config.informed.refine,
     )
 
 
@@ -457,7 +463,10 @@ def _methods(unit: InformedUnit, one: Evidence, evidence: Floats, means: Floats,
     if not one.seen:
         stretch = unit.places[gene.gene_id].stretch
         return [OnlyMean(means @ found, unit.options.min_maf) for found in unit.coefficients[stretch]]
-    fitted = [informed_method(unit.method, log_prior(evidence, theta), unit.options) for theta in unit.thetas]
+    fitted = [
+        informed_method(unit.method, log_prior(evidence, theta), unit.options, refine=unit.refine)
+        for theta in unit.thetas
+    ]
     if not one.signed:
         return fitted
     return [

@@ -302,7 +302,10 @@ def independent_signals(
 
 
 class _Scans:
-    """Tests of one gene given any of its variants."""
+    """Tests of one gene given any of its variants, each made once.
+
+    What the forward pass found last is what the backward pass asks of that signal.
+    """
 
     def __init__(
         self,
@@ -314,14 +317,20 @@ class _Scans:
         self._dosage, self._expression, self._permutations = dosage, expression, permutations
         self._covariates = np.empty((len(expression), 0)) if covariates is None else covariates
         self._cis = CisDosage.of(dosage, Design.of(len(expression), covariates))
+        self._made: dict[tuple[int, ...], GeneTest | None] = {}
 
     def given(self, variants: Sequence[int], threshold: float) -> GeneTest | None:
         """The strongest variant with `variants` among the covariates, where it is significant."""
         if len(variants) >= self._cis.design.dof:
             return None
+        if (order := tuple(variants)) not in self._made:
+            self._made[order] = self._test(order)
+        found = self._made[order]
+        significant = found is not None and found.beta is not None and found.beta.pval_beta <= threshold
+        return found if significant else None
+
+    def _test(self, variants: tuple[int, ...]) -> GeneTest | None:
         design = Design.of(
             len(self._expression), np.hstack([self._covariates, self._dosage[list(variants)].T])
         )
-        found = map_gene(self._cis.under(design), self._expression, self._permutations)
-        significant = found is not None and found.beta is not None and found.beta.pval_beta <= threshold
-        return found if significant else None
+        return map_gene(self._cis.under(design), self._expression, self._permutations)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,22 @@ from scipy import linalg, optimize, stats
 from hapsight.least_squares import Design
 from hapsight.stats.summary import Mean, mean_interval
 
-__all__ = ["Heritability", "cis_heritability", "mean_ceiling", "relationship"]
+__all__ = [
+    "Heritability",
+    "VariantCoordinates",
+    "cis_heritability",
+    "mean_ceiling",
+    "relationship",
+    "variant_coordinates",
+]
 
 Float = NDArray[np.float64]
 
 _MOST = 1.0 - 1e-6
 """Largest heritability that is tried: at 1 the likelihood need not exist."""
+
+_RANK = 1e-11
+"""Eigenvalue, relative to the largest, below which it is rounding."""
 
 _GRID = 33
 """Values among which the best is refined, since a likelihood may have two peaks."""
@@ -107,10 +117,17 @@ def relationship(dosage: NDArray[Any]) -> tuple[Float, int]:
     -------
     (N, N), with mean diagonal 1; and the number of variants that vary, V.
     """
+    standard = _standardised(dosage)
+    return standard.T @ standard / max(len(standard), 1), len(standard)
+
+
+def _standardised(dosage: NDArray[Any]) -> Float:
+    """(V, N) of the V variants that vary, each of mean 0 and mean square 1."""
     centred = dosage - dosage.mean(axis=1, keepdims=True, dtype=np.float64)
     spread = np.sqrt(np.einsum("vn,vn->v", centred, centred) / centred.shape[1])
-    standard = centred[spread > 0] / spread[spread > 0, None]
-    return standard.T @ standard / max(len(standard), 1), len(standard)
+    standard: Float = centred[spread > 0]
+    standard /= spread[spread > 0, None]
+    return standard
 
 
 def cis_heritability(dosage: NDArray[Any], expression: Float, design: Design) -> Heritability | None:
@@ -118,25 +135,82 @@ def cis_heritability(dosage: NDArray[Any], expression: Float, design: Design) ->
 
     Expression is normal with variance ``s_g relationship + s_e identity`` beside the covariates' effects,
     and h2 is ``s_g / (s_g + s_e)``. In the eigenvectors of the relationship of residuals the coordinates are
-    independent, which leaves a likelihood in h2 alone.
+    independent, which leaves a likelihood in h2 alone. Where there are fewer variants than people, these
+    come from products of variants, (V, V), and none of people is made.
 
     Returns
     -------
     ``None`` where no variant, or no residual expression, varies.
     """
     outcome = design.residuals(expression)
-    kinship, num_var = relationship(dosage)
+    standard = _standardised(dosage)
+    num_var = len(standard)
     if not num_var or not outcome.any():
         return None
-    rotated = _rotate(kinship, outcome, design)
+    few = num_var < len(outcome)
+    rotated = _rotate_variants(standard, outcome, design) if few else _rotate(standard, outcome, design)
     h2 = rotated.best()
     ratio = 2.0 * (rotated.log_likelihood(h2) - rotated.log_likelihood(0.0))
     pval = 0.5 * float(stats.chi2.sf(ratio, 1)) if h2 > 0 else 1.0
     return Heritability(h2, rotated.standard_error(h2), pval, rotated.haseman_elston(), num_var)
 
 
-def _rotate(kinship: Float, outcome: Float, design: Design) -> _Rotated:
+def _rotate(standard: Float, outcome: Float, design: Design) -> _Rotated:
     full, _ = linalg.qr(design.basis)
     free = full[:, design.basis.shape[1] :]  # (N, M): what the design leaves
+    kinship = standard.T @ standard / len(standard)
     values, vectors = linalg.eigh(free.T @ kinship @ free)
     return _Rotated(np.maximum(values, 0.0), np.square(vectors.T @ (free.T @ outcome)))
+
+
+def _rotate_variants(standard: Float, outcome: Float, design: Design) -> _Rotated:
+    """The same of (V, N) standardised dosages, V < N, from the eigenvectors of their residuals' products."""
+    left = design.residuals(standard)
+    left /= np.sqrt(len(left))
+    found = variant_coordinates(left, outcome, len(outcome) - design.rank)
+    return _Rotated(found.values, found.squares)
+
+
+class VariantCoordinates(NamedTuple):
+    """An outcome along the M directions of people that a kernel of V variants, of rank r, tells apart.
+
+    Attributes
+    ----------
+    values
+        (M,) eigenvalues of the kernel, those that are 0 last.
+    squares
+        (M,) squared coordinates of the outcome. Where the kernel is 0 all directions are alike, and each has
+        an equal part of what is left.
+    vectors
+        (V, r) orthonormal combinations of variants.
+    covariance
+        (r,) of these with the outcome: the square of it is ``values squares``.
+    """
+
+    values: Float
+    squares: Float
+    vectors: Float
+    covariance: Float
+
+
+def variant_coordinates(rows: Float, outcome: Float, directions: int) -> VariantCoordinates:
+    """Eigenvalues of the kernel ``rows' rows`` and an outcome along its eigenvectors, without the kernel.
+
+    Parameters
+    ----------
+    rows
+        (V, N), less what is projected out of the outcome.
+    outcome
+        (N,).
+    directions
+        M, dimensions that are left to both.
+    """
+    values, vectors = linalg.eigh(rows @ rows.T)
+    known = values > _RANK * max(float(values[-1]), 0.0)
+    values, vectors = values[known], vectors[:, known]
+    covariance = vectors.T @ (rows @ outcome)
+    squares, others = covariance**2 / values, max(directions - len(values), 0)
+    rest = max(float(outcome @ outcome - squares.sum()), 0.0) / max(others, 1)
+    return VariantCoordinates(
+        np.append(values, np.zeros(others)), np.append(squares, np.full(others, rest)), vectors, covariance
+    )
