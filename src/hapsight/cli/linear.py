@@ -86,7 +86,7 @@ def informed(
         str, typer.Option(help="of --export: a set of evidence, as the table names it")
     ] = "all",
     split: Annotated[
-        Literal["random", "population"],
+        Literal["random", "population", "super_population"],
         typer.Option(help="of --export: the split whose held-out R goes with the weights"),
     ] = "random",
     build: Annotated[

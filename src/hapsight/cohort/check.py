@@ -227,6 +227,7 @@ def check_parts(parts: CohortParts, windows: Callable[[Gene], Interval]) -> list
     genes = check.genes(genotypes, reference, measured)
     genes = check.sexes(genotypes, reference, samples, genes, covariates, windows)
     check.sites(genotypes, reference, samples, genes, windows)
+    check.genotype_pcs(genotypes, reference, samples)
     return check.results
 
 
@@ -368,6 +369,22 @@ class _Check:
 
         found = self.open("variants", scan, lambda results: results[0])
         self.results += found[1:] if found else []
+
+    def genotype_pcs(
+        self, genotypes: Genotypes | None, reference: Reference | None, samples: tuple[str, ...] | None
+    ) -> None:
+        """Components that are to be covariates, where any are."""
+        if not self.parts.files.genotype_pcs:
+            return
+        if genotypes is None or reference is None or samples is None:
+            self.skip("genotype PCs", "genotypes, reference and people")
+            return
+        name = "genotype PCs"
+        self.open(
+            name,
+            lambda: self.parts.genotype_pcs(samples),
+            lambda found: CheckResult(name, "pass", str(found)),
+        )
 
 
 def _chrx_advice(

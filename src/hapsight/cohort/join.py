@@ -28,6 +28,7 @@ from hapsight.cohort.genotype_store import Decoder, StoredGenotypes
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.matching import find_genes, match_genes, match_people, near_genes
 from hapsight.cohort.nouns import Dropped, Gene
+from hapsight.cohort.pcs import GenotypePCs, genotype_pcs
 from hapsight.cohort.people import Covariates, SampleSheet, read_covariates, read_sample_sheet
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.selection import genes_within, people_of
@@ -99,6 +100,8 @@ class CohortFiles:
         Only people whom the sample sheet has in one of these.
     phenotype
         What the rows of the expression file are.
+    genotype_pcs
+        How many principal components of the genotypes are covariates beside the file's.
     """
 
     genotypes: Path | tuple[Path, ...]
@@ -111,6 +114,7 @@ class CohortFiles:
     regions: tuple[str, ...] = ()
     populations: tuple[str, ...] = ()
     phenotype: Phenotype = "genes"
+    genotype_pcs: int = 0
 
 
 class CohortParts:
@@ -119,6 +123,7 @@ class CohortParts:
     def __init__(self, files: CohortFiles, policy: GenotypePolicy) -> None:
         self.files, self.policy = files, policy
         self._stored: StoredGenotypes | None = None
+        self._components: dict[Sequence[str], GenotypePCs] = {}
 
     @cached_property
     def genotypes(self) -> Decoder:
@@ -150,6 +155,13 @@ class CohortParts:
         """See `open_cohort`."""
         return _joined(self)
 
+    def genotype_pcs(self, samples: Sequence[str]) -> GenotypePCs:
+        """Principal components of these people's genotypes, as many as `files` asks for."""
+        if samples not in self._components:
+            found = genotype_pcs(self.genotypes, self.reference, samples, self.files.genotype_pcs)
+            self._components[samples] = found
+        return self._components[samples]
+
     def kept(self, samples: Sequence[str], policy: GenotypePolicy) -> StoredGenotypes:
         """Genotypes of these people; what was decoded for the same people before is shared."""
         source = self.genotypes.keeping(samples, policy)
@@ -164,7 +176,7 @@ class Cohort:
 
     Attributes
     ----------
-    samples, populations
+    samples, populations, super_populations
         N people in the expression file's order.
     genes
         G genes by contig (in the FASTA's order and names) and TSS.
@@ -193,6 +205,7 @@ class Cohort:
     transform: Transform = "log10"
     pseudocount: float = 0.1
     dropped: Dropped = field(default_factory=Dropped)
+    super_populations: tuple[str | None, ...] = ()
 
     def __repr__(self) -> str:
         covariates = 0 if self.covariates is None else len(self.covariates.names)
@@ -299,10 +312,13 @@ def _joined(parts: CohortParts) -> tuple[Cohort, Dropped]:
     sheet, table = parts.sheet, parts.table
     samples = join_people(measured.samples, genotypes.samples_in_file, sheet, dropped, files.populations)
     covariates, notes = join_covariates(files.covariates, samples)
+    if files.genotype_pcs:
+        covariates, pc_notes = _with_pcs(covariates, parts.genotype_pcs(samples))
+        notes += pc_notes
     genes, gene_notes = join_genes(files, measured, table, reference, genotypes.contigs, dropped)
     ploidy, ploidy_notes = join_sexes(sheet, genotypes, samples, genes.values(), reference, policy.ploidy)
     genes = without_chry(genes, ploidy, samples, dropped)
-    population = sheet.population_of() if sheet else {}
+    population, above = (sheet.population_of(), sheet.super_population_of()) if sheet else ({}, {})
     cohort = Cohort(
         samples,
         tuple(population.get(person) for person in samples),
@@ -313,8 +329,18 @@ def _joined(parts: CohortParts) -> tuple[Cohort, Dropped]:
         reference,
         notes + gene_notes + ploidy_notes,
         dropped=dropped,
+        super_populations=tuple(above.get(person) for person in samples),
     )
     return cohort, dropped
+
+
+def _with_pcs(covariates: Covariates | None, found: GenotypePCs) -> tuple[Covariates, tuple[str, ...]]:
+    """Covariates and, after them, principal components of the genotypes; and a note that says of what."""
+    if covariates is None:
+        return found.covariates, (str(found),)
+    names = covariates.names + found.covariates.names
+    values = np.hstack([covariates.values, found.covariates.values])
+    return Covariates(names, covariates.samples, values), (str(found),)
 
 
 def join_people(

@@ -23,16 +23,21 @@ __all__ = ["Covariates", "SampleSheet", "read_covariates", "read_sample_sheet"]
 
 @dataclass(frozen=True)
 class SampleSheet:
-    """People with population and sex, as the sheet words them; ``None`` where it says nothing."""
+    """People with population, sex and super-population, as the sheet words them; ``None`` where it says nothing."""
 
     samples: tuple[str, ...]
     population: tuple[str | None, ...]
     sex: tuple[str | None, ...]
+    super_population: tuple[str | None, ...]
     path: Path | None = field(default=None, compare=False)
 
     def population_of(self) -> dict[str, str | None]:
         """Population of each person."""
         return dict(zip(self.samples, self.population, strict=True))
+
+    def super_population_of(self) -> dict[str, str | None]:
+        """Super-population of each person, such as a continent's."""
+        return dict(zip(self.samples, self.super_population, strict=True))
 
     def sexes(self) -> dict[str, Sex]:
         """Sex of each person of whom it is known.
@@ -46,7 +51,7 @@ class SampleSheet:
 
 
 def read_sample_sheet(path: Path | str) -> SampleSheet:
-    """Read a table with a column ``sample_id`` and perhaps ``population`` and ``sex``; others are ignored.
+    """Read a table with a column ``sample_id``; of others, ``population``, ``super_population`` and ``sex`` count.
 
     Raises
     ------
@@ -64,7 +69,8 @@ def read_sample_sheet(path: Path | str) -> SampleSheet:
         raise InputError("A sample_id is empty.", where=f"{path}, row {samples.index(None) + 2}")
     names = tuple(name for name in samples if name is not None)
     require_unique(names, "sample_id", path)
-    return SampleSheet(names, _column(table, "population"), _column(table, "sex"), path)
+    population, sex, above = (_column(table, name) for name in ("population", "sex", "super_population"))
+    return SampleSheet(names, population, sex, above, path)
 
 
 def _column(table: pl.DataFrame, name: str) -> tuple[str | None, ...]:

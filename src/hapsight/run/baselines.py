@@ -50,7 +50,7 @@ class BaselineRun:
     method
         Its name, which is also the ``model`` of its numbers.
     split
-        ``"random"``, or ``"population"``: each population held out in turn.
+        ``"random"``; or ``"population"`` or ``"super_population"``: each held out in turn.
     read_out
         In words: who was held out, and the cis window.
     folder
@@ -72,6 +72,8 @@ class BaselineRun:
         """
         if self.split == "population":
             return population_folds(opened.cohort.populations)[0]
+        if self.split == "super_population":
+            return population_folds(opened.cohort.super_populations, "super_population")[0]
         n, k = len(opened.cohort.samples), opened.config.baseline.outer_folds
         return make_folds(n, k, np.random.default_rng(opened.config.seed))
 
@@ -113,6 +115,7 @@ def baseline_words(config: BaselineConfig) -> dict[str, tuple[str, str]]:
     return {
         "random": (f"held out, {config.outer_folds} folds, {cis}", ""),
         "population": (f"held out by population, {cis}", ".population"),
+        "super_population": (f"held out by super-population, {cis}", ".super_population"),
     }
 
 
