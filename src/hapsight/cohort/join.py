@@ -66,7 +66,7 @@ def permute_people(cohort: Cohort, seed: int) -> Cohort:
     Expression and covariates move together: only their link to the genotypes is broken. Chance may leave a
     person in place, and does so with somebody who is alone in a population.
     """
-    order = exchange_within(cohort.populations, stream(seed, "people exchanged"))
+    order = exchange_within(cohort.groups, stream(seed, "people exchanged"))
     expression, covariates = cohort.expression, cohort.covariates
     return replace(
         cohort,
@@ -213,6 +213,12 @@ class Cohort:
             f"Cohort({plural(len(self.samples), 'people')}, {plural(len(self.genes), 'gene')}, "
             f"{plural(covariates, 'covariate')})"
         )
+
+    @property
+    def groups(self) -> tuple[str | None, ...]:
+        """(N,) within which people may be exchanged: the population, else the super-population."""
+        above = self.super_populations or (None,) * len(self.samples)
+        return tuple(own or wide for own, wide in zip(self.populations, above, strict=True))
 
     def gene(self, name: str | Gene) -> Gene:
         """The gene that is called so: by identifier, with or without version, or by name.

@@ -1,7 +1,7 @@
-"""Principal components of a cohort's genotypes, as covariates: common variants, thinned, scaled as PLINK 2 does.
+"""Principal components of a cohort's genotypes, as covariates: of common, thinned variants, as PLINK 2 does.
 
-Components are of all people, held-out ones among them, but of nobody's expression: they tell no fold what it is
-to predict. A person who is not in the cohort has none.
+Components are of all people, held-out ones among them, but of nobody's expression: they tell no fold what it
+is to predict. A person who is not in the cohort has none.
 """
 
 from __future__ import annotations
@@ -59,8 +59,9 @@ class GenotypePCs:
     def __str__(self) -> str:
         found = ", ".join(f"{value:.3g}" for value in self.eigenvalues[:10])
         return (
-            f"{len(self.eigenvalues)} genotype PCs are covariates: of {self.variants:,} common, thinned variants and "
-            f"of all people, held-out ones too, who add their genotypes but no expression; eigenvalues {found}"
+            f"{len(self.eigenvalues)} genotype PCs are covariates: of {self.variants:,} common, thinned "
+            "variants and of all people, held-out ones too, who add their genotypes but no expression; "
+            f"eigenvalues {found}"
         )
 
 
@@ -69,8 +70,9 @@ def genotype_pcs(
 ) -> GenotypePCs:
     """The first `count` principal components of these people's genotypes.
 
-    SNVs of the autosomes with a minor allele frequency of 5 % and more and no missing call; at most one of every 10 kb (of large
-    genomes farther apart, 30,000 in all), and none that one within 500 kb predicts with r squared over 0.2.
+    SNVs of the autosomes with a minor allele frequency of 5 % and more and no missing call; at most one of
+    every 10 kb (of large genomes farther apart, 30,000 in all), and none that another within 500 kb predicts
+    with r squared over 0.2.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def genotype_pcs(
     """
     source = genotypes.keeping(samples, _policy(genotypes.policy))
     chosen = [thinned(variants) for variants in _sparse(source, reference)]
-    dosage = np.concatenate([found.dosage for found in chosen]) if chosen else np.empty((0, len(samples)))
+    dosage = np.concatenate([np.empty((0, len(samples)), np.uint8), *(found.dosage for found in chosen)])
     if len(dosage) < _FEWEST or len(samples) < count + 2:
         raise InputError(
             f"The genotypes do not give {count} principal components.",
@@ -163,14 +165,15 @@ def thinned(variants: Variants) -> Variants:
 def standardised(dosage: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(V, N) dosages as PLINK 2 has them for relationships: ``(g - 2 p) / sqrt(2 p (1 - p))``, p of ALT."""
     frequency = dosage.mean(axis=1, dtype=np.float64, keepdims=True) / 2
-    return ((dosage - 2 * frequency) / np.sqrt(2 * frequency * (1 - frequency))).astype(np.float32)
+    scaled = (dosage - 2 * frequency) / np.sqrt(2 * frequency * (1 - frequency))
+    return np.asarray(scaled, np.float32)
 
 
 def components(dosage: NDArray[np.uint8], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Vectors (N, k) of unit length and eigenvalues (k,) of the people's relationships, as `plink2 --pca`.
 
-    The relationships are ``Z.T @ Z / V`` of the standardised (V, N) dosages Z; they are never formed: the vectors are singular
-    ones of Z (Lanczos iteration, ARPACK), to the rounding of single precision. A vector's largest entry is positive.
+    The relationships are ``Z.T @ Z / V`` of the standardised (V, N) dosages Z. They are never formed: the
+    vectors are singular ones of Z (ARPACK), in single precision. A vector's largest entry is positive.
     """
     from scipy.sparse.linalg import svds
 

@@ -23,7 +23,7 @@ __all__ = ["Covariates", "SampleSheet", "read_covariates", "read_sample_sheet"]
 
 @dataclass(frozen=True)
 class SampleSheet:
-    """People with population, sex and super-population, as the sheet words them; ``None`` where it says nothing."""
+    """People with what the sheet says of them, in its words; ``None`` where it says nothing."""
 
     samples: tuple[str, ...]
     population: tuple[str | None, ...]
@@ -51,7 +51,7 @@ class SampleSheet:
 
 
 def read_sample_sheet(path: Path | str) -> SampleSheet:
-    """Read a table with a column ``sample_id``; of others, ``population``, ``super_population`` and ``sex`` count.
+    """Read a table with a column ``sample_id`` and perhaps ``population``, ``super_population`` and ``sex``.
 
     Raises
     ------
