@@ -302,7 +302,8 @@ def portability(
         opened.begin()
         found = run(opened, arms_of(opened, models), split, show)
     columns = ["model", "trained in", "people", "judged in", "people", "genes", "mean R (95 %)", "to its own"]
-    table(columns, [_portability_row(row) for row in found.summary.iter_rows(named=True)])
+    rows = found.summary.to_dicts()
+    table(columns, [_portability_row(row) for row in rows], name="portability", data=rows)
     if found.left_out:
         few = ", ".join(f"{name} ({size})" for name, size in found.left_out.items())
         say(f"left out, fewer than {FEWEST_PEOPLE} people: {few}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -16,9 +17,9 @@ from hapsight.cohort.genes import gene_format
 from hapsight.cohort.genotype_source import ACROSS_SETS, Genotypes, people_across_sets
 from hapsight.cohort.genotype_store import lenient_policy
 from hapsight.cohort.genotypes import GenotypePolicy
-from hapsight.cohort.join import CohortFiles, CohortParts, join_covariates, join_genes, join_people
+from hapsight.cohort.join import CohortFiles, CohortParts, join_genes, join_people
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
-from hapsight.cohort.people import Covariates
+from hapsight.cohort.people import Covariates, join_covariates
 from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.policies import HARD_CALLS, PLOIDY_CONFLICT, UNKNOWN_CALLS
 from hapsight.cohort.reference import Reference
@@ -227,7 +228,7 @@ def check_parts(parts: CohortParts, windows: Callable[[Gene], Interval]) -> list
     genes = check.genes(genotypes, reference, measured)
     genes = check.sexes(genotypes, reference, samples, genes, covariates, windows)
     check.sites(genotypes, reference, samples, genes, windows)
-    check.genotype_pcs(genotypes, reference, samples)
+    check.genotype_pcs(samples)
     return check.results
 
 
@@ -295,6 +296,11 @@ class _Check:
             ),
         )
         return None if joined is None else joined[0]
+
+    def genotype_pcs(self, samples: Sequence[str] | None) -> None:
+        if self.parts.files.genotype_pcs and samples is not None:
+            name, made = "genotype PCs", partial(self.parts.genotype_pcs, samples)
+            self.open(name, made, lambda found: CheckResult(name, "pass", str(found)))
 
     def genes(
         self, genotypes: Genotypes | None, reference: Reference | None, measured: Expression | None
@@ -369,22 +375,6 @@ class _Check:
 
         found = self.open("variants", scan, lambda results: results[0])
         self.results += found[1:] if found else []
-
-    def genotype_pcs(
-        self, genotypes: Genotypes | None, reference: Reference | None, samples: tuple[str, ...] | None
-    ) -> None:
-        """Components that are to be covariates, where any are."""
-        if not self.parts.files.genotype_pcs:
-            return
-        if genotypes is None or reference is None or samples is None:
-            self.skip("genotype PCs", "genotypes, reference and people")
-            return
-        name = "genotype PCs"
-        self.open(
-            name,
-            lambda: self.parts.genotype_pcs(samples),
-            lambda found: CheckResult(name, "pass", str(found)),
-        )
 
 
 def _chrx_advice(

@@ -29,7 +29,7 @@ from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.matching import find_genes, match_genes, match_people, near_genes
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.pcs import GenotypePCs, genotype_pcs
-from hapsight.cohort.people import Covariates, SampleSheet, read_covariates, read_sample_sheet
+from hapsight.cohort.people import Covariates, SampleSheet, join_covariates, read_sample_sheet
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.selection import genes_within, people_of
 from hapsight.cohort.sexes import join_sexes, without_chry
@@ -43,7 +43,6 @@ __all__ = [
     "CohortFiles",
     "CohortParts",
     "exchange_within",
-    "join_covariates",
     "join_genes",
     "join_people",
     "open_cohort",
@@ -319,8 +318,8 @@ def _joined(parts: CohortParts) -> tuple[Cohort, Dropped]:
     samples = join_people(measured.samples, genotypes.samples_in_file, sheet, dropped, files.populations)
     covariates, notes = join_covariates(files.covariates, samples)
     if files.genotype_pcs:
-        covariates, pc_notes = _with_pcs(covariates, parts.genotype_pcs(samples))
-        notes += pc_notes
+        found = parts.genotype_pcs(samples)
+        covariates, notes = found.beside(covariates), (*notes, str(found))
     genes, gene_notes = join_genes(files, measured, table, reference, genotypes.contigs, dropped)
     ploidy, ploidy_notes = join_sexes(sheet, genotypes, samples, genes.values(), reference, policy.ploidy)
     genes = without_chry(genes, ploidy, samples, dropped)
@@ -338,15 +337,6 @@ def _joined(parts: CohortParts) -> tuple[Cohort, Dropped]:
         super_populations=tuple(above.get(person) for person in samples),
     )
     return cohort, dropped
-
-
-def _with_pcs(covariates: Covariates | None, found: GenotypePCs) -> tuple[Covariates, tuple[str, ...]]:
-    """Covariates and, after them, principal components of the genotypes; and a note that says of what."""
-    if covariates is None:
-        return found.covariates, (str(found),)
-    names = covariates.names + found.covariates.names
-    values = np.hstack([covariates.values, found.covariates.values])
-    return Covariates(names, covariates.samples, values), (str(found),)
 
 
 def join_people(
@@ -367,38 +357,6 @@ def join_people(
         wanted = frozenset(people_of(sheet, populations))
         sides = {side: [person for person in people if person in wanted] for side, people in sides.items()}
     return match_people(sides, dropped)
-
-
-def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariates | None, tuple[str, ...]]:
-    """Covariates of exactly these people, and notes on the file.
-
-    Raises
-    ------
-    InputError
-        A person has no covariates: neither a guess nor leaving the person out is right unasked.
-    """
-    if path is None:
-        return None, ()
-    table, transposed = read_covariates(path, samples)
-    column = {name: i for i, name in enumerate(table.samples)}
-    absent = [person for person in samples if person not in column]
-    if absent:
-        raise InputError(
-            f"{len(absent)} of {len(samples)} people have no covariates: {', '.join(absent[:5])}"
-            + (" ..." if len(absent) > 5 else "."),
-            where=path,
-            expected="covariates of everyone with expression and genotypes",
-            got=f"{plural(len(table.samples), 'people')} in the file",
-            fix="add them to the covariates, or leave them out with a sample sheet of the people to use",
-        )
-    covariates = table.take(np.array([column[person] for person in samples], dtype=np.intp))
-    notes = ["the covariates file is people x covariates: turned round"] if transposed else []
-    if covariates.constant:
-        notes.append(f"covariates with one value in all people: {', '.join(covariates.constant)}")
-    follow = [name for name in covariates.redundant if name not in covariates.constant]
-    if follow and len(covariates.names) - len(covariates.redundant) < len(samples) - 1:  # else all people do
-        notes.append(f"covariates that follow from those before them, and are not used: {', '.join(follow)}")
-    return covariates, tuple(notes)
 
 
 def join_genes(

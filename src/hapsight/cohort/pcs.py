@@ -56,6 +56,13 @@ class GenotypePCs:
     eigenvalues: NDArray[np.float64]
     variants: int
 
+    def beside(self, covariates: Covariates | None) -> Covariates:
+        """These people's other covariates, and the components after them."""
+        if covariates is None:
+            return self.covariates
+        names = covariates.names + self.covariates.names
+        return Covariates(names, covariates.samples, np.hstack([covariates.values, self.covariates.values]))
+
     def __str__(self) -> str:
         found = ", ".join(f"{value:.3g}" for value in self.eigenvalues[:10])
         return (

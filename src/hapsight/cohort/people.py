@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import Sex, parse_sexes
 from hapsight.cohort.tables import numbers, read_lines, read_table, require_unique, table_of
-from hapsight.errors import InputError
+from hapsight.errors import InputError, plural
 from hapsight.least_squares import independent
 
-__all__ = ["Covariates", "SampleSheet", "read_covariates", "read_sample_sheet"]
+__all__ = ["Covariates", "SampleSheet", "join_covariates", "read_covariates", "read_sample_sheet"]
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,38 @@ def read_covariates(path: Path | str, samples: Collection[str]) -> tuple[Covaria
     if transposed:
         return Covariates(tuple(header), tuple(first), values), True
     return Covariates(tuple(first), tuple(header), np.ascontiguousarray(values.T)), False
+
+
+def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariates | None, tuple[str, ...]]:
+    """Covariates of exactly these people, and notes on the file.
+
+    Raises
+    ------
+    InputError
+        A person has no covariates: neither a guess nor leaving the person out is right unasked.
+    """
+    if path is None:
+        return None, ()
+    table, transposed = read_covariates(path, samples)
+    column = {name: i for i, name in enumerate(table.samples)}
+    absent = [person for person in samples if person not in column]
+    if absent:
+        raise InputError(
+            f"{len(absent)} of {len(samples)} people have no covariates: {', '.join(absent[:5])}"
+            + (" ..." if len(absent) > 5 else "."),
+            where=path,
+            expected="covariates of everyone with expression and genotypes",
+            got=f"{plural(len(table.samples), 'people')} in the file",
+            fix="add them to the covariates, or leave them out with a sample sheet of the people to use",
+        )
+    covariates = table.take(np.array([column[person] for person in samples], dtype=np.intp))
+    notes = ["the covariates file is people x covariates: turned round"] if transposed else []
+    if covariates.constant:
+        notes.append(f"covariates with one value in all people: {', '.join(covariates.constant)}")
+    follow = [name for name in covariates.redundant if name not in covariates.constant]
+    if follow and len(covariates.names) - len(covariates.redundant) < len(samples) - 1:  # else all people do
+        notes.append(f"covariates that follow from those before them, and are not used: {', '.join(follow)}")
+    return covariates, tuple(notes)
 
 
 def _read(path: Path, samples: set[str]) -> pl.DataFrame:
