@@ -187,7 +187,7 @@ def test_covariates_that_cannot_be_used(tmp_path: Path) -> None:
 
 def test_sample_sheet(tmp_path: Path) -> None:
     rows = [["sample_id", "sex", "population"], ["ann", "female", "GBR"], ["bob", "", ""]]
-    expected = SampleSheet(("ann", "bob"), ("GBR", None), ("female", None), (None, None))
+    expected = SampleSheet(("ann", "bob"), ("GBR", None), ("female", None))
     assert read_sample_sheet(write_table(tmp_path / "s.tsv", rows)) == expected
     assert read_sample_sheet(write_table(tmp_path / "s.csv", rows, ",")) == expected
     bare = read_sample_sheet(write_table(tmp_path / "b.tsv", [["sample_id"], ["ann"]]))

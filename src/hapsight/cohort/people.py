@@ -28,8 +28,12 @@ class SampleSheet:
     samples: tuple[str, ...]
     population: tuple[str | None, ...]
     sex: tuple[str | None, ...]
-    super_population: tuple[str | None, ...]
+    super_population: tuple[str | None, ...] = ()
     path: Path | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.super_population:
+            object.__setattr__(self, "super_population", (None,) * len(self.samples))
 
     def population_of(self) -> dict[str, str | None]:
         """Population of each person."""
