@@ -203,7 +203,9 @@ class EvaluateConfig(Section):
     """The statistics."""
 
     null_draws: Annotated[int, Field(ge=99)] = Field(1000, description="draws of the random-weights null")
-    permutations: Annotated[int, Field(ge=99)] = Field(1000, description="of people within populations")
+    permutations: Annotated[int, Field(ge=99)] = Field(
+        1000, description="permutations of people within populations"
+    )
 
 
 class ExplainConfig(Section):

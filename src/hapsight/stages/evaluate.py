@@ -345,9 +345,8 @@ def _add_structure(opened: Opened, arm: Arm, predicted: Sequence[Float], rows: _
             f"{arm.model}, {arm.read_out}: in {shared} of {int(tested.sum())} genes both the prediction and "
             f"expression differ between populations (q < {SIGNIFICANT:g}; evaluation/structure.parquet). "
             "Part of R is between populations there, and the plain p of R and of folds, which take people as "
-            "alike, are too small; permutations exchange people within populations. To take it out: "
-            "genotype_pcs under [cohort], or other covariates that tell populations apart; r_within is R "
-            "without it."
+            "alike, are too small; permutations exchange people within populations. r_within is R without "
+            "that part; covariates that tell populations apart take it out of expression (docs/populations.md)."
         )
 
 
