@@ -2,11 +2,11 @@
 
     python tools/linear_growth.py OUT.json --people 358 1000 2504 5000 10000 --variants 1000
 
-Dosages are of a simulated mosaic (haplotypes copied from 400 founders, a switch every 20 variants); one causal
-variant explains a tenth of the outcome. Variants are common: those rarer than 1 % enter no linear method.
+Dosages are of a simulated mosaic (haplotypes copied from 400 founders, a switch every 20 variants); one
+causal variant explains a tenth of the outcome. Variants are common: those rarer than 1 % enter no method.
 Growth is a power law, cost = c people^k, by least squares of the logarithms at the three largest numbers of
-people. Memory is the most that NumPy holds beyond the dosages. A stage that would take more than 20 seconds by
-the cube of people is left out from there on.
+people. Memory is the most that NumPy holds beyond the dosages. A stage that would take more than 20 seconds
+by the cube of people is left out from there on.
 """
 
 from __future__ import annotations

@@ -346,7 +346,7 @@ def _add_structure(opened: Opened, arm: Arm, predicted: Sequence[Float], rows: _
             f"expression differ between populations (q < {SIGNIFICANT:g}; evaluation/structure.parquet). "
             "Part of R is between populations there, and the plain p of R and of folds, which take people as "
             "alike, are too small; permutations exchange people within populations. r_within is R without "
-            "that part; covariates that tell populations apart take it out of expression (docs/populations.md)."
+            "that part; covariates that tell populations apart take it out (docs/populations.md)."
         )
 
 
