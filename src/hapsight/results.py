@@ -266,7 +266,8 @@ class Run:
         )
 
     def _held_out(self, entry: Mapping[str, Any]) -> pl.DataFrame:
-        folder = [entry["name"], *["population"] * (entry.get("split") == "population")]
+        held_out = [entry.get("split")] if entry.get("split") in ("population", "super_population") else []
+        folder = [entry["name"], *held_out]
         return self._units(f"baseline/{file_name(*folder)}", "baseline", entry, "predictions")
 
     def _units(self, folder: str, command: str, entry: Mapping[str, Any], table: str) -> pl.DataFrame:

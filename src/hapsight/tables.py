@@ -30,9 +30,12 @@ __all__ = [
     "LABELS",
     "PER_GENE",
     "PER_PERSON",
+    "PORTABILITY",
+    "PORTABILITY_GENES",
     "PRECISION",
     "SIMULATED_GENES",
     "SIMULATED_VARIANTS",
+    "STRUCTURE",
     "SUMMARY",
     "TRACK_EVALUATION",
     "TSS_EVALUATION",
@@ -112,6 +115,52 @@ PER_PERSON: Final = {
     "spearman_r": pl.Float64,
 }
 """``evaluation/per_person.parquet``: one row per person and model."""
+
+STRUCTURE: Final = {
+    **GENE,
+    **LABELS,
+    "n": pl.Int64,
+    "populations": pl.Int64,
+    "share_predicted": pl.Float64,
+    "pval_predicted": pl.Float64,
+    "share_observed": pl.Float64,
+    "pval_observed": pl.Float64,
+    "pval": pl.Float64,
+    "qval": pl.Float64,
+    "r_within": pl.Float64,
+}
+"""``evaluation/structure.parquet``: one row per gene and model, where the sample sheet gives populations."""
+
+PORTABILITY_GENES: Final = {
+    **GENE,
+    **LABELS,
+    "trained_in": pl.String,
+    "judged_in": pl.String,
+    "n_trained": pl.Int64,
+    "n": pl.Int64,
+    "status": pl.String,
+    "pearson_r": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+}
+"""``evaluation/portability_genes.parquet``: one row per gene, model and pair of populations."""
+
+PORTABILITY: Final = {
+    **LABELS,
+    "trained_in": pl.String,
+    "judged_in": pl.String,
+    "n_trained": pl.Int64,
+    "n": pl.Int64,
+    "genes": pl.Int64,
+    "genes_constant": pl.Int64,
+    "mean_r": pl.Float64,
+    "ci_low": pl.Float64,
+    "ci_high": pl.Float64,
+    "to_own": pl.Float64,
+    "to_own_ci_low": pl.Float64,
+    "to_own_ci_high": pl.Float64,
+}
+"""``evaluation/portability.parquet``: one row per model and pair of populations."""
 
 ACROSS_GENES: Final = {
     **GENE,

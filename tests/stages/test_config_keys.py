@@ -293,7 +293,10 @@ def keys_with(base, key):
     if section == "models" and name in OF_EFFECTS:
         return of_effects(opened, files, **{name: OF_EFFECTS[name]})
     config = changed(opened.config, key, files)
-    if key.startswith("cohort.") or key == "expression.permuted":
+    reopened = (
+        key.startswith("cohort.") and key != "cohort.genotype_pcs"
+    )  # these genotypes have too few variants
+    if reopened or key == "expression.permuted":
         opened = Opened.from_config(config)
     opened = replace(opened, config=config)
     if key.startswith("models."):

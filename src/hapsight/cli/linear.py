@@ -5,6 +5,8 @@ The command that maps eQTLs.
 The commands that exchange weights with PrediXcan: ``hapsight predictdb export`` and ``apply``.
 
 The command ``hapsight priors``: what is known of genes, people and variants, with and without.
+
+The command ``hapsight portability``: prediction carried from one population to another.
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ def informed(
         str, typer.Option(help="of --export: a set of evidence, as the table names it")
     ] = "all",
     split: Annotated[
-        Literal["random", "population"],
+        Literal["random", "population", "super_population"],
         typer.Option(help="of --export: the split whose held-out R goes with the weights"),
     ] = "random",
     build: Annotated[
@@ -273,7 +275,55 @@ def _number(value: float | None, sign: str = "") -> str:
     return "-" if value is None else f"{value:{sign}.4f}"
 
 
+def _add_portability(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(portability)
+
+
+def portability(
+    config: ConfigPath,
+    split: Annotated[
+        Literal["population", "super_population"], typer.Option(help="the sample sheet's column to go by")
+    ] = "population",
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+) -> None:
+    """Train linear methods in one population, judge them in every other; sequence models in each."""
+    from hapsight.cli.console import progress, say, table
+    from hapsight.run.arms import arms_of
+    from hapsight.run.opened import Opened
+    from hapsight.stages.portability import FEWEST_PEOPLE
+    from hapsight.stages.portability import portability as run
+    from hapsight.stages.predict import read_models
+
+    opened = Opened.from_config(load_staffed(config, workers, scheduler))
+    models = read_models(opened)
+    with opened.folder.locked(), progress() as show:
+        opened.begin()
+        found = run(opened, arms_of(opened, models), split, show)
+    columns = ["model", "trained in", "people", "judged in", "people", "genes", "mean R (95 %)", "to its own"]
+    rows = found.summary.to_dicts()
+    table(columns, [_portability_row(row) for row in rows], name="portability", data=rows)
+    if found.left_out:
+        few = ", ".join(f"{name} ({size})" for name, size in found.left_out.items())
+        say(f"left out, fewer than {FEWEST_PEOPLE} people: {few}")
+    say(f"tables: {opened.folder.path / 'evaluation'}/{{portability,portability_genes}}.parquet")
+
+
+def _portability_row(row: dict[str, Any]) -> list[str]:
+    return [
+        row["model"],
+        row["trained_in"] or "-",
+        str(row["n_trained"] or "-"),
+        row["judged_in"],
+        str(row["n"]),
+        str(row["genes"]),
+        _interval(row["mean_r"], row["ci_low"], row["ci_high"], ""),
+        _interval(row["to_own"], row["to_own_ci_low"], row["to_own_ci_high"], "+"),
+    ]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to `app`."""
-    for add in (_add_eqtl, _add_informed, _add_priors, _add_predictdb):
+    for add in (_add_eqtl, _add_informed, _add_priors, _add_predictdb, _add_portability):
         add(app)

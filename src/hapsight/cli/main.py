@@ -41,7 +41,17 @@ __all__ = ["app", "main"]
 
 PANELS: Final = {
     "Start": ("init", "check", "plan", "run", "demo", "report"),
-    "Judge": ("predict", "baseline", "evaluate", "eqtl", "informed", "priors", "validate", "reproduce"),
+    "Judge": (
+        "predict",
+        "baseline",
+        "evaluate",
+        "eqtl",
+        "informed",
+        "priors",
+        "portability",
+        "validate",
+        "reproduce",
+    ),
     "Explain": ("explain", "drivers", "pages", "score", "modisco"),
     "Train": ("train",),
     "Exchange": ("predictdb",),

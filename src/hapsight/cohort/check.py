@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -16,9 +17,9 @@ from hapsight.cohort.genes import gene_format
 from hapsight.cohort.genotype_source import ACROSS_SETS, Genotypes, people_across_sets
 from hapsight.cohort.genotype_store import lenient_policy
 from hapsight.cohort.genotypes import GenotypePolicy
-from hapsight.cohort.join import CohortFiles, CohortParts, join_covariates, join_genes, join_people
+from hapsight.cohort.join import CohortFiles, CohortParts, join_genes, join_people
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
-from hapsight.cohort.people import Covariates
+from hapsight.cohort.people import Covariates, join_covariates
 from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.policies import HARD_CALLS, PLOIDY_CONFLICT, UNKNOWN_CALLS
 from hapsight.cohort.reference import Reference
@@ -227,6 +228,7 @@ def check_parts(parts: CohortParts, windows: Callable[[Gene], Interval]) -> list
     genes = check.genes(genotypes, reference, measured)
     genes = check.sexes(genotypes, reference, samples, genes, covariates, windows)
     check.sites(genotypes, reference, samples, genes, windows)
+    check.genotype_pcs(samples)
     return check.results
 
 
@@ -294,6 +296,11 @@ class _Check:
             ),
         )
         return None if joined is None else joined[0]
+
+    def genotype_pcs(self, samples: Sequence[str] | None) -> None:
+        if self.parts.files.genotype_pcs and samples is not None:
+            name, made = "genotype PCs", partial(self.parts.genotype_pcs, samples)
+            self.open(name, made, lambda found: CheckResult(name, "pass", str(found)))
 
     def genes(
         self, genotypes: Genotypes | None, reference: Reference | None, measured: Expression | None

@@ -28,7 +28,8 @@ from hapsight.cohort.genotype_store import Decoder, StoredGenotypes
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.matching import find_genes, match_genes, match_people, near_genes
 from hapsight.cohort.nouns import Dropped, Gene
-from hapsight.cohort.people import Covariates, SampleSheet, read_covariates, read_sample_sheet
+from hapsight.cohort.pcs import GenotypePCs, genotype_pcs
+from hapsight.cohort.people import Covariates, SampleSheet, join_covariates, read_sample_sheet
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.selection import genes_within, people_of
 from hapsight.cohort.sexes import join_sexes, without_chry
@@ -42,7 +43,6 @@ __all__ = [
     "CohortFiles",
     "CohortParts",
     "exchange_within",
-    "join_covariates",
     "join_genes",
     "join_people",
     "open_cohort",
@@ -65,7 +65,7 @@ def permute_people(cohort: Cohort, seed: int) -> Cohort:
     Expression and covariates move together: only their link to the genotypes is broken. Chance may leave a
     person in place, and does so with somebody who is alone in a population.
     """
-    order = exchange_within(cohort.populations, stream(seed, "people exchanged"))
+    order = exchange_within(cohort.groups, stream(seed, "people exchanged"))
     expression, covariates = cohort.expression, cohort.covariates
     return replace(
         cohort,
@@ -99,6 +99,8 @@ class CohortFiles:
         Only people whom the sample sheet has in one of these.
     phenotype
         What the rows of the expression file are.
+    genotype_pcs
+        How many principal components of the genotypes are covariates beside the file's.
     """
 
     genotypes: Path | tuple[Path, ...]
@@ -111,6 +113,7 @@ class CohortFiles:
     regions: tuple[str, ...] = ()
     populations: tuple[str, ...] = ()
     phenotype: Phenotype = "genes"
+    genotype_pcs: int = 0
 
 
 class CohortParts:
@@ -119,6 +122,7 @@ class CohortParts:
     def __init__(self, files: CohortFiles, policy: GenotypePolicy) -> None:
         self.files, self.policy = files, policy
         self._stored: StoredGenotypes | None = None
+        self._components: dict[Sequence[str], GenotypePCs] = {}
 
     @cached_property
     def genotypes(self) -> Decoder:
@@ -150,6 +154,13 @@ class CohortParts:
         """See `open_cohort`."""
         return _joined(self)
 
+    def genotype_pcs(self, samples: Sequence[str]) -> GenotypePCs:
+        """Principal components of these people's genotypes, as many as `files` asks for."""
+        if samples not in self._components:
+            found = genotype_pcs(self.genotypes, self.reference, samples, self.files.genotype_pcs)
+            self._components[samples] = found
+        return self._components[samples]
+
     def kept(self, samples: Sequence[str], policy: GenotypePolicy) -> StoredGenotypes:
         """Genotypes of these people; what was decoded for the same people before is shared."""
         source = self.genotypes.keeping(samples, policy)
@@ -164,7 +175,7 @@ class Cohort:
 
     Attributes
     ----------
-    samples, populations
+    samples, populations, super_populations
         N people in the expression file's order.
     genes
         G genes by contig (in the FASTA's order and names) and TSS.
@@ -193,6 +204,7 @@ class Cohort:
     transform: Transform = "log10"
     pseudocount: float = 0.1
     dropped: Dropped = field(default_factory=Dropped)
+    super_populations: tuple[str | None, ...] = ()
 
     def __repr__(self) -> str:
         covariates = 0 if self.covariates is None else len(self.covariates.names)
@@ -200,6 +212,12 @@ class Cohort:
             f"Cohort({plural(len(self.samples), 'people')}, {plural(len(self.genes), 'gene')}, "
             f"{plural(covariates, 'covariate')})"
         )
+
+    @property
+    def groups(self) -> tuple[str | None, ...]:
+        """(N,) within which people may be exchanged: the population, else the super-population."""
+        above = self.super_populations or (None,) * len(self.samples)
+        return tuple(own or wide for own, wide in zip(self.populations, above, strict=True))
 
     def gene(self, name: str | Gene) -> Gene:
         """The gene that is called so: by identifier, with or without version, or by name.
@@ -299,10 +317,13 @@ def _joined(parts: CohortParts) -> tuple[Cohort, Dropped]:
     sheet, table = parts.sheet, parts.table
     samples = join_people(measured.samples, genotypes.samples_in_file, sheet, dropped, files.populations)
     covariates, notes = join_covariates(files.covariates, samples)
+    if files.genotype_pcs:
+        found = parts.genotype_pcs(samples)
+        covariates, notes = found.beside(covariates), (*notes, str(found))
     genes, gene_notes = join_genes(files, measured, table, reference, genotypes.contigs, dropped)
     ploidy, ploidy_notes = join_sexes(sheet, genotypes, samples, genes.values(), reference, policy.ploidy)
     genes = without_chry(genes, ploidy, samples, dropped)
-    population = sheet.population_of() if sheet else {}
+    population, above = (sheet.population_of(), sheet.super_population_of()) if sheet else ({}, {})
     cohort = Cohort(
         samples,
         tuple(population.get(person) for person in samples),
@@ -313,6 +334,7 @@ def _joined(parts: CohortParts) -> tuple[Cohort, Dropped]:
         reference,
         notes + gene_notes + ploidy_notes,
         dropped=dropped,
+        super_populations=tuple(above.get(person) for person in samples),
     )
     return cohort, dropped
 
@@ -335,38 +357,6 @@ def join_people(
         wanted = frozenset(people_of(sheet, populations))
         sides = {side: [person for person in people if person in wanted] for side, people in sides.items()}
     return match_people(sides, dropped)
-
-
-def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariates | None, tuple[str, ...]]:
-    """Covariates of exactly these people, and notes on the file.
-
-    Raises
-    ------
-    InputError
-        A person has no covariates: neither a guess nor leaving the person out is right unasked.
-    """
-    if path is None:
-        return None, ()
-    table, transposed = read_covariates(path, samples)
-    column = {name: i for i, name in enumerate(table.samples)}
-    absent = [person for person in samples if person not in column]
-    if absent:
-        raise InputError(
-            f"{len(absent)} of {len(samples)} people have no covariates: {', '.join(absent[:5])}"
-            + (" ..." if len(absent) > 5 else "."),
-            where=path,
-            expected="covariates of everyone with expression and genotypes",
-            got=f"{plural(len(table.samples), 'people')} in the file",
-            fix="add them to the covariates, or leave them out with a sample sheet of the people to use",
-        )
-    covariates = table.take(np.array([column[person] for person in samples], dtype=np.intp))
-    notes = ["the covariates file is people x covariates: turned round"] if transposed else []
-    if covariates.constant:
-        notes.append(f"covariates with one value in all people: {', '.join(covariates.constant)}")
-    follow = [name for name in covariates.redundant if name not in covariates.constant]
-    if follow and len(covariates.names) - len(covariates.redundant) < len(samples) - 1:  # else all people do
-        notes.append(f"covariates that follow from those before them, and are not used: {', '.join(follow)}")
-    return covariates, tuple(notes)
 
 
 def join_genes(

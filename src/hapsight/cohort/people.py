@@ -15,24 +15,33 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import Sex, parse_sexes
 from hapsight.cohort.tables import numbers, read_lines, read_table, require_unique, table_of
-from hapsight.errors import InputError
+from hapsight.errors import InputError, plural
 from hapsight.least_squares import independent
 
-__all__ = ["Covariates", "SampleSheet", "read_covariates", "read_sample_sheet"]
+__all__ = ["Covariates", "SampleSheet", "join_covariates", "read_covariates", "read_sample_sheet"]
 
 
 @dataclass(frozen=True)
 class SampleSheet:
-    """People with population and sex, as the sheet words them; ``None`` where it says nothing."""
+    """People with what the sheet says of them, in its words; ``None`` where it says nothing."""
 
     samples: tuple[str, ...]
     population: tuple[str | None, ...]
     sex: tuple[str | None, ...]
+    super_population: tuple[str | None, ...] = ()
     path: Path | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.super_population:
+            object.__setattr__(self, "super_population", (None,) * len(self.samples))
 
     def population_of(self) -> dict[str, str | None]:
         """Population of each person."""
         return dict(zip(self.samples, self.population, strict=True))
+
+    def super_population_of(self) -> dict[str, str | None]:
+        """Super-population of each person, such as a continent's."""
+        return dict(zip(self.samples, self.super_population, strict=True))
 
     def sexes(self) -> dict[str, Sex]:
         """Sex of each person of whom it is known.
@@ -46,7 +55,7 @@ class SampleSheet:
 
 
 def read_sample_sheet(path: Path | str) -> SampleSheet:
-    """Read a table with a column ``sample_id`` and perhaps ``population`` and ``sex``; others are ignored.
+    """Read a table with a column ``sample_id`` and perhaps ``population``, ``super_population`` and ``sex``.
 
     Raises
     ------
@@ -64,7 +73,8 @@ def read_sample_sheet(path: Path | str) -> SampleSheet:
         raise InputError("A sample_id is empty.", where=f"{path}, row {samples.index(None) + 2}")
     names = tuple(name for name in samples if name is not None)
     require_unique(names, "sample_id", path)
-    return SampleSheet(names, _column(table, "population"), _column(table, "sex"), path)
+    population, sex, above = (_column(table, name) for name in ("population", "sex", "super_population"))
+    return SampleSheet(names, population, sex, above, path)
 
 
 def _column(table: pl.DataFrame, name: str) -> tuple[str | None, ...]:
@@ -148,6 +158,38 @@ def read_covariates(path: Path | str, samples: Collection[str]) -> tuple[Covaria
     if transposed:
         return Covariates(tuple(header), tuple(first), values), True
     return Covariates(tuple(first), tuple(header), np.ascontiguousarray(values.T)), False
+
+
+def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariates | None, tuple[str, ...]]:
+    """Covariates of exactly these people, and notes on the file.
+
+    Raises
+    ------
+    InputError
+        A person has no covariates: neither a guess nor leaving the person out is right unasked.
+    """
+    if path is None:
+        return None, ()
+    table, transposed = read_covariates(path, samples)
+    column = {name: i for i, name in enumerate(table.samples)}
+    absent = [person for person in samples if person not in column]
+    if absent:
+        raise InputError(
+            f"{len(absent)} of {len(samples)} people have no covariates: {', '.join(absent[:5])}"
+            + (" ..." if len(absent) > 5 else "."),
+            where=path,
+            expected="covariates of everyone with expression and genotypes",
+            got=f"{plural(len(table.samples), 'people')} in the file",
+            fix="add them to the covariates, or leave them out with a sample sheet of the people to use",
+        )
+    covariates = table.take(np.array([column[person] for person in samples], dtype=np.intp))
+    notes = ["the covariates file is people x covariates: turned round"] if transposed else []
+    if covariates.constant:
+        notes.append(f"covariates with one value in all people: {', '.join(covariates.constant)}")
+    follow = [name for name in covariates.redundant if name not in covariates.constant]
+    if follow and len(covariates.names) - len(covariates.redundant) < len(samples) - 1:  # else all people do
+        notes.append(f"covariates that follow from those before them, and are not used: {', '.join(follow)}")
+    return covariates, tuple(notes)
 
 
 def _read(path: Path, samples: set[str]) -> pl.DataFrame:

@@ -117,14 +117,15 @@ def _holds(region: Interval, gene: Gene) -> bool:
 
 
 def people_of(sheet: SampleSheet | None, wanted: Sequence[str]) -> tuple[str, ...]:
-    """People of these populations, in the sheet's order.
+    """People of these populations, or super-populations, in the sheet's order.
 
     Raises
     ------
     ConfigError
         There is no sample sheet, or a population that nobody in it has.
     """
-    known = Counter(name for name in sheet.population if name) if sheet is not None else Counter()
+    sides = (sheet.population, sheet.super_population) if sheet is not None else ()
+    known = Counter(name for side in sides for name in side if name)
     if unknown := [name for name in wanted if name not in known]:
         listed = ", ".join(f"{name} ({count})" for name, count in sorted(known.items()))
         raise ConfigError(
@@ -134,5 +135,5 @@ def people_of(sheet: SampleSheet | None, wanted: Sequence[str]) -> tuple[str, ..
             got=", ".join(wanted),
             fix="name populations of the sample sheet" if listed else "give `samples` under [cohort]",
         )
-    sides = zip(sheet.samples, sheet.population, strict=True) if sheet is not None else ()
-    return tuple(person for person, population in sides if population in wanted)
+    people = zip(sheet.samples, *sides, strict=True) if sheet is not None else ()
+    return tuple(person for person, *names in people if not set(names).isdisjoint(wanted))

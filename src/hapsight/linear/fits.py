@@ -132,8 +132,15 @@ def make_folds(n: int, k: int, rng: np.random.Generator) -> Ints:
     return rng.permutation(np.arange(n, dtype=np.int64) % k)
 
 
-def population_folds(populations: Sequence[str | None]) -> tuple[Ints, tuple[str, ...]]:
+def population_folds(
+    populations: Sequence[str | None], split: str = "population"
+) -> tuple[Ints, tuple[str, ...]]:
     """Folds that hold out one population each.
+
+    Parameters
+    ----------
+    split
+        What the sample sheet and the configuration call it: ``"population"`` or ``"super_population"``.
 
     Returns
     -------
@@ -144,18 +151,19 @@ def population_folds(populations: Sequence[str | None]) -> tuple[Ints, tuple[str
     ConfigError
         A person has no population, or all have the same.
     """
+    word = split.replace("_", "-")
     without = sum(population is None for population in populations)
     names = tuple(sorted({population for population in populations if population is not None}))
     if without or len(names) < 2:
         raise ConfigError(
-            "People cannot be held out by population.",
-            where='splits = ["population"] under [baseline]',
-            expected="a population for everyone, and at least 2 populations",
+            f"People cannot be held out by {word}.",
+            where=f'splits = ["{split}"] under [baseline]',
+            expected=f"a {word} for everyone, and at least 2 {word}s",
             got=(
-                f"{plural(len(names), 'population')} ({', '.join(names) or 'none'}), "
+                f"{plural(len(names), word)} ({', '.join(names) or 'none'}), "
                 f"{plural(without, 'people')} without one"
             ),
-            fix="give a sample sheet with a population for each person: `samples` under [cohort]",
+            fix=f"give a sample sheet with a column {split} for each person: `samples` under [cohort]",
         )
     place = {name: fold for fold, name in enumerate(names)}
     return np.array([place[p] for p in populations if p is not None], dtype=np.int64), names

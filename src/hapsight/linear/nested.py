@@ -94,6 +94,7 @@ def fit_held_out(
     rng_seed: int,
     method: Method,
     one_copy: OneCopy | None = None,
+    learners: NDArray[np.bool_] | None = None,
 ) -> GeneFit:
     """Predict each fold's people by `method`, trained on the others; and train once more on all.
 
@@ -112,6 +113,8 @@ def fit_held_out(
         (N,) as from `make_folds` or `population_folds`; the same for all genes and methods.
     one_copy
         Who has one copy of which variants; None: everybody has two of all.
+    learners
+        (N,) who may be learned from, such as one population's people; None: everybody.
 
     Raises
     ------
@@ -123,7 +126,7 @@ def fit_held_out(
     """
     n_folds = int(np.max(outer_folds, initial=1)) + 1
     return fit_by_fold(
-        dosage, expression, covariates, outer_folds, rng_seed, [method] * (n_folds + 1), one_copy
+        dosage, expression, covariates, outer_folds, rng_seed, [method] * (n_folds + 1), one_copy, learners
     )
 
 
@@ -135,6 +138,7 @@ def fit_by_fold(
     rng_seed: int,
     methods: Sequence[Method],
     one_copy: OneCopy | None = None,
+    learners: NDArray[np.bool_] | None = None,
 ) -> GeneFit:
     """`fit_held_out` by a method of each fold's own, that may have learned something from the other folds.
 
@@ -142,13 +146,17 @@ def fit_by_fold(
     ----------
     methods
         (K + 1,) of each of the K folds, and of the fit on all people. They must share `min_maf`.
+    learners
+        As of `fit_held_out`.
 
     Raises
     ------
     InputError, ConfigError
         As `fit_held_out`.
     """
-    _check(dosage, expression, covariates, outer_folds, methods[0])
+    everyone = np.ones(len(expression), np.bool_)
+    may = everyone if learners is None else learners
+    _check(dosage, expression, covariates, outer_folds, methods[0], may)
     if rng_seed < 0:
         raise ConfigError("The seed of the folds must not be negative.", where="rng_seed", got=rng_seed)
     expression = np.asarray(expression, dtype=np.float64)
@@ -158,14 +166,13 @@ def fit_by_fold(
     for k in range(n_folds):
         test = outer_folds == k
         observed[test], model = _train(
-            dosage, expression, covariates, ~test, test, (rng_seed, k), methods[k], one_copy
+            dosage, expression, covariates, may & ~test, test, (rng_seed, k), methods[k], one_copy
         )
         predicted[test] = model.predict(dosage[:, test])
         fold_lambda[k] = model.penalty
         fold_r[k] = _pearson(observed[test], predicted[test])
-    everyone = np.ones(len(expression), np.bool_)
     _, final = _train(
-        dosage, expression, covariates, everyone, everyone, (rng_seed, n_folds), methods[-1], one_copy
+        dosage, expression, covariates, may, everyone, (rng_seed, n_folds), methods[-1], one_copy
     )
     return GeneFit(
         observed,
@@ -256,6 +263,7 @@ def _check(
     covariates: Floats | None,
     outer_folds: Ints,
     method: Method,
+    learners: NDArray[np.bool_] | None = None,
 ) -> None:
     n = len(expression)
     _check_shape("expression", np.shape(expression), (n,))
@@ -269,10 +277,10 @@ def _check(
     found, last = np.unique(outer_folds).tolist(), int(np.max(outer_folds, initial=1))
     if found != list(range(last + 1)):
         raise ConfigError("An outer fold is empty.", expected=f"0 to {last}", got=found)
-    require_people(outer_folds, method)
+    require_people(outer_folds, method, learners)
 
 
-def require_people(outer_folds: Ints, method: Method) -> None:
+def require_people(outer_folds: Ints, method: Method, learners: NDArray[np.bool_] | None = None) -> None:
     """Refuse folds of which one leaves too few people for a method.
 
     Raises
@@ -280,8 +288,9 @@ def require_people(outer_folds: Ints, method: Method) -> None:
     ConfigError
         Names how many are left, and how many the method needs.
     """
-    n = len(outer_folds)
-    left = n - int(np.bincount(outer_folds).max())
+    may = np.ones(len(outer_folds), np.bool_) if learners is None else learners
+    n, sizes = int(may.sum()), np.bincount(outer_folds[may], minlength=1)
+    left = n - int(sizes.max())
     if left < method.least_people:
         raise ConfigError(
             "One outer fold leaves too few people to learn from.",

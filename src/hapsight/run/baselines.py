@@ -36,6 +36,7 @@ __all__ = [
     "baseline_words",
     "gene_seed",
     "imported_runs",
+    "labels_of",
     "method_of",
     "net_options",
 ]
@@ -50,17 +51,27 @@ class BaselineRun:
     method
         Its name, which is also the ``model`` of its numbers.
     split
-        ``"random"``, or ``"population"``: each population held out in turn.
+        ``"random"``; or ``"population"`` or ``"super_population"``: each held out in turn.
     read_out
         In words: who was held out, and the cis window.
     folder
         Its folder of units in ``baseline/``.
+    trained_in
+        The one population, or super-population by `split`, that is learned from: its people are held out in
+        random folds, all others in one more.
     """
 
     method: str
     split: str
     read_out: str
     folder: str
+    trained_in: str | None = None
+
+    def learners(self, opened: Opened) -> NDArray[np.bool_] | None:
+        """(N,) the people of the population that is learned from; None: of all."""
+        if self.trained_in is None:
+            return None
+        return np.array([label == self.trained_in for label in labels_of(opened, self.split)])
 
     def folds(self, opened: Opened) -> NDArray[np.int64]:
         """(N,) the fold in which each person is held out.
@@ -70,10 +81,20 @@ class BaselineRun:
         ConfigError
             People cannot be split in this way.
         """
-        if self.split == "population":
-            return population_folds(opened.cohort.populations)[0]
-        n, k = len(opened.cohort.samples), opened.config.baseline.outer_folds
-        return make_folds(n, k, np.random.default_rng(opened.config.seed))
+        k, rng = opened.config.baseline.outer_folds, np.random.default_rng(opened.config.seed)
+        if (learners := self.learners(opened)) is not None:
+            folds = np.full(len(learners), k, np.int64)
+            folds[learners] = make_folds(int(learners.sum()), k, rng)
+            return folds
+        if self.split != "random":
+            return population_folds(labels_of(opened, self.split), self.split)[0]
+        return make_folds(len(opened.cohort.samples), k, rng)
+
+
+def labels_of(opened: Opened, split: str) -> tuple[str | None, ...]:
+    """(N,) population, or super-population, of each person, by the split's name."""
+    cohort = opened.cohort
+    return cohort.populations if split == "population" else cohort.super_populations
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +134,7 @@ def baseline_words(config: BaselineConfig) -> dict[str, tuple[str, str]]:
     return {
         "random": (f"held out, {config.outer_folds} folds, {cis}", ""),
         "population": (f"held out by population, {cis}", ".population"),
+        "super_population": (f"held out by super-population, {cis}", ".super_population"),
     }
 
 
@@ -134,6 +156,8 @@ class BaselineUnit(StoredUnit):
         (N, C), or ``None``.
     outer_folds
         (N,) the fold in which each person is held out; the same for every gene.
+    learners
+        (N,) who may be learned from; ``None``: everybody.
     """
 
     name: str
@@ -148,6 +172,7 @@ class BaselineUnit(StoredUnit):
     outer_folds: NDArray[np.int64]
     seed: int
     method: Method
+    learners: NDArray[np.bool_] | None = None
 
 
 def baseline_blocks(
@@ -189,6 +214,7 @@ def baseline_units(
             outer_folds=folds,
             seed=opened.config.seed,
             method=method_of(opened, run),
+            learners=run.learners(opened),
         )
         for block in baseline_blocks(opened, run, store, keys)
     ]

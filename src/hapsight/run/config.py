@@ -81,7 +81,9 @@ class CohortConfig(Section):
     covariates: Path | None = Field(
         None, description="covariates x people, or people x covariates, such as an .eigenvec"
     )
-    samples: Path | None = Field(None, description="sample sheet: sample_id, population, sex")
+    samples: Path | None = Field(
+        None, description="sample sheet: sample_id, population, super_population, sex"
+    )
     keep_genes: tuple[str, ...] = Field(
         (), description="only these genes, by identifier or name, or files of such; all where empty"
     )
@@ -89,6 +91,9 @@ class CohortConfig(Section):
         (), description="only genes whose TSS lies in one of these: contig:first-last, from 1, or a contig"
     )
     populations: tuple[str, ...] = Field((), description="only people of these, as the sample sheet has them")
+    genotype_pcs: Annotated[int, Field(ge=0, le=100)] = Field(
+        0, description="covariates beside the file's: principal components of common, thinned variants"
+    )
     variants: Literal["all", "snv"] = Field("all", description="which variants go into personal sequences")
     min_maf: Annotated[float, Field(ge=0, lt=0.5)] = Field(0.0, description="frequency floor for sequences")
     missing: Literal["error", "reference", "drop"] = Field("error", description="missing genotypes")

@@ -25,6 +25,7 @@ from hapsight.cohort.genotype_store import StoredGenotypes, store_key
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import Cohort, CohortFiles, CohortParts, permute_people
 from hapsight.cohort.nouns import Dropped, Gene
+from hapsight.cohort.pcs import PCS_VERSION
 from hapsight.cohort.ploidy import Ploidy
 from hapsight.errors import IncompleteError
 from hapsight.files import KnownDigest, digest_of_input
@@ -277,6 +278,7 @@ class Opened:
             "inputs": {role: digest for role in roles if (digest := self.digest_of(role)) is not None},
             "samples": people,
             **self._sexes(),
+            **self._pcs(roles),
         }
 
     def _sexes(self) -> dict[str, object]:
@@ -284,6 +286,11 @@ class Opened:
         ploidy = self.cohort.genotypes.policy.ploidy
         known = {"men": sorted(ploidy.men), "women": sorted(ploidy.women), "par": ploidy.par}
         return {"sexes": known} if ploidy.men or ploidy.women else {}
+
+    def _pcs(self, roles: Sequence[str]) -> dict[str, object]:
+        """Components that are covariates; they follow from the genotypes, the people and the code."""
+        count = self.config.cohort.genotype_pcs
+        return {"genotype_pcs": [count, PCS_VERSION]} if count and "covariates" in roles else {}
 
     def digest_of(self, role: str) -> str | None:
         """SHA-256 of a role's file; of several files, of their digests in order; None without one."""
@@ -357,6 +364,7 @@ def cohort_files(config: CohortConfig) -> CohortFiles:
         regions=config.regions,
         populations=config.populations,
         phenotype=config.phenotype,
+        genotype_pcs=config.genotype_pcs,
     )
 
 

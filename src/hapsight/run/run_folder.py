@@ -198,6 +198,10 @@ class RunFolder:
         """The units of a baseline, by its method and split, such as ``"blup.population"``."""
         return UnitStore(self.path / "baseline" / file_name(*run.split(".")), "baseline")
 
+    def portability(self, *run: str) -> UnitStore:
+        """The units of a baseline that was trained in one population, by its method, split and population."""
+        return UnitStore(self.path / "portability" / file_name(*run), "portability")
+
     def informed(self, *arm: str) -> UnitStore:
         """The units of an arm of the informed elastic net, by the words that name it."""
         return UnitStore(self.path / "informed" / file_name(*arm), "informed")

@@ -36,11 +36,15 @@ __all__ = [
     "ReportConfig",
     "Section",
     "SignedEffectsConfig",
+    "Split",
     "TrainArmConfig",
     "TrainConfig",
     "find_address",
     "is_address",
 ]
+
+Split = Literal["random", "population", "super_population"]
+"""Who is held out: a random fold, a population, or a super-population."""
 
 _ADDRESS: Final = re.compile(r"[a-z]+://.+|[^/]+:\d+")
 _PAUSE: Final = 0.5
@@ -110,7 +114,7 @@ class BaselineConfig(Section):
     methods: tuple[Literal["elastic_net", "lasso", "blup", "top_snp"], ...] = Field(
         ("elastic_net", "blup", "top_snp"), min_length=1, description="what to fit, on identical folds"
     )
-    splits: tuple[Literal["random", "population"], ...] = Field(
+    splits: tuple[Split, ...] = Field(
         ("random",), min_length=1, description="whom to hold out: random folds, or each population in turn"
     )
     imported: tuple[ImportedConfig, ...] = Field((), description="weights that were trained elsewhere")
@@ -167,10 +171,14 @@ class InformedConfig(Section):
     method: Literal["susie_blup", "elastic_net"] = Field(
         "susie_blup", description="what evidence informs: the mean of SuSiE and BLUP, or the elastic net"
     )
+<<<<<<< HEAD
     refine: bool = Field(
         False, description="whether SuSiE restarts without each credible set, while its ELBO rises"
     )
     splits: tuple[Literal["random", "population"], ...] = Field(
+=======
+    splits: tuple[Split, ...] = Field(
+>>>>>>> pop
         ("random",), min_length=1, description="whom to hold out: random folds, or each population in turn"
     )
     tracks: tuple[EvidenceTrackConfig, ...] = Field((), description="functional tracks, used together")
@@ -357,7 +365,9 @@ class TrainConfig(Section):
     test_share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2, description="people that are never looked at"
     )
-    population: str | None = Field(None, description="the population never looked at, instead of a share")
+    population: str | None = Field(
+        None, description="the population, or super-population, never looked at, instead of a share"
+    )
     valid_share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.1, description="of the others, who decide when to stop"
     )

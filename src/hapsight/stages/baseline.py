@@ -22,6 +22,7 @@ from hapsight.run.blocks import VariantReader
 from hapsight.run.crew import SetAside, compute, crew_of
 from hapsight.run.imported import apply_imported
 from hapsight.run.opened import Opened, Progress, dropped_table
+from hapsight.run.store import UnitStore
 
 __all__ = ["baseline", "fit_baseline", "unit_tables", "weights_table"]
 
@@ -45,11 +46,19 @@ def baseline(opened: Opened, progress: Progress) -> None:
     aside.report()
 
 
-def fit_baseline(opened: Opened, run: BaselineRun, progress: Progress) -> None:
-    """Fit one method to every gene, held out by one split; finished units are not computed again."""
-    label = f"baseline {run.folder}"
+def fit_baseline(
+    opened: Opened, run: BaselineRun, progress: Progress, store: UnitStore | None = None
+) -> None:
+    """Fit one method to every gene, held out by one split; finished units are not computed again.
+
+    Parameters
+    ----------
+    store
+        Of another stage that has units of this kind.
+    """
+    label = f"{store.made_by if store else 'baseline'} {run.folder}"
     with opened.folder.stage(label) as stage:
-        units, crew = baseline_units(opened, run), crew_of(opened)
+        units, crew = baseline_units(opened, run, store), crew_of(opened)
         computed = compute(crew, label, _fit_unit, units, progress)
         stage["computed"] = computed
         stage["detail"] = f"{plural(computed, 'unit')} computed, {len(units) - computed} kept, {crew}"
@@ -72,6 +81,7 @@ def _fit_unit(unit: BaselineUnit) -> str:
                 gene_seed(unit.seed, gene.gene_id),
                 unit.method,
                 near.one_copy,
+                unit.learners,
             )
         )
     tables = unit_tables(unit, variants, fits) | {"dropped": dropped_table(reader.dropped)}

@@ -38,7 +38,9 @@ from hapsight.stats.nulls import (
     weights_stream,
 )
 from hapsight.stats.protocols import protocol_named
+from hapsight.stats.structure import Groups, explained, within_r
 from hapsight.stats.summary import (
+    SIGNIFICANT,
     Mean,
     Quantity,
     fold_p,
@@ -49,7 +51,7 @@ from hapsight.stats.summary import (
     summarise_gene_rows,
     summarise_within_people,
 )
-from hapsight.tables import ACROSS_GENES, BASELINES, PER_GENE, PER_PERSON, SUMMARY
+from hapsight.tables import ACROSS_GENES, BASELINES, PER_GENE, PER_PERSON, STRUCTURE, SUMMARY
 
 __all__ = ["Chance", "baseline_entries", "baseline_table", "evaluate", "gene_row", "with_qvalues"]
 
@@ -80,7 +82,7 @@ class Chance:
         """Draw the permutations of a run, from its seed."""
         config = opened.config
         rng = stream(config.seed, "permutations of people")
-        orders = permutations(opened.cohort.populations, config.evaluate.permutations, rng)
+        orders = permutations(opened.cohort.groups, config.evaluate.permutations, rng)
         return cls(config.evaluate.null_draws, config.seed, orders)
 
     def random_weights(self, one: Comparison) -> Float:
@@ -244,6 +246,7 @@ class _Rows:
     per_person: list[Row] = field(default_factory=list)
     across_genes: list[Row] = field(default_factory=list)
     summary: list[Row] = field(default_factory=list)
+    structure: list[pl.DataFrame] = field(default_factory=list)
 
     def add_summary(self, arm: Arm, quantities: Iterable[Quantity]) -> None:
         self.summary.extend(arm.labels() | asdict(quantity) for quantity in quantities)
@@ -254,6 +257,7 @@ class _Rows:
             "per_person": pl.DataFrame(self.per_person, schema=PER_PERSON),
             "across_genes": pl.DataFrame(self.across_genes, schema=ACROSS_GENES),
             "summary": pl.DataFrame(self.summary, schema=SUMMARY),
+            "structure": pl.concat([pl.DataFrame(schema=STRUCTURE), *self.structure]),
         }
 
 
@@ -296,6 +300,7 @@ def _add(opened: Opened, arm: Arm, chance: Chance, rows: _Rows, progress: Progre
             progress(f"evaluate {arm.model}", done, len(opened.cohort.genes))
 
     _add_per_gene(opened, arm, kept(), chance, rows)
+    _add_structure(opened, arm, predicted, rows)
     if arm.card is not None and arm.card.levels:
         observed = opened.cohort.transformed
         _add_across_genes(opened, arm, np.array(reference, np.float64), observed, rows)
@@ -312,6 +317,56 @@ def _add_per_gene(
     rows.per_gene.append(table)
     tests = [name for name in TESTS if arm.held_out or name != "folds"]
     rows.add_summary(arm, summarise_gene_rows(table, table["status"].to_list(), tests, test))
+
+
+def _add_structure(opened: Opened, arm: Arm, predicted: Sequence[Float], rows: _Rows) -> None:
+    """What populations explain of predictions and of expression; a note where it is something of both."""
+    cohort = opened.cohort
+    groups = Groups.of(cohort.groups)
+    if groups is None:
+        return
+    covariates = None if cohort.covariates is None else cohort.covariates.values
+    found = [
+        {"gene_id": gene.gene_id, "gene_name": gene.gene_name}
+        | arm.labels()
+        | structure_row(own, expressed, residual, groups, covariates)
+        for gene, own, expressed, residual in zip(
+            cohort.genes, predicted, cohort.transformed, cohort.residual, strict=True
+        )
+    ]
+    table = pl.DataFrame(found, schema=STRUCTURE)
+    tested = table["pval"].is_not_null().to_numpy()
+    qval = pl.Series("qval", _qvalues(table["pval"].to_numpy().astype(np.float64), tested)).fill_nan(None)
+    table = table.with_columns(qval)
+    rows.structure.append(table)
+    shared = int((table["qval"] < SIGNIFICANT).sum())
+    if shared:
+        opened.folder.note(
+            f"{arm.model}, {arm.read_out}: in {shared} of {int(tested.sum())} genes both the prediction and "
+            f"expression differ between populations (q < {SIGNIFICANT:g}; evaluation/structure.parquet). "
+            "Part of R is between populations there, and the plain p of R and of folds, which take people as "
+            "alike, are too small; permutations exchange people within populations. r_within is R without "
+            "that part; covariates that tell populations apart take it out (docs/populations.md)."
+        )
+
+
+def structure_row(
+    predicted: Float, expressed: Float, residual: Float, groups: Groups, covariates: Float | None
+) -> dict[str, Any]:
+    """A row of ``structure`` without its labels and q, from a gene's (N,) values; p is the larger of two."""
+    own, theirs = explained(predicted, groups), explained(expressed, groups, covariates)
+    pvals = [found.pval for found in (own, theirs) if found.pval is not None]
+    return {
+        "n": len(groups.people),
+        "populations": len(groups.names),
+        "share_predicted": own.share,
+        "pval_predicted": own.pval,
+        "share_observed": theirs.share,
+        "pval_observed": theirs.pval,
+        "pval": max(pvals) if len(pvals) == 2 else None,
+        "qval": None,
+        "r_within": within_r(predicted, residual, groups),
+    }
 
 
 def _add_across_genes(opened: Opened, arm: Arm, reference: Float, observed: Float, rows: _Rows) -> None:

@@ -177,7 +177,7 @@ def personal_data(
     require_fitting(run.model, cohort.genes, cohort.reference.contigs)
     split = make_split(
         cohort.samples,
-        cohort.populations,
+        cohort.super_populations if config.population in cohort.super_populations else cohort.populations,
         cohort.genes,
         _windows(opened, run),
         PeopleRule(config.test_share, config.valid_share, config.population, most_people),
