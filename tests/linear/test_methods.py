@@ -147,8 +147,8 @@ def test_each_population_is_a_fold() -> None:
 @pytest.mark.parametrize(
     ("populations", "got"),
     [
-        (["CEU", None, "TSI"], r"2 populations \(CEU, TSI\), 1 people without one"),
-        (["CEU"] * 3, r"1 populations \(CEU\)"),
+        (["CEU", None, "TSI"], r"2 populations \(CEU, TSI\), 1 person without one"),
+        (["CEU"] * 3, r"1 population \(CEU\)"),
     ],
 )
 def test_populations_that_cannot_be_held_out_are_refused(populations: list[str | None], got: str) -> None:

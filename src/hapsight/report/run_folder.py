@@ -118,7 +118,9 @@ class _Check(_Entry):
     asks: str = ""
 
 
-_NEW: Final = frozenset({"effective_people", "sd_expression"})
+_NEW: Final = frozenset(
+    "effective_people sd_expression replicates_same_sign log_replicates_z log_element_effect log_activity".split()
+)
 """Columns that earlier runs do not have; they are null there."""
 
 

@@ -171,14 +171,10 @@ class InformedConfig(Section):
     method: Literal["susie_blup", "elastic_net"] = Field(
         "susie_blup", description="what evidence informs: the mean of SuSiE and BLUP, or the elastic net"
     )
-<<<<<<< HEAD
     refine: bool = Field(
         False, description="whether SuSiE restarts without each credible set, while its ELBO rises"
     )
-    splits: tuple[Literal["random", "population"], ...] = Field(
-=======
     splits: tuple[Split, ...] = Field(
->>>>>>> pop
         ("random",), min_length=1, description="whom to hold out: random folds, or each population in turn"
     )
     tracks: tuple[EvidenceTrackConfig, ...] = Field((), description="functional tracks, used together")
