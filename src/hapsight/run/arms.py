@@ -217,7 +217,7 @@ def model_arms(opened: Opened, card: ModelCard) -> list[Arm]:
 def track_arm(opened: Opened, card: ModelCard, units: Sequence[KeyedBlock], track: str) -> Arm:
     """Of a track, with the units that its predictions are in."""
     return Arm(
-        **card.labels(opened.config.protocol, track),
+        *card.labels(opened.config.protocol, track).values(),
         observed=_observed_in_words(opened),
         made_by=card,
         store=card.store(opened),

@@ -76,14 +76,15 @@ class Beside:
 
     def facts(self) -> dict[str, object]:
         """For keys; JSON."""
-        tables = {
-            "given": self.given and self.given.given.table,
-            "priors": self.priors and self.priors.table.table,
-        }
         return {
-            name: None if table is None else hashlib.sha256(table.write_csv().encode()).hexdigest()
-            for name, table in tables.items()
-        } | {"half1": None if self.half1 is None else self.half1[0].tobytes().hex()}
+            "given": None if self.given is None else _digest(self.given.given.table),
+            "priors": None if self.priors is None else _digest(self.priors.table.table),
+            "half1": None if self.half1 is None else self.half1[0].tobytes().hex(),
+        }
+
+
+def _digest(table: pl.DataFrame) -> str:
+    return hashlib.sha256(table.write_csv().encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,8 +117,8 @@ class DriversUnit:
         """Rows of both forms, and of each driver."""
         store, units = self.effects
         names = [gene.gene_id for gene in self.base.genes]
-        own = store.read(units, "effects").filter(pl.col("gene_id").is_in(names))
-        effects = _beside_eqtls(own, self.nominal)
+        found = store.read(units, "effects").filter(pl.col("gene_id").is_in(names))
+        effects = _beside_eqtls(found, self.nominal)
         rows, each = list[Row](), list[Row]()
         for arm in self.base.arms():
             own = effects.filter(pl.col("track") == arm.track).partition_by("gene_id", as_dict=True)

@@ -145,7 +145,9 @@ def _samples(
 ) -> Iterator[tuple[tuple[WeightRow, ...], Variants]]:
     """The first genes that have given effects among their variants."""
     cohort, left = opened.cohort, SAMPLE
-    for unit in () if card is None else explain_blocks(opened, card):
+    if card is None:
+        return
+    for unit in explain_blocks(opened, card):
         effects = explain_store(opened, card).read([unit], "effects")
         parts = {name: rows for (name,), rows in effects.partition_by("gene_id", as_dict=True).items()}
         reaches = {name: reach_of(rows, rows["contig"][0]) for name, rows in parts.items()}
