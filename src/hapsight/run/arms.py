@@ -216,8 +216,11 @@ def model_arms(opened: Opened, card: ModelCard) -> list[Arm]:
 
 def track_arm(opened: Opened, card: ModelCard, units: Sequence[KeyedBlock], track: str) -> Arm:
     """Of a track, with the units that its predictions are in."""
+    labels = card.labels(opened.config.protocol, track)
     return Arm(
-        *card.labels(opened.config.protocol, track).values(),
+        model=labels["model"],
+        read_out=labels["read_out"],
+        protocol=labels["protocol"],
         observed=_observed_in_words(opened),
         made_by=card,
         store=card.store(opened),
