@@ -252,8 +252,8 @@ def _arm_rows(
     for gene, effects in _effects(opened, arm, genes):
         stored = stored_around_tss(opened, arm.card, gene)
         r, qval = (result[gene.gene_id][name] for name in ("pearson_r", "qval"))
-        for row in own[(gene.gene_id,)].iter_rows(named=True):
-            row |= {"pearson_r": r, "qval": qval, "sign_right": None if not r else r > 0}
+        for found in own[(gene.gene_id,)].iter_rows(named=True):
+            row = found | {"pearson_r": r, "qval": qval, "sign_right": None if not r else r > 0}
             row |= control_of(row, effects, rng)
             around = (
                 neighbourhood_columns(row, gene, stored, arm.track, opened.cohort.reference) if stored else {}
