@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -21,14 +22,14 @@ from tools.faults.clusters import kill_cluster
 from tools.faults.cohort import Cohort
 from tools.faults.kills import kill_parents, kill_workers
 from tools.faults.places import FAULTS
-from tools.faults.stages import STAGES, end_stage
+from tools.faults.stages import KILLED, STAGES, end_stage
 
 
 def main() -> int:
     """Run the campaign; the exit code is 1 where anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kills", type=int, default=100, help="of all kinds of processes together")
-    parser.add_argument("--ends", type=int, default=10, help="SIGTERMs of each stage")
+    parser.add_argument("--ends", type=int, default=10, help="SIGTERMs of each stage, and SIGKILLs of some")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=None, help="kinds of faults")
     parser.add_argument("--folder", type=Path, default=None)
@@ -45,6 +46,10 @@ def main() -> int:
     }
     kinds |= {
         f"SIGTERM, {name}": lambda name=name: end_stage(cohort, name, asked.ends, rng) for name in STAGES
+    }
+    kinds |= {
+        f"kill -9, {name}": lambda name=name: end_stage(cohort, name, asked.ends, rng, signal.SIGKILL)
+        for name in KILLED
     }
     kinds |= {name: lambda fault=fault: fault(cohort, rng) for name, fault in FAULTS.items()}
     lost = 0

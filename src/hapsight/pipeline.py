@@ -67,10 +67,11 @@ def run(
         save_checks(config, checks)
         for note in notes:
             opened.folder.note(note)
-        do_units(opened, models, progress)
-        arms = arms_of(opened, models)
-        evaluate(opened, arms, progress)
-        direction(opened, arms, progress)
+        with pools_kept():
+            do_units(opened, models, progress)
+            arms = arms_of(opened, models)
+            evaluate(opened, arms, progress)
+            direction(opened, arms, progress)
         if config.explain.run:
             explain(opened, models, progress)
             drivers(opened, arms, progress)
@@ -91,7 +92,7 @@ def do_units(opened: Opened, models: Sequence[ModelRun | EffectsRun], progress: 
         Some units were set aside, after all others of all stages were finished.
     """
     aside = SetAside()
-    with pools_kept(), aside.later():  # its processes hold models, which others do not need
+    with pools_kept(apart=True), aside.later():  # its processes hold models, which others do not need
         predict(opened, models, progress)
     with pools_kept():
         if opened.config.baseline.run:
@@ -105,7 +106,8 @@ def do_units(opened: Opened, models: Sequence[ModelRun | EffectsRun], progress: 
 
 def compare(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
     """Evaluate, and compare directions with eQTLs, which are mapped if they are not yet."""
-    evaluate(opened, arms, progress)
-    if opened.config.eqtl.run:
-        eqtl(opened, progress)
-    direction(opened, arms, progress)
+    with pools_kept():
+        evaluate(opened, arms, progress)
+        if opened.config.eqtl.run:
+            eqtl(opened, progress)
+        direction(opened, arms, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hapsight.run.arms import Arm
 from hapsight.run.models import ModelCard, ModelSource
 from hapsight.run.store import UnitStore
 from hapsight.stages.direction import agreement_table
+from hapsight.stats.agreement import prediction_r
 from hapsight.stats.direction_factors import direction_tables
 from hapsight.tables import DIRECTION_GENES
 
@@ -77,7 +79,11 @@ def _agreement(per_gene: pl.DataFrame) -> pl.DataFrame:
         rng = np.random.default_rng(len(predictions))
         predictions[arm] = rng.standard_normal((own.height, 30)).astype(np.float32)
         rows[arm] = own
-    return agreement_table(predictions, rows)
+    alike = {
+        (one, other): prediction_r(predictions[one], predictions[other])
+        for one, other in combinations(predictions, 2)
+    }
+    return agreement_table(alike, rows)
 
 
 def _arm(model: str, read_out: str, protocol: str) -> Arm:

@@ -6,7 +6,7 @@ from pathlib import Path
 from hapsight.run.config import Config
 from hapsight.run.opened import Opened
 
-UNEQUAL = ("run.json", ".lock", "config.toml")
+UNEQUAL = ("run.json", "run.log", ".lock", "config.toml")
 """Files that two equal runs may differ in: times, and the folder's own name."""
 
 

@@ -13,11 +13,15 @@ import pytest
 from hapsight.cohort.nouns import Dropped
 from hapsight.models.registry import register
 from hapsight.priors.regulons import read_regulons
+from hapsight.run.arms import arms_of, cards_in
 from hapsight.run.baselines import BaselineRun, baseline_runs, baseline_units, imported_runs
 from hapsight.run.config import Config, ModelConfig, load_config
 from hapsight.run.imported import imported_units
 from hapsight.run.opened import CHANGE_NOTHING, TABLES_ONLY, Opened, differing
+from hapsight.stages.direction import direction_units
+from hapsight.stages.driver_units import Beside, drivers_units
 from hapsight.stages.eqtl import _keys as eqtl_keys
+from hapsight.stages.evaluate import arms_alike, evaluate_units
 from hapsight.stages.explain import _keys as explain_keys
 from hapsight.stages.informed_evidence import evidence_sets, open_features, open_signed
 from hapsight.stages.informed_units import fit_units, learn_units
@@ -94,6 +98,7 @@ BY_HAND = {
     "expression.transform": "log10",
     "expression.permuted": 3,
     "models.weights": "other.safetensors",
+    "models.label": "other",
     "models.read_out": "ensemble",
     "models.options": {"seed": 1},
     "models.name": "toy2",
@@ -215,6 +220,16 @@ def of_priors(opened, runs):
     yield from prior_keys(opened, run, {}, _person_values(opened, Dropped()), regulons).values()
 
 
+def of_evaluation(opened, runs):
+    arms = arms_of(opened, runs)
+    for own in arms_alike(arms):
+        yield from (unit.key for unit in evaluate_units(opened, own))
+    yield from (unit.base.key for unit in direction_units(opened, arms))
+    beside = Beside(None, None, None)
+    for card, own in cards_in(arms).items():
+        yield from (unit.base.key for unit in drivers_units(opened, card, own, beside))
+
+
 def of_training(opened, runs):
     model, source = _chosen(opened, runs)
     data = personal_data(opened, model, source, None, None)
@@ -222,6 +237,7 @@ def of_training(opened, runs):
 
 
 STAGES = {
+    "evaluate": of_evaluation,
     "informed": of_informed,
     "priors": of_priors,
     "train": of_training,

@@ -328,6 +328,6 @@ def test_effects_of_other_variants_are_refused(planted):
     variants, _ = opened.cohort.genotypes.read(reach_of(effects, "chr1"), opened.cohort.reference)
     gene = GeneEffects(compared, {"pearson_r": 0.1, "qval": 0.5}, effects, variants, None)
     with pytest.raises(StoreError, match="variants that the cohort does not have") as error:
-        list(driver_rows(arm, gene, None, None, np.random.default_rng(0)))
+        list(driver_rows(arm, gene, None, None))
     assert "gene up1" in str(error.value)
     assert "ACGT" in str(error.value)

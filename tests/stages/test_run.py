@@ -177,7 +177,7 @@ def test_another_seed_computes_the_baseline_anew_and_the_predictions_not(copied)
     after = {path: path.read_bytes() for path in folder.rglob("block-*.json")}
     assert {path: after[path] for path in before} == before
     new = {path.relative_to(folder / "run").parts[0] for path in after.keys() - before.keys()}
-    assert new == {"baseline", "eqtl"}
+    assert new == {"baseline", "eqtl", "evaluation", "explain"}
 
 
 def test_plan_has_what_run_ran(finished, light, tmp_path):

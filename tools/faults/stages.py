@@ -1,4 +1,4 @@
-"""Every stage by its own command, ended by SIGTERM at random moments, and run again: the same tables."""
+"""Every stage by its own command, ended by a signal at random moments, and run again: the same tables."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ STAGES: Final[dict[str, tuple[str, ...]]] = {
     "baseline": ("baseline", RUN),
     "eqtl": ("eqtl", RUN),
     "evaluate": ("evaluate", RUN),
+    "direction": ("evaluate", RUN),
     "explain": ("explain", RUN),
     "drivers": ("drivers", RUN),
     "pages": ("pages", RUN),
@@ -37,14 +38,22 @@ STAGES: Final[dict[str, tuple[str, ...]]] = {
 }
 """Commands; all but ``run`` find what `run` leaves behind, without what they make themselves."""
 
+KILLED: Final = ("evaluate", "direction", "drivers")
+"""Stages that are ended by SIGKILL too."""
+
 OWN: Final[dict[str, tuple[str, ...]]] = {
     "run": ("run",),
     "predict": ("run/predictions",),
     "baseline": ("run/baseline",),
     "eqtl": ("run/eqtl",),
     "evaluate": ("run/evaluation", "run/eqtl"),
+    "direction": (
+        "run/evaluation/direction",
+        "run/evaluation/direction_genes.parquet",
+        "run/evaluation/agreement.parquet",
+    ),
     "explain": ("run/explain",),
-    "drivers": ("run/explain/drivers.parquet", "run/explain/driver_summary.parquet"),
+    "drivers": ("run/explain/drivers.parquet", "run/explain/driver_summary.parquet", "run/explain/drivers"),
     "pages": ("run/report/genes", "run/explain"),
     "report": ("run/report", "run/report.html"),
     "informed": ("run/informed",),
@@ -85,7 +94,9 @@ baselines = ["top_snp"]
 """
 
 
-def end_stage(cohort: Cohort, name: str, ends: int, rng: random.Random) -> dict[str, int]:
+def end_stage(
+    cohort: Cohort, name: str, ends: int, rng: random.Random, by: signal.Signals = signal.SIGTERM
+) -> dict[str, int]:
     """End a stage at random moments; run it again, and compare with what it leaves undisturbed."""
     found = {"ended": 0, "was done before": 0, "resumed, equal": 0, "lost": 0}
     folder = cohort.folder / "stages"
@@ -99,7 +110,7 @@ def end_stage(cohort: Cohort, name: str, ends: int, rng: random.Random) -> dict[
         if run.wait(rng.uniform(0.0, seconds)):
             found["was done before"] += 1
         else:
-            os.kill(run.pid, signal.SIGTERM)
+            os.kill(run.pid, by)
             run.wait(30)
             found["ended"] += 1
         again = _command(folder, name)

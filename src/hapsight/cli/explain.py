@@ -168,6 +168,8 @@ def drivers(
         bool | None, typer.Option(help="look for JASPAR's motifs at drivers; else as [explain] motifs has it")
     ] = None,
     jaspar: Annotated[str, typer.Option(help="release of JASPAR")] = "JASPAR2024",
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Find each gene's driver variants, their support and motifs, and how reliable its sign is."""
     from hapsight.cli.console import say
@@ -179,7 +181,7 @@ def drivers(
     from hapsight.stages.predict import read_models
 
     given = None if effects is None else read_effects(effects)
-    loaded = load(config)
+    loaded = load_staffed(config, workers, scheduler)
     matrices = configured_motifs(loaded.explain.motifs if motifs is None else motifs, jaspar)
     opened = Opened.from_config(loaded)
     models = read_models(opened)

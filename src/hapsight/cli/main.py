@@ -218,13 +218,13 @@ def baseline(config: ConfigPath, workers: WorkersOption = None, scheduler: Sched
 
 
 @app.command()
-def evaluate(config: ConfigPath) -> None:
+def evaluate(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
     """Correlate predictions with expression and compare them with eQTLs, which are mapped where needed."""
     from hapsight.pipeline import compare
     from hapsight.run.arms import arms_of
     from hapsight.stages.predict import read_models
 
-    opened = _open(load(config))
+    opened = _open(load_staffed(config, workers, scheduler))
     tools = read_models(opened)
     with at_work(opened) as report:
         compare(opened, arms_of(opened, tools), report)

@@ -114,6 +114,13 @@ class EffectTable:
         here = (pl.when(elsewhere).then(None).otherwise(pl.col(n)).alias(n) for n in ("contig", "position"))
         return replace(self, table=table.with_columns(here), genes=tuple(own.values()))
 
+    def holding(self, genes: Sequence[Gene]) -> EffectTable:
+        """The rows that may be of variants near these genes: theirs or any gene's, by contig or rsID."""
+        names, contigs = [gene.gene_id for gene in genes], {plain_contig(gene.contig) for gene in genes}
+        own = pl.col("gene_id").is_null() | pl.col("gene_id").is_in(names)
+        here = pl.col("contig").is_in(contigs) | (pl.col("rsid") != "")
+        return replace(self, table=self.table.filter(own & here))
+
     @property
     def elsewhere(self) -> int:
         """Rows whose place is of another build; after `for_genes`."""

@@ -251,6 +251,20 @@ class Cohort:
         values = Expression(chosen, self.samples, self.expression.values[rows])
         return replace(self, genes=chosen, expression=values)
 
+    def with_rows(
+        self, genes: tuple[Gene, ...], values: NDArray[np.float64], residual: NDArray[np.float64]
+    ) -> Cohort:
+        """The same people with other genes, whose (G, N) `residual` is known already, to the last bit.
+
+        Parameters
+        ----------
+        values
+            (G, N) expression, not transformed.
+        """
+        made = replace(self, genes=genes, expression=Expression(genes, self.samples, values))
+        made.__dict__["residual"] = residual  # where the cached property keeps it
+        return made
+
     @cached_property
     def transformed(self) -> NDArray[np.float64]:
         """(G, N) expression, transformed; what is trained takes covariates out in its training people only.

@@ -75,6 +75,10 @@ class GivenEffects:
         """Those of a cohort's genes; see `EffectTable.for_genes`."""
         return GivenEffects(self.given.for_genes(genes, contigs))
 
+    def holding(self, genes: Sequence[Gene]) -> GivenEffects:
+        """Those that may be of variants near these genes."""
+        return GivenEffects(self.given.holding(genes))
+
     def on(self, gene_id: str, variants: Variants) -> Float:
         """(V,) effect per copy of ALT of the cohort's variants; NaN where the table has none.
 

@@ -55,6 +55,10 @@ class SignPriors:
         """Those of a cohort's genes; see `hapsight.cohort.effect_tables.EffectTable.for_genes`."""
         return SignPriors(self._given.for_genes(genes, contigs), self.names)
 
+    def holding(self, genes: Sequence[Gene]) -> SignPriors:
+        """Those that may be of variants near these genes."""
+        return SignPriors(self._given.holding(genes), self.names)
+
     @property
     def table(self) -> EffectTable:
         """The scores as they were read."""

@@ -118,9 +118,8 @@ class _Check(_Entry):
     asks: str = ""
 
 
-_NEW: Final = frozenset(
-    "effective_people sd_expression replicates_same_sign log_replicates_z log_element_effect log_activity".split()
-)
+_OF_REPLICATES = ("replicates_same_sign", "log_replicates_z", "log_element_effect", "log_activity")
+_NEW: Final = frozenset({"effective_people", "sd_expression", *_OF_REPLICATES})
 """Columns that earlier runs do not have; they are null there."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 
 import numpy as np
@@ -25,6 +25,7 @@ from hapsight.tables import PER_GENE
 __all__ = [
     "Arm",
     "Comparison",
+    "ReadWeights",
     "arms_of",
     "baseline_arm",
     "cards_in",
@@ -33,6 +34,8 @@ __all__ = [
     "model_arms",
     "results_of",
     "rows_with",
+    "track_arm",
+    "weights_arm",
 ]
 
 Float = NDArray[np.float64]
@@ -78,6 +81,7 @@ class Comparison:
 
 Found = Iterator[Comparison]
 Compare = Callable[[KeyedBlock, Sequence[Gene]], Found]
+ReadWeights = Callable[[], Mapping[str, Rows]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +104,8 @@ class Arm:
         Reads a unit.
     track
         Of a model.
+    weights
+        By ``gene_id``, of what was trained elsewhere.
     """
 
     model: str
@@ -112,6 +118,7 @@ class Arm:
     window: Callable[[Gene], Interval]
     compare: Compare
     track: str | None = None
+    weights: ReadWeights | None = None
 
     @property
     def held_out(self) -> bool:
@@ -203,35 +210,45 @@ def results_of(opened: Opened, arms: Sequence[Arm]) -> dict[Arm, pl.DataFrame]:
 
 def model_arms(opened: Opened, card: ModelCard) -> list[Arm]:
     """An arm for each track of a model's read-out."""
-    store, units = card.store(opened), card.units(opened)
-    words = _observed_in_words(opened)
-    return [
-        Arm(
-            **card.labels(opened.config.protocol, track),
-            observed=words,
-            made_by=card,
-            store=store,
-            units=units,
-            window=card.sees,
-            compare=partial(_of_model, opened, card, track),
-            track=track,
-        )
-        for track in card.track_names
-    ]
+    units = card.units(opened)
+    return [track_arm(opened, card, units, track) for track in card.track_names]
 
 
-def baseline_arm(opened: Opened, run: BaselineRun) -> Arm:
-    """Of a method that is trained on this cohort."""
+def track_arm(opened: Opened, card: ModelCard, units: Sequence[KeyedBlock], track: str) -> Arm:
+    """Of a track, with the units that its predictions are in."""
+    labels = card.labels(opened.config.protocol, track)
+    return Arm(
+        model=labels["model"],
+        read_out=labels["read_out"],
+        protocol=labels["protocol"],
+        observed=_observed_in_words(opened),
+        made_by=card,
+        store=card.store(opened),
+        units=units,
+        window=card.sees,
+        compare=partial(_of_model, opened, card, track),
+        track=track,
+    )
+
+
+def baseline_arm(opened: Opened, run: BaselineRun, units: Sequence[KeyedBlock] | None = None) -> Arm:
+    """Of a method that is trained on this cohort; `units` where they are known."""
     store, where = opened.folder.baseline(run.folder), " fitted in the training folds"
-    read = partial(_of_baseline, opened, store)
-    return _linear_arm(opened, run, store, baseline_blocks(opened, run), read, where)
+    units = baseline_blocks(opened, run) if units is None else units
+    return _linear_arm(opened, run, store, units, partial(_of_baseline, opened, store), where)
 
 
 def imported_arm(opened: Opened, run: ImportedRun) -> Arm:
     """Of weights trained elsewhere."""
-    store, given = imported_store(opened, run), cohort_weights(opened, run)
-    read = partial(_of_weights, opened, store, cache(given.by_gene))
-    return _linear_arm(opened, run, store, imported_units(opened, run, given), read)
+    given = cohort_weights(opened, run)
+    return weights_arm(opened, run, imported_units(opened, run, given), cache(given.by_gene))
+
+
+def weights_arm(opened: Opened, run: ImportedRun, units: Sequence[KeyedBlock], weights: ReadWeights) -> Arm:
+    """Of weights, with the units that their predictions are in."""
+    store = imported_store(opened, run)
+    arm = _linear_arm(opened, run, store, units, partial(_of_weights, opened, store, weights))
+    return replace(arm, weights=weights)
 
 
 def _linear_arm(
@@ -326,7 +343,7 @@ def _of_baseline(opened: Opened, store: UnitStore, unit: KeyedBlock, genes: Sequ
 def _of_weights(
     opened: Opened,
     store: UnitStore,
-    read_weights: Callable[[], Mapping[str, Rows]],
+    read_weights: ReadWeights,
     unit: KeyedBlock,
     genes: Sequence[Gene],
 ) -> Found:

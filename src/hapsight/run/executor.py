@@ -318,9 +318,15 @@ class Pool(Crew):
 
 
 @contextmanager
-def pools_kept() -> Iterator[None]:
-    """Keep the processes of pools from one stage to the next: each start costs some 2 s of imports."""
-    if _kept.get() is not None:
+def pools_kept(apart: bool = False) -> Iterator[None]:
+    """Keep the processes of pools from one stage to the next: each start costs some 2 s of imports.
+
+    Parameters
+    ----------
+    apart
+        End those of this block with it, whatever is kept around it.
+    """
+    if _kept.get() is not None and not apart:
         yield
         return
     token = _kept.set({})

@@ -20,6 +20,7 @@ import polars as pl
 
 import hapsight
 from hapsight.cohort.genotypes import GenotypeFile
+from hapsight.cohort.join import Cohort
 from hapsight.cohort.pgen import PgenFile
 from hapsight.cohort.split import SplitGenotypes
 from hapsight.errors import StoreError
@@ -35,7 +36,7 @@ _one_at_a_time: Final = threading.Lock()
 _PACKAGES: Final = ("numpy", "torch")
 """Beside hapsight itself, those whose versions numbers may depend on."""
 
-_OF_PEOPLE: Final = (np.ndarray, pl.DataFrame, pl.Series, GenotypeFile, PgenFile, SplitGenotypes)
+_OF_PEOPLE: Final = (np.ndarray, pl.DataFrame, pl.Series, Cohort, GenotypeFile, PgenFile, SplitGenotypes)
 """What of a unit may say something of people."""
 
 

@@ -78,8 +78,6 @@ CHANGE_NOTHING: Final[Mapping[str, str]] = {
 TABLES_ONLY: Final[Mapping[str, str]] = {
     "cohort.phenotype": "where rows of the phenotype BED are read; the places are in their keys",
     "protocol": "columns and q-values; what it fixes of models and genotypes is in their own keys",
-    "evaluate.null_draws": "evaluation",
-    "evaluate.permutations": "evaluation",
     "baseline.run": "which units there are",
     "baseline.methods": "which units there are",
     "baseline.splits": "which units there are",

@@ -50,13 +50,16 @@ STAGES: Final = {
     "priors linear": 1,
     "train on people": 3,
     "homologs": 1,
+    "evaluate": 1,
+    "direction": 1,
+    "drivers": 1,
 }
 """Version of each stage's code; part of its keys.
 
 Raise a stage's number in the same commit as any change after which it would write other numbers, rows or
 columns from the same input: its units are then computed anew. A stage that is made from another's key
 follows that one by itself: explain, saturation and gradients follow predict; informed and priors linear
-follow baseline.
+follow baseline; evaluate, direction and drivers follow whatever they judge.
 """
 
 

@@ -19,7 +19,7 @@ from hapsight.priors.sign_table import SignPriors
 from hapsight.run.arms import Arm, Comparison
 from hapsight.stats.correlation import correlate
 
-__all__ = ["KEY", "GeneEffects", "driver_rows", "reach_of", "stored_drivers"]
+__all__ = ["KEY", "GeneEffects", "control_of", "driver_rows", "reach_of", "stored_drivers"]
 
 Float = NDArray[np.float64]
 Row = dict[str, Any]
@@ -66,9 +66,8 @@ def driver_rows(
     gene: GeneEffects,
     given: GivenEffects | None,
     priors: SignPriors | None,
-    rng: np.random.Generator,
 ) -> Iterator[Row]:
-    """One row per published form.
+    """One row per published form; ``index`` are the places of its drivers among the effects.
 
     Raises
     ------
@@ -89,8 +88,8 @@ def driver_rows(
         if not gene.compared.status and len(own):
             found = find(own["effect"].to_numpy(), dosage, predicted)
             row |= {"status": found.status, "additivity": found.additivity, "n_drivers": len(found.index)}
-            row |= _main_row(gene, own, found, rng)
-            row["drivers"] = list(_each(own, found))
+            row |= _main_row(gene, own, found)
+            row |= {"index": found.index.tolist(), "drivers": list(_each(own, found))}
         yield row
 
 
@@ -177,13 +176,8 @@ def _each(own: pl.DataFrame, found: Drivers) -> Iterator[Row]:
         yield row | dict(zip(("rise", "driver_r", "driver_pval"), map(float, numbers), strict=True))
 
 
-def _main_row(
-    gene: GeneEffects,
-    own: pl.DataFrame,
-    found: Drivers,
-    rng: np.random.Generator,
-) -> Row:
-    """The main driver, and a control: another variant of the gene that does not drive, at random."""
+def _main_row(gene: GeneEffects, own: pl.DataFrame, found: Drivers) -> Row:
+    """The main driver."""
     if found.main is None:
         return {}
     main = int(found.index[found.main])
@@ -191,8 +185,6 @@ def _main_row(
     size, sd = np.array([row["effect"]]), np.array([row["effect_sd"]], np.float64)
     relative = float(spread(size, sd)[0])
     kept = ("variant_id", "contig", "tss_distance", *KEY, "effect", "effect_sd", "n_backgrounds")
-    others = np.setdiff1d(np.arange(len(own)), found.index)
-    control = own.row(int(rng.choice(others)), named=True) if len(others) else None
     score = row["prior_score"]
     return {name: row[name] for name in (*kept, "slope", "slope_half2", "given_beta", "prior_score")} | {
         "distance": abs(row["position"] - gene.compared.gene.tss),
@@ -206,6 +198,19 @@ def _main_row(
         "supported_given": supported(row["effect"], row["given_beta"]),
         "prior_sign": None if score is None else int(np.sign(score)),
         "prior_agrees": supported(row["effect"], score),
-        "control_id": control and control["variant_id"],
-        "control": control and tuple(control[name] for name in KEY),
     }
+
+
+def control_of(row: Row, effects: pl.DataFrame, rng: np.random.Generator) -> Row:
+    """Beside a main driver, another variant of the gene that does not drive, at random.
+
+    Parameters
+    ----------
+    effects
+        The gene's rows, of the model and track of the `row`.
+    """
+    others = np.setdiff1d(np.arange(len(effects)), row["index"]) if row["position"] is not None else ()
+    if not len(others):
+        return {}
+    control = effects.row(int(rng.choice(others)), named=True)
+    return {"control_id": control["variant_id"], "control": tuple(control[name] for name in KEY)}

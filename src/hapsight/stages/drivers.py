@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from hapsight.cohort.alleles import WeightRow
 from hapsight.cohort.effect_fit import SAMPLE, require_fit
 from hapsight.cohort.nouns import Dropped, Gene, Variants
 from hapsight.engine.views import margin, window_of
-from hapsight.errors import IncompleteError, InputError, plural
+from hapsight.errors import IncompleteError, plural
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.motifs import Motif
 from hapsight.explain.support import GivenEffects
@@ -25,12 +25,12 @@ from hapsight.explain.tables import (
     RELIABILITY,
     RELIABILITY_SUMMARY,
 )
-from hapsight.least_squares import residuals
-from hapsight.priors.sign_table import SignPriors, read_sign_priors
+from hapsight.priors.sign_table import read_sign_priors
 from hapsight.run.arms import Arm, cards_in, results_of
-from hapsight.run.blocks import VariantReader
+from hapsight.run.blocks import VariantReader, in_turn
 from hapsight.run.crew import SetAside
 from hapsight.run.effects import EffectsRun
+from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened, Progress, add_dropped, dropped_table
 from hapsight.seeds import stream
 from hapsight.stages.driver_context import (
@@ -43,7 +43,8 @@ from hapsight.stages.driver_context import (
     replicate_table,
     why_no_motifs,
 )
-from hapsight.stages.driver_rows import KEY, GeneEffects, driver_rows, reach_of
+from hapsight.stages.driver_rows import control_of, reach_of
+from hapsight.stages.driver_units import NOTHING, Beside, computed_drivers, half1_of
 from hapsight.stages.eqtl import eqtl_blocks
 from hapsight.stages.explain import chosen_genes, explain_blocks, explain_store
 from hapsight.stages.predict import ModelRun, sequence_models
@@ -57,13 +58,12 @@ from hapsight.stages.saturation import (
     stretch_around,
 )
 from hapsight.stages.valued_units import compute_values
-from hapsight.tables import HALVES
 
 __all__ = ["drivers", "saturate_drivers"]
 
 Float = NDArray[np.float64]
+Row = dict[str, Any]
 
-_SLOPES = ("slope", "slope_half2")
 _NO_EQTL = "No eQTLs were mapped (eqtl.run = false), so no driver could be compared with one."
 
 
@@ -104,19 +104,18 @@ def drivers(
     own = opened.cohort.genes, opened.cohort.reference.contigs
     given, priors = given and given.for_genes(*own), priors and priors.for_genes(*own)
     with opened.folder.stage("drivers") as stage:
-        rows: list[dict[str, Any]] = []
-        effects = _effects(opened, arms)
-        results = results_of(opened, list(effects))
+        by_card = cards_in(arms)
+        _require_units(opened, by_card)
+        results = results_of(opened, [arm for own in by_card.values() for arm in own])
         if given is not None:
-            samples = _samples(opened, next(iter(effects.values()), {}), given)
+            samples = _samples(opened, next(iter(by_card), None), given)
             require_fit(given.path, "effects", samples, opened.cohort.reference, given.given.elsewhere)
-        half1, predicted = _half1(opened), dict[Arm, NDArray[np.float32]]()
-        for number, (arm, own_effects) in enumerate(effects.items()):
-            kept: list[NDArray[np.float32]] = []
+        found = computed_drivers(opened, by_card, Beside(given, priors, half1_of(opened)), stage, progress)
+        rows, predicted = list[Row](), dict[Arm, NDArray[np.float32]]()
+        for number, arm in enumerate(results):
             rng = stream(opened.config.seed, "controls of drivers", number)
-            genes = _genes(opened, arm, results[arm], own_effects, half1, kept, progress)
-            rows += _arm_rows(opened, arm, genes, given, priors, rng)
-            predicted[arm] = np.array(kept)
+            rows += _arm_rows(opened, arm, results[arm], found[arm].rows, rng)
+            predicted[arm] = _predicted(opened, arm, progress)
         if opened.config.explain.conservation is not None:
             add_conservation(rows, opened.config.explain.conservation)
         if motifs:
@@ -125,32 +124,41 @@ def drivers(
         table = pl.DataFrame(plain, schema=DRIVERS)
         for note in _notes(opened, motifs, given, table):
             opened.folder.note(note)
-        each = [
-            {name: (row | one)[name] for name in DRIVER_VARIANTS}
-            for row in rows
-            for one in row.get("drivers", ())
-        ]
-        opened.folder.write("explain/driver_variants.parquet", pl.DataFrame(each, schema=DRIVER_VARIANTS))
-        _write(opened, table, results, predicted, effects)
-        stage["detail"] = (
-            f"{plural(table['gene_id'].n_unique(), 'gene')}, {plural(len(effects), 'model')} and tracks"
-        )
+        each = pl.concat([pl.DataFrame(schema=DRIVER_VARIANTS), *(found[arm].variants for arm in results)])
+        opened.folder.write("explain/driver_variants.parquet", each)
+        _write(opened, table, results, predicted)
+        genes, judged = plural(table["gene_id"].n_unique(), "gene"), plural(len(results), "model")
+        stage["detail"] = f"{genes}, {judged} and tracks; {stage['detail']}"
+
+
+def _require_units(opened: Opened, cards: Iterable[ModelCard]) -> None:
+    """Before any work: effects, and eQTLs that are wanted, are there."""
+    for card in cards:
+        if units := explain_blocks(opened, card):
+            explain_store(opened, card).read(units, "additivity")
+    if opened.config.eqtl.run:
+        opened.folder.eqtl().read(eqtl_blocks(opened), "top")
 
 
 def _samples(
-    opened: Opened, effects: Mapping[str, pl.DataFrame], given: GivenEffects
+    opened: Opened, card: ModelCard | None, given: GivenEffects
 ) -> Iterator[tuple[tuple[WeightRow, ...], Variants]]:
     """The first genes that have given effects among their variants."""
-    cohort = opened.cohort
-    reaches = {gene_id: reach_of(rows, rows["contig"][0]) for gene_id, rows in effects.items() if len(rows)}
-    reader, left = VariantReader(cohort.genotypes, cohort.reference, list(reaches.values())), SAMPLE
-    for gene_id, reach in reaches.items():
-        near = reader(reach)
-        if rows := given.near(gene_id, near):
-            yield rows, near
-            left -= 1
-        if not left:
-            return
+    cohort, left = opened.cohort, SAMPLE
+    if card is None:
+        return
+    for unit in explain_blocks(opened, card):
+        effects = explain_store(opened, card).read([unit], "effects")
+        parts = {name: rows for (name,), rows in effects.partition_by("gene_id", as_dict=True).items()}
+        reaches = {name: reach_of(rows, rows["contig"][0]) for name, rows in parts.items()}
+        reader = VariantReader(cohort.genotypes, cohort.reference, list(reaches.values()))
+        for name, reach in reaches.items():
+            near = reader(reach)
+            if rows := given.near(str(name), near):
+                yield rows, near
+                left -= 1
+            if not left:
+                return
 
 
 def _notes(
@@ -179,7 +187,6 @@ def _write(
     table: pl.DataFrame,
     results: Mapping[Arm, pl.DataFrame],
     predicted: Mapping[Arm, NDArray[np.float32]],
-    effects: Mapping[Arm, Mapping[str, pl.DataFrame]],
 ) -> None:
     """The four tables."""
     summary: list[dict[str, Any]] = []
@@ -189,8 +196,8 @@ def _write(
         for (form,), part in own.group_by("form", maintain_order=True):
             summary += [labels | {"form": form} | row for row in driver_summary(part)]
         forward = own.filter(pl.col("form") == "sasse2023")
-        replicates, elements = replicate_table(forward, arm, effects), _elements(opened, arm)
-        known = features(forward, results[arm], arm, predicted, replicates, elements)
+        replicates = replicate_table(forward, arm, _of_replicates(opened, arm, predicted))
+        known = features(forward, results[arm], arm, predicted, replicates, _elements(opened, arm))
         rng = stream(opened.config.seed, "reliability", number)
         found = reliability(forward, results[arm], known, labels, rng)
         genes.append(found.genes)
@@ -200,6 +207,18 @@ def _write(
     opened.folder.write("explain/driver_summary.parquet", pl.DataFrame(summary, schema=DRIVER_SUMMARY))
     opened.folder.write("explain/reliability.parquet", pl.concat(genes))
     opened.folder.write("explain/reliability_summary.parquet", pl.concat(judged))
+
+
+def _of_replicates(opened: Opened, arm: Arm, others: Iterable[Arm]) -> dict[Arm, dict[str, pl.DataFrame]]:
+    """The effects on explained genes of the arms that are `arm` with other weights, by ``gene_id``."""
+    alike = [other for other in others if other.is_replicate_of(arm) and other.track == arm.track]
+    return {other: _effects_by_gene(opened, other) for other in alike}
+
+
+def _effects_by_gene(opened: Opened, arm: Arm) -> dict[str, pl.DataFrame]:
+    assert arm.card is not None
+    genes = [gene for unit in explain_blocks(opened, arm.card) for gene in unit.genes]
+    return {gene.gene_id: own for gene, own in _effects(opened, arm, genes)}
 
 
 def _elements(opened: Opened, arm: Arm) -> pl.DataFrame:
@@ -212,97 +231,45 @@ def _elements(opened: Opened, arm: Arm) -> pl.DataFrame:
     return table.filter(pl.col("track") == arm.track)
 
 
-def _effects(opened: Opened, arms: Sequence[Arm]) -> dict[Arm, dict[str, pl.DataFrame]]:
-    """Of each model's arms: the effects on every explained gene, beside the slopes of its eQTLs."""
-    found = {}
-    for card, own in cards_in(arms).items():
-        units = explain_blocks(opened, card)
-        effects = _beside_eqtls(opened, explain_store(opened, card).read(units, "effects"))
-        for arm in own:
-            mine = effects.filter(pl.col("track") == arm.track).partition_by("gene_id", as_dict=True)
-            genes = [gene.gene_id for unit in units for gene in unit.genes]
-            found[arm] = {gene_id: mine.get((gene_id,), _NOTHING) for gene_id in genes}
-    return found
-
-
-def _beside_eqtls(opened: Opened, effects: pl.DataFrame) -> pl.DataFrame:
-    """The effects with the slopes of the same variants on the same genes; null where not tested."""
-    if not opened.config.eqtl.run:
-        return effects.with_columns(pl.lit(None, pl.Float64).alias(name) for name in _SLOPES)
-    store, parts = opened.folder.eqtl(), []
-    keys = effects.select("gene_id", *KEY).unique()
-    for unit in eqtl_blocks(opened):
-        nominal = store.read([unit], "nominal")
-        found = nominal.select(*KEY, *_SLOPES, gene_id="phenotype_id")
-        parts.append(found.join(keys, on=["gene_id", *KEY], how="semi"))
-    return effects.join(pl.concat(parts), on=["gene_id", *KEY], how="left", maintain_order="left")
-
-
-def _half1(opened: Opened) -> tuple[NDArray[np.bool_], Float] | None:
-    """(N,) people of the eQTLs' half 1, and (G, N1) their residual expression, fitted in them alone."""
-    path = opened.folder.path / "eqtl" / "halves.parquet"
-    if not opened.config.eqtl.run or not path.exists():
-        return None
-    halves = dict(pl.read_parquet(path).select(list(HALVES)).iter_rows())
-    people = np.array([halves.get(sample) == 1 for sample in opened.cohort.samples])
-    covariates = opened.cohort.covariates
-    try:
-        own = None if covariates is None else covariates.values[people]
-        return people, residuals(opened.cohort.transformed[:, people], own)
-    except InputError:
-        return None
-
-
-def _genes(
-    opened: Opened,
-    arm: Arm,
-    results: pl.DataFrame,
-    effects: Mapping[str, pl.DataFrame],
-    half1: tuple[NDArray[np.bool_], Float] | None,
-    kept: list[NDArray[np.float32]],
-    progress: Progress,
-) -> Iterator[GeneEffects]:
-    """One arm's explained genes; the predictions of all genes go to `kept`."""
-    cohort = opened.cohort
-    reaches = [reach_of(rows, rows["contig"][0]) for rows in effects.values() if len(rows)]
-    reader = VariantReader(cohort.genotypes, cohort.reference, reaches)
-    rows = zip(arm.comparisons(cohort.genes), results.iter_rows(named=True), strict=True)
-    for done, (compared, result) in enumerate(rows, start=1):
-        kept.append(compared.predicted.astype(np.float32))
-        progress(f"drivers {arm.model}", done, len(cohort.genes))
-        gene = compared.gene
-        if gene.gene_id in effects:
-            own = effects[gene.gene_id]
-            half = None if half1 is None else (half1[0], half1[1][done - 1])
-            yield GeneEffects(compared, result, own, reader(reach_of(own, gene.contig)), half)
+def _predicted(opened: Opened, arm: Arm, progress: Progress) -> NDArray[np.float32]:
+    """(G, N) predictions of an arm."""
+    genes, kept = opened.cohort.genes, list[NDArray[np.float32]]()
+    for done, one in enumerate(arm.comparisons(genes), start=1):
+        kept.append(one.predicted.astype(np.float32))
+        progress(f"drivers {arm.model}, agreement", done, len(genes))
+    return np.array(kept)
 
 
 def _arm_rows(
-    opened: Opened,
-    arm: Arm,
-    genes: Iterator[GeneEffects],
-    given: GivenEffects | None,
-    priors: SignPriors | None,
-    rng: np.random.Generator,
-) -> Iterator[dict[str, Any]]:
-    """Rows of one arm's explained genes, with what the bases around their drivers matter."""
+    opened: Opened, arm: Arm, results: pl.DataFrame, rows: pl.DataFrame, rng: np.random.Generator
+) -> Iterator[Row]:
+    """One arm's rows with R, with controls, and with what the bases around their drivers matter."""
     assert arm.card is not None, "only models are explained"
     assert arm.track is not None
-    for known in genes:
-        gene = known.compared.gene
+    result = {row["gene_id"]: row for row in results.iter_rows(named=True)}
+    own = rows.partition_by("gene_id", as_dict=True)
+    genes = [gene for gene in opened.cohort.genes if (gene.gene_id,) in own]
+    for gene, effects in _effects(opened, arm, genes):
         stored = stored_around_tss(opened, arm.card, gene)
-        for row in driver_rows(arm, known, given, priors, rng):
+        r, qval = (result[gene.gene_id][name] for name in ("pearson_r", "qval"))
+        for found in own[(gene.gene_id,)].iter_rows(named=True):
+            row = found | {"pearson_r": r, "qval": qval, "sign_right": None if not r else r > 0}
+            row |= control_of(row, effects, rng)
             around = (
                 neighbourhood_columns(row, gene, stored, arm.track, opened.cohort.reference) if stored else {}
             )
             yield row | around
 
 
-_NOTHING = pl.DataFrame(
-    schema=dict.fromkeys(("position", "effect", "effect_sd", *_SLOPES), pl.Float64)
-    | {"ref": pl.String, "alt": pl.String}
-)
-"""The effects of a gene without variants."""
+def _effects(opened: Opened, arm: Arm, genes: Sequence[Gene]) -> Iterator[tuple[Gene, pl.DataFrame]]:
+    """Each of these genes with the effects on it, of the arm's model and track."""
+    assert arm.card is not None
+    store = explain_store(opened, arm.card)
+    for unit, own in in_turn(explain_blocks(opened, arm.card), genes):
+        effects = store.read([unit], "effects").filter(pl.col("track") == arm.track)
+        parts = effects.partition_by("gene_id", as_dict=True)
+        for gene in own:
+            yield gene, parts.get((gene.gene_id,), NOTHING)
 
 
 _SHOWN = 5

@@ -6,7 +6,7 @@ The top eQTL of every gene with what surrounds it, from the finished units of th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +23,9 @@ from hapsight.cohort.reference import ref_fits
 from hapsight.cohort.tables import read_table
 from hapsight.errors import IncompleteError, InputError
 from hapsight.least_squares import Design
-from hapsight.run.blocks import in_gene_order, in_turn
+from hapsight.run.blocks import KeyedBlock, in_gene_order, in_turn
 from hapsight.run.opened import Opened, Progress
-from hapsight.stages.eqtl import CisWindow, EqtlUnit, eqtl_blocks, eqtl_units
+from hapsight.stages.eqtl import CisWindow, eqtl_blocks, eqtl_units
 from hapsight.stages.eqtl import eqtl as map_eqtls
 from hapsight.stats.eqtl import ld_with
 from hapsight.tables import CIS_INDEPENDENT, CIS_QTL, HERITABILITY
@@ -33,11 +33,11 @@ from hapsight.tables import CIS_INDEPENDENT, CIS_QTL, HERITABILITY
 __all__ = [
     "EQTL_SET",
     "NominalEffects",
-    "TopEqtl",
     "candidate_controls",
     "nominal_effects",
     "own_eqtls",
     "read_eqtls",
+    "top_dosage",
     "top_eqtls",
     "with_frequencies",
 ]
@@ -46,52 +46,44 @@ _CLOSE: Final = 0.8
 """r2 above which a variant can hardly be told from the top one."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TopEqtl:
-    """The strongest variant of a gene.
+def top_eqtls(opened: Opened) -> dict[str, dict[str, Any]]:
+    """What tables say of each gene's strongest variant, by ``gene_id``: columns of ``direction_genes``.
 
-    Attributes
-    ----------
-    row
-        Its columns in ``direction_genes``.
-    dosage
-        (N,) ALT alleles.
-    """
-
-    row: dict[str, Any]
-    dosage: NDArray[np.uint8]
-
-    @property
-    def position(self) -> int:
-        """Where it lies, 0-based."""
-        return int(self.row["position"])
-
-
-def top_eqtls(opened: Opened, progress: Progress) -> dict[str, TopEqtl]:
-    """Top eQTLs by ``gene_id``; a gene without variants to test has none.
+    A gene without variants to test has none.
 
     Raises
     ------
     IncompleteError
         The eQTL stage is not done, or its tables are older than its units.
     """
-    units = eqtl_units(opened)
-    genes = _current(opened, units)
+    genes = _current(opened, eqtl_blocks(opened))
     signals = _table(opened, "cis_independent", CIS_INDEPENDENT)["phenotype_id"].value_counts()
     n_signals = dict(signals.iter_rows())
     h2 = dict(_table(opened, "heritability", HERITABILITY).select("phenotype_id", "h2").iter_rows())
-    rows = {row["phenotype_id"]: row for row in genes.iter_rows(named=True) if row["variant_id"] is not None}
-    found = {}
-    for done, window in enumerate(_windows(units), start=1):
-        name = window.gene.gene_id
-        if name in rows:
-            extra = {"n_signals": n_signals.get(name, 0), "h2": h2[name]}
-            found[name] = _top(window, rows[name], extra)
-        progress("direction, top eQTLs", done, len(opened.cohort.genes))
-    return found
+    kept = ("variant_id", "position", "ref", "alt", "slope", "slope_se", "pval_nominal", "tss_distance")
+    return {
+        (name := row["phenotype_id"]): {key: row[key] for key in kept}
+        | {
+            "eqtl_qval": row["qval"],
+            "distance": abs(row["start_distance"]),
+            "maf": min(row["af"], 1.0 - row["af"]),
+            "n_signals": n_signals.get(name, 0),
+            "h2": h2[name],
+        }
+        for row in genes.drop_nulls("variant_id").iter_rows(named=True)
+    }
 
 
-def _current(opened: Opened, units: list[EqtlUnit]) -> pl.DataFrame:
+def top_dosage(window: CisWindow, row: Mapping[str, Any]) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """(N,) ALT alleles of the variant of a row of ``cis_qtl``, and ``dosage_sd`` and ``n_ld80``."""
+    same = zip(window.variants.variant_id, window.variants.position, window.variants.alt, strict=True)
+    place = list(same).index((row["variant_id"], row["position"], row["alt"]))
+    dosage = window.dosage[place]
+    close = int(np.sum(np.nan_to_num(ld_with(window.dosage, place)) ** 2 > _CLOSE)) - 1
+    return dosage, {"dosage_sd": float(np.std(dosage, ddof=1)), "n_ld80": close}
+
+
+def _current(opened: Opened, units: Sequence[KeyedBlock]) -> pl.DataFrame:
     """``cis_qtl``, if it was made of the units as they are now."""
     top = opened.folder.eqtl().read(units, "top")
     top = in_gene_order(top, opened.cohort.genes, "phenotype_id")
@@ -114,28 +106,6 @@ def _table(opened: Opened, name: str, schema: dict[str, Any]) -> pl.DataFrame:
             fix="run `hapsight eqtl` with this configuration first",
         )
     return pl.read_parquet(path, columns=list(schema))
-
-
-def _windows(units: list[EqtlUnit]) -> Iterator[CisWindow]:
-    for unit in units:
-        for window, _ in unit.windows(unit.reader()):
-            yield window
-
-
-def _top(window: CisWindow, row: dict[str, Any], extra: dict[str, Any]) -> TopEqtl:
-    same = zip(window.variants.variant_id, window.variants.position, window.variants.alt, strict=True)
-    place = list(same).index((row["variant_id"], row["position"], row["alt"]))
-    dosage = window.dosage[place]
-    close = int(np.sum(np.nan_to_num(ld_with(window.dosage, place)) ** 2 > _CLOSE)) - 1
-    kept = ("variant_id", "position", "ref", "alt", "slope", "slope_se", "pval_nominal", "tss_distance")
-    columns = {name: row[name] for name in kept} | {
-        "eqtl_qval": row["qval"],
-        "distance": abs(row["start_distance"]),
-        "maf": min(row["af"], 1.0 - row["af"]),
-        "dosage_sd": float(np.std(dosage, ddof=1)),
-        "n_ld80": close,
-    }
-    return TopEqtl(columns | extra, dosage)
 
 
 EQTL_SET: Final = {

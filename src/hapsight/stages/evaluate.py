@@ -10,17 +10,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from hapsight.files import file_digest
+from hapsight.run.arm_units import ArmUnit, arm_blocks, arm_keys, arm_units
 from hapsight.run.arms import Arm, Comparison, cards_in
 from hapsight.run.baselines import BaselineRun, ImportedRun
 from hapsight.run.blocks import KeyedBlock, in_gene_order
+from hapsight.run.crew import SetAside, compute, crew_of
 from hapsight.run.effects import effects_in_words
+from hapsight.run.executor import pools_kept
 from hapsight.run.opened import Opened, Progress, by_reason, dropped_table
 from hapsight.run.store import UnitStore
 from hapsight.seeds import stream
@@ -53,7 +58,16 @@ from hapsight.stats.summary import (
 )
 from hapsight.tables import ACROSS_GENES, BASELINES, PER_GENE, PER_PERSON, STRUCTURE, SUMMARY
 
-__all__ = ["Chance", "baseline_entries", "baseline_table", "evaluate", "gene_row", "with_qvalues"]
+__all__ = [
+    "Chance",
+    "arms_alike",
+    "baseline_entries",
+    "baseline_table",
+    "evaluate",
+    "evaluate_units",
+    "gene_row",
+    "with_qvalues",
+]
 
 Float = NDArray[np.float64]
 
@@ -79,10 +93,9 @@ class Chance:
 
     @classmethod
     def of(cls, opened: Opened) -> Self:
-        """Draw the permutations of a run, from its seed."""
+        """With the permutations of a run, from its seed."""
         config = opened.config
-        rng = stream(config.seed, "permutations of people")
-        orders = permutations(opened.cohort.groups, config.evaluate.permutations, rng)
+        orders = _orders(opened.cohort.groups, config.evaluate.permutations, config.seed)
         return cls(config.evaluate.null_draws, config.seed, orders)
 
     def random_weights(self, one: Comparison) -> Float:
@@ -93,6 +106,12 @@ class Chance:
             rng = weights_stream(self.seed, one.gene.gene_id)
             self.drawn[key] = random_weights_null(one.dosage, one.observed, self.draws, rng)
         return self.drawn[key]
+
+
+@lru_cache(maxsize=1)
+def _orders(populations: tuple[str | None, ...], draws: int, seed: int) -> NDArray[np.intp]:
+    """(draws, N) permutations of people, drawn once in a process."""
+    return permutations(populations, draws, stream(seed, "permutations of people"))
 
 
 def gene_row(arm: Arm, one: Comparison, chance: Chance) -> dict[str, Any]:
@@ -264,20 +283,24 @@ class _Rows:
 def evaluate(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
     """Write ``evaluation/*.parquet`` and ``dropped.parquet`` from the finished units of the other stages.
 
+    What chance gives of a gene is a unit of work, a block of genes for each group of arms; finished units are
+    not computed again.
+
     Raises
     ------
     IncompleteError
-        Some units are not done.
+        Some units of other stages are not done; or some of this one were set aside, all others are done.
     """
-    with opened.folder.stage("evaluate"):
-        rows, chance = _Rows(), Chance.of(opened)
+    with opened.folder.stage("evaluate") as stage:
         models = [card.entry(opened, own[0].units) for card, own in cards_in(arms).items()]
         opened.folder.record_models(models)
         for card, own in cards_in(arms).items():
             if card.of_effects:
                 opened.folder.note(effects_in_words(card, own[0].read("laid")))
+        found = _judged_genes(opened, arms, stage, progress)
+        rows = _Rows()
         for arm in arms:
-            _add(opened, arm, chance, rows, progress)
+            _add(opened, arm, found[arm], rows, progress)
         tables = rows.tables()
         linear = [arm for arm in arms if arm.card is None]
         tables["baselines"] = baseline_table(opened, linear, tables["per_gene"])
@@ -288,43 +311,98 @@ def evaluate(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
         opened.folder.write("dropped.parquet", _dropped(opened, arms))
 
 
-def _add(opened: Opened, arm: Arm, chance: Chance, rows: _Rows, progress: Progress) -> None:
+def _judged_genes(
+    opened: Opened, arms: Sequence[Arm], stage: dict[str, Any], progress: Progress
+) -> dict[Arm, pl.DataFrame]:
+    """Each arm's rows of ``per_gene``, genes in the cohort's order, without q-values."""
+    aside, units, computed = SetAside(), dict[tuple[Arm, ...], list[ArmUnit]](), 0
+    with pools_kept():
+        for own in arms_alike(arms):
+            units[own] = evaluate_units(opened, own)
+            with aside.later():
+                label = f"evaluate {', '.join(dict.fromkeys(arm.model for arm in own))}"
+                computed += compute(crew_of(opened), label, _judge_unit, units[own], progress)
+    aside.report()
+    every = sum(map(len, units.values()))
+    stage |= {"computed": computed, "detail": f"{computed} units computed, {every - computed} kept"}
+    return {arm: rows for own, made in units.items() for arm, rows in _rows_of(opened, own, made)}
+
+
+def _rows_of(
+    opened: Opened, arms: Sequence[Arm], units: Sequence[ArmUnit]
+) -> Iterator[tuple[Arm, pl.DataFrame]]:
+    table = in_gene_order(units[0].store.read(units, "per_gene"), opened.cohort.genes)
+    table = table.with_columns(protocol=pl.lit(opened.config.protocol, pl.String))
+    for arm in arms:
+        yield arm, arm.rows(table)
+
+
+def arms_alike(arms: Sequence[Arm]) -> list[tuple[Arm, ...]]:
+    """Arms that meet the same genotypes and expression in every gene, so that one null serves them all."""
+    found: dict[object, list[Arm]] = {}
+    for arm in arms:
+        found.setdefault(_met(arm), []).append(arm)
+    return [tuple(own) for own in found.values()]
+
+
+def _met(arm: Arm) -> object:
+    if isinstance(arm.made_by, BaselineRun):
+        return arm.made_by.split
+    if arm.card is None or arm.card.of_effects:
+        return arm.made_by
+    return arm.card.window, arm.card.seen
+
+
+def evaluate_units(opened: Opened, arms: Sequence[Arm]) -> list[ArmUnit]:
+    """The units of arms that one null serves, cut as the units of the first are."""
+    config, (first, *_) = opened.config, arms
+    place = first.store.folder.relative_to(opened.folder.path)
+    store = UnitStore(opened.folder.path / "evaluation" / place, "evaluate")
+    options = config.evaluate.model_dump(mode="json") | {"seed": config.seed}
+    blocks = arm_blocks(store, first.units, arm_keys(opened, "evaluate", arms, options))
+    return list(arm_units(opened, store, blocks, arms))
+
+
+def _judge_unit(unit: ArmUnit) -> str:
+    """Compare a block of genes with expression, beside what chance gives; returns the unit's name."""
+    chance = Chance.of(unit.run)
+    with threadpool_limits(limits=1, user_api="blas"):  # the same sums whoever makes them
+        rows = [gene_row(arm, one, chance) for arm in unit.arms() for one in arm.comparisons(unit.genes)]
+    unit.store.write(unit.name, unit.key, {"per_gene": pl.DataFrame(rows, schema=PER_GENE)})
+    return unit.name
+
+
+def _add(opened: Opened, arm: Arm, found: pl.DataFrame, rows: _Rows, progress: Progress) -> None:
     """The arm's rows of all tables; only models of levels predict across genes and within people."""
-    predicted, reference = [], []
-
-    def kept() -> Iterator[Comparison]:
-        for done, one in enumerate(arm.comparisons(opened.cohort.genes), start=1):
-            predicted.append(one.predicted)
-            reference.append(one.reference)
-            yield one
-            progress(f"evaluate {arm.model}", done, len(opened.cohort.genes))
-
-    _add_per_gene(opened, arm, kept(), chance, rows)
-    _add_structure(opened, arm, predicted, rows)
-    if arm.card is not None and arm.card.levels:
-        observed = opened.cohort.transformed
+    _add_per_gene(opened, arm, found, rows)
+    groups = Groups.of(opened.cohort.groups)
+    levels = arm.card is not None and arm.card.levels
+    if groups is None and not levels:
+        return
+    observed, predicted, reference = opened.cohort.transformed, [], []
+    for done, one in enumerate(arm.comparisons(opened.cohort.genes), start=1):
+        predicted.append(one.predicted)
+        reference.append(one.reference)
+        progress(f"evaluate {arm.model}, over all genes", done, len(opened.cohort.genes))
+    if groups is not None:
+        _add_structure(opened, arm, predicted, groups, rows)
+    if levels:
         _add_across_genes(opened, arm, np.array(reference, np.float64), observed, rows)
         _add_within_people(opened, arm, np.array(predicted), observed, rows)
 
 
-def _add_per_gene(
-    opened: Opened, arm: Arm, compared: Iterable[Comparison], chance: Chance, rows: _Rows
-) -> None:
+def _add_per_gene(opened: Opened, arm: Arm, found: pl.DataFrame, rows: _Rows) -> None:
     """One row per gene, q-values over those that are ``ok``, and their summary."""
     test = protocol_named(opened.config.protocol).test_of(arm.held_out)
-    found = pl.DataFrame([gene_row(arm, one, chance) for one in compared], schema=PER_GENE)
     table = with_qvalues(found, test)
     rows.per_gene.append(table)
     tests = [name for name in TESTS if arm.held_out or name != "folds"]
     rows.add_summary(arm, summarise_gene_rows(table, table["status"].to_list(), tests, test))
 
 
-def _add_structure(opened: Opened, arm: Arm, predicted: Sequence[Float], rows: _Rows) -> None:
+def _add_structure(opened: Opened, arm: Arm, predicted: Sequence[Float], groups: Groups, rows: _Rows) -> None:
     """What populations explain of predictions and of expression; a note where it is something of both."""
     cohort = opened.cohort
-    groups = Groups.of(cohort.groups)
-    if groups is None:
-        return
     covariates = None if cohort.covariates is None else cohort.covariates.values
     found = [
         {"gene_id": gene.gene_id, "gene_name": gene.gene_name}
