@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hapsight import pipeline
-from hapsight.cli.console import load_staffed
+from hapsight.cli.options import load_staffed
 from hapsight.cli.main import app
 from hapsight.errors import ConfigError, IncompleteError, InputError, StoreError, WeightsError
 from hapsight.files import temporary_name

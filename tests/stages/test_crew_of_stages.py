@@ -14,7 +14,7 @@ from hapsight.run.config import Config, load_config
 from hapsight.run.crew import crew_of, staffed
 from hapsight.run.opened import Opened
 from hapsight.stages import explain as explain_module
-from hapsight.stages import informed as informed_module
+from hapsight.stages import informed_units as informed_module
 from hapsight.stages import prior_ablations
 from hapsight.stages.explain import explain
 from hapsight.stages.informed import informed

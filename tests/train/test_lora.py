@@ -47,6 +47,9 @@ MADE = {
 }
 """Models that have no random weights by name."""
 
+NOT_TRIED = {"alphagenome"}
+"""Its package is an extra of its own, and not among those that tests install."""
+
 
 def seeded(network):
     torch.manual_seed(0)
@@ -123,7 +126,7 @@ def test_a_network_without_such_layers():
 
 def test_every_registered_model_is_tried():
     ours = {point.name for point in entry_points(group=GROUP) if point.value.startswith("hapsight.")}
-    assert ours == {*NARROW, *MADE}
+    assert ours == {*NARROW, *MADE, *NOT_TRIED}
 
 
 @pytest.mark.parametrize("name", [*NARROW, *MADE])

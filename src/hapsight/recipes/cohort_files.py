@@ -6,6 +6,7 @@ A file's part in a cohort is found by looking into it: its first bytes, or the h
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -199,10 +200,12 @@ def _add_table(found: Sorted, path: Path, people: Sequence[str], named: bool) ->
 def _require_one_each(found: Sorted) -> None:
     for role, paths in found.paths.items():
         if role != "genotypes" and len(paths) > 1:
+            folder = Path(os.path.commonpath([path.absolute().parent for path in paths]))
             raise ConfigError(
                 f"Several files could be the {role}.",
+                where=folder,
                 expected="one",
-                got=", ".join(map(str, paths[:5])),
+                got=", ".join(str(path.absolute().relative_to(folder)) for path in paths[:5]),
                 fix="name the files that you mean, without the others",
             )
 
