@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hapsight import pipeline
-from hapsight.cli.options import load_staffed
 from hapsight.cli.main import app
+from hapsight.cli.options import load_staffed
 from hapsight.errors import ConfigError, IncompleteError, InputError, StoreError, WeightsError
 from hapsight.files import temporary_name
 from hapsight.pipeline import do_units
