@@ -76,7 +76,9 @@ def call_without_torch(*words):
 def tables(folder):
     """What the stages wrote, but for the records of when."""
     found = [*folder.glob("evaluation/*"), *folder.glob("explain/*.parquet"), *folder.glob("report/*.csv")]
-    found = [path for path in found if path.name != "pages_withheld.parquet"]  # of the pages that there are
+    found = [
+        path for path in found if path.is_file() and path.name != "pages_withheld.parquet"
+    ]  # of the pages there are
     return {path: path.read_bytes() for path in [*found, folder / "dropped.parquet"]}
 
 

@@ -75,7 +75,7 @@ def test_covariates_that_leave_nothing(tmp_path: Path, count: int, refusing: set
 
 def test_people_without_population_cannot_be_held_out_by_it(tmp_path: Path) -> None:
     found = failures(config(tmp_path, 25, baseline={"splits": ["population"], "methods": ["blup"]}))
-    assert "sample sheet with a population for each person" in found["baseline blup.population"]
+    assert "sample sheet with a column population for each person" in found["baseline blup.population"]
 
 
 def test_logs_that_do_not_exist(tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def test_a_gene_that_is_added_computes_its_own_units_only(cohort, config, alone)
     assert len(after) - len(before) == 6
     tables = [name for name in alone if name.startswith("evaluation/") and name.count("/") == 1]
     tables += [f"explain/{name}.parquet" for name in ("drivers", "driver_variants", "reliability")]
-    assert len(tables) == 10 + 3
+    assert len(tables) == 11 + 3
     assert {name: found[name] for name in tables} == {name: alone[name] for name in tables}
 
 
