@@ -145,3 +145,11 @@ def test_what_covariates_explain_leaves_exactly_nothing():
     assert not residuals(np.array([np.full(20, 3.3), c @ [1.0, 2.0, -1.0] + 5]), c).any()
     assert not np.ptp(residuals(np.full(20, 0.1), None))
     assert residuals(np.array([1.0, 3.0]), None).tolist() == [-1.0, 1.0]  # of two people too
+
+
+def test_leverage_is_the_diagonal_of_the_hat_matrix():
+    columns = np.random.default_rng(2).standard_normal((9, 3))
+    columns[4] *= 50
+    design = np.column_stack([np.ones(9), columns])
+    hat = design @ np.linalg.solve(design.T @ design, design.T)
+    np.testing.assert_allclose(Design.of(9, columns).leverage, np.diag(hat), rtol=1e-10)

@@ -70,6 +70,12 @@ class Design:
         return int(self.basis.shape[1])
 
     @property
+    def leverage(self) -> Floats:
+        """(N,) share of a person's own value in what is fitted for that person; 1: nothing is left."""
+        found: Floats = np.square(self.basis).sum(axis=1)
+        return found
+
+    @property
     def dof(self) -> int:
         """Degrees of freedom of a slope beside them: ``N - 1 - rank``."""
         return len(self.basis) - 1 - self.rank

@@ -98,6 +98,11 @@ def test_person_without_covariates_fails_only_there(files: CohortFiles, tmp_path
     results = check(replace(files, covariates=path))
     assert bad(results) == {"covariates": "fail"}
     assert "dan" in results["covariates"].message
+    far = write_table(tmp_path / "f.tsv", [["id", *PEOPLE], ["PC1", 1, 2, 1, 90]])
+    assert (
+        "of 4 people, 1 person with a leverage above 0.5"
+        in check(replace(files, covariates=far))["covariates"].message
+    )
     turned = write_table(
         tmp_path / "t.tsv", [["id", "PC1"], *([person, i] for i, person in enumerate(PEOPLE))]
     )

@@ -11,7 +11,7 @@ pytest.importorskip("altair", reason="the report's extra is not installed")
 from hapsight.report import build_report
 from hapsight.report.across import between_models, pair_rows
 from hapsight.report.direction import FACTORS, agreement_rows, direction_strata, factor_rows, stratum_words
-from hapsight.report.direction_charts import RIGHT_COLOUR, WRONG_COLOUR
+from hapsight.report.direction_charts import RIGHT_COLOUR, WRONG_COLOUR, fitted
 from hapsight.report.run_folder import read_run
 from hapsight.report.seed_figure import seed_figure
 
@@ -153,3 +153,14 @@ def test_many_genes_become_cells(tmp_path):
     assert all(len(json.dumps(panel.spec)) < 500_000 for panel in figure.panels)
     counted = sum(row.get("count", 0) for row in rows_of(figure.panels[0].spec))
     assert counted == figure.numbers.filter(pl.col("model") == "xpresso/GM12878").height
+
+
+def test_a_gene_whose_r_is_shown_as_0_has_neither_sign():
+    points = pl.DataFrame({"x": [1.0, 2.0, 3.0], "y": [0.1, 0.0, -0.1], "gene": ["a", "b", "c"]})
+    lines = pl.DataFrame(schema={"x": float, "x_end": float, "y": float, "y_end": float, "right": bool})
+    spec = json.dumps(
+        fitted(points, lines, mark=1.3, crowded=False, tooltip=["gene"], alt_text="three genes")
+    )
+    assert re.findall(r'"gene": "(.)", "sign": "([^"]*)"', spec) == [
+        ("a", "R > 0"), ("b", "R is shown as 0"), ("c", "R < 0")
+    ]  # fmt: skip

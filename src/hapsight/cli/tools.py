@@ -27,6 +27,16 @@ def _add_models(app: typer.Typer) -> None:
     app.add_typer(group, name="models")
 
 
+_OWN = "-"
+"""Weights of a model that has none to fetch: they come with it, or are the user's own."""
+
+
+def _here(weights: str, present: tuple[str, ...]) -> str:
+    if weights == _OWN:
+        return "nothing to fetch"
+    return "yes" if weights in present else "no"
+
+
 def models(context: typer.Context) -> None:
     """List the models, their published weights, and which of these are here."""
     if context.invoked_subcommand is not None:
@@ -36,9 +46,9 @@ def models(context: typer.Context) -> None:
     from hapsight.models.weights import cache_folder
 
     rows = [
-        [entry.name, entry.source, weights, "yes" if weights in entry.present else "no", entry.licence]
+        [entry.name, entry.source, weights, _here(weights, entry.present), entry.licence]
         for entry in available()
-        for weights in entry.weights or ("-",)
+        for weights in entry.weights or (_OWN,)
     ]
     table(["model", "from", "weights", "here", "licence"], rows, name="models")
     say(f"weights folder: {cache_folder()} (set HAPSIGHT_WEIGHTS to change it)")

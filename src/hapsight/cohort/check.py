@@ -19,7 +19,7 @@ from hapsight.cohort.genotype_store import lenient_policy
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import CohortFiles, CohortParts, join_genes, join_people
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
-from hapsight.cohort.people import Covariates, join_covariates
+from hapsight.cohort.people import Covariates, join_covariates, leverage_in_words
 from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.policies import HARD_CALLS, PLOIDY_CONFLICT, UNKNOWN_CALLS
 from hapsight.cohort.reference import Reference
@@ -291,7 +291,7 @@ class _Check:
                 "covariates",
                 "warn" if joined[1] else "pass",
                 f"{plural(len(joined[0].names) if joined[0] else 0, 'covariate')} of "
-                f"{plural(len(samples), 'people')}",
+                f"{plural(len(samples), 'people')}{leverage_in_words(joined[0], len(samples))}",
                 joined[1],
             ),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.ploidy import Sex, parse_sexes
 from hapsight.cohort.tables import numbers, read_lines, read_table, require_unique, table_of
 from hapsight.errors import InputError, plural
-from hapsight.least_squares import independent
+from hapsight.least_squares import Design, independent
 
 __all__ = ["Covariates", "SampleSheet", "join_covariates", "read_covariates", "read_sample_sheet"]
 
@@ -158,6 +159,22 @@ def read_covariates(path: Path | str, samples: Collection[str]) -> tuple[Covaria
     if transposed:
         return Covariates(tuple(header), tuple(first), values), True
     return Covariates(tuple(first), tuple(header), np.ascontiguousarray(values.T)), False
+
+
+_MUCH_LEVERAGE: Final = 0.5
+
+
+def leverage_in_words(covariates: Covariates | None, people: int) -> str:
+    """For how many people covariates fit little else than their own value; empty where for nobody."""
+    if covariates is None or len(covariates.names) > people - 3:
+        return ""
+    many = int((Design.of(people, covariates.values).leverage > _MUCH_LEVERAGE).sum())
+    if not many:
+        return ""
+    return (
+        f", {plural(many, 'people')} with a leverage above {_MUCH_LEVERAGE:g}: covariates that are fitted "
+        "without them, as for held-out people, carry far, and few people may make a held-out R"
+    )
 
 
 def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariates | None, tuple[str, ...]]:

@@ -266,7 +266,8 @@ def _failed(file: WeightsFile, got: str, kept: int = 0) -> WeightsError:
 
 
 def _by_hand(file: WeightsFile) -> str:
-    return f"download {file.url} by hand and put it at {cache_folder() / file.filename}"
+    place = cache_folder() / file.filename
+    return f"download {file.url} by hand and put it at {place}, or give the path of your copy as `weights`"
 
 
 def declared_fingerprint(model: SequenceModel) -> str:

@@ -96,16 +96,24 @@ def _mark(place: float) -> list[Any]:
     ]
 
 
+_SIGNS: Final = (("R > 0", RIGHT_COLOUR, "circle"), ("R < 0", WRONG_COLOUR, _WRONG_SHAPE))
+_NO_SIGN: Final = ("R is shown as 0", TEXT_COLOUR, "diamond")
+
+
 def _signed(points: pl.DataFrame, tooltip: Sequence[str]) -> Any:
-    right = "datum.y > 0"
+    names, colours, shapes = (list(part) for part in zip(*_SIGNS, _NO_SIGN, strict=True))
+    y = pl.col("y")
+    sign = (
+        pl.when(y > 0).then(pl.lit(names[0])).when(y < 0).then(pl.lit(names[1])).otherwise(pl.lit(names[2]))
+    )
     return (
-        alt.Chart(inline(points))
+        alt.Chart(inline(points.with_columns(sign=sign)))
         .mark_point(filled=True, size=60, opacity=0.75)
         .encode(
             x=alt.X("x:Q", title=_X, scale=alt.Scale(zero=True)),
             y=alt.Y("y:Q", title=_Y),
-            color=alt.condition(right, alt.value(RIGHT_COLOUR), alt.value(WRONG_COLOUR)),
-            shape=alt.condition(right, alt.value("circle"), alt.value(_WRONG_SHAPE)),
+            color=alt.Color("sign:N", scale=alt.Scale(domain=names, range=colours), legend=None),
+            shape=alt.Shape("sign:N", scale=alt.Scale(domain=names, range=shapes), legend=None),
             tooltip=_tooltips(tooltip),
         )
     )

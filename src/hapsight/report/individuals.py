@@ -136,7 +136,8 @@ def _check(check: dict[str, Any], people: int) -> dict[str, Any]:
         return check
     message = _some_people(str(check.get("message", "")), people)
     in_names = r"(?<![A-Za-z\d])" if str(check.get("name")).startswith("model ") else ""  # GM12878 stays
-    message = re.sub(in_names + r"\d[\d,]*\.?\d*(?:e[-+]?\d+)?", _shortened, message)
+    number = r"(?<![\d,.])(?>\d[\d,]*\.?\d*(?:e[-+]?\d+)?)(?! bp)"  # a window's length is nobody's
+    message = re.sub(in_names + number, _shortened, message)
     if check.get("name") == "expression scale":  # the least and the largest value are of one person each
         message = f"the range of the values is {_NOT_SHOWN}"
     if check.get("asks"):  # details say what is to be looked at, in words

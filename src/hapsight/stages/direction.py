@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from hapsight.cohort.nouns import Gene, Interval
+from hapsight.errors import plural
 from hapsight.run.arm_units import ArmUnit, arm_blocks, arm_keys, arm_units, key_parts
 from hapsight.run.arms import Arm, Comparison, results_of
 from hapsight.run.blocks import KeyedBlock
@@ -55,7 +56,10 @@ def direction(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
         tops = top_eqtls(opened) if opened.config.eqtl.run else {}
         units = direction_units(opened, arms)
         computed = compute(crew_of(opened), "direction", _direction_unit, units, progress)
-        stage |= {"computed": computed, "detail": f"{computed} units computed, {len(units) - computed} kept"}
+        stage |= {
+            "computed": computed,
+            "detail": f"{plural(computed, 'unit')} computed, {len(units) - computed} kept",
+        }
         read = _read(units)
         tops = {name: row | read.tops[name] for name, row in tops.items()}
         table = pl.concat(

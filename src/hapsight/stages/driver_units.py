@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from hapsight.cohort.nouns import Gene
-from hapsight.errors import InputError
+from hapsight.errors import InputError, plural
 from hapsight.explain.support import GivenEffects
 from hapsight.explain.tables import DRIVER_VARIANTS, DRIVERS
 from hapsight.least_squares import residuals
@@ -210,7 +210,7 @@ def computed_drivers(
                 computed += compute(crew_of(opened), label, _drivers_unit, every[card], progress)
     aside.report()
     kept = sum(map(len, every.values())) - computed
-    stage |= {"computed": computed, "detail": f"{computed} units computed, {kept} kept"}
+    stage |= {"computed": computed, "detail": f"{plural(computed, 'unit')} computed, {kept} kept"}
     return {arm: _found(opened, arm, every[card]) for card, arms in by_card.items() for arm in arms}
 
 

@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from hapsight.errors import plural
 from hapsight.files import file_digest
 from hapsight.run.arm_units import ArmUnit, arm_blocks, arm_keys, arm_units
 from hapsight.run.arms import Arm, Comparison, cards_in
@@ -324,7 +325,7 @@ def _judged_genes(
                 computed += compute(crew_of(opened), label, _judge_unit, units[own], progress)
     aside.report()
     every = sum(map(len, units.values()))
-    stage |= {"computed": computed, "detail": f"{computed} units computed, {every - computed} kept"}
+    stage |= {"computed": computed, "detail": f"{plural(computed, 'unit')} computed, {every - computed} kept"}
     return {arm: rows for own, made in units.items() for arm, rows in _rows_of(opened, own, made)}
 
 
