@@ -18,7 +18,7 @@ import numpy as np
 from hapsight.cohort.matching import gene_index, genes_called
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.cohort.records import allele_fault
-from hapsight.cohort.tables import read_lines, read_table
+from hapsight.cohort.tables import read_lines, read_table, require_columns
 from hapsight.dna import plain_contig
 from hapsight.errors import ConfigError, InputError
 
@@ -391,14 +391,7 @@ def _haplotypic(path: Path, samples: Sequence[str], inside: _Inside) -> AlleleCo
 def _phaser_reads(path: Path, sample: str, inside: _Inside, dropped: Dropped) -> Iterator[Reads]:
     """Haplotype A is taken for the first; `in_phase` exchanges it where it is the second."""
     table = read_table(path, "haplotypic count")
-    lacking = [name for name in _HAPLOTYPIC if name not in table.columns]
-    if lacking:
-        raise InputError(
-            "The table is none of phASER's haplotypic counts.",
-            where=path,
-            expected=", ".join(_HAPLOTYPIC),
-            got=f"without {', '.join(lacking)}",
-        )
+    require_columns(table, _HAPLOTYPIC, "table of phASER's haplotypic counts", path)
     for row in table.select(_HAPLOTYPIC).iter_rows():
         contig, variants, a, b, *counts = (text or "" for text in row)
         where = f"{path}, {variants[:80]}"

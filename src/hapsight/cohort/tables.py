@@ -16,7 +16,7 @@ import subprocess
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -36,6 +36,7 @@ __all__ = [
     "numbers",
     "read_lines",
     "read_table",
+    "require_columns",
     "require_end",
     "require_file",
     "require_readable",
@@ -244,6 +245,18 @@ def _require_even(path: Path, lines: Sequence[str], separator: str) -> None:
                 expected=f"{wanted + 1} fields, separated by {'a comma' if separator == ',' else 'a tab'}",
                 got=f"{line.count(separator) + 1} fields",
             )
+
+
+def require_columns(table: pl.DataFrame, columns: Collection[str], what: str, where: object) -> None:
+    """Refuse a table that lacks any of these columns; `what` is its name in the error."""
+    lacking = [name for name in columns if name not in table.columns]
+    if lacking:
+        raise InputError(
+            f"The {what} lacks columns.",
+            where=where,
+            expected=", ".join(columns),
+            got=f"without {', '.join(lacking)}",
+        )
 
 
 def require_unique(names: Iterable[str], what: str, where: object) -> None:

@@ -27,7 +27,14 @@ import torch
 
 from hapsight.errors import ConfigError
 from hapsight.models.alphagenome_tracks import HEADS, HOW_TO_HAVE, HeadTrack, window_bases
-from hapsight.models.binned import evaluation, index_on, require_positions, require_stretch, require_window
+from hapsight.models.binned import (
+    evaluation,
+    index_on,
+    require_positions,
+    require_read_out,
+    require_stretch,
+    require_window,
+)
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel
 from hapsight.models.weights import sha256_of
@@ -424,22 +431,7 @@ class AlphaGenome(SharedModel):
                 got="a sequence, as mutagenesis, scores of variants and training give it",
                 fix="for these, give one gene's exons as 'exons' in place of 'gtf'",
             )
-        counts = {"bases": (read_out.bins, self.window.length), "tracks": (read_out.tracks, len(self.tracks))}
-        for what, (indices, count) in counts.items():
-            if not indices or min(indices) < 0 or max(indices) >= count:
-                raise ConfigError(
-                    f"A read-out asks for {what} that this model does not have.",
-                    where=f"{self.name}, read-out {read_out.name}",
-                    expected=f"at least one, each 0 to {count - 1}",
-                    got=indices,
-                )
-        if read_out.reduce not in REDUCE:
-            raise ConfigError(
-                "A read-out combines bases in an unknown way.",
-                where=f"{self.name}, read-out {read_out.name}",
-                expected=", ".join(REDUCE),
-                got=repr(read_out.reduce),
-            )
+        require_read_out(self, "AlphaGenome", read_out, self.window.length, REDUCE, unit="bases")
 
     def _fingerprint(self) -> str:
         """SHA-256 over geometry, organism, tracks and their means, and every weight."""

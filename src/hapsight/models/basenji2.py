@@ -35,6 +35,7 @@ from hapsight.models.binned import (
     of_tracks,
     reduce_bins,
     require_positions,
+    require_read_out,
     require_stretch,
     require_window,
 )
@@ -249,24 +250,7 @@ class Basenji2(SharedModel):
         return ranges
 
     def _check(self, read_out: ReadOut) -> None:
-        for what, indices, count in (
-            ("bins", read_out.bins, BINS),
-            ("tracks", read_out.tracks, len(self.tracks)),
-        ):
-            if not indices or min(indices) < 0 or max(indices) >= count:
-                raise ConfigError(
-                    f"A read-out asks for {what} that Basenji2 does not have.",
-                    where=f"{self.name}, read-out {read_out.name}",
-                    expected=f"at least one, each 0 to {count - 1}",
-                    got=indices,
-                )
-        if read_out.reduce not in REDUCE:
-            raise ConfigError(
-                "A read-out combines bins in an unknown way.",
-                where=f"{self.name}, read-out {read_out.name}",
-                expected=", ".join(REDUCE),
-                got=repr(read_out.reduce),
-            )
+        require_read_out(self, "Basenji2", read_out, BINS, REDUCE)
 
 
 def load(

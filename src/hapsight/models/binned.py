@@ -10,7 +10,7 @@ from typing import Final
 
 import torch
 
-from hapsight.errors import InputError
+from hapsight.errors import ConfigError, InputError
 from hapsight.models.onehot import without_gradients
 from hapsight.models.protocol import ReadOut, SequenceModel
 
@@ -21,6 +21,7 @@ __all__ = [
     "of_tracks",
     "reduce_bins",
     "require_positions",
+    "require_read_out",
     "require_stretch",
     "require_window",
 ]
@@ -40,6 +41,44 @@ def require_window(model: SequenceModel, title: str, codes: torch.Tensor, length
             where=model.name,
             expected=f"(sequences, {length})",
             got=tuple(codes.shape),
+        )
+
+
+def require_read_out(
+    model: SequenceModel,
+    title: str,
+    read_out: ReadOut,
+    length: int,
+    reduce: Sequence[str],
+    *,
+    unit: str = "bins",
+) -> None:
+    """Refuse a read-out of bins or tracks that the model does not have, or that combines them otherwise.
+
+    Parameters
+    ----------
+    length
+        How many bins the model has.
+    reduce
+        The ways in which it combines them.
+    unit
+        What its bins are called.
+    """
+    counts = {unit: (read_out.bins, length), "tracks": (read_out.tracks, len(model.tracks))}
+    for what, (indices, count) in counts.items():
+        if not indices or min(indices) < 0 or max(indices) >= count:
+            raise ConfigError(
+                f"A read-out asks for {what} that {title} does not have.",
+                where=f"{model.name}, read-out {read_out.name}",
+                expected=f"at least one, each 0 to {count - 1}",
+                got=indices,
+            )
+    if read_out.reduce not in reduce:
+        raise ConfigError(
+            f"A read-out asks for what {title} does not have: it combines {unit} in an unknown way.",
+            where=f"{model.name}, read-out {read_out.name}",
+            expected=", ".join(reduce),
+            got=repr(read_out.reduce),
         )
 
 

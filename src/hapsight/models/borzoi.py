@@ -22,7 +22,14 @@ from typing import Final, Self
 import torch
 
 from hapsight.errors import ConfigError
-from hapsight.models.binned import evaluation, index_on, require_positions, require_stretch, require_window
+from hapsight.models.binned import (
+    evaluation,
+    index_on,
+    require_positions,
+    require_read_out,
+    require_stretch,
+    require_window,
+)
 from hapsight.models.borzoi_blocks import (
     FEATURES,
     QUERY_BLOCK,
@@ -327,22 +334,7 @@ class Borzoi(SharedModel):
         )
 
     def _check(self, read_out: ReadOut) -> None:
-        counts = {"bins": (read_out.bins, BINS), "tracks": (read_out.tracks, len(self.tracks))}
-        for what, (indices, count) in counts.items():
-            if not indices or min(indices) < 0 or max(indices) >= count:
-                raise ConfigError(
-                    f"A read-out asks for {what} that Borzoi does not have.",
-                    where=f"{self.name}, read-out {read_out.name}",
-                    expected=f"at least one, each 0 to {count - 1}",
-                    got=indices,
-                )
-        if read_out.reduce not in REDUCE:
-            raise ConfigError(
-                "A read-out combines bins in an unknown way.",
-                where=f"{self.name}, read-out {read_out.name}",
-                expected=", ".join(REDUCE),
-                got=repr(read_out.reduce),
-            )
+        require_read_out(self, "Borzoi", read_out, BINS, REDUCE)
 
 
 def _read_outs(tracks: tuple[int, ...] | None, bins: Sequence[int] | None, reduce: str) -> Iterator[ReadOut]:

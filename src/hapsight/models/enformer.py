@@ -29,6 +29,7 @@ from hapsight.models.binned import (
     of_tracks,
     reduce_bins,
     require_positions,
+    require_read_out,
     require_stretch,
     require_window,
 )
@@ -411,23 +412,7 @@ class Enformer(SharedModel):
         return CROP + min(read_out.bins), CROP + max(read_out.bins) + 1
 
     def _check(self, read_out: ReadOut) -> None:
-        where = f"{self.name}, read-out {read_out.name}"
-        counts = {"bins": (read_out.bins, BINS), "tracks": (read_out.tracks, len(self.tracks))}
-        for what, (indices, count) in counts.items():
-            if not indices or min(indices) < 0 or max(indices) >= count:
-                raise ConfigError(
-                    f"A read-out asks for {what} that Enformer does not have.",
-                    where=where,
-                    expected=f"at least one, each 0 to {count - 1}",
-                    got=indices,
-                )
-        if read_out.reduce not in REDUCE:
-            raise ConfigError(
-                "A read-out combines bins in an unknown way.",
-                where=where,
-                expected=", ".join(REDUCE),
-                got=repr(read_out.reduce),
-            )
+        require_read_out(self, "Enformer", read_out, BINS, REDUCE)
 
 
 def _fingerprint(network: EnformerNet, options: list[object]) -> str:

@@ -17,7 +17,13 @@ import torch
 
 from hapsight.errors import ConfigError
 from hapsight.models import loading, mini_net
-from hapsight.models.binned import evaluation, require_positions, require_stretch, require_window
+from hapsight.models.binned import (
+    evaluation,
+    require_positions,
+    require_read_out,
+    require_stretch,
+    require_window,
+)
 from hapsight.models.mini_net import DILATIONS, REACH, STRIDE, MiniNet
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel, Track
@@ -178,24 +184,7 @@ class Mini(SharedModel):
         return ranges
 
     def _check(self, read_out: ReadOut) -> None:
-        for what, indices, count in (
-            ("bins", read_out.bins, BINS),
-            ("tracks", read_out.tracks, len(self.tracks)),
-        ):
-            if not indices or min(indices) < 0 or max(indices) >= count:
-                raise ConfigError(
-                    f"A read-out asks for {what} that mini does not have.",
-                    where=f"{self.name}, read-out {read_out.name}",
-                    expected=f"at least one, each 0 to {count - 1}",
-                    got=indices,
-                )
-        if read_out.reduce not in (LOG1P_SUM, MEAN_LINEAR):
-            raise ConfigError(
-                "A read-out combines bins in a way that mini does not have.",
-                where=f"{self.name}, read-out {read_out.name}",
-                expected=f"{LOG1P_SUM} or {MEAN_LINEAR}",
-                got=repr(read_out.reduce),
-            )
+        require_read_out(self, "mini", read_out, BINS, (LOG1P_SUM, MEAN_LINEAR))
 
 
 def read_outs_of(tracks: Sequence[Track]) -> dict[str, ReadOut]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.matching import gene_index, genes_called, without_version
 from hapsight.cohort.nouns import Dropped, Gene
-from hapsight.cohort.tables import numbers, read_table, require_unique
+from hapsight.cohort.tables import numbers, read_table, require_columns, require_unique
 from hapsight.errors import InputError
 
 __all__ = ["PERSON_VALUES", "Regulons", "read_gene_covariates", "read_person_values", "read_regulons"]
@@ -93,14 +93,7 @@ def read_regulons(path: Path, genes: Sequence[Gene]) -> tuple[Regulons, Dropped]
 
 
 def _require_columns(table: pl.DataFrame, path: Path) -> None:
-    missing = [name for name in _COLUMNS if name not in table.columns]
-    if missing:
-        raise InputError(
-            "The regulon table lacks columns.",
-            where=path,
-            expected=", ".join(_COLUMNS),
-            got=f"without {', '.join(missing)}",
-        )
+    require_columns(table, _COLUMNS, "regulon table", path)
     for name in _COLUMNS[:2]:
         if table[name].null_count():
             raise InputError("A regulon names no source or no target.", where=f"{path}, column {name}")
@@ -185,14 +178,7 @@ def read_person_values(
         only.
     """
     table = read_table(path, "person covariates")
-    lacking = [name for name in PERSON_VALUES if name not in table.columns]
-    if lacking:
-        raise InputError(
-            "The table of persons lacks columns.",
-            where=path,
-            expected=", ".join(PERSON_VALUES),
-            got=f"without {', '.join(lacking)}",
-        )
+    require_columns(table, PERSON_VALUES, "table of persons", path)
     pairs = [f"{gene}, {sample}" for gene, sample in table.select("gene_id", "sample_id").iter_rows()]
     require_unique(pairs, "gene and person", path)
     typed = table.with_columns(value=numbers(table.select("value"), pairs, path)[:, 0])

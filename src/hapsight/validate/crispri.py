@@ -13,7 +13,7 @@ from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.matching import without_version
 from hapsight.cohort.nouns import Dropped, Gene, Interval
 from hapsight.cohort.reference import Reference
-from hapsight.cohort.tables import read_table
+from hapsight.cohort.tables import read_table, require_columns
 from hapsight.errors import InputError
 
 __all__ = ["CrispriPair", "read_crispri"]
@@ -69,14 +69,7 @@ def read_crispri(
         A column is missing, a cell is not what it should be, or no pair is left.
     """
     table = read_table(path, "CRISPRi")
-    missing = [name for name in _COLUMNS if name not in table.columns]
-    if missing:
-        raise InputError(
-            "The CRISPRi table lacks columns.",
-            where=path,
-            expected=", ".join(_COLUMNS),
-            got=f"without {', '.join(missing)}",
-        )
+    require_columns(table, _COLUMNS, "CRISPRi table", path)
     strands = {gene.gene_name: gene for gene in genes if gene.gene_name}
     strands |= {without_version(gene.gene_id): gene for gene in genes}
     dropped, pairs = Dropped(), []

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.reference import Reference
-from hapsight.cohort.tables import read_table
+from hapsight.cohort.tables import read_table, require_columns
 from hapsight.dna import decode
 from hapsight.errors import ConfigError, InputError
 from hapsight.stats.direction import Share, same_sign, share_true
@@ -128,14 +128,7 @@ def read_mpra(
 
 
 def _typed(table: pl.DataFrame, path: Path) -> pl.DataFrame:
-    missing = [name for name in _COLUMNS if name not in table.columns]
-    if missing:
-        raise InputError(
-            "The MPRA table lacks columns.",
-            where=path,
-            expected=", ".join(_COLUMNS),
-            got=f"without {', '.join(missing)}",
-        )
+    require_columns(table, _COLUMNS, "MPRA table", path)
     typed = table.with_columns(pl.col(name).cast(kind, strict=False) for name, kind in _NUMBERS.items())
     for name in ("Barcodes", "Coefficient", "pValue"):
         bad = np.flatnonzero(~typed[name].cast(pl.Float64).is_finite().fill_null(False))
