@@ -23,7 +23,6 @@ from hapsight.report.disclosure import (
     HIDDEN,
     Disclosure,
     disclosed,
-    disclosed_covariance,
     hidden_p,
     nearest_five,
     rounded,
@@ -35,6 +34,7 @@ from hapsight.report.gene_page import _rows
 from hapsight.report.individuals import without_individuals
 from hapsight.report.run_folder import read_run
 from hapsight.report.shown_genes import MADE_ANEW
+from hapsight.stages.predictdb import disclosed_covariance
 from hapsight.stats.direction_factors import direction_tables
 from hapsight.tables import (
     ACROSS_GENES,

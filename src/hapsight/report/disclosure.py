@@ -28,7 +28,6 @@ __all__ = [
     "HIDDEN",
     "Disclosure",
     "disclosed",
-    "disclosed_covariance",
     "enough_carriers",
     "hanging",
     "hidden_p",
@@ -121,51 +120,6 @@ def enough_carriers(maf: pl.Expr, n: pl.Expr) -> pl.Expr:
     Carriers are at least half of the alleles; those without it are counted by Hardy and Weinberg.
     """
     return (maf * n >= FEWEST - 1e-6) & (n * (1 - maf) ** 2 >= FEWEST)
-
-
-def disclosed_covariance(dosage: Float, maf: Float) -> tuple[NDArray[np.intp], Float]:
-    """The covariances of dosages over people as they may be published.
-
-    Correlations are rounded by the carriers of the rarer variant, and the nearest positive semi-definite
-    matrix is taken; a variance is that of Hardy and Weinberg at the rounded frequency.
-
-    Parameters
-    ----------
-    dosage
-        (V, N) copies of ALT.
-    maf
-        (V,) frequency of the rarer allele.
-
-    Returns
-    -------
-    (K,) the variants that are shown, and (K, K) their covariances.
-    """
-    n = dosage.shape[1]
-    shown = np.flatnonzero(pl.select(enough_carriers(pl.lit(pl.Series(maf)), pl.lit(float(n)))).to_series())
-    if not len(shown):
-        return shown, np.zeros((0, 0))
-    frequency = pl.Series(maf[shown])
-    coarse = step(pl.lit(float(n)))
-    p = pl.select(pl.max_horizontal(rounded(pl.lit(frequency), coarse), coarse / 2)).to_series().to_numpy()
-    carriers = n * np.minimum.outer(maf[shown], maf[shown])
-    pairs = pl.DataFrame({"r": np.atleast_2d(np.corrcoef(dosage[shown])).ravel(), "n": carriers.ravel()})
-    near = pairs.select(rounded(pl.col("r").fill_nan(0.0), step(pl.col("n"))))
-    r = near.to_series().to_numpy().reshape(carriers.shape)
-    sd = np.sqrt(2 * p * (1 - p))
-    return shown, _semidefinite(r) * np.outer(sd, sd)
-
-
-def _semidefinite(r: Float) -> Float:
-    """Correlations without negative eigenvalues, with ones on the diagonal."""
-    r = r.copy()
-    np.fill_diagonal(r, 1.0)
-    values, vectors = np.linalg.eigh(r)
-    if values[0] >= 0:
-        return r
-    whole = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    sd = np.sqrt(np.diag(whole))
-    clean: Float = whole / np.outer(sd, sd)
-    return clean
 
 
 def hanging(per_gene: pl.DataFrame) -> pl.DataFrame:

@@ -13,13 +13,14 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 import hapsight
 from hapsight.cohort.alleles import OUTCOMES
 from hapsight.cohort.nouns import Variants
 from hapsight.cohort.predictdb import COVARIANCES, EXTRA, write_covariances, write_predictdb
 from hapsight.errors import ConfigError, plural
-from hapsight.report.disclosure import disclosed_covariance
+from hapsight.report.disclosure import enough_carriers, rounded, step
 from hapsight.run.arms import imported_arm
 from hapsight.run.baselines import BaselineRun, ImportedRun, baseline_blocks, baseline_runs
 from hapsight.run.blocks import VariantReader, in_gene_order
@@ -37,9 +38,12 @@ __all__ = [
     "Exported",
     "apply_file",
     "chosen_run",
+    "disclosed_covariance",
     "export_predictdb",
     "export_units",
 ]
+
+Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +246,51 @@ def _gene_covariances(weights: pl.DataFrame, near: Variants, wanted: CovarianceF
         },
         schema=COVARIANCES,
     )
+
+
+def disclosed_covariance(dosage: Float, maf: Float) -> tuple[NDArray[np.intp], Float]:
+    """The covariances of dosages over people as they may be published.
+
+    Correlations are rounded by the carriers of the rarer variant, and the nearest positive semi-definite
+    matrix is taken; a variance is that of Hardy and Weinberg at the rounded frequency.
+
+    Parameters
+    ----------
+    dosage
+        (V, N) copies of ALT.
+    maf
+        (V,) frequency of the rarer allele.
+
+    Returns
+    -------
+    (K,) the variants that are shown, and (K, K) their covariances.
+    """
+    n = dosage.shape[1]
+    shown = np.flatnonzero(pl.select(enough_carriers(pl.lit(pl.Series(maf)), pl.lit(float(n)))).to_series())
+    if not len(shown):
+        return shown, np.zeros((0, 0))
+    frequency = pl.Series(maf[shown])
+    coarse = step(pl.lit(float(n)))
+    p = pl.select(pl.max_horizontal(rounded(pl.lit(frequency), coarse), coarse / 2)).to_series().to_numpy()
+    carriers = n * np.minimum.outer(maf[shown], maf[shown])
+    pairs = pl.DataFrame({"r": np.atleast_2d(np.corrcoef(dosage[shown])).ravel(), "n": carriers.ravel()})
+    near = pairs.select(rounded(pl.col("r").fill_nan(0.0), step(pl.col("n"))))
+    r = near.to_series().to_numpy().reshape(carriers.shape)
+    sd = np.sqrt(2 * p * (1 - p))
+    return shown, _semidefinite(r) * np.outer(sd, sd)
+
+
+def _semidefinite(r: Float) -> Float:
+    """Correlations without negative eigenvalues, with ones on the diagonal."""
+    r = r.copy()
+    np.fill_diagonal(r, 1.0)
+    values, vectors = np.linalg.eigh(r)
+    if values[0] >= 0:
+        return r
+    whole = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    sd = np.sqrt(np.diag(whole))
+    clean: Float = whole / np.outer(sd, sd)
+    return clean
 
 
 def _weights(weights: pl.DataFrame, build: str | None) -> pl.DataFrame:
