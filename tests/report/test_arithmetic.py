@@ -73,7 +73,7 @@ def test_numbers_over_people_are_rounded(tmp_path):
 def test_no_r_over_genes_where_one_of_them_is_withheld(tmp_path):
     """The mean of all, less what is shown of the others, is the R that is withheld."""
     run = without_individuals(measured(tmp_path / "run"))
-    few = pl.DataFrame({"gene_id": ["g"], "model": ["<b>m"], "read_out": ["r"]})
+    few = pl.DataFrame({"gene_id": ["g"], "model": ["<b>m"], "read_out": ["r"], "counted": [True]})
     run = replace(run, disclosure=replace(run.disclosure, few=few, withheld={}))
     for row in arithmetic_rows(run):
         assert row.cells[4:] == (("–", "float64: –"), ("–", "float64: –"), ("–", ""))

@@ -317,6 +317,28 @@ def test_no_published_number_depends_on_an_r_that_is_withheld(tmp_path, monkeypa
         assert differ == [], file
 
 
+def test_why_an_r_is_withheld_is_that_of_the_gene(tmp_path):
+    """Few people, or a run that does not count them: each is told of its own genes only."""
+    run = read_run(write_run(tmp_path, Plan(genes=20)))
+    place = pl.int_range(pl.len()).over("model", "read_out")
+    few = pl.when(place < 3).then(2.0).otherwise("effective_people")
+    fewer = replace(run, per_gene=run.per_gene.with_columns(effective_people=few))
+    unknown = pl.when(place == 5).then(None).otherwise(few)
+    mixed = replace(run, per_gene=run.per_gene.with_columns(effective_people=unknown))
+    expected = {"R rests on fewer than 5 people": fewer.per_gene.filter(place < 3)["pearson_r"].count()}
+    assert reasons(fewer) == expected
+    uncounted = mixed.per_gene.filter(place == 5)["pearson_r"].count()
+    assert uncounted > 0
+    again = "the run does not say on how many people R rests: evaluate it again"
+    assert reasons(mixed) == {**expected, again: uncounted}
+
+
+def reasons(run):
+    """Of the table of genes: why rows are withheld, and how many."""
+    rows = without_individuals(run).disclosure.report().filter(table="genes").rows()
+    return {reason: n for _, n, reason in rows if not reason.startswith("column ")}
+
+
 AS_IT_IS = {
     "genes": "one gene a row: what tells of a withheld R is taken out of the row",
     "seed_figure": "one gene a row, likewise",

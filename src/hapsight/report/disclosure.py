@@ -55,9 +55,8 @@ _OVER_ALL: Final = "mean over all of "
 _UNLESS_WITHHELD: Final = "unless withheld"
 """Kind of a number over all genes of an arm that is not made anew: none where an R of the arm is withheld."""
 _ARM: Final = ("gene_id", "model", "read_out")
-_HANGS: Final = (
-    f"R rests on fewer than {FEWEST} people, or the run does not say on how many (evaluate it again)"
-)
+_HANGS: Final = f"R rests on fewer than {FEWEST} people"
+_UNCOUNTED: Final = "the run does not say on how many people R rests: evaluate it again"
 _OF_WITHHELD: Final = "R over genes, of which one or more are withheld"
 _RARE: Final = f"fewer than {FEWEST} people carry the variant, or lack it"
 
@@ -123,15 +122,20 @@ def enough_carriers(maf: pl.Expr, n: pl.Expr) -> pl.Expr:
 
 
 def hanging(per_gene: pl.DataFrame) -> pl.DataFrame:
-    """``gene_id, model, read_out`` of the R's that fewer than `FEWEST` people make, or nobody knows how many.
+    """The R's that fewer than `FEWEST` people make, or nobody knows how many (`counted` is false).
 
     Parameters
     ----------
     per_gene
         Columns `hapsight.tables.PER_GENE`.
+
+    Returns
+    -------
+    Columns ``gene_id, model, read_out, counted``.
     """
     few = pl.col("effective_people").fill_null(0) < FEWEST
-    return per_gene.filter(pl.col("pearson_r").is_not_null() & few).select(_ARM)
+    hidden = per_gene.filter(pl.col("pearson_r").is_not_null() & few)
+    return hidden.select(*_ARM, counted=pl.col("effective_people").is_not_null())
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,7 @@ class Disclosure:
 
     people: int
     spread: pl.DataFrame
-    few: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=dict.fromkeys(_ARM, pl.String)))
+    few: pl.DataFrame = field(default_factory=lambda: hanging(pl.DataFrame(schema=PER_GENE)))
     withheld: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
@@ -251,9 +255,12 @@ class Disclosure:
         """What tells how a prediction goes with expression is null where few people make it."""
         if not {*_ARM, "pearson_r"} <= set(table.columns):
             return table
-        few = pl.struct(_ARM).is_in(self.few.select(key=pl.struct(_ARM))["key"].implode())
-        few &= pl.col("pearson_r").is_not_null()
-        self.note(name, int(table.select(few.sum()).item()), _HANGS)
+        for reason, arms in (
+            (_HANGS, self.few.filter("counted")),
+            (_UNCOUNTED, self.few.filter(~pl.col("counted"))),
+        ):
+            self.note(name, int(table.select(_with_r_of(arms).sum()).item()), reason)
+        few = _with_r_of(self.few)
         own = [column for column in table.columns if column in OF_A_CORRELATION]
         hidden = [pl.when(~few).then(column).alias(column) for column in own]
         if name == "genes":
@@ -275,6 +282,12 @@ class Disclosure:
         if kind.startswith(_OVER):
             return _over_genes(column, pl.col(kind.removeprefix(_OVER)))
         return _RULES[kind](column)
+
+
+def _with_r_of(arms: pl.DataFrame) -> pl.Expr:
+    """Whether a row has R, and is of one of these genes and arms."""
+    key = arms.select(key=pl.struct(_ARM))["key"].implode()
+    return pl.struct(_ARM).is_in(key) & pl.col("pearson_r").is_not_null()
 
 
 def _over_genes(column: str, genes: pl.Expr, withheld: bool = False) -> pl.Expr:
