@@ -12,6 +12,7 @@ from hapsight.report import build_report
 from hapsight.report.across import between_models, pair_rows
 from hapsight.report.direction import FACTORS, agreement_rows, direction_strata, factor_rows, stratum_words
 from hapsight.report.direction_charts import RIGHT_COLOUR, WRONG_COLOUR, fitted
+from hapsight.report.individuals import without_individuals
 from hapsight.report.run_folder import read_run
 from hapsight.report.seed_figure import seed_figure
 
@@ -43,6 +44,19 @@ def test_the_seed_figure_has_both_styles_of_every_arm(run):
     assert f"R > 0 (blue): {right} genes, slope " in fitted.caption[0]
     assert f"{86 - right} with R < 0" in coloured.caption[0]
     assert "by mean measured expression" in figure.panels[4].title
+
+
+def test_genes_whose_published_r_is_0_are_counted_as_neither(run):
+    """Rounded to 5 people's share: with the two signs, they are all genes of the panel."""
+    figure = seed_figure(without_individuals(run))
+    for arm, place in ((TWO[0], 0), (TWO[1], 2)):
+        own = figure.numbers.filter(pl.col("model") == arm)["pearson_r"]
+        right, zero, wrong = ((own > 0).sum(), (own == 0).sum(), (own < 0).sum())
+        assert zero > 0
+        assert right + zero + wrong == len(own)
+        coloured, fitted_ = figure.panels[place : place + 2]
+        assert f"{wrong} with R < 0. R shown as 0: {zero} gene" in coloured.caption[0]
+        assert [int(re.search(r": (\d+) gene", said)[1]) for said in fitted_.caption] == [right, wrong, zero]
 
 
 def test_a_p_of_zero_is_drawn_at_the_smallest_number(run):

@@ -1,7 +1,4 @@
-"""The lines of the seed figure: R across people against the strength of the gene's eQTL.
-
-Picture: R across people against the strength of the gene's top eQTL, in both styles.
-"""
+"""The seed figure: R across people against the strength of the gene's top eQTL, in both styles."""
 
 from __future__ import annotations
 
@@ -147,7 +144,7 @@ def _panels(arm: Arm, points: pl.DataFrame, crowded: bool) -> tuple[Panel, ...]:
     x, r = points["neg_log10_p"].to_numpy(), points["pearson_r"].to_numpy()
     lines = lines_by_sign(x, r)
     shown = _printable(points, "mean_expression" if arm.is_baseline else "predicted_reference")
-    said = tuple(_line_in_words(line) for line in lines)
+    said = (*map(_line_in_words, lines), *_zeros_in_words(r))
     spec = direction_charts.fitted(
         shown.select("x", "y") if crowded else shown,
         _segments(lines),
@@ -163,11 +160,13 @@ def _panels(arm: Arm, points: pl.DataFrame, crowded: bool) -> tuple[Panel, ...]:
 def _coloured(arm: Arm, shown: pl.DataFrame) -> Panel:
     title = "mean measured expression" if arm.is_baseline else "prediction for the reference"
     weak = shown.filter(pl.col("x") < _MARK).height
-    caption = (
+    said = (
         f"{arm.label}, {arm.read_out}: {words.plural(shown.height, 'gene')}, "
-        f"{words.count(shown.filter(pl.col('y') < 0).height)} with R < 0. "
-        f"{words.plural(weak, 'gene')} left of P = 0.05."
+        f"{words.count(shown.filter(pl.col('y') < 0).height)} with R < 0.",
+        *_zeros_in_words(shown["y"].to_numpy()),
+        f"{words.plural(weak, 'gene')} left of P = 0.05.",
     )
+    caption = " ".join(said)
     spec = direction_charts.coloured(
         shown,
         colour=title,
@@ -190,6 +189,12 @@ def _line_in_words(line: Line) -> str:
         else ""
     )
     return f"{start}, slope {words.decimal(line.slope, 4)}{interval} in R per unit of −log₁₀ P."
+
+
+def _zeros_in_words(r: Float) -> tuple[str, ...]:
+    """How many genes have neither sign; nothing where all have one."""
+    n = int((r == 0).sum())
+    return (f"R shown as 0: {words.plural(n, 'gene')}, counted as neither.",) if n else ()
 
 
 def _segments(lines: tuple[Line, ...]) -> pl.DataFrame:
