@@ -240,7 +240,7 @@ def test_names_alone_have_no_place():
     names = pl.DataFrame([("rs1", "A", "C", 1.0)], schema=["rsid", "ref", "alt", "beta"], orient="row")
     found = table_checks("t", effect_table("t.tsv", names, "effects", ("beta",)), Fasta())
     said = "not tested: none of 1 variants has a place on this FASTA"
-    assert [(row.status, row.message) for row in found] == [("pass", said)] * 2
+    assert [(row.status, row.message) for row in found] == [("warn", said)] * 2
     twice = [("rs1", "22", 21, "A", "C", 1.0, "g1"), ("rs2", "22", 21, "A", "C", 1.0, "g2")]
     columns = ["rsid", "chrom", "pos", "ref", "alt", "beta", "gene_id"]
     table = effect_table("t.tsv", pl.DataFrame(twice, schema=columns, orient="row"), "effects", ("beta",))

@@ -301,7 +301,7 @@ def table_checks(label: str, given: EffectTable, reference: Reference) -> list[C
     fit = alleles_on_fasta(given, reference)
     if not fit.looked_at:
         nothing = f"not tested: none of {fit.total:,} variants has a place on this FASTA"
-        return [CheckResult.about(label, asks, "pass", nothing) for asks in ("alleles", "signs")]
+        return [CheckResult.about(label, asks, "warn", nothing) for asks in ("alleles", "signs")]
     doubts = tuple(_doubts(fit))
     alleles = CheckResult.about(label, "alleles", "warn" if doubts else "pass", fit.words(), doubts)
     said = "effects, per copy of the allele that the FASTA has not,"

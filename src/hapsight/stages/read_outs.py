@@ -153,8 +153,9 @@ class _Control:
             return
         genes = spread_genes(self.cohort.genes, min(MOST, self._affordable(4)))
         if model.no_tss_control or len(genes) < FEWEST:
+            status: Status = "pass" if model.no_tss_control else "warn"
             why = f"not applicable: {model.no_tss_control}" if model.no_tss_control else self._too_few()
-            yield from (self._row(asks, "pass", why) for asks in ("positive control", "strand"))
+            yield from (self._row(asks, status, why) for asks in ("positive control", "strand"))
         else:
             at_tss = self._values([self._codes(gene) for gene in genes])
             yield self._tss_row(genes, at_tss)
@@ -202,7 +203,7 @@ class _Control:
         sample = f"{len(genes):,} of {len(self.cohort.genes):,} genes"
         if not found:
             why = f"not tested: too few other places of this size without N on the contigs of {sample}"
-            return self._row("positive control", "pass", why)
+            return self._row("positive control", "warn", why)
         said = ", ".join(f"{_auroc(area)} against {n} {where}{track}" for where, n, (area, track) in found)
         message = f"predictions at the TSSs of {sample}, on the reference sequence: AUROC {said}"
         if all(_stands_out(area) for _, _, (area, _) in found):
@@ -260,10 +261,11 @@ class _Control:
         """
         oriented = self.one.model.window.oriented
         stranded = [place for place, gene in enumerate(genes) if gene.strand is not None]
-        if self.one.read_out.reverse_complement or len(stranded) < FEWEST:
-            why = "not applicable: its value is the mean over both strands"
+        if self.one.read_out.reverse_complement:
+            return self._row("strand", "pass", "not applicable: its value is the mean over both strands")
+        if len(stranded) < FEWEST:
             few = f"not tested: the strand of {len(stranded)} genes is known, fewer than {FEWEST}"
-            return self._row("strand", "pass", why if self.one.read_out.reverse_complement else few)
+            return self._row("strand", "warn", few)
         known = [genes[place] for place in stranded]
         try:
             other = self._other_strand(known)
@@ -320,8 +322,9 @@ class _Control:
             effects = self._effects(self.cohort.genes[place])
             found += [effects] if len(effects) else []
         if not found:
-            why = self._too_costly() if most == 0 else f"not judged: no variant near {looked} genes"
-            return self._row("signs", "pass", why)
+            if most == 0:
+                return self._row("signs", "warn", self._too_costly())
+            return self._row("signs", "pass", f"not judged: no variant near {looked} genes")
         every = np.concatenate(found)
         names = [self.one.model.tracks[index].name for index in self.one.read_out.tracks]
         by_track = dict(zip(names, every.T, strict=True))
