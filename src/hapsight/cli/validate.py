@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hapsight.cli import console
 from hapsight.cli.options import ConfigPath, at_work, load
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from hapsight.run.effects import EffectsRun
     from hapsight.run.opened import Opened
     from hapsight.stages.predict import ModelRun
     from hapsight.stages.validation import Validated
@@ -22,6 +24,10 @@ _SHOWN_PAIRS = 3
 
 OutFolder = Annotated[
     Path | None, typer.Option(help="folder for the tables; else `validate` in the run's folder")
+]
+Centre = Annotated[Literal["variant", "peak"], typer.Option(help="what the window is centred on")]
+Strands = Annotated[
+    Literal["both", "forward"], typer.Option(help="mean of both strands, or the genome's forward strand")
 ]
 
 
@@ -55,13 +61,12 @@ def mpra(
     out: OutFolder = None,
 ) -> None:
     """Compare with measured effects of single bases: correlation and sign, by distance and composition."""
-    from hapsight.cli.console import progress
     from hapsight.stages.validate_mpra import MpraOptions, validate_mpra
 
     opened = _open(config, out, "mpra", table)
     options = MpraOptions(table, release, tuple(element or ()), gene, anchor, min_barcodes)
-    with progress() as show:
-        found = validate_mpra(opened, _models(opened), options, show)
+    with console.progress() as show:
+        found = validate_mpra(opened, _sequence_models(opened), options, show)
     _finish(opened, found, "mpra", out)
 
 
@@ -73,12 +78,11 @@ def crispri(
     out: OutFolder = None,
 ) -> None:
     """Delete, shuffle and mask enhancers: average precision, beside that of the distance to the TSS."""
-    from hapsight.cli.console import progress
     from hapsight.stages.validate_crispri import CrispriOptions, validate_crispri
 
     opened = _open(config, out, "crispri", table)
-    with progress() as show:
-        found = validate_crispri(opened, _models(opened), CrispriOptions(table, genes, draws), show)
+    with console.progress() as show:
+        found = validate_crispri(opened, _sequence_models(opened), CrispriOptions(table, genes, draws), show)
     _finish(opened, found, "crispri", out)
 
 
@@ -96,7 +100,7 @@ def eqtl(
 
     opened = _open(config, out, "eqtl", table)
     with at_work(opened) as show:
-        found = validate_eqtl(opened, _models(opened), EqtlOptions(table, max_p, controls), show)
+        found = validate_eqtl(opened, _sequence_models(opened), EqtlOptions(table, max_p, controls), show)
     _finish(opened, found, "eqtl", out)
 
 
@@ -106,12 +110,8 @@ def qtl(
         typer.Argument(metavar="TABLE", help="chrom, pos, ref, alt, beta; or chrom, high, low (sequences)"),
     ],
     config: Annotated[Path, typer.Option(help="the run's TOML configuration: models and FASTA")],
-    centre: Annotated[
-        Literal["variant", "peak"], typer.Option(help="what the window is centred on")
-    ] = "variant",
-    strands: Annotated[
-        Literal["both", "forward"], typer.Option(help="mean of both strands, or the genome's forward strand")
-    ] = "both",
+    centre: Centre = "variant",
+    strands: Strands = "both",
     controls: Annotated[int, typer.Option(min=0, help="matched controls of each QTL; 0: none")] = 0,
     control: Annotated[
         str | None, typer.Option(help="label of a second cell type's model, to be compared with")
@@ -123,17 +123,14 @@ def qtl(
     out: OutFolder = None,
 ) -> None:
     """Signs of QTLs of any quantity, at the variant's own place; beside distance and composition."""
-    from hapsight.cli.console import progress
-    from hapsight.stages.predict import load_models
     from hapsight.stages.validate_qtl import QtlOptions, validate_qtl
 
     opened = _open(config, out, "qtl", table)
-    _require_models(opened)
     options = QtlOptions(
         table=table, centre=centre, strands=strands, controls=controls, control=control, folds=folds
     )
-    with progress() as show:
-        found = validate_qtl(opened, load_models(opened), options, show)
+    with console.progress() as show:
+        found = validate_qtl(opened, _models(opened), options, show)
     _finish(opened, found, "qtl", out, brief=True)
 
 
@@ -147,25 +144,19 @@ def modality(
     ] = None,
     reach: Annotated[int, typer.Option(min=0, help="bases between a variant and its gene's TSS")] = 100_000,
     max_p: Annotated[float, typer.Option(min=0, max=1, help="own eQTLs: largest nominal p")] = 1e-3,
-    centre: Annotated[
-        Literal["variant", "peak"], typer.Option(help="what the window is centred on")
-    ] = "variant",
-    strands: Annotated[
-        Literal["both", "forward"], typer.Option(help="mean of both strands, or the genome's forward strand")
-    ] = "both",
+    centre: Centre = "variant",
+    strands: Strands = "both",
     out: OutFolder = None,
 ) -> None:
     """Direction at accessibility and at expression, of the same variants; maps the cohort's if need be."""
-    from hapsight.stages.predict import load_models
     from hapsight.stages.validate_modality import ModalityOptions, validate_modality
 
     opened = _open(config, out, "modality", table)
-    _require_models(opened)
     options = ModalityOptions(
         table=table, eqtls=eqtls, reach=reach, max_p=max_p, centre=centre, strands=strands
     )
     with at_work(opened) as show:
-        found = validate_modality(opened, load_models(opened), options, show)
+        found = validate_modality(opened, _models(opened), options, show)
     _finish(opened, found, "modality", out)
 
 
@@ -194,7 +185,6 @@ def alleles(
     out: OutFolder = None,
 ) -> None:
     """Haplotype against haplotype within people, beside allele-specific reads; predictions are the run's."""
-    from hapsight.cli.console import progress
     from hapsight.cohort.tables import write_table
     from hapsight.run.arms import arms_of
     from hapsight.stages.predict import read_models
@@ -202,10 +192,10 @@ def alleles(
 
     opened, chosen = _open(config, out, "alleles", counts), None if order == "auto" else order
     options = AlleleOptions(counts, features, chosen, tag, min_reads, reference_share)
-    with progress() as show:
+    with console.progress() as show:
         found = validate_alleles(opened, arms_of(opened, read_models(opened)), options, show)
     _finish(opened, found.validated, "alleles", out, unnamed=_OF_PEOPLE)
-    write_table((out or opened.folder.path / "validate") / "alleles_people.parquet", found.people)
+    write_table(_folder(opened, out) / "alleles_people.parquet", found.people)
 
 
 def abstention(
@@ -216,26 +206,22 @@ def abstention(
     out: OutFolder = None,
 ) -> None:
     """Is the sign right where the effect is large: one variant a gene, the largest effects first."""
-    from hapsight.cli.console import progress
-    from hapsight.stages.predict import load_models
     from hapsight.stages.validate_abstention import AbstentionOptions, validate_abstention
 
     opened = _open(config, out, "abstention", None)
-    _require_models(opened)
-    with progress() as show:
+    with console.progress() as show:
         options = AbstentionOptions(reach, max_p, min_pip)
-        found = validate_abstention(opened, load_models(opened), options, show)
+        found = validate_abstention(opened, _models(opened), options, show)
     _finish(opened, found, "abstention", out)
 
 
 def abc(config: ConfigPath, out: OutFolder = None) -> None:
     """Activity by contact as it is, and with weights learned on other people and other genes."""
-    from hapsight.cli.console import progress
     from hapsight.stages.validate_abc import validate_abc
 
     opened = _open(config, out, "abc", None)
-    with progress() as show:
-        found = validate_abc(opened, _models(opened), show)
+    with console.progress() as show:
+        found = validate_abc(opened, _sequence_models(opened), show)
     _finish(opened, found, "abc", out)
 
 
@@ -248,7 +234,7 @@ def _open(config: Path, out: Path | None, assay: str, table: Path | None) -> Ope
 
     require_writable(out, folder=True)
     opened = Opened.from_config(load(config))
-    folder = out or opened.folder.path / "validate"
+    folder = _folder(opened, out)
     if table is not None and table.resolve() in {path.resolve() for path in validation_files(folder, assay)}:
         raise ConfigError(
             "The table that is read would be written over.",
@@ -258,11 +244,24 @@ def _open(config: Path, out: Path | None, assay: str, table: Path | None) -> Ope
     return opened
 
 
-def _models(opened: Opened) -> list[ModelRun]:
+def _sequence_models(opened: Opened) -> list[ModelRun]:
+    """The configured models, of which each reads a sequence; a table of effects is refused."""
     from hapsight.stages.predict import load_sequence_models
 
     _require_models(opened)
     return load_sequence_models(opened, "`hapsight validate`")
+
+
+def _models(opened: Opened) -> list[ModelRun | EffectsRun]:
+    """The configured models, tables of effects among them."""
+    from hapsight.stages.predict import load_models
+
+    _require_models(opened)
+    return load_models(opened)
+
+
+def _folder(opened: Opened, out: Path | None) -> Path:
+    return out or opened.folder.path / "validate"
 
 
 def _require_models(opened: Opened) -> None:
@@ -294,19 +293,18 @@ def _finish(
     unnamed
         Kinds of what was left out whose names are not printed.
     """
-    from hapsight.cli.console import say, table
     from hapsight.stages.validation import write_validation
 
-    folder = out or opened.folder.path / "validate"
+    folder = _folder(opened, out)
     written = write_validation(opened, found, assay, folder)
     columns = ["model", "read-out", "what", "predictor", "quantity", "stratum", "value", "95 %", "n"]
     rows = (_main_rows(found.summary) if brief else found.summary).to_dicts()
-    table(columns, [_row(row) for row in rows], name="summary", data=rows)
+    console.table(columns, [_row(row) for row in rows], name="summary", data=rows)
     for (kind, reason), names in sorted(found.dropped.names.items()):
         few = ", ".join(names[:_SHOWN_PAIRS]) + (" ..." if len(names) > _SHOWN_PAIRS else "")
         named = "" if kind in unnamed else f" ({few})"
-        say(f"left out, {kind}, {reason}: {found.dropped.counts[kind, reason]:,}{named}")
-    say(f"tables: {', '.join(path.name for path in written)} in {folder}")
+        console.say(f"left out, {kind}, {reason}: {found.dropped.counts[kind, reason]:,}{named}")
+    console.say(f"tables: {', '.join(path.name for path in written)} in {folder}")
 
 
 def _main_rows(summary: pl.DataFrame) -> pl.DataFrame:
