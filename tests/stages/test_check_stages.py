@@ -159,3 +159,18 @@ def test_a_run_that_could_not_be_written(tmp_path: Path) -> None:
 def test_weights_that_are_not_there(tmp_path: Path) -> None:
     imported = [{"path": tmp_path / "none.db", "label": "gtex"}]
     assert "none.db" in failures(config(tmp_path, 25, baseline={"imported": imported}))["weights gtex"]
+
+
+@pytest.mark.parametrize(
+    ("people", "why"),
+    [
+        (29, "not tested: fewer than 30 people"),
+        (30, "not tested: no eQTL is strong enough to tell people apart"),
+    ],
+)
+def test_people_who_cannot_be_told_apart_are_not_called_matched(
+    tmp_path: Path, people: int, why: str
+) -> None:
+    with register("toy", load_toy):
+        (found,) = [one for one in check(config(tmp_path, people)) if one.name == "people match"]
+    assert (found.status, found.message) == ("warn", why)
