@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from hapsight.cli.main import app
 from hapsight.models.registry import register
-from hapsight.report.alleles import allele_driver_table, allele_rows, allele_table
+from hapsight.report.alleles import allele_driver_table, allele_rows, allele_sentences, allele_table
 from hapsight.report.build import build_report
 from hapsight.report.individuals import without_individuals
 from hapsight.report.run_folder import read_run
@@ -172,6 +172,13 @@ def test_few_people_are_withheld(found, planted):
         assert told["allele_drivers"] >= 1
     finally:
         table.write_parquet(folder / "alleles.parquet")
+
+
+def test_a_haplotype_r_that_is_shown_as_0_is_not_counted_as_below(monkeypatch):
+    table = pl.DataFrame({"model": "m", "read_out": "r", "haplotype_r": [0.2, 0.1, 0.0, -0.1, -0.2]})
+    monkeypatch.setattr("hapsight.report.alleles.allele_table", lambda _: table)
+    said = "m (r): mean haplotype R 0.00 over 5 genes, above 0 in 40.0 % of them, shown as 0 in 20.0 %."
+    assert list(allele_sentences(None)) == [said]
 
 
 def test_too_few_reads_are_an_error_that_says_so(planted):

@@ -137,5 +137,9 @@ def allele_sentences(run: RunFolder) -> Iterator[str]:
         if own.height >= FEWEST:
             r = own["haplotype_r"].to_numpy()
             mean, genes = words.decimal(float(r.mean()), 2), words.plural(own.height, "gene")
-            above = words.percent(float((r > 0).mean()))
-            yield f"{model} ({read_out}): mean haplotype R {mean} over {genes}, above 0 in {above} of them."
+            above, zero = (words.percent(float(chosen.mean())) for chosen in (r > 0, r == 0))
+            neither = f", shown as 0 in {zero}" if (r == 0).any() else ""
+            yield (
+                f"{model} ({read_out}): mean haplotype R {mean} over {genes}, "
+                f"above 0 in {above} of them{neither}."
+            )

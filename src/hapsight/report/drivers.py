@@ -18,6 +18,7 @@ from hapsight.explain.reliability_quality import abstention
 from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.report import words
 from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR, TEXT_COLOUR, finish, inline
+from hapsight.report.disclosure import FEWEST
 from hapsight.report.figure import Figure, Panel, numbers
 from hapsight.report.run_folder import Arm, RunFolder, read_table
 from hapsight.report.shown_genes import published
@@ -365,8 +366,6 @@ _KEPT: Final = {
     "ci_low": pl.Float64,
     "ci_high": pl.Float64,
 }
-_FEWEST: Final = 5
-"""Genes below which a share is not shown: it would tell of single ones."""
 _CHOSEN: Final = MappingProxyType(
     {"top": "the strongest variant of each gene", "susie": "the likeliest variant of each gene, by SuSiE"}
 )
@@ -375,7 +374,7 @@ _CHOSEN: Final = MappingProxyType(
 def kept_figure(run: RunFolder) -> Figure | None:
     """One panel a model and way to choose variants; None where `hapsight validate abstention` was not run."""
     table = read_table(run.folder / "validate/abstention_summary.parquet", _KEPT)
-    table = table.filter(pl.col("quantity") == "sign_right", pl.col("n") >= _FEWEST)
+    table = table.filter(pl.col("quantity") == "sign_right", pl.col("n") >= FEWEST)
     if table.is_empty():
         return None
     shown = published(run, "kept_right", table.drop("quantity"))

@@ -9,6 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from hapsight.report import words
+from hapsight.report.disclosure import FEWEST
 from hapsight.report.run_folder import RunFolder, read_table
 from hapsight.report.shown_genes import published
 from hapsight.tables import VALIDATION
@@ -22,9 +23,6 @@ __all__ = [
     "modality_tables",
     "sign_rows",
 ]
-
-_FEWEST: Final = 5
-"""Variants below which a share is not shown: it would tell of single ones."""
 
 SIGN_COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     "Sign right": ("sign_agrees.stretches", "all"),
@@ -75,7 +73,7 @@ def modality_tables(run: RunFolder) -> dict[str, pl.DataFrame]:
 
 def _summary(run: RunFolder, name: str) -> pl.DataFrame:
     table = read_table(run.folder / "validate" / f"{name}.parquet", VALIDATION)
-    return table.filter(pl.col("n") >= _FEWEST).drop("n_positive")
+    return table.filter(pl.col("n") >= FEWEST).drop("n_positive")
 
 
 def sign_rows(run: RunFolder) -> tuple[ModalityRow, ...]:
