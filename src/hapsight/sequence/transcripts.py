@@ -276,8 +276,7 @@ def personal_transcripts(
         variants, Carriers.of(variants.haplotypes[:, one]), lambda d: _haplotype_name(samples, int(one[d]))
     )
     for v in np.unique(carriers.variant[exon_of[carriers.variant] == _BORDER]):
-        name = f"{variants.contig}:{variants.position[v] + 1} {variants.ref[v]}>{variants.alt[v]}"
-        dropped.add("variant", "reaches over an exon's border", name)
+        dropped.add("variant", "reaches over an exon's border", variants.name(v))
     exons = [fetch_reference(Interval(transcript.contig, *exon)) for exon in transcript.exons]
     made = [
         _mrna(transcript, exons, edits, exon_of, carriers.variant[carriers.first[d] : carriers.first[d + 1]])
