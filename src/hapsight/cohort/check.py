@@ -261,7 +261,7 @@ class _Check:
         )
         return None if joined is None else joined[0]
 
-    def genotype_pcs(self, samples: Sequence[str] | None) -> None:
+    def genotype_pcs(self, samples: tuple[str, ...] | None) -> None:
         if self.parts.files.genotype_pcs and samples is not None:
             name, made = "genotype PCs", partial(self.parts.genotype_pcs, samples)
             self.open(name, made, lambda found: CheckResult(name, "pass", str(found)))

@@ -122,7 +122,7 @@ class CohortParts:
     def __init__(self, files: CohortFiles, policy: GenotypePolicy) -> None:
         self.files, self.policy = files, policy
         self._stored: StoredGenotypes | None = None
-        self._components: dict[Sequence[str], GenotypePCs] = {}
+        self._components: dict[tuple[str, ...], GenotypePCs] = {}
 
     @cached_property
     def genotypes(self) -> Decoder:
@@ -154,7 +154,7 @@ class CohortParts:
         """See `open_cohort`."""
         return _joined(self)
 
-    def genotype_pcs(self, samples: Sequence[str]) -> GenotypePCs:
+    def genotype_pcs(self, samples: tuple[str, ...]) -> GenotypePCs:
         """Principal components of these people's genotypes, as many as `files` asks for."""
         if samples not in self._components:
             found = genotype_pcs(self.genotypes, self.reference, samples, self.files.genotype_pcs)
