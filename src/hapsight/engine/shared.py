@@ -37,7 +37,6 @@ __all__ = [
     "count_work",
     "plain_values",
     "plan_of",
-    "resident_values",
     "shared_values",
     "start_shared",
 ]
