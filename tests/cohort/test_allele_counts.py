@@ -203,6 +203,10 @@ def test_features_are_a_bed_or_the_exons_of_a_gtf(tmp_path):
         read_features(write_table(tmp_path / "none.bed", [["chr1", 1, 2, "Z"]]), GENES)
     with pytest.raises(InputError, match="too short"):
         read_features(write_table(tmp_path / "short.bed", [["chr1", 1, 2]]), GENES)
+    with pytest.raises(InputError, match="place is no whole number"):
+        read_features(write_table(tmp_path / "word.bed", [["chr1", "x", 2, "g"]]), GENES)
+    with pytest.raises(InputError, match=r"not 9 columns[\s\S]*cut.gtf, line 3"):
+        read_features(write_table(tmp_path / "cut.gtf", [*rows, rows[1][:8]]), GENES)
 
 
 def test_the_real_counts_follow_the_haplotypes():

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hapsight.cohort.check import CheckResult, check_cohort, count_overlaps, merge_intervals
+from hapsight.cohort.check import CheckResult, check_cohort
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import CohortFiles
-from hapsight.cohort.nouns import Gene, Interval, Variants
+from hapsight.cohort.nouns import Gene, Interval, Variants, count_overlaps, merge_intervals
 from hapsight.errors import InputError
 from tests.cohort.files import (
     CONTIG,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hapsight.cohort import pcs
 from hapsight.cohort.check import check_parts
 from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
 from hapsight.cohort.join import CohortFiles, CohortParts, open_cohort
@@ -80,6 +81,18 @@ def test_linked_variants_are_thinned_as_by_the_slow_rule() -> None:
     assert thinned(variants).position.tolist() == position[kept].tolist()
 
 
+def test_a_variant_of_which_all_are_heterozygous_takes_no_others_place() -> None:
+    """Its r with others is not defined; it is common (MAF 0.5), as where duplications are collapsed."""
+    alleles = drawn(np.random.default_rng(5), 20, 0.2)
+    alleles[[0, 9]] = [0, 1]
+    position = np.arange(20) * 20_000
+    variants = Variants("1", position, ("A",) * 20, ("C",) * 20, (".",) * 20, alleles, PEOPLE)
+    others = variants.take(np.delete(np.arange(20), [0, 9]))
+    assert len(thinned(others)) > 1
+    assert thinned(variants).position.tolist() == thinned(others).position.tolist()
+    assert len(thinned(variants.take(np.array([0, 9])))) == 0
+
+
 def test_the_first_component_tells_populations_apart(files: tuple[Path, Path]) -> None:
     vcf, fasta = files
     found = genotype_pcs(GenotypeFile(vcf), Reference(fasta), PEOPLE, 2)
@@ -95,6 +108,15 @@ def test_too_few_variants_of_autosomes_are_refused(tmp_path: Path, sites: int, c
     with pytest.raises(InputError, match="do not give 2 principal components") as error:
         genotype_pcs(GenotypeFile(vcf), Reference(fasta), PEOPLE, 2)
     assert "plink2 --pca" in str(error.value)
+
+
+def test_as_many_components_as_variants_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vcf, fasta = written(tmp_path, 20)
+    monkeypatch.setattr(pcs, "_FEWEST", 10)
+    used = genotype_pcs(GenotypeFile(vcf), Reference(fasta), PEOPLE, 2).variants
+    assert len(genotype_pcs(GenotypeFile(vcf), Reference(fasta), PEOPLE, used - 1).eigenvalues) == used - 1
+    with pytest.raises(InputError, match=rf"{used + 1} common variants[\s\S]*got: {used} variants"):
+        genotype_pcs(GenotypeFile(vcf), Reference(fasta), PEOPLE, used)
 
 
 def opened(folder: Path, files: tuple[Path, Path], count: int, *, covariates: bool = False) -> CohortFiles:

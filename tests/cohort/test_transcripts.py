@@ -72,6 +72,8 @@ def test_mane_then_canonical_then_the_longest_coding_part(tmp_path):
 def test_errors(tmp_path):
     with pytest.raises(InputError, match=r"not a whole number(.|\n)*line 1"):
         read_transcripts(write(tmp_path, [row("ENSG1", "T1", "exon", "x", 10)]), GENES)
+    with pytest.raises(InputError, match=r"not 9 columns(.|\n)*line 2"):
+        read_transcripts(write(tmp_path, [ROWS[0], ROWS[1].rpartition("\t")[0]]), GENES)
     overlapping = [*ROWS[6:9], row("ENSG1", "T3", "exon", 150, 300)]
     with pytest.raises(InputError, match=r"exons of a transcript overlap(.|\n)*T3 of gene ENSG1.3"):
         read_transcripts(write(tmp_path, overlapping), GENES)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from hapsight.cohort.genes import gtf_rows
 from hapsight.cohort.matching import gene_index, genes_called
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.cohort.records import allele_fault
@@ -41,7 +43,6 @@ _SURE: Final = 10.0
 _SAME_PHASE: Final = 0.99
 """Share of calls in the genotypes' phase, from which on sites that these lack are taken as they are."""
 _HAPLOTYPIC: Final = ("contig", "variants", "haplotypeA", "haplotypeB", "aCount", "bCount")
-_EXON: Final = "exon"
 
 
 class Reads(NamedTuple):
@@ -147,16 +148,13 @@ def _bed_rows(path: Path) -> Iterator[tuple[str, int, int, str]]:
                 expected="contig, start (from 0), end and gene, separated by tabs",
                 got=f"{len(row)} columns",
             )
-        yield row[0], _count(row[1], where), _count(row[2], where), row[3]
+        yield row[0], _place_of(row[1], where), _place_of(row[2], where), row[3]
 
 
 def _gtf_rows(path: Path) -> Iterator[tuple[str, int, int, str]]:
-    for number, line in enumerate(read_lines(path, "feature"), start=1):
-        row, where = line.split("\t"), f"{path}, line {number}"
-        if line.startswith("#") or len(row) != 9 or row[2] != _EXON:
-            continue
+    for where, row in gtf_rows(path, "feature", ("exon",)):
         name = row[8].partition('gene_id "')[2].partition('"')[0]
-        yield row[0], _count(row[3], where) - 1, _count(row[4], where), name
+        yield row[0], _place_of(row[3], where) - 1, _place_of(row[4], where), name
 
 
 def read_allele_counts(
@@ -206,15 +204,14 @@ class _Inside:
     """Whether a place lies in a feature."""
 
     def __init__(self, features: Mapping[str, Sequence[Interval]]) -> None:
-        self._spans: dict[str, list[tuple[int, int]]] = {}
-        for intervals in features.values():
-            for one in intervals:
-                self._spans.setdefault(plain_contig(one.contig), []).append((one.start, one.end))
+        spans: dict[str, list[tuple[int, int]]] = {}
+        for one in chain.from_iterable(features.values()):
+            spans.setdefault(plain_contig(one.contig), []).append((one.start, one.end))
         self._starts, self._reach = {}, {}
-        for contig, spans in self._spans.items():
-            spans.sort()
-            self._starts[contig] = np.array([start for start, _ in spans])
-            self._reach[contig] = np.maximum.accumulate([end for _, end in spans])
+        for contig, here in spans.items():
+            here.sort()
+            self._starts[contig] = np.array([start for start, _ in here])
+            self._reach[contig] = np.maximum.accumulate([end for _, end in here])
 
     def __call__(self, contig: str, position: int) -> bool:
         contig = plain_contig(contig)
@@ -240,7 +237,7 @@ def _vcf_reads(
             )
         row = line.split("\t", 2)
         where = f"{path}, {':'.join(row[:2])[:100]}"
-        if inside(row[0], _count(row[1] if len(row) == 3 else "", where) - 1):
+        if inside(row[0], _place_of(row[1] if len(row) == 3 else "", where) - 1):
             yield from _record_reads(_whole(line, columns, where), columns, tag, where, dropped)
 
 
@@ -319,10 +316,14 @@ def _two_counts(text: str, where: str) -> tuple[int, int]:
     return _count(parts[0], where), _count(parts[1], where)
 
 
-def _count(text: str, where: str) -> int:
+def _count(text: str, where: str, what: str = "count") -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise InputError("A count is no whole number.", where=where, expected="0 or more", got=text[:40])
+        raise InputError(f"A {what} is no whole number.", where=where, expected="0 or more", got=text[:40])
     return int(text)
+
+
+def _place_of(text: str, where: str) -> int:
+    return _count(text, where, "place")
 
 
 def _by_haplotype(one: Reads) -> Reads:
@@ -417,7 +418,7 @@ def _place(name: str, where: str) -> tuple[int, str, str]:
             expected="contig_position_REF_ALT, as phASER makes them",
             got=name[:80],
         )
-    return _count(parts[1], where) - 1, parts[2].upper(), parts[3].upper()
+    return _place_of(parts[1], where) - 1, parts[2].upper(), parts[3].upper()
 
 
 def _alt_on(place: tuple[int, str, str], a: str, b: str) -> int | None:

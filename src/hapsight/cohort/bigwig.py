@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.tables import require_file
 from hapsight.errors import InputError
 
-__all__ = ["BigWig", "accessible_elements", "apart_from_higher"]
+__all__ = ["BigWig", "accessible_elements"]
 
 _FILE: Final = 0x888FFC26
 _CONTIGS: Final = 0x78CA8C91
@@ -240,7 +240,9 @@ def accessible_elements(
                 places.append(first + high)
                 means.append(here[high])
             if places:
-                for start in apart_from_higher(np.concatenate(places), np.concatenate(means), width).tolist():
+                for start in _apart_from_higher(
+                    np.concatenate(places), np.concatenate(means), width
+                ).tolist():
                     yield contig, start, start + width
 
 
@@ -252,7 +254,7 @@ def _parts(file: BigWig, contig: str, beyond: int) -> Iterator[tuple[int, NDArra
         yield first, np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
 
 
-def apart_from_higher(places: Ints, heights: NDArray[np.float64], apart: int) -> Ints:
+def _apart_from_higher(places: Ints, heights: NDArray[np.float64], apart: int) -> Ints:
     """Of distinct, ascending `places` the highest, and then every next one `apart` from all before it."""
     taken, kept = np.zeros(len(places), np.bool_), list[int]()
     first = np.searchsorted(places, places - apart, side="right")

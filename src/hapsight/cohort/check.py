@@ -18,7 +18,7 @@ from hapsight.cohort.genotype_source import ACROSS_SETS, Genotypes, people_acros
 from hapsight.cohort.genotype_store import lenient_policy
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import CohortFiles, CohortParts, join_genes, join_people
-from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
+from hapsight.cohort.nouns import Dropped, Gene, Interval, count_overlaps, merge_intervals
 from hapsight.cohort.people import Covariates, join_covariates, leverage_in_words
 from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.policies import HARD_CALLS, PLOIDY_CONFLICT, UNKNOWN_CALLS
@@ -31,8 +31,6 @@ __all__ = [
     "Status",
     "check_cohort",
     "check_parts",
-    "count_overlaps",
-    "merge_intervals",
     "scan_sites",
 ]
 
@@ -152,40 +150,6 @@ def _phase_sets(
     yield CheckResult("phase sets", "warn", message, (*split[:_SHOWN], ACROSS_SETS))
 
 
-def count_overlaps(variants: Variants) -> Counter[str]:
-    """Haplotypes that carry both of two variants whose REFs share a base, for each such pair."""
-    pairs = Counter[str]()
-    stops = np.searchsorted(variants.position, variants.end)  # the first row that starts beyond this one
-    for row in np.flatnonzero(stops > np.arange(1, len(variants) + 1)).tolist():
-        for other in range(row + 1, int(stops[row])):
-            both = int((variants.alleles[row] & variants.alleles[other]).sum())
-            if both:
-                pairs[f"{_name(variants, row)} and {_name(variants, other)}"] = both
-    return pairs
-
-
-def _name(variants: Variants, row: int) -> str:
-    return f"{variants.contig}:{variants.position[row] + 1} {variants.ref[row]}>{variants.alt[row]}"
-
-
-def merge_intervals(intervals: Iterable[Interval]) -> list[Interval]:
-    """The union of intervals, sorted, without overlaps.
-
-    Examples
-    --------
-    >>> [str(i) for i in merge_intervals([Interval("1", 5, 9), Interval("1", 0, 6), Interval("1", 20, 30)])]
-    ['1:1-9', '1:21-30']
-    """
-    merged: list[Interval] = []
-    for interval in sorted(intervals, key=lambda i: (i.contig, i.start, i.end)):
-        last = merged[-1] if merged else None
-        if last is not None and last.contig == interval.contig and interval.start <= last.end:
-            merged[-1] = Interval(last.contig, last.start, max(last.end, interval.end))
-        else:
-            merged.append(interval)
-    return merged
-
-
 def _stretches(intervals: Iterable[Interval]) -> Iterator[Interval]:
     """Intervals cut to a length whose genotypes fit in memory."""
     for interval in intervals:
@@ -297,7 +261,7 @@ class _Check:
         )
         return None if joined is None else joined[0]
 
-    def genotype_pcs(self, samples: Sequence[str] | None) -> None:
+    def genotype_pcs(self, samples: tuple[str, ...] | None) -> None:
         if self.parts.files.genotype_pcs and samples is not None:
             name, made = "genotype PCs", partial(self.parts.genotype_pcs, samples)
             self.open(name, made, lambda found: CheckResult(name, "pass", str(found)))

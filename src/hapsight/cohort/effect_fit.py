@@ -20,7 +20,6 @@ from hapsight.cohort.check import CheckResult
 from hapsight.cohort.contigs import build_of, find_contig, plain_contig
 from hapsight.cohort.nouns import Interval, Variants
 from hapsight.cohort.reference import Reference, ref_fits
-from hapsight.dna import decode
 from hapsight.errors import InputError
 
 if TYPE_CHECKING:
@@ -130,10 +129,7 @@ class _Found:
 def _agrees(row: WeightRow, contig: str, shift: int, reference: Reference) -> bool:
     """Whether the FASTA has one of both alleles at the place of a row, or some bases from there."""
     assert row.place is not None
-    start = row.place.position + shift
-    longest = max(len(row.ref_allele), len(row.eff_allele))
-    there = decode(reference.fetch(Interval(contig, start, start + longest)))
-    return there.startswith((row.ref_allele, row.eff_allele))
+    return _lies(reference, contig, row.place.position + shift, row.ref_allele, row.eff_allele) in _THERE
 
 
 def _other_contigs(path: Path, what: str, found: _Found) -> InputError:
@@ -181,6 +177,7 @@ _KINDS: Final = {
     "flipped_exchanged": "their ALT on the other strand",
     "neither": "neither",
 }
+_THERE: Final = ("fits", "exchanged")
 _TOO_MANY: Final = 0.05
 """Share of variants of the other strand, or with neither allele, from which on it is no accident."""
 _ONE_SIGN: Final = 0.75
@@ -275,7 +272,7 @@ def _lie(variants: pl.DataFrame, reference: Reference, shift: int = 0) -> list[s
 
 def _agreement(kinds: Sequence[str]) -> float:
     """Share of variants with one of both alleles in the FASTA, on its strand."""
-    return sum(kind in ("fits", "exchanged") for kind in kinds) / max(len(kinds), 1)
+    return sum(kind in _THERE for kind in kinds) / max(len(kinds), 1)
 
 
 def _lies(reference: Reference, contig: str, start: int, ref: str, alt: str) -> str:

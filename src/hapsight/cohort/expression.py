@@ -69,6 +69,23 @@ class Expression:
                 "The parts of Expression do not fit each other.", expected=shape, got=self.values.shape
             )
 
+    def stretches_in_words(self, genes: Collection[Gene]) -> tuple[str, ...]:
+        """Where the TSS of some of its genes is, if their rows are longer than a base."""
+        long = sum(gene.gene_id in self.bodies for gene in genes)
+        if not long:
+            return ()
+        return (
+            f"{long} of {len(genes)} genes are stretches longer than one base in the expression file; their "
+            "TSS is the first base, on the minus strand the last",
+        )
+
+    def peaks_in_words(self) -> tuple[str, ...]:
+        """How rows that are peaks are read."""
+        found = ("the rows of the expression file are peaks: each is read at its centre, on no strand",)
+        if not self.stranded:
+            return found
+        return (*found, f"{self.stranded} of {len(self.genes)} peaks have a strand, which is not used")
+
     def take(self, genes: NDArray[np.intp], samples: NDArray[np.intp]) -> Expression:
         """The genes and the people at these indices, in this order."""
         return Expression(

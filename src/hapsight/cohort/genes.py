@@ -12,7 +12,7 @@ from hapsight.cohort.nouns import Gene, Strand
 from hapsight.cohort.tables import read_lines, read_table, require_unique
 from hapsight.errors import InputError
 
-__all__ = ["GeneFormat", "gene_format", "read_genes"]
+__all__ = ["GeneFormat", "gene_format", "gtf_rows", "read_genes"]
 
 GeneFormat = Literal["gtf", "bed", "tsv", "phenotype_bed"]
 
@@ -153,17 +153,33 @@ def _bed_gene(row: list[str], where: str) -> Gene:
     return Gene(row[3], row[0], end - 1 if strand is Strand.MINUS else start, strand)
 
 
-def _read_gtf(path: Path) -> list[Gene]:
-    """Genes with a record of their own, then those that have transcripts only."""
-    found: dict[str, list[list[str]]] = {"gene": [], "transcript": []}
-    for line in read_lines(path, "gene"):
+def gtf_rows(path: Path, what: str, kinds: Collection[str]) -> Iterator[tuple[str, list[str]]]:
+    """Where each row of a GTF is, and its 9 fields, of these kinds of feature, such as ``exon``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read; `what` names its part. Or a row, of any kind, has not 9 columns.
+    """
+    for number, line in enumerate(read_lines(path, what), start=1):
         if not line or line.startswith(("#", "track", "browser")):
             continue
         if line.count("\t") != 8:
-            raise InputError("A GTF row has not 9 columns.", where=path, got=line[:80])
-        kind = line.split("\t", 3)[2]
-        if kind in found:
-            found[kind].append(line.split("\t"))
+            raise InputError(
+                "A GTF row has not 9 columns.",
+                where=f"{path}, line {number}",
+                expected="tabs between",
+                got=line[:80],
+            )
+        if line.split("\t", 3)[2] in kinds:
+            yield f"{path}, line {number}", line.split("\t")
+
+
+def _read_gtf(path: Path) -> list[Gene]:
+    """Genes with a record of their own, then those that have transcripts only."""
+    found: dict[str, list[list[str]]] = {"gene": [], "transcript": []}
+    for _, row in gtf_rows(path, "gene", found):
+        found[row[2]].append(row)
     genes = [_gtf_gene(path, [row]) for row in found["gene"]]
     recorded = {gene.gene_id for gene in genes}
     return genes + [_gtf_gene(path, rows) for rows in _by_gene(path, found["transcript"], recorded)]

@@ -31,7 +31,7 @@ from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.pcs import GenotypePCs, genotype_pcs
 from hapsight.cohort.people import Covariates, SampleSheet, join_covariates, read_sample_sheet
 from hapsight.cohort.reference import Reference
-from hapsight.cohort.selection import genes_within, people_of
+from hapsight.cohort.selection import genes_asked, genes_within, people_of
 from hapsight.cohort.sexes import join_sexes, without_chry
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import ConfigError, InputError, plural
@@ -122,7 +122,7 @@ class CohortParts:
     def __init__(self, files: CohortFiles, policy: GenotypePolicy) -> None:
         self.files, self.policy = files, policy
         self._stored: StoredGenotypes | None = None
-        self._components: dict[Sequence[str], GenotypePCs] = {}
+        self._components: dict[tuple[str, ...], GenotypePCs] = {}
 
     @cached_property
     def genotypes(self) -> Decoder:
@@ -154,7 +154,7 @@ class CohortParts:
         """See `open_cohort`."""
         return _joined(self)
 
-    def genotype_pcs(self, samples: Sequence[str]) -> GenotypePCs:
+    def genotype_pcs(self, samples: tuple[str, ...]) -> GenotypePCs:
         """Principal components of these people's genotypes, as many as `files` asks for."""
         if samples not in self._components:
             found = genotype_pcs(self.genotypes, self.reference, samples, self.files.genotype_pcs)
@@ -404,12 +404,12 @@ def join_genes(
     if table is not None:
         found, notes = match_genes(measured.genes, table, files.genes, dropped, measured.bodies)
     if files.keep_genes is not None:
-        found = _asked(found, files.keep_genes, measured, files.expression)
+        found = genes_asked(found, files.keep_genes, measured.genes, files.expression)
     if table is None:
         require_tss(found.values(), measured.bodies, files.expression)
-        notes += _body_notes(found.values(), measured)
+        notes += measured.stretches_in_words(found.values())
     if files.phenotype == "peaks":
-        notes += _peak_notes(measured)
+        notes += measured.peaks_in_words()
     placed = {i: gene for i, gene in found.items() if _has_contig(gene, reference, genotyped, dropped)}
     if not placed:
         raise InputError(
@@ -425,40 +425,6 @@ def join_genes(
     rank = {contig: i for i, contig in enumerate(reference.contigs)}
     ordered = sorted(named.items(), key=lambda item: (rank[item[1].contig], item[1].tss, item[1].gene_id))
     return dict(ordered), notes
-
-
-def _asked(
-    found: Mapping[int, Gene], wanted: Sequence[str], measured: Expression, where: Path
-) -> dict[int, Gene]:
-    kept, unknown = find_genes(wanted, [found.get(i, gene) for i, gene in enumerate(measured.genes)])
-    if unknown:
-        near, are = near_genes(min(unknown), list(found.values())), "is" if len(unknown) == 1 else "are"
-        raise InputError(
-            f"{len(unknown)} of the genes asked for {are} not in the expression file.",
-            where=where,
-            expected=f"identifiers such as {', '.join(gene.gene_id for gene in measured.genes[:3])}",
-            got=", ".join(sorted(unknown)[:5]),
-            fix=f"did you mean {', '.join(near)}?" if near else "leave them out",
-        )
-    names = {gene.gene_id for gene in kept}
-    return {i: gene for i, gene in found.items() if gene.gene_id in names}
-
-
-def _body_notes(genes: Collection[Gene], measured: Expression) -> tuple[str, ...]:
-    long = sum(gene.gene_id in measured.bodies for gene in genes)
-    if not long:
-        return ()
-    return (
-        f"{long} of {len(genes)} genes are stretches longer than one base in the expression file; their TSS "
-        "is the first base, on the minus strand the last",
-    )
-
-
-def _peak_notes(measured: Expression) -> tuple[str, ...]:
-    found = ("the rows of the expression file are peaks: each is read at its centre, on no strand",)
-    if not measured.stranded:
-        return found
-    return (*found, f"{measured.stranded} of {len(measured.genes)} peaks have a strand, which is not used")
 
 
 def _has_contig(gene: Gene, reference: Reference, genotyped: Sequence[str], dropped: Dropped) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import InputError
 
-__all__ = ["Dropped", "Gene", "Interval", "Strand", "Variants"]
+__all__ = ["Dropped", "Gene", "Interval", "Strand", "Variants", "count_overlaps", "merge_intervals"]
 
 
 class Strand(StrEnum):
@@ -52,6 +53,24 @@ class Interval:
     def widen(self, left: int, right: int) -> Interval:
         """Reach `left` and `right` bases further out."""
         return Interval(self.contig, self.start - left, self.end + right)
+
+
+def merge_intervals(intervals: Iterable[Interval]) -> list[Interval]:
+    """The union of intervals, sorted, without overlaps.
+
+    Examples
+    --------
+    >>> [str(i) for i in merge_intervals([Interval("1", 5, 9), Interval("1", 0, 6), Interval("1", 20, 30)])]
+    ['1:1-9', '1:21-30']
+    """
+    merged: list[Interval] = []
+    for interval in sorted(intervals, key=lambda i: (i.contig, i.start, i.end)):
+        last = merged[-1] if merged else None
+        if last is not None and last.contig == interval.contig and interval.start <= last.end:
+            merged[-1] = Interval(last.contig, last.start, max(last.end, interval.end))
+        else:
+            merged.append(interval)
+    return merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +192,10 @@ class Variants:
     def __len__(self) -> int:
         return len(self.ref)
 
+    def name(self, row: int) -> str:
+        """A variant in words, 1-based as in the file: ``chr22:100 A>G``."""
+        return f"{self.contig}:{self.position[row] + 1} {self.ref[row]}>{self.alt[row]}"
+
     @property
     def haplotypes(self) -> NDArray[np.uint8]:
         """(V, 2N) view of `alleles`: a column per haplotype, a person's two beside each other."""
@@ -248,3 +271,15 @@ class Variants:
     def within(self, interval: Interval) -> Self:
         """Variants whose reference allele overlaps `interval`."""
         return self.take((self.end > interval.start) & (self.position < interval.end))
+
+
+def count_overlaps(variants: Variants) -> Counter[str]:
+    """Haplotypes that carry both of two variants whose REFs share a base, for each such pair."""
+    pairs = Counter[str]()
+    stops = np.searchsorted(variants.position, variants.end)  # the first row that starts beyond this one
+    for row in np.flatnonzero(stops > np.arange(1, len(variants) + 1)).tolist():
+        for other in range(row + 1, int(stops[row])):
+            both = int((variants.alleles[row] & variants.alleles[other]).sum())
+            if both:
+                pairs[f"{variants.name(row)} and {variants.name(other)}"] = both
+    return pairs

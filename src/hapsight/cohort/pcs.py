@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig, plain_contig
 from hapsight.cohort.genotype_source import Genotypes
+from hapsight.cohort.genotype_store import lenient_policy
 from hapsight.cohort.nouns import Interval, Variants
 from hapsight.cohort.people import Covariates
 from hapsight.cohort.policies import GenotypePolicy
@@ -23,7 +24,7 @@ from hapsight.errors import InputError
 
 __all__ = ["PCS_VERSION", "GenotypePCs", "components", "genotype_pcs", "standardised", "thinned"]
 
-PCS_VERSION: Final = 1
+PCS_VERSION: Final = 2
 """Raised with any change after which the same genotypes would give other components."""
 
 MIN_MAF: Final = 0.05
@@ -84,16 +85,17 @@ def genotype_pcs(
     Raises
     ------
     InputError
-        There are too few people, or fewer than 100 such variants.
+        There are too few people, or fewer than 100 such variants (or not more than components).
     """
     source = genotypes.keeping(samples, _policy(genotypes.policy))
     chosen = [thinned(variants) for variants in _sparse(source, reference)]
     dosage = np.concatenate([np.empty((0, len(samples)), np.uint8), *(found.dosage for found in chosen)])
-    if len(dosage) < _FEWEST or len(samples) < count + 2:
+    fewest = max(_FEWEST, count + 1)
+    if len(dosage) < fewest or len(samples) < count + 2:
         raise InputError(
             f"The genotypes do not give {count} principal components.",
             where="genotype_pcs under [cohort]",
-            expected=f"{_FEWEST} common variants, thinned, of autosomes; {count + 2} people",
+            expected=f"{fewest} common variants, thinned, of autosomes; {count + 2} people",
             got=f"{len(dosage)} variants of {len(samples)} people",
             fix="leave genotype_pcs out, and give components made from whole genomes as covariates "
             "(plink2 --pca writes an .eigenvec, which hapsight reads)",
@@ -105,16 +107,7 @@ def genotype_pcs(
 
 def _policy(policy: GenotypePolicy) -> GenotypePolicy:
     """Common SNVs; a fault of one, far from any gene, is no reason to stop."""
-    return replace(
-        policy,
-        snv_only=True,
-        min_maf=MIN_MAF,
-        missing="drop",
-        unphased="drop",
-        ref_mismatch="drop",
-        duplicates="first",
-        ploidy_conflict="drop",
-    )
+    return replace(lenient_policy(policy), snv_only=True, min_maf=MIN_MAF, missing="drop")
 
 
 def _sparse(source: Genotypes, reference: Reference) -> Iterator[Variants]:
@@ -131,15 +124,11 @@ def _sparse(source: Genotypes, reference: Reference) -> Iterator[Variants]:
             variants.take(np.array([0]))
             for start in range(0, length, spacing)
             if len(
-                variants := _inside(source, reference, Interval(contig, start, min(start + _STRETCH, length)))
+                variants := source.read(Interval(contig, start, min(start + _STRETCH, length)), reference)[0]
             )
         ]
         if first:
             yield _joined(first)
-
-
-def _inside(source: Genotypes, reference: Reference, stretch: Interval) -> Variants:
-    return source.read(stretch, reference)[0]
 
 
 def _joined(parts: Sequence[Variants]) -> Variants:
@@ -155,7 +144,11 @@ def _joined(parts: Sequence[Variants]) -> Variants:
 
 
 def thinned(variants: Variants) -> Variants:
-    """Of variants of one contig in order, each that none kept before it and near it predicts (`MAX_R2`)."""
+    """Of variants of one contig in order, each that none kept before it and near it predicts (`MAX_R2`).
+
+    One of which all people are heterozygous, as where copies of a sequence are read as one, is left out.
+    """
+    variants = variants.take(np.ptp(variants.dosage, axis=1) > 0)
     rows = standardised(variants.dosage)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     kept: list[int] = []

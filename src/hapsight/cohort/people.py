@@ -19,7 +19,14 @@ from hapsight.cohort.tables import numbers, read_lines, read_table, require_uniq
 from hapsight.errors import InputError, plural
 from hapsight.least_squares import Design, independent
 
-__all__ = ["Covariates", "SampleSheet", "join_covariates", "read_covariates", "read_sample_sheet"]
+__all__ = [
+    "Covariates",
+    "SampleSheet",
+    "join_covariates",
+    "leverage_in_words",
+    "read_covariates",
+    "read_sample_sheet",
+]
 
 
 @dataclass(frozen=True)

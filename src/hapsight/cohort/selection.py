@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from hapsight.cohort.contigs import find_contig
+from hapsight.cohort.matching import find_genes, near_genes
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.cohort.people import SampleSheet
 from hapsight.cohort.tables import read_lines
 from hapsight.errors import ConfigError, InputError
 
-__all__ = ["gene_names", "genes_within", "parse_region", "people_of", "region_of"]
+__all__ = ["gene_names", "genes_asked", "genes_within", "parse_region", "people_of", "region_of"]
 
 _LISTS: Final = (".txt", ".tsv", ".csv", ".list", ".gz")
 """How names of files end that are no names of genes."""
@@ -60,6 +61,41 @@ def _listed(path: Path) -> list[str]:
     if not names:
         raise ConfigError("A list of genes has none in it.", where=path, expected="a gene in each line")
     return names
+
+
+def genes_asked(
+    genes: Mapping[int, Gene], wanted: Sequence[str], measured: Sequence[Gene], where: Path
+) -> dict[int, Gene]:
+    """Genes that were asked for by identifier or name (`gene_names`).
+
+    Parameters
+    ----------
+    genes
+        Those that can be used, by their row in the expression file.
+    measured
+        All of the expression file: one that was left out before is asked for in vain, but is there.
+    where
+        The expression file, named in errors.
+
+    Raises
+    ------
+    InputError
+        The expression file lacks a gene; names near to it are listed.
+    ConfigError
+        Several genes have a name.
+    """
+    kept, unknown = find_genes(wanted, [genes.get(row, gene) for row, gene in enumerate(measured)])
+    if unknown:
+        near, are = near_genes(min(unknown), list(genes.values())), "is" if len(unknown) == 1 else "are"
+        raise InputError(
+            f"{len(unknown)} of the genes asked for {are} not in the expression file.",
+            where=where,
+            expected=f"identifiers such as {', '.join(gene.gene_id for gene in measured[:3])}",
+            got=", ".join(sorted(unknown)[:5]),
+            fix=f"did you mean {', '.join(near)}?" if near else "leave them out",
+        )
+    names = {gene.gene_id for gene in kept}
+    return {row: gene for row, gene in genes.items() if gene.gene_id in names}
 
 
 def parse_region(text: str) -> Interval:

@@ -37,7 +37,6 @@ __all__ = [
     "count_work",
     "plain_values",
     "plan_of",
-    "resident_values",
     "shared_values",
     "start_shared",
 ]
@@ -45,7 +44,13 @@ __all__ = [
 Values = NDArray[np.float64]
 
 _EMBED_BASES = 32_768
-"""Bases that are embedded in one batch."""
+"""Bases that are embedded in one batch where embeddings are kept on the CPU."""
+
+_EMBED_BASES_ON_DEVICE = 2**20
+"""The same where everything stays on the device, as far as the memory for it reaches."""
+
+_BYTES_PER_BASE = 8 * 2**10
+"""What a base takes while it is embedded: some 1,000 channels at half resolution, twice, with products."""
 
 _ACTIVATIONS = 24
 """How many arrays of its embedding's size a model is taken to hold while it reads one haplotype."""
@@ -250,22 +255,18 @@ def _embed(model: SharedModel, sequences: Buffer, plan: Plan, device: torch.devi
     """(D, channels) every distinct position, on the CPU; stretches of one length in one batch."""
     stretches, codes = plan.stretches, sequences.tensor.numpy()
     made: Buffer | None = None
-    for length in np.unique(stretches.length):
-        members = np.flatnonzero(stretches.length == length)
-        for part in _batches(len(members), max(1, _EMBED_BASES // int(length))):
-            some = members[part]
-            rows = [codes[stretches.row[s], stretches.start[s] : stretches.start[s] + length] for s in some]
-            with torch.inference_mode():
-                given = model.embed(torch.from_numpy(np.stack(rows)).to(device))
-                positions = int(length) // model.grid.stride
-                found = of_shape(model, given, len(rows), positions, model.grid.channels).cpu()
-            if made is None:
-                made = Buffer.allocate((len(plan.distinct.row), found.shape[2]), found.dtype, budget)
-            for s, one in zip(some, found, strict=True):
-                wanted = slice(int(stretches.first[s]), int(stretches.first[s + 1]))
-                made.tensor[wanted] = one[torch.from_numpy(stretches.skip[wanted])]
-            sequences.drop()
-            made.drop()
+    for some, length in _groups(stretches.length, _EMBED_BASES):
+        rows = [codes[stretches.row[s], stretches.start[s] : stretches.start[s] + length] for s in some]
+        with torch.inference_mode():
+            given = model.embed(torch.from_numpy(np.stack(rows)).to(device))
+            found = of_shape(model, given, len(rows), length // model.grid.stride, model.grid.channels).cpu()
+        if made is None:
+            made = Buffer.allocate((len(plan.distinct.row), found.shape[2]), found.dtype, budget)
+        for s, one in zip(some, found, strict=True):
+            wanted = slice(int(stretches.first[s]), int(stretches.first[s + 1]))
+            made.tensor[wanted] = one[torch.from_numpy(stretches.skip[wanted])]
+        sequences.drop()
+        made.drop()
     assert made is not None, "a window has at least one position"
     return made
 
@@ -328,6 +329,15 @@ def _read_windows(
     return np.concatenate(parts)
 
 
+def _groups(lengths: NDArray[np.intp], most: int) -> Iterator[tuple[NDArray[np.intp], int]]:
+    """Stretches of one length, as many as have `most` bases together; and that length."""
+    for length in np.unique(lengths):
+        members = np.flatnonzero(lengths == length)
+        size = max(1, most // int(length))
+        for first in range(0, len(members), size):
+            yield members[first : first + size], int(length)
+
+
 def _batches(count: int, size: int) -> Iterator[NDArray[np.intp]]:
     for first in range(0, count, size):
         yield np.arange(first, min(first + size, count))
@@ -345,13 +355,6 @@ def _filled(
         batch = torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])])
     with torch.inference_mode():
         return function(batch.to(device))
-
-
-EMBED_BASES = 2**20
-"""Bases that are embedded in one batch, as far as the memory for it reaches."""
-
-BYTES_PER_BASE = 8 * 2**10
-"""What a base takes while it is embedded: some 1,000 channels at half resolution, twice, with products."""
 
 
 def bytes_on_device(model: SharedModel, plan: Plan, codes: torch.Tensor) -> int:
@@ -419,7 +422,7 @@ def _embedded(
     """(D, channels) every distinct position; stretches of one length in one batch."""
     there, stretches = _sent(codes.numpy(), device), plan.stretches
     table: torch.Tensor | None = None
-    most = max(1, min(EMBED_BASES, room // BYTES_PER_BASE))
+    most = max(1, min(_EMBED_BASES_ON_DEVICE, room // _BYTES_PER_BASE))
     starts, in_row = _sent(stretches.start, device), _sent(stretches.row, device)
     for some, length in _groups(stretches.length, most):
         chosen = _sent(some, device)
@@ -453,15 +456,6 @@ def _sent(array: NDArray[Any], device: torch.device) -> torch.Tensor:
 @lru_cache
 def _copying_stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-
-
-def _groups(lengths: NDArray[np.intp], most: int) -> Iterator[tuple[NDArray[np.intp], int]]:
-    """Stretches of one length, as many as have `most` bases together; and that length."""
-    for length in np.unique(lengths):
-        members = np.flatnonzero(lengths == length)
-        size = max(1, most // int(length))
-        for first in range(0, len(members), size):
-            yield members[first : first + size], int(length)
 
 
 def _windows(

@@ -28,15 +28,12 @@ __all__ = [
     "DistinctPositions",
     "Plan",
     "Stretches",
-    "all_equal",
     "cut_stretches",
     "distinct_positions",
     "distinct_rows",
     "distinct_stretches",
     "hash_stretches",
     "number_positions",
-    "numbers_of_hashes",
-    "same_positions",
 ]
 
 
@@ -57,7 +54,7 @@ def hash_stretches(
 
 
 @njit(cache=True, nogil=True)
-def all_equal(
+def _all_equal(
     codes: NDArray[np.uint8],
     rows: NDArray[np.intp],
     start: NDArray[np.intp],
@@ -85,7 +82,7 @@ def all_equal(
 
 
 @njit(cache=True, nogil=True)
-def numbers_of_hashes() -> typed.Dict:
+def _numbers_of_hashes() -> typed.Dict:
     """An empty dictionary for `number_positions`."""
     return typed.Dict.empty(types.uint64, types.int64)
 
@@ -166,7 +163,7 @@ def number_positions(
 
 
 @njit(cache=True, nogil=True)
-def same_positions(
+def _same_positions(
     codes: NDArray[np.uint8],
     begin: NDArray[np.intp],
     end: NDArray[np.intp],
@@ -336,7 +333,7 @@ def _number(
     """Number all positions; (D,) row and place of each number's first occurrence."""
     codes, index = sequences.tensor.numpy(), numbers.tensor.numpy()
     row, place = np.empty(index.size, np.intp), np.empty(index.size, np.intp)  # hardly any page is touched
-    number_of = numbers_of_hashes()
+    number_of = _numbers_of_hashes()
     step = math.gcd(int(np.gcd.reduce(begin)), int(end[0] - begin[0]), codes.shape[1])
     block, above = np.zeros(codes.shape[1] // step, np.uint64), np.zeros(len(begin), np.uint64)
     for rows in sequences.blocks():
@@ -349,7 +346,7 @@ def _number(
 def _all_same(sequences: Buffer, begin: Index, end: Index, found: DistinctPositions) -> bool:
     codes, index = sequences.tensor.numpy(), found.index
     for first, last in sequences.blocks():
-        if not same_positions(codes, begin, end, index, found.row, found.place, first, last):
+        if not _same_positions(codes, begin, end, index, found.row, found.place, first, last):
             return False
         found.numbers.drop()
     return True
@@ -449,7 +446,7 @@ def _stretches_equal(
     codes, index, size = sequences.tensor.numpy(), found.index, sequences.block_rows
     for first in range(0, len(rows), size):
         last = min(first + size, len(rows))
-        if not all_equal(codes, rows, start, length, index, found.row, found.place, first, last):
+        if not _all_equal(codes, rows, start, length, index, found.row, found.place, first, last):
             return False
         sequences.drop()
     return True

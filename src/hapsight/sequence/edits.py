@@ -272,6 +272,6 @@ def resolve_overlaps(
     dropped = Dropped()
     for k in np.flatnonzero(~keep):
         v, d = carriers.variant[k], int(np.searchsorted(carriers.first, k, side="right")) - 1
-        where = f"{variants.contig}:{variants.position[v] + 1} {variants.ref[v]}>{variants.alt[v]}"
-        dropped.add("allele", "overlaps an earlier record of the same haplotype", f"{where} {name_of(d)}")
+        name = f"{variants.name(v)} {name_of(d)}"
+        dropped.add("allele", "overlaps an earlier record of the same haplotype", name)
     return carriers.where(keep), dropped

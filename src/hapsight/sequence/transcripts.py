@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hapsight.cohort.genes import gtf_rows
 from hapsight.cohort.matching import without_version
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand, Variants
-from hapsight.cohort.tables import read_lines
 from hapsight.dna import Codes, plain_contig, reverse_complement
 from hapsight.errors import InputError
 from hapsight.sequence.edits import Carriers, Edits, distinct_columns, resolve_overlaps
@@ -169,16 +169,13 @@ def _at_home(one: _Found, gene: Gene) -> bool:
 def _read(path: Path, wanted: Iterable[str]) -> dict[str, dict[tuple[str, str], _Found]]:
     """Gene without version -> transcript and contig (X and Y share names) -> what is said of it."""
     found: dict[str, dict[tuple[str, str], _Found]] = {name: {} for name in wanted}
-    for number, line in enumerate(read_lines(path, "transcript"), start=1):
-        row = line.split("\t")
-        if line.startswith("#") or len(row) != 9 or row[2] not in _PARTS:
-            continue
+    for where, row in gtf_rows(path, "transcript", _PARTS):
         attributes = _ATTRIBUTE.findall(row[8])
         names = dict(attributes)
         gene = without_version(names.get("gene_id", ""))
         if gene not in found:
             continue
-        start, end, phase = _numbers(row, f"{path}, line {number}")
+        start, end, phase = _numbers(row, where)
         name = names.get("transcript_id", "")
         one = found[gene].setdefault((name, row[0]), _Found(name, row[0], row[6]))
         one.tags |= {value.replace(" ", "_") for key, value in attributes if key == "tag"}
@@ -276,8 +273,7 @@ def personal_transcripts(
         variants, Carriers.of(variants.haplotypes[:, one]), lambda d: _haplotype_name(samples, int(one[d]))
     )
     for v in np.unique(carriers.variant[exon_of[carriers.variant] == _BORDER]):
-        name = f"{variants.contig}:{variants.position[v] + 1} {variants.ref[v]}>{variants.alt[v]}"
-        dropped.add("variant", "reaches over an exon's border", name)
+        dropped.add("variant", "reaches over an exon's border", variants.name(v))
     exons = [fetch_reference(Interval(transcript.contig, *exon)) for exon in transcript.exons]
     made = [
         _mrna(transcript, exons, edits, exon_of, carriers.variant[carriers.first[d] : carriers.first[d + 1]])
