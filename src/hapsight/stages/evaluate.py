@@ -50,8 +50,9 @@ from hapsight.stats.summary import (
     Mean,
     Quantity,
     fold_p,
+    judged_r,
+    mean_difference,
     mean_fold_r,
-    mean_interval,
     r_over_genes,
     summarise_across_genes,
     summarise_gene_rows,
@@ -175,10 +176,6 @@ def _qvalues(pvalues: Float, ok: NDArray[np.bool_]) -> Float:
     return qval
 
 
-_JUDGED = ("ok", "no_model")
-"""Statuses of the genes that are compared in pairs; a gene without a model predicts nothing: R = 0."""
-
-
 def baseline_entries(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """What the record says of the linear arms, in order; of a file also its path and digest."""
     return [_entry(arm, arm.made_by) for arm in arms if isinstance(arm.made_by, BaselineRun | ImportedRun)]
@@ -245,14 +242,7 @@ def _fold_means(opened: Opened, arm: Arm) -> Mean:
 def _difference(per_gene: pl.DataFrame, arm: Arm, against: Arm | None) -> Mean:
     if against is None or against is arm:
         return Mean(None, 0, None, None)
-    mine, other = (
-        one.rows(per_gene)
-        .filter(pl.col("status").is_in(_JUDGED))
-        .select("gene_id", r=pl.col("pearson_r").fill_null(0.0))
-        for one in (arm, against)
-    )
-    both = mine.join(other, on="gene_id", how="inner")
-    return mean_interval((both["r"] - both["r_right"]).to_numpy())
+    return mean_difference(judged_r(arm.rows(per_gene)), judged_r(against.rows(per_gene)))
 
 
 Row = dict[str, Any]
