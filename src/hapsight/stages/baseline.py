@@ -18,7 +18,6 @@ from hapsight.run.baselines import (
     gene_seed,
     imported_runs,
 )
-from hapsight.run.blocks import VariantReader
 from hapsight.run.crew import SetAside, compute, crew_of
 from hapsight.run.imported import apply_imported
 from hapsight.run.opened import Opened, Progress, dropped_table
@@ -66,11 +65,9 @@ def fit_baseline(
 
 def _fit_unit(unit: BaselineUnit) -> str:
     """Fit a block of genes and store it; returns the unit's name."""
-    cis = [gene.cis(unit.cis_window) for gene in unit.genes]
-    reader = VariantReader(unit.genotypes, unit.reference, cis)
-    fits, variants = [], []
-    for gene, interval, expression in zip(unit.genes, cis, unit.expression, strict=True):
-        near = reader(interval)
+    reader, fits, variants = unit.reader(), [], []
+    for gene, expression in zip(unit.genes, unit.expression, strict=True):
+        near = reader(gene.cis(unit.cis_window))
         variants.append(near)
         fits.append(
             fit_held_out(
