@@ -146,7 +146,15 @@ def _places(genes: Sequence[Gene]) -> dict[str, _Place]:
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """Of one set of evidence, as its rows of the shapes have them: see `InformedUnit`."""
+    """Of one set of evidence, as its rows of the shapes have them.
+
+    Attributes
+    ----------
+    thetas
+        (K + 1, F) log odds of each fold, and of all people; without rows before they are learned.
+    signed
+        (S, K + 1, F') of the signed evidence, for each of the set's strata.
+    """
 
     thetas: Floats
     signed: Floats
@@ -177,14 +185,12 @@ class InformedUnit:
         To be learned, or the one to be fitted.
     features
         Of the sets.
-    thetas
-        (K + 1, F) log odds of each fold, and of all people; without rows before they are learned.
+    learned
+        Of the set to be fitted.
     method
         Of `INFORMED_METHODS`.
     signed
         Of the sets.
-    coefficients
-        (S, K + 1, F') of the signed evidence, for each of the set's strata.
     places
         By ``gene_id`` of the cohort.
     refine
@@ -194,11 +200,10 @@ class InformedUnit:
     base: BaselineUnit
     sets: tuple[Evidence, ...]
     features: tuple[Feature, ...]
-    thetas: Floats
+    learned: Coefficients
     method: str
     options: ElasticNetOptions
     signed: tuple[SignedEvidence, ...]
-    coefficients: Floats
     places: Mapping[str, _Place]
     refine: bool
 
@@ -278,7 +283,7 @@ def _facts(
 ) -> dict[str, object]:
     """What the numbers of all genes depend on."""
     facts: dict[str, object] = {
-        "method": opened.config.informed.method if len(learned.thetas) else "none",
+        "method": _method(opened, learned),
         "features": [dict(feature.facts()) for feature in _used(sets, features)],
         "arms": [[one.name, one.split, one.shuffled, *one.features] for one in sets],
         "thetas": learned.thetas.tolist(),
@@ -291,6 +296,10 @@ def _facts(
         facts["coefficients"] = learned.signed.tolist()
         facts["places"] = [[name, place.stretch, *place.far] for name, place in places.items()]
     return facts
+
+
+def _method(opened: Opened, learned: Coefficients) -> str:
+    return opened.config.informed.method if len(learned.thetas) else "none"
 
 
 def _used(sets: tuple[Evidence, ...], features: Mapping[str, Feature]) -> tuple[Feature, ...]:
@@ -310,11 +319,10 @@ def _unit(
         base,
         sets,
         _used(sets, features),
-        learned.thetas,
-        opened.config.informed.method if len(learned.thetas) else "none",
+        learned,
+        _method(opened, learned),
         net_options(opened.config.baseline),
         signed if given else (),
-        learned.signed,
         _places(opened.cohort.genes) if given else {},
         opened.config.informed.refine,
     )
@@ -458,13 +466,13 @@ def _methods(unit: InformedUnit, one: Evidence, evidence: Floats, means: Floats,
     """Of each fold, and of the fit on all people."""
     if not one.seen:
         stretch = unit.places[gene.gene_id].stretch
-        return [OnlyMean(means @ found, unit.options.min_maf) for found in unit.coefficients[stretch]]
+        return [OnlyMean(means @ found, unit.options.min_maf) for found in unit.learned.signed[stretch]]
     fitted = [
         informed_method(unit.method, log_prior(evidence, theta), unit.options, refine=unit.refine)
-        for theta in unit.thetas
+        for theta in unit.learned.thetas
     ]
     if not one.signed:
         return fitted
     return [
-        WithMean(method, means @ found) for method, found in zip(fitted, unit.coefficients[0], strict=True)
+        WithMean(method, means @ found) for method, found in zip(fitted, unit.learned.signed[0], strict=True)
     ]
