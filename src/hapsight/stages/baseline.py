@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from hapsight.cohort.nouns import Gene, Variants
-from hapsight.errors import plural
 from hapsight.linear.nested import GeneFit, fit_held_out
 from hapsight.run.baselines import (
     BaselineRun,
@@ -18,7 +17,7 @@ from hapsight.run.baselines import (
     gene_seed,
     imported_runs,
 )
-from hapsight.run.crew import SetAside, compute, crew_of
+from hapsight.run.crew import SetAside, compute, crew_of, work_in_words
 from hapsight.run.imported import apply_imported
 from hapsight.run.opened import Opened, Progress, dropped_table
 from hapsight.run.store import UnitStore
@@ -60,7 +59,7 @@ def fit_baseline(
         units, crew = baseline_units(opened, run, store), crew_of(opened)
         computed = compute(crew, label, _fit_unit, units, progress)
         stage["computed"] = computed
-        stage["detail"] = f"{plural(computed, 'unit')} computed, {len(units) - computed} kept, {crew}"
+        stage["detail"] = f"{work_in_words(computed, len(units))}, {crew}"
 
 
 def _fit_unit(unit: BaselineUnit) -> str:

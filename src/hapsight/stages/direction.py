@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.errors import plural
 from hapsight.run.arm_units import ArmUnit, arm_blocks, arm_keys, arm_units, key_parts
 from hapsight.run.arms import Arm, Comparison, results_of
 from hapsight.run.blocks import KeyedBlock
-from hapsight.run.crew import compute, crew_of
+from hapsight.run.crew import compute, crew_of, work_in_words
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.store import UnitKey, UnitStore
 from hapsight.stages.eqtl import EqtlUnit, eqtl_units
@@ -56,10 +55,7 @@ def direction(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
         tops = top_eqtls(opened) if opened.config.eqtl.run else {}
         units = direction_units(opened, arms)
         computed = compute(crew_of(opened), "direction", _direction_unit, units, progress)
-        stage |= {
-            "computed": computed,
-            "detail": f"{plural(computed, 'unit')} computed, {len(units) - computed} kept",
-        }
+        stage |= {"computed": computed, "detail": work_in_words(computed, len(units))}
         read = _read(units)
         tops = {name: row | read.tops[name] for name, row in tops.items()}
         table = pl.concat(

@@ -18,15 +18,13 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from hapsight.errors import plural
 from hapsight.files import file_digest
 from hapsight.run.arm_units import ArmUnit, arm_blocks, arm_keys, arm_units
 from hapsight.run.arms import Arm, Comparison, cards_in
 from hapsight.run.baselines import BaselineRun, ImportedRun
 from hapsight.run.blocks import KeyedBlock, in_gene_order
-from hapsight.run.crew import SetAside, compute, crew_of
+from hapsight.run.crew import compute_each
 from hapsight.run.effects import effects_in_words
-from hapsight.run.executor import pools_kept
 from hapsight.run.opened import Opened, Progress, by_reason, dropped_table
 from hapsight.run.store import UnitStore
 from hapsight.seeds import stream
@@ -306,16 +304,12 @@ def _judged_genes(
     opened: Opened, arms: Sequence[Arm], stage: dict[str, Any], progress: Progress
 ) -> dict[Arm, pl.DataFrame]:
     """Each arm's rows of ``per_gene``, genes in the cohort's order, without q-values."""
-    aside, units, computed = SetAside(), dict[tuple[Arm, ...], list[ArmUnit]](), 0
-    with pools_kept():
-        for own in arms_alike(arms):
-            units[own] = evaluate_units(opened, own)
-            with aside.later():
-                label = f"evaluate {', '.join(dict.fromkeys(arm.model for arm in own))}"
-                computed += compute(crew_of(opened), label, _judge_unit, units[own], progress)
-    aside.report()
-    every = sum(map(len, units.values()))
-    stage |= {"computed": computed, "detail": f"{plural(computed, 'unit')} computed, {every - computed} kept"}
+    units = {own: evaluate_units(opened, own) for own in arms_alike(arms)}
+    groups = [
+        (f"evaluate {', '.join(dict.fromkeys(arm.model for arm in own))}", made)
+        for own, made in units.items()
+    ]
+    stage |= compute_each(opened, _judge_unit, groups, progress)
     return {arm: rows for own, made in units.items() for arm, rows in _rows_of(opened, own, made)}
 
 

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from hapsight.cohort.alleles import WeightRow
 from hapsight.cohort.effect_fit import require_fit
 from hapsight.cohort.nouns import Gene, Variants
-from hapsight.errors import plural
 from hapsight.run.baselines import BaselineRun, baseline_blocks
 from hapsight.run.blocks import in_gene_order, largest_genes
-from hapsight.run.crew import SetAside, compute, crew_of
+from hapsight.run.crew import SetAside, compute, crew_of, work_in_words
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.store import NamedUnit, UnitStore
 from hapsight.stages.baseline import fit_baseline
@@ -284,7 +283,7 @@ def _run(
         crew = crew_of(opened, files=files)
         computed = compute(crew, label, work, units, progress)
         stage["computed"] = computed
-        stage["detail"] = f"{plural(computed, 'unit')} computed, {len(units) - computed} kept, {crew}"
+        stage["detail"] = f"{work_in_words(computed, len(units))}, {crew}"
 
 
 def _read_shapes(units: Sequence[InformedUnit]) -> pl.DataFrame:
