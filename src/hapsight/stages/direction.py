@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -203,11 +202,9 @@ class _Read:
 
 
 def _read(units: Sequence[DirectionUnit]) -> _Read:
-    store, base = UnitStore(Path()), [unit.base for unit in units]
-    if base:
-        store = base[0].store
+    base = [unit.base for unit in units]
     slopes, tops, pairs = (
-        store.read(base, name) if base else pl.DataFrame(schema=schema)
+        base[0].store.read(base, name) if base else pl.DataFrame(schema=schema)
         for name, schema in (("slopes", _SLOPES), ("tops", _TOPS), ("alike", _ALIKE))
     )
     by_gene = {row.pop("gene_id"): row for row in tops.iter_rows(named=True)}
