@@ -13,8 +13,8 @@ from hapsight.run.arms import Arm, arms_of
 from hapsight.run.crew import SetAside
 from hapsight.run.effects import EffectsRun
 from hapsight.run.executor import pools_kept
+from hapsight.run.finished import made_from, mark_finished
 from hapsight.run.opened import Opened, Progress
-from hapsight.run.run_folder import made_from, mark_finished
 from hapsight.stages.baseline import baseline
 from hapsight.stages.check import save_checks
 from hapsight.stages.direction import direction

@@ -17,8 +17,8 @@ from hapsight.cohort import genotypes
 from hapsight.files import KnownDigest, digest_of_input, file_digest
 from hapsight.models.registry import register
 from hapsight.run.config import load_config
+from hapsight.run.finished import is_finished, made_from, mark_finished
 from hapsight.run.opened import Opened
-from hapsight.run.run_folder import is_finished, made_from, mark_finished
 from tests.planted import load_toy, write_planted
 
 

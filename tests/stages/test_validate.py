@@ -18,6 +18,7 @@ from hapsight.explain.elements import element_effects
 from hapsight.explain.tables import EXPLAIN_EFFECTS, EXPLAIN_ELEMENTS
 from hapsight.models.elements import ElementSum
 from hapsight.models.registry import register
+from hapsight.run.blocks import blocks_of_size
 from hapsight.run.config import load_config
 from hapsight.stages.explain import explain
 from hapsight.stages.validate_abstention import ABSTENTION_GENES
@@ -580,7 +581,7 @@ def test_a_table_is_not_written_over(planted, tmp_path):
     assert table.read_bytes() == before
 
 
-def test_abstention_is_by_one_variant_of_each_gene(planted, tmp_path):
+def test_abstention_is_by_one_variant_of_each_gene(planted, tmp_path, monkeypatch):
     """The toy is right in genes up*, wrong in down*; the tables are made from effects as they are saved."""
     opened, runs = opened_with_models(load_config(planted.config), load_toy)
     opened.begin()
@@ -610,6 +611,13 @@ def test_abstention_is_by_one_variant_of_each_gene(planted, tmp_path):
     )
     assert set(every["value"].round(6)) == {round(2 / 3, 6)}
     assert set(every["predictor"]) == {"effect", "nearness"}, "the toy has no elements"
+
+    def one_by_one(opened, reach, size):
+        return blocks_of_size(opened.cohort.genes, 1)
+
+    monkeypatch.setattr("hapsight.stages.validate_abstention.linear_blocks", one_by_one)
+    assert call("abstention", planted.config, "--reach", "600", "--out", tmp_path / "apart").exit_code == 0
+    assert pl.read_parquet(tmp_path / "apart/abstention.parquet").equals(genes)
 
 
 def load_elements(weights=None, *, device="cpu"):

@@ -1,8 +1,9 @@
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
-from hapsight.stats.summary import mean_fold_r, mean_interval
+from hapsight.stats.summary import judged_r, mean_difference, mean_fold_r, mean_interval
 
 
 def test_the_mean_has_the_t_interval():
@@ -38,3 +39,15 @@ def test_few_genes_have_no_interval():
     assert mean_interval(np.empty(0)) == (None, 0, None, None)
     assert mean_fold_r([np.full(5, np.nan)]) == (None, 0, None, None)
     assert mean_interval(np.ones(1)) == (1.0, 1, None, None)
+
+
+def test_methods_are_compared_on_the_genes_that_both_judge_and_no_model_counts_as_0():
+    def rows(**genes):
+        columns = ("gene_id", "status", "pearson_r")
+        return pl.DataFrame([(name, *row) for name, row in genes.items()], schema=columns, orient="row")
+
+    one = rows(a=("ok", 0.5), b=("no_model", None), c=("too_few", None), d=("ok", 0.1))
+    other = rows(d=("low_share", None), b=("ok", 0.2), a=("ok", 0.1), e=("ok", 0.9))
+    found = mean_difference(judged_r(one), judged_r(other))
+    assert found == pytest.approx(mean_interval(np.array([0.5 - 0.1, 0.0 - 0.2])))
+    assert found.n == 2

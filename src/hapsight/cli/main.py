@@ -343,7 +343,7 @@ def _check(
 
 def _run(config: Config, notes: Sequence[str] = ()) -> None:
     """The check and all stages after it, of a cohort that is opened once; nothing, where all is done."""
-    from hapsight.run.run_folder import is_finished
+    from hapsight.run.finished import is_finished
 
     if is_finished(config, notes):
         _say("everything is done, and nothing has changed since")

@@ -19,7 +19,7 @@ from hapsight.cohort.reference import Reference
 from hapsight.linear.elastic_net import ElasticNetOptions
 from hapsight.linear.fits import make_folds, population_folds
 from hapsight.linear.methods import Method, method_named
-from hapsight.run.blocks import KeyedBlock, keyed_blocks, linear_blocks
+from hapsight.run.blocks import KeyedBlock, VariantReader, keyed_blocks, linear_blocks
 from hapsight.run.config import BaselineConfig
 from hapsight.run.opened import LINEAR_KEYS, Opened, gene_keys, row_digests
 from hapsight.run.sections import MIN_SHARE
@@ -173,6 +173,11 @@ class BaselineUnit(StoredUnit):
     seed: int
     method: Method
     learners: NDArray[np.bool_] | None = None
+
+    def reader(self) -> VariantReader:
+        """Reads the variants of the genes' cis windows."""
+        cis = [gene.cis(self.cis_window) for gene in self.genes]
+        return VariantReader(self.genotypes, self.reference, cis)
 
 
 def baseline_blocks(

@@ -6,17 +6,26 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import polars as pl
 
-from hapsight.errors import IncompleteError
+from hapsight.errors import IncompleteError, plural
 from hapsight.run.config import Config
-from hapsight.run.executor import Crew, local_crew, run_units
+from hapsight.run.executor import Crew, local_crew, pools_kept, run_units
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.store import NamedUnit, UnitStore
 
-__all__ = ["SetAside", "UnitOfWork", "compute", "compute_here", "crew_of", "staffed"]
+__all__ = [
+    "SetAside",
+    "UnitOfWork",
+    "compute",
+    "compute_each",
+    "compute_here",
+    "crew_of",
+    "staffed",
+    "work_in_words",
+]
 
 
 class UnitOfWork(Protocol):
@@ -148,3 +157,31 @@ class SetAside:
                 "Several stages are not complete; the rest is done.",
                 got="\n".join(["", *(f"    {line}" for e in self._errors for line in str(e).splitlines())]),
             )
+
+
+def compute_each(
+    opened: Opened,
+    work: Callable[[Unit], object],
+    groups: Sequence[tuple[str, Sequence[Unit]]],
+    progress: Progress,
+) -> dict[str, Any]:
+    """`compute` of several labelled groups of units; returns what the stage's record says of them.
+
+    Raises
+    ------
+    IncompleteError
+        Some were set aside, after all others of all groups were finished.
+    """
+    aside, computed = SetAside(), 0
+    with pools_kept():
+        for label, units in groups:
+            with aside.later():
+                computed += compute(crew_of(opened), label, work, units, progress)
+    aside.report()
+    every = sum(len(units) for _, units in groups)
+    return {"computed": computed, "detail": work_in_words(computed, every)}
+
+
+def work_in_words(computed: int, every: int, what: str = "unit") -> str:
+    """How many of a stage's units were computed now, and how many were there."""
+    return f"{plural(computed, what)} computed, {every - computed} kept"

@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from hapsight.cohort.nouns import Gene, Variants
-from hapsight.errors import plural
 from hapsight.linear.nested import GeneFit, fit_held_out
 from hapsight.run.baselines import (
     BaselineRun,
@@ -18,8 +17,7 @@ from hapsight.run.baselines import (
     gene_seed,
     imported_runs,
 )
-from hapsight.run.blocks import VariantReader
-from hapsight.run.crew import SetAside, compute, crew_of
+from hapsight.run.crew import SetAside, compute, crew_of, work_in_words
 from hapsight.run.imported import apply_imported
 from hapsight.run.opened import Opened, Progress, dropped_table
 from hapsight.run.store import UnitStore
@@ -61,16 +59,14 @@ def fit_baseline(
         units, crew = baseline_units(opened, run, store), crew_of(opened)
         computed = compute(crew, label, _fit_unit, units, progress)
         stage["computed"] = computed
-        stage["detail"] = f"{plural(computed, 'unit')} computed, {len(units) - computed} kept, {crew}"
+        stage["detail"] = f"{work_in_words(computed, len(units))}, {crew}"
 
 
 def _fit_unit(unit: BaselineUnit) -> str:
     """Fit a block of genes and store it; returns the unit's name."""
-    cis = [gene.cis(unit.cis_window) for gene in unit.genes]
-    reader = VariantReader(unit.genotypes, unit.reference, cis)
-    fits, variants = [], []
-    for gene, interval, expression in zip(unit.genes, cis, unit.expression, strict=True):
-        near = reader(interval)
+    reader, fits, variants = unit.reader(), [], []
+    for gene, expression in zip(unit.genes, unit.expression, strict=True):
+        near = reader(gene.cis(unit.cis_window))
         variants.append(near)
         fits.append(
             fit_held_out(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -14,11 +13,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.errors import plural
 from hapsight.run.arm_units import ArmUnit, arm_blocks, arm_keys, arm_units, key_parts
 from hapsight.run.arms import Arm, Comparison, results_of
 from hapsight.run.blocks import KeyedBlock
-from hapsight.run.crew import compute, crew_of
+from hapsight.run.crew import compute, crew_of, work_in_words
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.store import UnitKey, UnitStore
 from hapsight.stages.eqtl import EqtlUnit, eqtl_units
@@ -56,10 +54,7 @@ def direction(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
         tops = top_eqtls(opened) if opened.config.eqtl.run else {}
         units = direction_units(opened, arms)
         computed = compute(crew_of(opened), "direction", _direction_unit, units, progress)
-        stage |= {
-            "computed": computed,
-            "detail": f"{plural(computed, 'unit')} computed, {len(units) - computed} kept",
-        }
+        stage |= {"computed": computed, "detail": work_in_words(computed, len(units))}
         read = _read(units)
         tops = {name: row | read.tops[name] for name, row in tops.items()}
         table = pl.concat(
@@ -207,11 +202,9 @@ class _Read:
 
 
 def _read(units: Sequence[DirectionUnit]) -> _Read:
-    store, base = UnitStore(Path()), [unit.base for unit in units]
-    if base:
-        store = base[0].store
+    base = [unit.base for unit in units]
     slopes, tops, pairs = (
-        store.read(base, name) if base else pl.DataFrame(schema=schema)
+        base[0].store.read(base, name) if base else pl.DataFrame(schema=schema)
         for name, schema in (("slopes", _SLOPES), ("tops", _TOPS), ("alike", _ALIKE))
     )
     by_gene = {row.pop("gene_id"): row for row in tops.iter_rows(named=True)}

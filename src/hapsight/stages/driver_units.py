@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from hapsight.cohort.nouns import Gene
-from hapsight.errors import InputError, plural
+from hapsight.errors import InputError
 from hapsight.explain.support import GivenEffects
 from hapsight.explain.tables import DRIVER_VARIANTS, DRIVERS
 from hapsight.least_squares import residuals
@@ -21,8 +21,7 @@ from hapsight.priors.sign_table import SignPriors
 from hapsight.run.arm_units import ArmUnit, arm_blocks, arm_keys, arm_units, key_parts
 from hapsight.run.arms import Arm
 from hapsight.run.blocks import KeyedBlock, VariantReader, in_gene_order
-from hapsight.run.crew import SetAside, compute, crew_of
-from hapsight.run.executor import pools_kept
+from hapsight.run.crew import compute_each
 from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.store import UnitKey, UnitStore
@@ -201,17 +200,10 @@ def computed_drivers(
     progress: Progress,
 ) -> dict[Arm, FoundDrivers]:
     """Have every model's units done; of each arm what they found, genes in the cohort's order."""
-    aside, computed, every = SetAside(), 0, dict[ModelCard, list[DriversUnit]]()
-    with pools_kept():
-        for card, arms in by_card.items():
-            every[card] = drivers_units(opened, card, arms, beside)
-            with aside.later():
-                label = f"drivers {card.label}"
-                computed += compute(crew_of(opened), label, _drivers_unit, every[card], progress)
-    aside.report()
-    kept = sum(map(len, every.values())) - computed
-    stage |= {"computed": computed, "detail": f"{plural(computed, 'unit')} computed, {kept} kept"}
-    return {arm: _found(opened, arm, every[card]) for card, arms in by_card.items() for arm in arms}
+    units = {card: drivers_units(opened, card, arms, beside) for card, arms in by_card.items()}
+    groups = [(f"drivers {card.label}", made) for card, made in units.items()]
+    stage |= compute_each(opened, _drivers_unit, groups, progress)
+    return {arm: _found(opened, arm, units[card]) for card, arms in by_card.items() for arm in arms}
 
 
 def _found(opened: Opened, arm: Arm, units: Sequence[DriversUnit]) -> FoundDrivers:

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.reference import Reference
-from hapsight.errors import plural
 from hapsight.least_squares import Design
 from hapsight.run.blocks import KeyedBlock, VariantReader, in_gene_order, keyed_blocks, linear_blocks
 from hapsight.run.config import EqtlConfig
-from hapsight.run.crew import compute, crew_of
+from hapsight.run.crew import compute, crew_of, work_in_words
 from hapsight.run.opened import (
     LINEAR_KEYS,
     Opened,
@@ -243,7 +242,7 @@ def eqtl(opened: Opened, progress: Progress) -> None:
         opened.folder.write("eqtl/halves.parquet", pl.DataFrame(people, schema=HALVES))
         add_dropped(opened, store.read(units, "dropped"))
         stage["computed"] = computed
-        stage["detail"] = f"{plural(computed, 'unit')} computed, {len(units) + len(searched) - computed} kept"
+        stage["detail"] = work_in_words(computed, len(units) + len(searched))
 
 
 def eqtl_blocks(opened: Opened) -> list[KeyedBlock]:

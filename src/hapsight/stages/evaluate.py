@@ -18,15 +18,13 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from hapsight.errors import plural
 from hapsight.files import file_digest
 from hapsight.run.arm_units import ArmUnit, arm_blocks, arm_keys, arm_units
 from hapsight.run.arms import Arm, Comparison, cards_in
 from hapsight.run.baselines import BaselineRun, ImportedRun
 from hapsight.run.blocks import KeyedBlock, in_gene_order
-from hapsight.run.crew import SetAside, compute, crew_of
+from hapsight.run.crew import compute_each
 from hapsight.run.effects import effects_in_words
-from hapsight.run.executor import pools_kept
 from hapsight.run.opened import Opened, Progress, by_reason, dropped_table
 from hapsight.run.store import UnitStore
 from hapsight.seeds import stream
@@ -50,8 +48,9 @@ from hapsight.stats.summary import (
     Mean,
     Quantity,
     fold_p,
+    judged_r,
+    mean_difference,
     mean_fold_r,
-    mean_interval,
     r_over_genes,
     summarise_across_genes,
     summarise_gene_rows,
@@ -175,10 +174,6 @@ def _qvalues(pvalues: Float, ok: NDArray[np.bool_]) -> Float:
     return qval
 
 
-_JUDGED = ("ok", "no_model")
-"""Statuses of the genes that are compared in pairs; a gene without a model predicts nothing: R = 0."""
-
-
 def baseline_entries(arms: Sequence[Arm]) -> list[dict[str, Any]]:
     """What the record says of the linear arms, in order; of a file also its path and digest."""
     return [_entry(arm, arm.made_by) for arm in arms if isinstance(arm.made_by, BaselineRun | ImportedRun)]
@@ -245,14 +240,7 @@ def _fold_means(opened: Opened, arm: Arm) -> Mean:
 def _difference(per_gene: pl.DataFrame, arm: Arm, against: Arm | None) -> Mean:
     if against is None or against is arm:
         return Mean(None, 0, None, None)
-    mine, other = (
-        one.rows(per_gene)
-        .filter(pl.col("status").is_in(_JUDGED))
-        .select("gene_id", r=pl.col("pearson_r").fill_null(0.0))
-        for one in (arm, against)
-    )
-    both = mine.join(other, on="gene_id", how="inner")
-    return mean_interval((both["r"] - both["r_right"]).to_numpy())
+    return mean_difference(judged_r(arm.rows(per_gene)), judged_r(against.rows(per_gene)))
 
 
 Row = dict[str, Any]
@@ -316,16 +304,12 @@ def _judged_genes(
     opened: Opened, arms: Sequence[Arm], stage: dict[str, Any], progress: Progress
 ) -> dict[Arm, pl.DataFrame]:
     """Each arm's rows of ``per_gene``, genes in the cohort's order, without q-values."""
-    aside, units, computed = SetAside(), dict[tuple[Arm, ...], list[ArmUnit]](), 0
-    with pools_kept():
-        for own in arms_alike(arms):
-            units[own] = evaluate_units(opened, own)
-            with aside.later():
-                label = f"evaluate {', '.join(dict.fromkeys(arm.model for arm in own))}"
-                computed += compute(crew_of(opened), label, _judge_unit, units[own], progress)
-    aside.report()
-    every = sum(map(len, units.values()))
-    stage |= {"computed": computed, "detail": f"{plural(computed, 'unit')} computed, {every - computed} kept"}
+    units = {own: evaluate_units(opened, own) for own in arms_alike(arms)}
+    groups = [
+        (f"evaluate {', '.join(dict.fromkeys(arm.model for arm in own))}", made)
+        for own, made in units.items()
+    ]
+    stage |= compute_each(opened, _judge_unit, groups, progress)
     return {arm: rows for own, made in units.items() for arm, rows in _rows_of(opened, own, made)}
 
 

@@ -36,7 +36,7 @@ from hapsight.run.blocks import (
     keyed_blocks,
     model_target,
 )
-from hapsight.run.crew import SetAside, compute_here
+from hapsight.run.crew import SetAside, compute_here, work_in_words
 from hapsight.run.effects import EffectsRun, laid_effects
 from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened, Progress, add_dropped, dropped_table, gene_keys
@@ -160,7 +160,7 @@ def _explain_effects(opened: Opened, run: EffectsRun, progress: Progress, genes:
         stage["detail"] = (
             f"{plural(len(tables['effects']), 'effect')} on "
             f"{plural(tables['additivity']['gene_id'].n_unique(), 'gene')}, as "
-            f"the table has them; {plural(computed, 'unit')} computed, {len(units) - computed} kept"
+            f"the table has them; {work_in_words(computed, len(units))}"
         )
 
 

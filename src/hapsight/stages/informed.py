@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from hapsight.cohort.alleles import WeightRow
 from hapsight.cohort.effect_fit import require_fit
 from hapsight.cohort.nouns import Gene, Variants
-from hapsight.errors import plural
 from hapsight.run.baselines import BaselineRun, baseline_blocks
 from hapsight.run.blocks import in_gene_order, largest_genes
-from hapsight.run.crew import SetAside, compute, crew_of
+from hapsight.run.crew import SetAside, compute, crew_of, work_in_words
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.store import NamedUnit, UnitStore
 from hapsight.stages.baseline import fit_baseline
@@ -48,14 +47,20 @@ from hapsight.stages.predictdb import Exported, export_units
 from hapsight.stats.correlation import correlate
 from hapsight.stats.direction import share_true
 from hapsight.stats.nulls import benjamini_hochberg
-from hapsight.stats.summary import Mean, fold_p, mean_fold_r, mean_interval
+from hapsight.stats.summary import (
+    SIGNIFICANT,
+    Mean,
+    fold_p,
+    judged_r,
+    mean_difference,
+    mean_fold_r,
+    mean_interval,
+)
 
 __all__ = ["Informed", "export_informed", "gene_rows", "informed", "summary_table"]
 
-_JUDGED = ("ok", "no_model")
-"""Statuses of genes that are compared; one without a model predicts nothing: R = 0."""
-
-_SIGNIFICANT = 0.05
+_Rows = tuple[pl.DataFrame, list[NDArray[np.float64]]]
+"""One row per gene of a set of evidence, and each gene's R in each held-out fold."""
 
 
 def gene_rows(
@@ -65,7 +70,7 @@ def gene_rows(
     evidence: str,
     shuffled: bool,
     split: str,
-) -> tuple[pl.DataFrame, list[NDArray[np.float64]]]:
+) -> _Rows:
     """One row per gene of a set of evidence, and each gene's R in each held-out fold."""
     facts = in_gene_order(store.read(units, "genes"), genes)
     by_gene = store.read(units, "predictions").partition_by("gene_id", as_dict=True)
@@ -106,9 +111,9 @@ def _held_out(table: pl.DataFrame, status: str) -> dict[str, float | None]:
     }
 
 
-def summary_table(found: Sequence[tuple[pl.DataFrame, list[NDArray[np.float64]]]]) -> pl.DataFrame:
+def summary_table(found: Sequence[_Rows]) -> pl.DataFrame:
     """One row per set of evidence and split, from the results of `gene_rows`; see ``docs/formats.md``."""
-    r_of = {_key(table): _judged(table) for table, _ in found}
+    r_of = {_key(table): judged_r(table) for table, _ in found}
     return pl.DataFrame([_row(table, fold_r, r_of) for table, fold_r in found], schema=INFORMED_SUMMARY)
 
 
@@ -117,17 +122,12 @@ def _key(table: pl.DataFrame) -> tuple[str, bool, str]:
     return evidence, shuffled, split
 
 
-def _judged(table: pl.DataFrame) -> pl.DataFrame:
-    kept = table.filter(pl.col("status").is_in(_JUDGED))
-    return kept.select("gene_id", r=pl.col("pearson_r").fill_null(0.0))
-
-
 def _row(
     table: pl.DataFrame, fold_r: list[NDArray[np.float64]], r_of: dict[tuple[str, bool, str], pl.DataFrame]
 ) -> dict[str, Any]:
     key = evidence, shuffled, split = _key(table)
     mean, folds = mean_interval(r_of[key]["r"].to_numpy()), mean_fold_r(fold_r)
-    significant = table.filter(pl.col("qval_folds") < _SIGNIFICANT)["pearson_r"].to_numpy()
+    significant = table.filter(pl.col("qval_folds") < SIGNIFICANT)["pearson_r"].to_numpy()
     wrong = share_true(significant < 0.0)
     others = {
         "plain": ("plain", False, split),
@@ -166,11 +166,7 @@ def _difference(
     """Mean over genes of R less the R with other evidence; none to itself, or to what was not run."""
     if one == other or other not in r_of:
         return Mean(None, 0, None, None)
-    both = r_of[one].join(r_of[other], on="gene_id", how="inner")
-    return mean_interval((both["r"] - both["r_right"]).to_numpy())
-
-
-_Rows = tuple[pl.DataFrame, list[NDArray[np.float64]]]
+    return mean_difference(r_of[one], r_of[other])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -287,7 +283,7 @@ def _run(
         crew = crew_of(opened, files=files)
         computed = compute(crew, label, work, units, progress)
         stage["computed"] = computed
-        stage["detail"] = f"{plural(computed, 'unit')} computed, {len(units) - computed} kept, {crew}"
+        stage["detail"] = f"{work_in_words(computed, len(units))}, {crew}"
 
 
 def _read_shapes(units: Sequence[InformedUnit]) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -18,7 +18,6 @@ from hapsight.explain.reliability import stretches, within_reach
 from hapsight.least_squares import Design
 from hapsight.linear.elastic_net import ElasticNetOptions
 from hapsight.linear.informed import (
-    LearnedPrior,
     LearningGene,
     Support,
     gene_support,
@@ -29,7 +28,6 @@ from hapsight.linear.informed import (
 from hapsight.linear.methods import Method
 from hapsight.linear.nested import fit_by_fold
 from hapsight.linear.signed import (
-    LearnedSigns,
     OnlyMean,
     SignedStatistics,
     WithMean,
@@ -148,7 +146,15 @@ def _places(genes: Sequence[Gene]) -> dict[str, _Place]:
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """Of one set of evidence, as its rows of the shapes have them: see `InformedUnit`."""
+    """Of one set of evidence, as its rows of the shapes have them.
+
+    Attributes
+    ----------
+    thetas
+        (K + 1, F) log odds of each fold, and of all people; without rows before they are learned.
+    signed
+        (S, K + 1, F') of the signed evidence, for each of the set's strata.
+    """
 
     thetas: Floats
     signed: Floats
@@ -179,14 +185,12 @@ class InformedUnit:
         To be learned, or the one to be fitted.
     features
         Of the sets.
-    thetas
-        (K + 1, F) log odds of each fold, and of all people; without rows before they are learned.
+    learned
+        Of the set to be fitted.
     method
         Of `INFORMED_METHODS`.
     signed
         Of the sets.
-    coefficients
-        (S, K + 1, F') of the signed evidence, for each of the set's strata.
     places
         By ``gene_id`` of the cohort.
     refine
@@ -196,11 +200,10 @@ class InformedUnit:
     base: BaselineUnit
     sets: tuple[Evidence, ...]
     features: tuple[Feature, ...]
-    thetas: Floats
+    learned: Coefficients
     method: str
     options: ElasticNetOptions
     signed: tuple[SignedEvidence, ...]
-    coefficients: Floats
     places: Mapping[str, _Place]
     refine: bool
 
@@ -280,7 +283,7 @@ def _facts(
 ) -> dict[str, object]:
     """What the numbers of all genes depend on."""
     facts: dict[str, object] = {
-        "method": opened.config.informed.method if len(learned.thetas) else "none",
+        "method": _method(opened, learned),
         "features": [dict(feature.facts()) for feature in _used(sets, features)],
         "arms": [[one.name, one.split, one.shuffled, *one.features] for one in sets],
         "thetas": learned.thetas.tolist(),
@@ -293,6 +296,10 @@ def _facts(
         facts["coefficients"] = learned.signed.tolist()
         facts["places"] = [[name, place.stretch, *place.far] for name, place in places.items()]
     return facts
+
+
+def _method(opened: Opened, learned: Coefficients) -> str:
+    return opened.config.informed.method if len(learned.thetas) else "none"
 
 
 def _used(sets: tuple[Evidence, ...], features: Mapping[str, Feature]) -> tuple[Feature, ...]:
@@ -312,11 +319,10 @@ def _unit(
         base,
         sets,
         _used(sets, features),
-        learned.thetas,
-        opened.config.informed.method if len(learned.thetas) else "none",
+        learned,
+        _method(opened, learned),
         net_options(opened.config.baseline),
         signed if given else (),
-        learned.signed,
         _places(opened.cohort.genes) if given else {},
         opened.config.informed.refine,
     )
@@ -324,7 +330,7 @@ def _unit(
 
 def learn_unit(unit: InformedUnit) -> str:
     """Learn the priors of a split's sets of evidence and store them; returns the unit's name."""
-    base, reader = unit.base, _reader(unit.base)
+    base, reader = unit.base, unit.base.reader()
     learned = [_Learning(one, int(base.outer_folds.max()) + 2) for one in unit.sets]
     supports: list[list[Support]] = [[] for _ in range(int(base.outer_folds.max()) + 2)]
     people = [base.outer_folds != fold for fold in range(len(supports))]
@@ -368,17 +374,26 @@ class _Learning:
     def tables(self, supports: Sequence[Sequence[Support]], places: Sequence[_Place]) -> list[pl.DataFrame]:
         one, found = self.one, list[pl.DataFrame]()
         if one.features:
+            counts = [sum(bool(v[:, f].any()) for v in self.evidence) for f in range(len(one.features))]
             priors = [learn_prior(known, self.evidence) for known in supports]
-            found.append(_shape_table(one, self.evidence, priors))
+            rows = [_OfFold(prior.theta, prior.gain, prior.genes, counts) for prior in priors]
+            found.append(_shape_table(one, one.features, None, rows))
         for stretch in one.strata if one.signed else ():
-            kept = [g for g, place in enumerate(places) if stretch is None or stretch in place.far]
-            block = np.array([places[g].stretch for g in kept], np.int64)
-            nothing = LearnedSigns(np.zeros(len(one.signed)), 0.0, 0)
-            learned = [
-                learn_signed([known[g] for g in kept], block) if kept else nothing for known in self.signs
-            ]
-            found.append(_signed_table(one, stretch, learned))
+            rows = [self._signs_of(known, stretch, places) for known in self.signs]
+            found.append(_shape_table(one, one.signed, stretch, rows))
         return found
+
+    def _signs_of(
+        self, known: Sequence[SignedStatistics], stretch: int | None, places: Sequence[_Place]
+    ) -> _OfFold:
+        """Of the genes that are far enough from a stretch; nothing where there are none."""
+        width = len(self.one.signed)
+        kept = [g for g, place in enumerate(places) if stretch is None or stretch in place.far]
+        if not kept:
+            return _OfFold(np.zeros(width), 0.0, 0, [0] * width)
+        block = np.array([places[g].stretch for g in kept], np.int64)
+        signs = learn_signed([known[g] for g in kept], block)
+        return _OfFold(signs.coefficients, signs.gain, signs.genes, [signs.genes] * width)
 
 
 def _near(unit: InformedUnit, reader: VariantReader, gene: Gene) -> tuple[Variants, dict[str, Floats]]:
@@ -394,29 +409,19 @@ def _share_used(unit: InformedUnit, gene: Gene, near: Variants) -> float | None:
     return min((one.share_used for one in given if one.share_used is not None), default=None)
 
 
-def _shape_table(one: Evidence, evidence: Sequence[Floats], priors: Sequence[LearnedPrior]) -> pl.DataFrame:
+class _OfFold(NamedTuple):
+    """What was learned without a fold: a number of each feature, and how many genes have that feature."""
+
+    theta: Floats
+    gain: float
+    genes: int
+    with_evidence: Sequence[int]
+
+
+def _shape_table(
+    one: Evidence, features: Sequence[str], stretch: int | None, learned: Sequence[_OfFold]
+) -> pl.DataFrame:
     """One row per fold (null: all people) and feature."""
-    rows = [
-        {
-            "evidence": one.name,
-            "shuffled": one.shuffled,
-            "split": one.split,
-            "fold": fold if fold < len(priors) - 1 else None,
-            "stretch": None,
-            "feature": label,
-            "theta": float(prior.theta[index]),
-            "gain": prior.gain,
-            "genes": prior.genes,
-            "genes_with_evidence": sum(bool(of_gene[:, index].any()) for of_gene in evidence),
-        }
-        for fold, prior in enumerate(priors)
-        for index, label in enumerate(one.features)
-    ]
-    return pl.DataFrame(rows, schema=INFORMED_SHAPES)
-
-
-def _signed_table(one: Evidence, stretch: int | None, learned: Sequence[LearnedSigns]) -> pl.DataFrame:
-    """One row per fold (null: all people) and column of signed evidence."""
     rows = [
         {
             "evidence": one.name,
@@ -425,21 +430,20 @@ def _signed_table(one: Evidence, stretch: int | None, learned: Sequence[LearnedS
             "fold": fold if fold < len(learned) - 1 else None,
             "stretch": stretch,
             "feature": label,
-            "theta": float(signs.coefficients[index]),
-            "gain": signs.gain,
-            "genes": signs.genes,
-            "genes_with_evidence": signs.genes,
+            "theta": float(found.theta[index]),
+            "gain": found.gain,
+            "genes": found.genes,
+            "genes_with_evidence": found.with_evidence[index],
         }
-        for fold, signs in enumerate(learned)
-        for index, label in enumerate(one.signed)
+        for fold, found in enumerate(learned)
+        for index, label in enumerate(features)
     ]
     return pl.DataFrame(rows, schema=INFORMED_SHAPES)
 
 
 def fit_unit(unit: InformedUnit) -> str:
     """Fit a block of genes with the prior of each fold and store it; returns the unit's name."""
-    base, (one,) = unit.base, unit.sets
-    reader = _reader(base)
+    base, reader, (one,) = unit.base, unit.base.reader(), unit.sets
     fits, variants, shares = [], [], []
     for gene, expression in zip(base.genes, base.expression, strict=True):
         near, columns = _near(unit, reader, gene)
@@ -462,17 +466,13 @@ def _methods(unit: InformedUnit, one: Evidence, evidence: Floats, means: Floats,
     """Of each fold, and of the fit on all people."""
     if not one.seen:
         stretch = unit.places[gene.gene_id].stretch
-        return [OnlyMean(means @ found, unit.options.min_maf) for found in unit.coefficients[stretch]]
+        return [OnlyMean(means @ found, unit.options.min_maf) for found in unit.learned.signed[stretch]]
     fitted = [
         informed_method(unit.method, log_prior(evidence, theta), unit.options, refine=unit.refine)
-        for theta in unit.thetas
+        for theta in unit.learned.thetas
     ]
     if not one.signed:
         return fitted
     return [
-        WithMean(method, means @ found) for method, found in zip(fitted, unit.coefficients[0], strict=True)
+        WithMean(method, means @ found) for method, found in zip(fitted, unit.learned.signed[0], strict=True)
     ]
-
-
-def _reader(base: BaselineUnit) -> VariantReader:
-    return VariantReader(base.genotypes, base.reference, [gene.cis(base.cis_window) for gene in base.genes])

@@ -16,9 +16,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.errors import ConfigError, plural
+from hapsight.errors import ConfigError
 from hapsight.files import file_name
 from hapsight.run.config import USUAL_BUDGET, ModelConfig
+from hapsight.run.crew import work_in_words
 from hapsight.run.opened import LINEAR_KEYS, Opened, Progress, gene_facts
 from hapsight.run.sections import TrainArmConfig
 from hapsight.run.store import UnitKey, UnitStore, content_key
@@ -144,7 +145,7 @@ def train_personal(
         opened.folder.write(f"train/{name}_runs.parquet", store.read(done, "runs"))
         opened.folder.write(f"train/{name}_summary.parquet", summarise(per_gene))
         stage["computed"] = computed
-        stage["detail"] = f"{plural(computed, 'training')} computed, {len(done) - computed} kept"
+        stage["detail"] = work_in_words(computed, len(done), "training")
     return folder
 
 

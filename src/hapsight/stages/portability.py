@@ -26,7 +26,7 @@ from hapsight.run.opened import Opened, Progress
 from hapsight.run.store import UnitStore
 from hapsight.stages.baseline import fit_baseline
 from hapsight.stats.correlation import correlate
-from hapsight.stats.summary import Mean, mean_interval
+from hapsight.stats.summary import Mean, mean_difference, mean_interval
 from hapsight.tables import PORTABILITY, PORTABILITY_GENES
 
 __all__ = ["FEWEST_PEOPLE", "Portability", "portability", "portability_runs"]
@@ -240,5 +240,4 @@ def _difference(table: pl.DataFrame, own: pl.DataFrame, first: Row) -> Mean:
     """R less that of the method trained in the judged population itself, gene by gene."""
     if first["trained_in"] in (None, first["judged_in"]):
         return Mean(None, 0, None, None)
-    both = table.join(own.select("gene_id", own="r"), on="gene_id", how="inner")
-    return mean_interval((both["r"] - both["own"]).to_numpy())
+    return mean_difference(table, own)

@@ -20,7 +20,7 @@ from hapsight.models.catalogue import EFFECTS
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.run.blocks import KeyedBlock, VariantReader, model_target
 from hapsight.run.config import Config, ModelConfig
-from hapsight.run.crew import SetAside, compute, crew_of
+from hapsight.run.crew import SetAside, compute, crew_of, work_in_words
 from hapsight.run.effects import EffectsRun, predict_effects
 from hapsight.run.executor import Here
 from hapsight.run.models import (
@@ -344,8 +344,7 @@ def _add_up(opened: Opened, run: EffectsRun, progress: Progress) -> None:
         opened.folder.add_model(run.entry(opened, units))
         stage["computed"] = computed
         stage["detail"] = (
-            f"{plural(len(run.given.table), 'effect')} added up; "
-            f"{plural(computed, 'unit')} computed, {len(units) - computed} kept"
+            f"{plural(len(run.given.table), 'effect')} added up; {work_in_words(computed, len(units))}"
         )
 
 
@@ -363,7 +362,7 @@ def _predict(opened: Opened, run: ModelRun, progress: Progress) -> None:
         stage["detail"] = (
             f"{plural(entry['asked'], 'pass')} asked for, {entry['distinct']:,} distinct "
             f"({entry['asked'] / max(entry['distinct'], 1):.1f}x fewer); "
-            f"{plural(computed, 'unit')} computed, {len(units) - computed} kept"
+            f"{work_in_words(computed, len(units))}"
         )
 
 

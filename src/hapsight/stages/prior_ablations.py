@@ -37,7 +37,7 @@ from hapsight.priors.signs import (
 )
 from hapsight.priors.tables import PRIOR_GENES, PRIOR_SIGNS, SIGNS_LEARNED, SIGNS_OF_REGULONS
 from hapsight.run.baselines import BaselineRun, BaselineUnit, baseline_keys, baseline_units, gene_seed
-from hapsight.run.blocks import VariantReader, in_gene_order
+from hapsight.run.blocks import in_gene_order
 from hapsight.run.crew import compute, crew_of
 from hapsight.run.opened import Opened, Progress, gene_keys
 from hapsight.run.sections import PriorEffectsConfig
@@ -410,9 +410,7 @@ def _by_gene(table: pl.DataFrame) -> dict[str, dict[tuple[int, str, str], float]
 
 def _fit_unit(unit: _Unit) -> str:
     """Fit a block of genes and store it; returns the unit's name."""
-    base = unit.base
-    reader = VariantReader(base.genotypes, base.reference, [gene.cis(base.cis_window) for gene in base.genes])
-    scores = _scores_of_folds(unit)
+    base, reader, scores = unit.base, unit.base.reader(), _scores_of_folds(unit)
     rows: list[dict[str, Any]] = []
     for gene, expression in zip(base.genes, base.expression, strict=True):
         near, seed = reader(gene.cis(base.cis_window)), gene_seed(base.seed, gene.gene_id)

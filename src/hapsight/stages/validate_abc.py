@@ -18,7 +18,7 @@ from hapsight.run.opened import Opened, Progress
 from hapsight.seeds import stream
 from hapsight.stages.informed_units import plain_run
 from hapsight.stages.predict import ModelRun
-from hapsight.stages.validation import Validated, estimate_row, share_estimate, track_labels
+from hapsight.stages.validation import Validated, estimate_row, track_labels
 from hapsight.stats.correlation import correlate
 from hapsight.stats.direction import share_true
 from hapsight.stats.nulls import benjamini_hochberg
@@ -151,15 +151,11 @@ def _summary(labels: dict[str, str], table: pl.DataFrame, opened: Opened) -> Ite
         r["trained less untrained"] = r["trained"] - r["untrained"]
         for name, values in r.items():
             mean = mean_interval(values)
-            yield estimate_row(labels, "unseen genes", name, "mean_r", _of_mean(mean), stratum)
+            yield estimate_row(labels, "unseen genes", name, "mean_r", Estimate.of(mean), stratum)
             drawn = _by_stretches(values, genes["stretch"].to_numpy(), rng)
             yield estimate_row(labels, "unseen genes", name, "mean_r.stretches", drawn, stratum)
     for name in ("untrained", "trained"):
         yield estimate_row(labels, "unseen genes", name, "sign_right", _signs(table, name), "significant")
-
-
-def _of_mean(mean: Any) -> Estimate:
-    return Estimate(mean.n, mean.value, mean.ci_low, mean.ci_high)
 
 
 def _by_stretches(values: Float, stretch: NDArray[np.int64], rng: np.random.Generator) -> Estimate:
@@ -179,4 +175,4 @@ def _signs(table: pl.DataFrame, name: str) -> Estimate:
     if tested.is_empty():
         return Estimate(0)
     q = benjamini_hochberg(tested[f"{name}_pval_folds"].to_numpy())
-    return share_estimate(share_true(tested[f"{name}_r"].to_numpy()[q < SIGNIFICANT] > 0))
+    return Estimate.of(share_true(tested[f"{name}_r"].to_numpy()[q < SIGNIFICANT] > 0))

@@ -9,21 +9,21 @@ small; ``susie``, the one of the largest posterior inclusion probability, where 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.nouns import Dropped, Gene
+from hapsight.cohort.nouns import Dropped, Gene, Variants
 from hapsight.explain.reliability import stretches
 from hapsight.explain.reliability_quality import kept_right
 from hapsight.explain.tables import EXPLAIN_EFFECTS, EXPLAIN_ELEMENTS
 from hapsight.least_squares import Design, residualise
 from hapsight.linear.predictors import Predictors
 from hapsight.linear.susie import fit_susie
-from hapsight.run.blocks import VariantReader, in_gene_order
+from hapsight.run.blocks import VariantReader, in_gene_order, linear_blocks
 from hapsight.run.effects import EffectsRun
 from hapsight.run.opened import Opened, Progress
 from hapsight.seeds import stream
@@ -108,14 +108,7 @@ def validate_abstention(
             table = _chosen(opened, labels, own, associated, options, dropped)
             parts.append(table)
             rows += list(_summary(labels, table, options, opened.config.seed))
-    record = {
-        "reach": options.reach,
-        "max_p": options.max_p,
-        "min_pip": options.min_pip,
-        "shares": list(options.shares),
-        "stretches": options.stretches,
-    }
-    return Validated.of(pl.concat(parts), rows, dropped, record)
+    return Validated.of(pl.concat(parts), rows, dropped, asdict(options))
 
 
 def _effects(opened: Opened, run: ModelRun | EffectsRun) -> pl.DataFrame:
@@ -136,9 +129,10 @@ class _Associations:
     def __init__(self, opened: Opened, options: AbstentionOptions, progress: Progress) -> None:
         cohort = opened.cohort
         self._opened, self._options, self._progress = opened, options, progress
-        self._reader = VariantReader(
-            cohort.genotypes, cohort.reference, [gene.cis(options.reach) for gene in cohort.genes]
-        )
+        blocks = linear_blocks(opened, options.reach, None)
+        self._block_of = {gene.gene_id: genes for _, genes in blocks for gene in genes}
+        self._block: Sequence[Gene] = ()
+        self._reader = VariantReader(cohort.genotypes, cohort.reference)
         self._covariates = None if cohort.covariates is None else cohort.covariates.values
         self._design = Design.of(len(cohort.samples), self._covariates)
         self._known: dict[str, pl.DataFrame] = {}
@@ -151,7 +145,7 @@ class _Associations:
         return self._known[gene.gene_id]
 
     def _table(self, gene: Gene) -> pl.DataFrame:
-        cohort, near = self._opened.cohort, self._reader(gene.cis(self._options.reach))
+        cohort, near = self._opened.cohort, self._near(gene)
         (expression,) = cohort.transformed[cohort.rows([gene])]
         dosage, options = near.linear_dosage, self._opened.config.baseline
         scan = nominal_scan(CisDosage.of(dosage, self._design), expression)
@@ -172,6 +166,14 @@ class _Associations:
         ).filter(
             pl.col("slope").is_finite() & (pl.col("slope") != 0) & pl.Series(near.maf >= options.min_maf)
         )
+
+    def _near(self, gene: Gene) -> Variants:
+        """A gene's variants: those of its block are read together, and forgotten with the next block."""
+        cohort, reach = self._opened.cohort, self._options.reach
+        if (block := self._block_of[gene.gene_id]) is not self._block:
+            windows = [one.cis(reach) for one in block]
+            self._block, self._reader = block, VariantReader(cohort.genotypes, cohort.reference, windows)
+        return self._reader(gene.cis(reach))
 
 
 def _chosen(

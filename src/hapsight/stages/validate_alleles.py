@@ -28,7 +28,7 @@ from hapsight.run.arms import Arm, haplotype_values
 from hapsight.run.baselines import BaselineRun, ImportedRun, gene_seed, method_of
 from hapsight.run.blocks import VariantReader
 from hapsight.run.opened import Opened, Progress
-from hapsight.stages.validation import Validated, estimate_row, share_estimate
+from hapsight.stages.validation import Validated, estimate_row
 from hapsight.stats.alleles import (
     allelic_regression,
     effective_differences,
@@ -401,9 +401,8 @@ def _over_genes(arms: Sequence[Arm], table: pl.DataFrame) -> Iterator[Row]:
         own = arm.rows(table).filter(pl.col("status") == "ok")
         for quantity in ("haplotype_r", "sign_agrees", "driver_agrees"):
             mean = mean_interval(own[quantity].drop_nulls().to_numpy())
-            found = Estimate(mean.n, mean.value, mean.ci_low, mean.ci_high)
-            yield estimate_row(labels, "genes", kind, f"mean_{quantity}", found)
+            yield estimate_row(labels, "genes", kind, f"mean_{quantity}", Estimate.of(mean))
         low = own.filter(pl.col("pval") < 0.05)
         for stratum, chosen in (("all", own), ("p < 0.05", low)):
             right = share_true((chosen["slope"] > 0).to_numpy())
-            yield estimate_row(labels, "genes", kind, "slope_positive", share_estimate(right), stratum)
+            yield estimate_row(labels, "genes", kind, "slope_positive", Estimate.of(right), stratum)

@@ -19,7 +19,7 @@ from hapsight.stages.eqtl_sets import EQTL_SET, nominal_effects, read_eqtls
 from hapsight.stages.local_effects import SITE, LocalOptions, by_model, qtl_effects
 from hapsight.stages.predict import ModelRun
 from hapsight.stages.validate_eqtl import eqtl_effects, inside_window
-from hapsight.stages.validate_qtl import numbers_of, tss_distances
+from hapsight.stages.validate_qtl import numbers_of, tss_by_contig, tss_distances
 from hapsight.stages.validation import MODALITY_EFFECTS, Validated, estimate_row
 from hapsight.validate.modality import gap_estimates
 from hapsight.validate.qtl import read_qtls, stretches
@@ -68,7 +68,7 @@ def validate_modality(
     pairs = _pairs(opened, qtls, options, dropped, progress)
     sites = pairs.unique(["qtl_id", *SITE], keep="first", maintain_order=True)
     sites = sites.with_columns(pl.col("accessibility").alias("slope")).select(qtls.columns)
-    sites = sites.with_columns(tss_distances(opened, sites))
+    sites = sites.with_columns(tss_distances(tss_by_contig(opened), sites))
     local = qtl_effects(opened, runs, sites, options, dropped, progress)
     local = local.select("qtl_id", *SITE, "model", "read_out", "track", "held_out", "effect")
     table = pairs.join(local, on=["qtl_id", *SITE], how="inner", maintain_order="left")

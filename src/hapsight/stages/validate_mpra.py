@@ -17,7 +17,7 @@ from hapsight.errors import ConfigError, InputError
 from hapsight.run.opened import Opened, Progress
 from hapsight.seeds import stream
 from hapsight.stages.predict import ModelRun
-from hapsight.stages.validation import MPRA_EFFECTS, Validated, estimate_row, share_estimate, track_labels
+from hapsight.stages.validation import MPRA_EFFECTS, Validated, estimate_row, track_labels
 from hapsight.stages.valued_units import valuer_of
 from hapsight.stats.direction import same_sign, share_true
 from hapsight.stats.ranks import Estimate, grouped_correlation
@@ -222,4 +222,4 @@ def _signs(labels: dict[str, str], element: str, effect: Float, measured: Float)
         deciles = sign_by_decile(effect, measured, sizes)
         shares |= {f"{by} decile {rank}": share for rank, share in enumerate(deciles, start=1)}
     for stratum, share in shares.items():
-        yield estimate_row(labels, element, "model", "sign_agrees", share_estimate(share), stratum)
+        yield estimate_row(labels, element, "model", "sign_agrees", Estimate.of(share), stratum)

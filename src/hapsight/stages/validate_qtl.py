@@ -35,7 +35,7 @@ from hapsight.validate.qtl import (
     stretches,
 )
 
-__all__ = ["QtlOptions", "numbers_of", "tss_distances", "validate_qtl"]
+__all__ = ["QtlOptions", "TssByContig", "numbers_of", "tss_by_contig", "tss_distances", "validate_qtl"]
 
 Float = NDArray[np.float64]
 
@@ -80,8 +80,10 @@ def validate_qtl(
     qtls, dropped = read_qtls(options.table, opened.cohort.reference)
     _require_peaks(qtls, options)
     cases = _with_cohort(opened, qtls)
-    controls, matched = _controls(opened, cases, options, dropped)
-    sites = pl.concat([cases, controls]).with_columns(tss_distances(opened, pl.concat([cases, controls])))
+    starts = tss_by_contig(opened)
+    controls, matched = _controls(opened, cases, starts, options, dropped)
+    sites = pl.concat([cases, controls])
+    sites = sites.with_columns(tss_distances(starts, sites))
     effects = qtl_effects(opened, runs, sites, options, dropped, progress)
     rows = [*_beside(sites.filter(pl.col("slope").is_not_null()), opened.config.seed)]
     for labels, part in by_model(effects):
@@ -143,14 +145,22 @@ def _frequencies(variants: Variants) -> pl.DataFrame:
     return pl.DataFrame(columns, schema=kinds)
 
 
-def tss_distances(opened: Opened, sites: pl.DataFrame) -> pl.Series:
-    """`tss_distance`: bases from each site to the nearest TSS of the gene table; null of pairs."""
+TssByContig = Mapping[str, NDArray[np.int64]]
+"""The TSSs of the gene table, ascending, by a contig's plain name."""
+
+
+def tss_by_contig(opened: Opened) -> TssByContig:
+    """The TSSs of the whole gene table; without one, of the cohort's genes."""
     table = opened.config.cohort.genes
     genes = read_genes(table, repeats=True) if table else list(opened.cohort.genes)
     by_contig: dict[str, list[int]] = {}
     for gene in genes:
         by_contig.setdefault(plain_contig(gene.contig), []).append(gene.tss)
-    starts = {contig: np.unique(found) for contig, found in by_contig.items()}
+    return {contig: np.unique(found) for contig, found in by_contig.items()}
+
+
+def tss_distances(starts: TssByContig, sites: pl.DataFrame) -> pl.Series:
+    """`tss_distance`: bases from each site to the nearest TSS; null of pairs."""
     columns = sites.select("contig", "position", "sequence_ref").iter_rows()
     found = [None if pair else _nearest(starts.get(plain_contig(c)), p) for c, p, pair in columns]
     return pl.Series("tss_distance", found, pl.Int64)
@@ -164,7 +174,7 @@ def _nearest(starts: NDArray[np.int64] | None, position: int) -> int | None:
 
 
 def _controls(
-    opened: Opened, cases: pl.DataFrame, options: QtlOptions, dropped: Dropped
+    opened: Opened, cases: pl.DataFrame, starts: TssByContig, options: QtlOptions, dropped: Dropped
 ) -> tuple[pl.DataFrame, list[str]]:
     """Variants of the cohort that match QTLs in distance and frequency, and which QTLs; others are named."""
     none = pl.DataFrame(schema=QTL_SET)
@@ -176,15 +186,15 @@ def _controls(
     for name in cases.join(known, on="qtl_id", how="anti")["qtl_id"]:
         dropped.add("control", "the QTL's frequency, or its place, is not known", name)
     rng = stream(opened.config.seed, "controls of qtls")
-    chosen = matched_controls(_features(opened, known), _features(opened, pool), options.controls, rng)
+    chosen = matched_controls(_features(starts, known), _features(starts, pool), options.controls, rng)
     served = pl.Series(chosen[:, 0] >= 0, dtype=pl.Boolean)
     for name in known.filter(~served)["qtl_id"]:
         dropped.add("control", "too few of that distance and frequency", name)
     return pool[chosen[chosen >= 0]], known.filter(served)["qtl_id"].to_list()
 
 
-def _features(opened: Opened, table: pl.DataFrame) -> tuple[Float, Float]:
-    distance = tss_distances(opened, table).cast(pl.Float64).fill_null(np.inf).to_numpy()
+def _features(starts: TssByContig, table: pl.DataFrame) -> tuple[Float, Float]:
+    distance = tss_distances(starts, table).cast(pl.Float64).fill_null(np.inf).to_numpy()
     return distance, table["maf"].to_numpy()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final
+from typing import Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,17 @@ _FEWEST: Final = 4
 _FEWEST_GROUPS: Final = 5
 
 
+class _Interval(Protocol):
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def ci_low(self) -> float | None: ...
+    @property
+    def ci_high(self) -> float | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A number over n things with its 95 % interval; ``None`` where it does not exist.
@@ -50,6 +61,11 @@ class Estimate:
     ci_low: float | None = None
     ci_high: float | None = None
     n_positive: int | None = None
+
+    @classmethod
+    def of(cls, found: _Interval) -> Self:
+        """A share or a mean, as an estimate of the same things."""
+        return cls(found.n, found.value, found.ci_low, found.ci_high)
 
 
 def spearman(predicted: Float, observed: Float) -> Estimate:

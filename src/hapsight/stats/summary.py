@@ -25,6 +25,8 @@ __all__ = [
     "Mean",
     "Quantity",
     "fold_p",
+    "judged_r",
+    "mean_difference",
     "mean_fold_r",
     "mean_interval",
     "mean_over_seeds",
@@ -53,6 +55,22 @@ def mean_interval(values: NDArray[np.float64]) -> Mean:
         return Mean(None, 0, None, None)
     centre = float(values.mean())
     return _mean_of_pairs(centre, values - centre)
+
+
+_JUDGED: Final = ("ok", "no_model")
+"""Statuses of the genes that are compared in pairs; a gene without a model predicts nothing: R = 0."""
+
+
+def judged_r(genes: pl.DataFrame) -> pl.DataFrame:
+    """``gene_id`` and ``r`` of the genes that are compared in pairs, of rows with ``status, pearson_r``."""
+    kept = genes.filter(pl.col("status").is_in(_JUDGED))
+    return kept.select("gene_id", r=pl.col("pearson_r").fill_null(0.0))
+
+
+def mean_difference(one: pl.DataFrame, other: pl.DataFrame) -> Mean:
+    """Mean of R less the other's R, over the genes of both; columns ``gene_id, r``."""
+    both = one.join(other.select("gene_id", "r"), on="gene_id", how="inner")
+    return mean_interval((both["r"] - both["r_right"]).to_numpy())
 
 
 def mean_fold_r(fold_r: Sequence[NDArray[np.float64]]) -> Mean:

@@ -47,8 +47,7 @@ def sign_benchmark(effect: Float, slope: Float, distance: Float, pip: Float) -> 
         model, eqtl = effect[mask], slope[mask]
         signed = (model != 0) & (eqtl != 0)
         share = share_true(same_sign(model[signed], eqtl[signed]))
-        agreement = Estimate(share.n, share.value, share.ci_low, share.ci_high)
-        yield SignEstimate("sign_agrees", stratum, agreement)
+        yield SignEstimate("sign_agrees", stratum, Estimate.of(share))
         yield SignEstimate("sign_auroc", stratum, auroc(model, eqtl > 0))
         yield SignEstimate("spearman", stratum, spearman(model, eqtl))
 
