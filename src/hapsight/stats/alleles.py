@@ -63,7 +63,8 @@ class AllelicFit:
     slope
         Change of log2(first / second) per unit of the predictor; None where nothing can be fitted.
     slope_se
-        From the observed information, overdispersion fitted beside it.
+        From the observed information, overdispersion fitted beside it. None where that is not positive, as
+        where every read is of one haplotype: the slope is then where the search ends, and only `pval` counts.
     pval
         Of slope 0, by likelihood ratio (chi-square, one degree of freedom).
     dispersion
@@ -175,9 +176,8 @@ def reference_share(reference: Float, other: Float) -> tuple[Estimate, float | N
     fit = allelic_regression(reference, other, np.ones(len(reference)))
     if fit.slope is None:
         return Estimate(fit.n), None
-    ends = fit.interval or (np.nan, np.nan)
-    low, high = (float(expit(end * _LN2)) for end in ends)
-    return Estimate(fit.n, float(expit(fit.slope * _LN2)), low, high), fit.dispersion
+    ends = (float(expit(end * _LN2)) for end in fit.interval or ())
+    return Estimate(fit.n, float(expit(fit.slope * _LN2)), *ends), fit.dispersion
 
 
 def ratio_weight(total: Float, dispersion: float) -> Float:
