@@ -18,11 +18,11 @@ from hapsight.run.opened import Opened, Progress
 from hapsight.seeds import stream
 from hapsight.stages.informed_units import plain_run
 from hapsight.stages.predict import ModelRun
-from hapsight.stages.validation import Validated, estimate_row, share_estimate, track_labels
+from hapsight.stages.validation import Validated, estimate_row, track_labels
 from hapsight.stats.correlation import correlate
 from hapsight.stats.direction import share_true
 from hapsight.stats.nulls import benjamini_hochberg
-from hapsight.stats.ranks import Estimate, grouped_mean
+from hapsight.stats.ranks import Estimate, grouped_mean, share_estimate
 from hapsight.stats.summary import SIGNIFICANT, fold_p, mean_interval
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from hapsight.run.arms import Arm, haplotype_values
 from hapsight.run.baselines import BaselineRun, ImportedRun, gene_seed, method_of
 from hapsight.run.blocks import VariantReader
 from hapsight.run.opened import Opened, Progress
-from hapsight.stages.validation import Validated, estimate_row, share_estimate
+from hapsight.stages.validation import Validated, estimate_row
 from hapsight.stats.alleles import (
     allelic_regression,
     effective_differences,
@@ -39,7 +39,7 @@ from hapsight.stats.alleles import (
     share_offset,
 )
 from hapsight.stats.direction import Share, same_sign, share_true
-from hapsight.stats.ranks import Estimate
+from hapsight.stats.ranks import Estimate, share_estimate
 from hapsight.stats.summary import mean_interval
 from hapsight.tables import ALLELE_PEOPLE, ALLELES
 

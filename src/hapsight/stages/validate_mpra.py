@@ -17,10 +17,10 @@ from hapsight.errors import ConfigError, InputError
 from hapsight.run.opened import Opened, Progress
 from hapsight.seeds import stream
 from hapsight.stages.predict import ModelRun
-from hapsight.stages.validation import MPRA_EFFECTS, Validated, estimate_row, share_estimate, track_labels
+from hapsight.stages.validation import MPRA_EFFECTS, Validated, estimate_row, track_labels
 from hapsight.stages.valued_units import valuer_of
 from hapsight.stats.direction import same_sign, share_true
-from hapsight.stats.ranks import Estimate, grouped_correlation
+from hapsight.stats.ranks import Estimate, grouped_correlation, share_estimate
 from hapsight.validate.mpra import MpraElement, Predictor, mpra_baselines, read_mpra, sign_by_decile
 
 __all__ = ["MpraOptions", "validate_mpra"]

@@ -18,7 +18,6 @@ from hapsight.cohort.tables import csv_text, write_table
 from hapsight.files import write_atomically
 from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened
-from hapsight.stats.direction import Share
 from hapsight.stats.ranks import Estimate
 from hapsight.tables import VALIDATION
 
@@ -30,7 +29,6 @@ __all__ = [
     "QTL_EFFECTS",
     "Validated",
     "estimate_row",
-    "share_estimate",
     "track_labels",
     "validation_files",
     "write_validation",
@@ -177,11 +175,6 @@ def estimate_row(
         "ci_high": found.ci_high,
         "status": "ok" if found.value is not None else missing,
     }
-
-
-def share_estimate(share: Share) -> Estimate:
-    """A share as an estimate of the same things."""
-    return Estimate(share.n, share.value, share.ci_low, share.ci_high)
 
 
 def write_validation(opened: Opened, found: Validated, assay: str, folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from scipy import stats
 
 from hapsight.errors import InputError
 from hapsight.stats.correlation import correlate, is_constant, spearman_r, with_ties
+from hapsight.stats.direction import Share
 
 __all__ = [
     "Estimate",
@@ -25,6 +26,7 @@ __all__ = [
     "grouped_auroc",
     "grouped_correlation",
     "grouped_mean",
+    "share_estimate",
     "spearman",
     "track_correlation",
 ]
@@ -51,6 +53,11 @@ class Estimate:
     ci_low: float | None = None
     ci_high: float | None = None
     n_positive: int | None = None
+
+
+def share_estimate(share: Share) -> Estimate:
+    """A share as an estimate of the same things, with its Wilson interval."""
+    return Estimate(share.n, share.value, share.ci_low, share.ci_high)
 
 
 def spearman(predicted: Float, observed: Float) -> Estimate:

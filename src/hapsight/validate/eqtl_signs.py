@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.stats.direction import same_sign, share_true
-from hapsight.stats.ranks import Estimate, auroc, spearman
+from hapsight.stats.ranks import Estimate, auroc, share_estimate, spearman
 
 __all__ = ["SignEstimate", "in_classes", "matched_controls", "sign_benchmark"]
 
@@ -47,8 +47,7 @@ def sign_benchmark(effect: Float, slope: Float, distance: Float, pip: Float) -> 
         model, eqtl = effect[mask], slope[mask]
         signed = (model != 0) & (eqtl != 0)
         share = share_true(same_sign(model[signed], eqtl[signed]))
-        agreement = Estimate(share.n, share.value, share.ci_low, share.ci_high)
-        yield SignEstimate("sign_agrees", stratum, agreement)
+        yield SignEstimate("sign_agrees", stratum, share_estimate(share))
         yield SignEstimate("sign_auroc", stratum, auroc(model, eqtl > 0))
         yield SignEstimate("spearman", stratum, spearman(model, eqtl))
 

@@ -25,6 +25,7 @@ from hapsight.stats.ranks import (
     grouped_auroc,
     grouped_correlation,
     grouped_mean,
+    share_estimate,
     spearman,
 )
 from hapsight.validate.eqtl_signs import SignEstimate, in_classes
@@ -294,9 +295,7 @@ def qtl_benchmark(
         model, measured, where = effect[mask], slope[mask], group[mask]
         right = right_sign(model, measured)
         share = share_true(right[np.isfinite(right)] == 1)
-        yield SignEstimate(
-            "sign_agrees", stratum, Estimate(share.n, share.value, share.ci_low, share.ci_high)
-        )
+        yield SignEstimate("sign_agrees", stratum, share_estimate(share))
         found = grouped_mean(right, where, rng, draws=draws)
         yield SignEstimate("sign_agrees.stretches", stratum, found)
         yield SignEstimate("sign_auroc", stratum, auroc(model, measured > 0))
