@@ -16,6 +16,7 @@ from scipy import optimize
 from scipy.special import betaln, digamma, expit, logit
 from scipy.stats import chi2, norm
 
+from hapsight.stats.correlation import fisher_interval
 from hapsight.stats.ranks import Estimate
 
 __all__ = [
@@ -193,7 +194,8 @@ def haplotype_correlation(predicted: Float, ratio: Float, weight: Float) -> Esti
     """Correlation through zero of (n,) predicted differences and log ratios.
 
     It is Pearson's of the 2n pairs in which every person's haplotypes are taken in both orders, whose means
-    are zero. Interval by Fisher's z, with the error 1 / sqrt(n - 2) of a correlation whose means are known.
+    are zero. Interval by Fisher's z, with the error 1 / sqrt(n - 2) of a correlation whose means are known:
+    as of one pair more whose means are not.
     """
     n = int(np.count_nonzero(predicted))
     xx, yy = float(np.sum(weight * predicted**2)), float(np.sum(weight * ratio**2))
@@ -202,8 +204,7 @@ def haplotype_correlation(predicted: Float, ratio: Float, weight: Float) -> Esti
     r = float(np.sum(weight * predicted * ratio) / np.sqrt(xx * yy))
     if n < 4 or abs(r) >= 1.0:
         return Estimate(n, r)
-    half = _Z / np.sqrt(n - 2)
-    return Estimate(n, r, float(np.tanh(np.arctanh(r) - half)), float(np.tanh(np.arctanh(r) + half)))
+    return Estimate(n, r, *fisher_interval(r, n + 1))
 
 
 def effective_differences(first: Float, second: Float) -> float:
