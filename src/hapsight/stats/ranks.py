@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from hapsight.errors import InputError
-from hapsight.stats.correlation import correlate, is_constant, spearman_r, with_ties
+from hapsight.stats.correlation import correlate, is_constant, spearman_interval, spearman_r, with_ties
 from hapsight.stats.direction import Share
 
 __all__ = [
@@ -61,7 +61,7 @@ def share_estimate(share: Share) -> Estimate:
 
 
 def spearman(predicted: Float, observed: Float) -> Estimate:
-    """Spearman's rho of two (n,) arrays; interval by Bonett and Wright 2000 (Psychometrika 65, 23).
+    """Spearman's rho of two (n,) arrays, with `spearman_interval`.
 
     There is none of fewer than 4 pairs, or where one side does not vary.
     """
@@ -69,11 +69,7 @@ def spearman(predicted: Float, observed: Float) -> Estimate:
     if n < _FEWEST or is_constant(predicted) or is_constant(observed):
         return Estimate(n)
     rho = spearman_r(predicted, observed)
-    if abs(rho) >= 1.0:
-        return Estimate(n, rho, rho, rho)
-    half = _Z * np.sqrt((1 + rho**2 / 2) / (n - 3))
-    low, high = np.tanh(np.arctanh(rho) + np.array([-half, half]))
-    return Estimate(n, rho, float(low), float(high))
+    return Estimate(n, rho, *spearman_interval(rho, n))
 
 
 def auroc(score: Float, positive: NDArray[np.bool_]) -> Estimate:
