@@ -177,8 +177,11 @@ def reference_share(reference: Float, other: Float) -> tuple[Estimate, float | N
     fit = allelic_regression(reference, other, np.ones(len(reference)))
     if fit.slope is None:
         return Estimate(fit.n), None
-    ends = (float(expit(end * _LN2)) for end in fit.interval or ())
-    return Estimate(fit.n, float(expit(fit.slope * _LN2)), *ends), fit.dispersion
+    share = float(expit(fit.slope * _LN2))
+    if fit.interval is None:
+        return Estimate(fit.n, share), fit.dispersion
+    low, high = (float(expit(end * _LN2)) for end in fit.interval)
+    return Estimate(fit.n, share, low, high), fit.dispersion
 
 
 def ratio_weight(total: Float, dispersion: float) -> Float:
