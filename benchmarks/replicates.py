@@ -72,7 +72,7 @@ def with_replicates(rows: pl.DataFrame, said: NDArray[np.float64]) -> pl.DataFra
     )
 
 
-def main_drivers(opened: Opened, effects: pl.DataFrame, elements: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def main_drivers(opened: Opened, effects: pl.DataFrame) -> Iterator[dict[str, Any]]:
     """Of each gene whose prediction differs: what adds most to its variance, and the sign of R."""
     cohort = opened.cohort
     arm = arms_of(opened, load_models(opened))[0]
@@ -146,7 +146,7 @@ def main(config: str, weights: Sequence[str]) -> None:
         }
         return {words: [*base, *more] for words, more in added.items()}
 
-    drivers = pl.DataFrame(main_drivers(opened, pl.read_parquet(explained / "effects.parquet"), elements))
+    drivers = pl.DataFrame(main_drivers(opened, pl.read_parquet(explained / "effects.parquet")))
     drivers = drivers.join(elements, on=KEY, how="left", maintain_order="left")
     drivers = with_replicates(drivers, said_by(drivers, reference, weights))
     report("sign of R, main drivers", drivers, extended(OF_GENES))

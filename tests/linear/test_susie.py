@@ -153,7 +153,10 @@ def slow_refined(rows: np.ndarray, y: np.ndarray, log_prior: np.ndarray) -> list
 
 
 def proxy(seed: int, people: int = 300) -> tuple[np.ndarray, np.ndarray]:
-    """Two causal variants (0 and 1), and one (2) that goes with their sum."""
+    """Two causal variants (0 and 1), and one (2) that goes with their sum.
+
+    Of the first 100 seeds 49 have a first fit that is a lower peak; the tests take two.
+    """
     rng = np.random.default_rng(seed)
     first, second = rng.binomial(2, 0.4, (2, people))
     both = np.clip((first + second + rng.normal(0, 0.4, people)) / 2, 0.0, 2.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hapsight.stats.ranks import grouped_correlation
+from hapsight.stats.ranks import grouped_auroc, grouped_correlation, grouped_mean
 
 
 def pairs(n: int, seed: int = 0):
@@ -39,3 +39,17 @@ def test_copies_within_a_group_do_not_narrow_the_interval():
 def test_none_where_a_side_is_constant():
     x, _ = pairs(20)
     assert grouped_correlation(np.ones(20), x, np.arange(20), np.random.default_rng(0)).value is None
+
+
+def test_no_interval_of_fewer_than_five_groups_and_one_of_five():
+    x, y = pairs(30)
+    for groups in (1, 2, 4, 5):
+        given = np.arange(30) % groups, np.random.default_rng(0)
+        found = [
+            grouped_correlation(x, y, *given),
+            grouped_correlation(x, y, *given, ranks=True),
+            grouped_auroc(x, y > 0, *given),
+            grouped_mean(x, *given),
+        ]
+        assert all(one.value is not None for one in found)
+        assert [one.ci_low is None for one in found] == [groups < 5] * 4

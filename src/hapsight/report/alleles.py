@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
 
 from hapsight.report import words
 from hapsight.report.disclosure import FEWEST, nearest_five
 from hapsight.report.run_folder import RunFolder, read_table
 from hapsight.report.shown_genes import published
+from hapsight.stats.correlation import fisher_interval
 from hapsight.tables import ALLELES, LABELS
 
 __all__ = [
@@ -41,7 +41,6 @@ _NAMES: Final = ("gene_id", "gene_name", *LABELS)
 _SHOWN: Final = 30
 _FEW: Final = f"haplotypes of fewer than {FEWEST} people differ, or the correlation rests on fewer"
 _FEW_DRIVERS: Final = f"fewer than {FEWEST} people are heterozygous at the driver"
-_Z: Final = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,8 @@ def _ends(r: float | None, n: int) -> tuple[float | None, float | None]:
     """The interval of a rounded R among rounded people, as `haplotype_correlation` has it; none at 1."""
     if r is None or n < 4 or abs(r) >= 1.0:
         return None, None
-    middle, half = np.arctanh(r), _Z / np.sqrt(n - 2)
-    return round(float(np.tanh(middle - half)), 3), round(float(np.tanh(middle + half)), 3)
+    low, high = fisher_interval(r, n + 1)
+    return round(low, 3), round(high, 3)
 
 
 def allele_rows(run: RunFolder) -> tuple[AlleleRow, ...]:

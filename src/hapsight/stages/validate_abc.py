@@ -22,7 +22,7 @@ from hapsight.stages.validation import Validated, estimate_row, track_labels
 from hapsight.stats.correlation import correlate
 from hapsight.stats.direction import share_true
 from hapsight.stats.nulls import benjamini_hochberg
-from hapsight.stats.ranks import Estimate
+from hapsight.stats.ranks import Estimate, grouped_mean
 from hapsight.stats.summary import SIGNIFICANT, fold_p, mean_interval
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ ABC_GENES: Final = {
 _TOGETHER: Final = 250
 """Genes whose elements are read together."""
 _STRETCHES: Final = 20
-_DRAWS: Final = 1000
 
 Float = NDArray[np.float64]
 
@@ -152,21 +151,10 @@ def _summary(labels: dict[str, str], table: pl.DataFrame, opened: Opened) -> Ite
         for name, values in r.items():
             mean = mean_interval(values)
             yield estimate_row(labels, "unseen genes", name, "mean_r", Estimate.of(mean), stratum)
-            drawn = _by_stretches(values, genes["stretch"].to_numpy(), rng)
+            drawn = grouped_mean(values, genes["stretch"].to_numpy(), rng)
             yield estimate_row(labels, "unseen genes", name, "mean_r.stretches", drawn, stratum)
     for name in ("untrained", "trained"):
         yield estimate_row(labels, "unseen genes", name, "sign_right", _signs(table, name), "significant")
-
-
-def _by_stretches(values: Float, stretch: NDArray[np.int64], rng: np.random.Generator) -> Estimate:
-    """Mean, and the 95 % interval of a bootstrap over stretches of the genome."""
-    if not len(values):
-        return Estimate(0)
-    parts = [values[stretch == one] for one in np.unique(stretch)]
-    chosen = rng.integers(len(parts), size=(_DRAWS, len(parts)))
-    means = [np.concatenate([parts[i] for i in draw]).mean() for draw in chosen]
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Estimate(len(values), float(values.mean()), float(low), float(high))
 
 
 def _signs(table: pl.DataFrame, name: str) -> Estimate:

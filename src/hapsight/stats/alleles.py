@@ -16,6 +16,7 @@ from scipy import optimize
 from scipy.special import betaln, digamma, expit, logit
 from scipy.stats import chi2, norm
 
+from hapsight.stats.correlation import fisher_interval
 from hapsight.stats.ranks import Estimate
 
 __all__ = [
@@ -63,7 +64,8 @@ class AllelicFit:
     slope
         Change of log2(first / second) per unit of the predictor; None where nothing can be fitted.
     slope_se
-        From the observed information, overdispersion fitted beside it.
+        From the observed information, overdispersion fitted beside it. None where that is not positive, as
+        where every read is of one haplotype: the slope is then where the search ends, and only `pval` counts.
     pval
         Of slope 0, by likelihood ratio (chi-square, one degree of freedom).
     dispersion
@@ -175,9 +177,11 @@ def reference_share(reference: Float, other: Float) -> tuple[Estimate, float | N
     fit = allelic_regression(reference, other, np.ones(len(reference)))
     if fit.slope is None:
         return Estimate(fit.n), None
-    ends = fit.interval or (np.nan, np.nan)
-    low, high = (float(expit(end * _LN2)) for end in ends)
-    return Estimate(fit.n, float(expit(fit.slope * _LN2)), low, high), fit.dispersion
+    share = float(expit(fit.slope * _LN2))
+    if fit.interval is None:
+        return Estimate(fit.n, share), fit.dispersion
+    low, high = (float(expit(end * _LN2)) for end in fit.interval)
+    return Estimate(fit.n, share, low, high), fit.dispersion
 
 
 def ratio_weight(total: Float, dispersion: float) -> Float:
@@ -193,7 +197,8 @@ def haplotype_correlation(predicted: Float, ratio: Float, weight: Float) -> Esti
     """Correlation through zero of (n,) predicted differences and log ratios.
 
     It is Pearson's of the 2n pairs in which every person's haplotypes are taken in both orders, whose means
-    are zero. Interval by Fisher's z, with the error 1 / sqrt(n - 2) of a correlation whose means are known.
+    are zero. Interval by Fisher's z, with the error 1 / sqrt(n - 2) of a correlation whose means are known:
+    as of one pair more whose means are not.
     """
     n = int(np.count_nonzero(predicted))
     xx, yy = float(np.sum(weight * predicted**2)), float(np.sum(weight * ratio**2))
@@ -202,8 +207,7 @@ def haplotype_correlation(predicted: Float, ratio: Float, weight: Float) -> Esti
     r = float(np.sum(weight * predicted * ratio) / np.sqrt(xx * yy))
     if n < 4 or abs(r) >= 1.0:
         return Estimate(n, r)
-    half = _Z / np.sqrt(n - 2)
-    return Estimate(n, r, float(np.tanh(np.arctanh(r) - half)), float(np.tanh(np.arctanh(r) + half)))
+    return Estimate(n, r, *fisher_interval(r, n + 1))
 
 
 def effective_differences(first: Float, second: Float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from hapsight.stats.correlation import correlate, is_constant, with_ties
+from hapsight.stats.correlation import correlate, is_constant, spearman_interval, with_ties
 
 __all__ = [
     "Agreement",
@@ -169,7 +169,7 @@ def _rank_agreement(quantity: str, model: Float, eqtl: Float) -> Agreement:
     if found.spearman_r is None:
         return Agreement(quantity, "magnitude", None, found.n, None, None, None)
     rho = found.spearman_r
-    low, high = _spearman_interval(rho, found.n)
+    low, high = spearman_interval(rho, found.n)
     return Agreement(
         quantity,
         "magnitude",
@@ -179,14 +179,6 @@ def _rank_agreement(quantity: str, model: Float, eqtl: Float) -> Agreement:
         high,
         float(stats.spearmanr(with_ties(model), with_ties(eqtl)).pvalue),
     )
-
-
-def _spearman_interval(rho: float, n: int) -> tuple[float, float]:
-    """Fisher's interval with the variance of Bonett and Wright 2000 (Psychometrika 65, 23)."""
-    if abs(rho) >= 1.0:
-        return rho, rho
-    half = stats.norm.ppf(0.975) * np.sqrt((1.0 + rho**2 / 2.0) / (n - 3))
-    return float(np.tanh(np.arctanh(rho) - half)), float(np.tanh(np.arctanh(rho) + half))
 
 
 def _log_agreement(quantity: str, model: Float, eqtl: Float) -> Agreement:

@@ -7,6 +7,7 @@ Correlation along a chromosome, with an interval that knows that neighbouring bi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final, Protocol, Self
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from hapsight.errors import InputError
-from hapsight.stats.correlation import correlate, is_constant, spearman_r, with_ties
+from hapsight.stats.correlation import correlate, is_constant, spearman_interval, spearman_r, with_ties
 
 __all__ = [
     "Estimate",
@@ -69,7 +70,7 @@ class Estimate:
 
 
 def spearman(predicted: Float, observed: Float) -> Estimate:
-    """Spearman's rho of two (n,) arrays; interval by Bonett and Wright 2000 (Psychometrika 65, 23).
+    """Spearman's rho of two (n,) arrays, with `spearman_interval`.
 
     There is none of fewer than 4 pairs, or where one side does not vary.
     """
@@ -77,11 +78,7 @@ def spearman(predicted: Float, observed: Float) -> Estimate:
     if n < _FEWEST or is_constant(predicted) or is_constant(observed):
         return Estimate(n)
     rho = spearman_r(predicted, observed)
-    if abs(rho) >= 1.0:
-        return Estimate(n, rho, rho, rho)
-    half = _Z * np.sqrt((1 + rho**2 / 2) / (n - 3))
-    low, high = np.tanh(np.arctanh(rho) + np.array([-half, half]))
-    return Estimate(n, rho, float(low), float(high))
+    return Estimate(n, rho, *spearman_interval(rho, n))
 
 
 def auroc(score: Float, positive: NDArray[np.bool_]) -> Estimate:
@@ -126,7 +123,7 @@ def grouped_correlation(
     """Pearson, or Spearman with `ranks`, of two (n,) arrays; 95 % interval of a bootstrap over groups.
 
     Each draw takes whole groups with replacement. Ranks are those of all pairs, and are not given anew in a
-    draw. There is no estimate where `correlate` has none.
+    draw. There is no estimate where `correlate` has none, and no interval of fewer than five groups.
 
     Parameters
     ----------
@@ -140,11 +137,10 @@ def grouped_correlation(
     x, y = (
         stats.rankdata(with_ties(v)) if ranks else np.asarray(v, np.float64) for v in (predicted, observed)
     )
-    x, y = x - x.mean(), y - y.mean()
-    sums = _group_sums(np.column_stack([np.ones(len(x)), x, y, x * x, y * y, x * y]), group)
-    times = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
-    low, high = np.nanquantile(_correlations(times @ sums), (0.025, 0.975))
-    return Estimate(found.n, value, float(low), float(high))
+    sums = _group_sums(_products(x, y), group)
+    if len(sums) < _FEWEST_GROUPS:
+        return Estimate(found.n, value)
+    return Estimate(found.n, value, *_drawn(_r, sums, rng, draws))
 
 
 def grouped_mean(
@@ -179,9 +175,7 @@ def grouped_mean(
     alike = all(np.ptp(side[there]) == 0 for side, there in zip(sides, known, strict=True))
     if fewest < _FEWEST_GROUPS or alike:
         return Estimate(n, value)
-    times = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
-    low, high = np.nanquantile(_mean_of(times @ sums), (0.025, 0.975))
-    return Estimate(n, value, float(low), float(high))
+    return Estimate(n, value, *_drawn(_mean_of, sums, rng, draws))
 
 
 def _zeroed(values: Float) -> Float:
@@ -202,7 +196,7 @@ def grouped_auroc(
     rng: np.random.Generator,
     draws: int = 1000,
 ) -> Estimate:
-    """As `auroc`, with the 95 % interval of a bootstrap over groups; ties count half.
+    """As `auroc`, with the 95 % interval of a bootstrap over groups; there is none of fewer than five groups.
 
     Parameters
     ----------
@@ -212,7 +206,7 @@ def grouped_auroc(
     found = auroc(score, positive)
     _, index = np.unique(group, return_inverse=True)
     size = int(index.max(initial=-1)) + 1
-    if found.value is None or size < 2:
+    if found.value is None or size < _FEWEST_GROUPS:
         return Estimate(found.n, found.value, n_positive=found.n_positive)
     _, rank = np.unique(with_ties(score), return_inverse=True)
     areas = np.full(draws, np.nan)
@@ -234,11 +228,13 @@ def _group_sums(values: Float, group: NDArray[np.int64]) -> Float:
     return sums
 
 
-def _correlations(sums: Float) -> Float:
-    """(B,) Pearson from (B, 6) sums of 1, x, y, x^2, y^2, xy; NaN where a side is constant."""
-    n, x, y, xx, yy, xy = sums.T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n)))
+def _drawn(
+    statistic: Callable[[Float], Float], sums: Float, rng: np.random.Generator, draws: int
+) -> tuple[float, float]:
+    """95 % of a statistic of (G, K) sums, rows drawn with replacement; draws without it are left out."""
+    times = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
+    low, high = np.nanquantile(statistic(times @ sums), (0.025, 0.975))
+    return float(low), float(high)
 
 
 def track_correlation(
@@ -259,26 +255,24 @@ def track_correlation(
             expected=predicted.shape,
             got=observed.shape,
         )
-    sums = _sums(predicted, observed, stretch)  # (stretches, 6)
+    starts = np.arange(0, len(predicted), stretch)
+    sums = np.add.reduceat(_products(predicted, observed), starts, axis=0)  # (stretches, 6)
     value = _r(sums.sum(axis=0))
     if not np.isfinite(value):
         return Estimate(len(predicted))
     if len(sums) < 2:
         return Estimate(len(predicted), float(value))
-    chosen = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
-    low, high = np.nanquantile(_r(chosen @ sums), (0.025, 0.975))
-    return Estimate(len(predicted), float(value), float(low), float(high))
+    return Estimate(len(predicted), float(value), *_drawn(_r, sums, rng, draws))
 
 
-def _sums(x: Float, y: Float, stretch: int) -> Float:
-    """For each stretch: n, and the sums of x, y, xx, yy, xy; x and y centred, so that rounding is small."""
+def _products(x: Float, y: Float) -> Float:
+    """(n, 6) 1, x, y, xx, yy, xy; x and y centred, so that rounding is small."""
     x, y = x - x.mean(), y - y.mean()
-    parts = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
-    return np.add.reduceat(parts, np.arange(0, len(x), stretch), axis=0)
+    return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
 
 
 def _r(sums: Float) -> Float:
-    """Pearson's r of such sums, (..., 6); NaN where a side does not vary."""
+    """Pearson's r of sums of `_products`, (..., 6); NaN where a side does not vary."""
     n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
     spread = (n * xx - x * x) * (n * yy - y * y)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from hapsight.stats.correlation import correlate, fisher_interval
+from hapsight.stats.direction import share_true
 
 __all__ = [
     "SIGNIFICANT",
@@ -339,8 +340,5 @@ def _mean(name: str, values: Float) -> Quantity:
 
 def _share(name: str, true: NDArray[np.bool_]) -> Quantity:
     """A share with its Wilson interval."""
-    n = len(true)
-    if not n:
-        return Quantity(name, None, 0, "genes")
-    interval = stats.binomtest(int(true.sum()), n).proportion_ci(method="wilson")
-    return Quantity(name, float(true.mean()), n, "genes", float(interval.low), float(interval.high))
+    found = share_true(true)
+    return Quantity(name, found.value, found.n, "genes", found.ci_low, found.ci_high)

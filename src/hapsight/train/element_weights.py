@@ -72,10 +72,17 @@ class ElementData:
     ----------
     log_activity, law, kind, row
         (M,) of each element of each combination: what it is, and into which of the R sums it goes.
+    constant
+        The same four of the elements in which nobody differs; these go into all sums of a gene, the last is
+        its number.
+    gene_of_row
+        (R,) whose sum it is.
     index
         (G, N, 2) sum of each person's haplotypes.
     varies
         (G,) whether any two people differ.
+    floor
+        The model's, in the units of an activity.
     """
 
     log_activity: torch.Tensor
@@ -238,19 +245,24 @@ def unseen_values(
     """
     of_gene = stretches(contig, tss, parts)
     predicted, observed, every = np.zeros(expression.shape), np.zeros(expression.shape), []
+    outcomes = {fold: _outcomes(expression, covariates, folds == fold) for fold in np.unique(folds).tolist()}
     for stretch in range(parts):
         held_out = of_gene == stretch
         teaching = ~within_reach(contig, tss, held_out)
-        for fold in np.unique(folds):
+        for fold, (z, judged) in outcomes.items():
             test = folds == fold
-            c = (None, None) if covariates is None else (covariates[~test], covariates[test])
-            outcome, judged = residualise(expression[:, ~test], c[0], expression[:, test], c[1])
-            z = np.zeros(expression.shape)
-            sd = outcome.std(axis=1, keepdims=True)
-            z[:, ~test] = (outcome - outcome.mean(axis=1, keepdims=True)) / np.where(sd > 0, sd, 1.0)
             every.append(learn_weights(data, z, teaching, ~test, loss))
             place = np.ix_(held_out, test)
             said = personal_values(data, every[-1])
             predicted[place] = (said - said[:, ~test].mean(axis=1, keepdims=True))[place]
             observed[place] = judged[held_out]
     return predicted, observed, every
+
+
+def _outcomes(expression: Float, covariates: Float | None, test: Mask) -> tuple[Float, Float]:
+    """(G, N) z-scores of people who are not of `test`, 0 of the others; (G, M) what these are judged by."""
+    c = (None, None) if covariates is None else (covariates[~test], covariates[test])
+    outcome, judged = residualise(expression[:, ~test], c[0], expression[:, test], c[1])
+    z, sd = np.zeros(expression.shape), outcome.std(axis=1, keepdims=True)
+    z[:, ~test] = (outcome - outcome.mean(axis=1, keepdims=True)) / np.where(sd > 0, sd, 1.0)
+    return z, judged
