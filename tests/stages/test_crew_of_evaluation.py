@@ -158,9 +158,9 @@ def test_what_is_finished_is_kept_and_what_is_damaged_is_done_again(config, alon
     assert {name for name, when in after.items() if before[name] != when} == again
     stages = json.loads((config.output / "run.json").read_text())["stages"]
     details = {entry["name"]: entry["detail"] for entry in stages}
-    assert details["evaluate"] == "1 units computed, 8 kept"
-    assert details["direction"] == "1 units computed, 2 kept"
-    assert details["drivers"] == "3 genes, 2 models and tracks; 1 units computed, 5 kept"
+    assert details["evaluate"] == "1 unit computed, 8 kept"
+    assert details["direction"] == "1 unit computed, 2 kept"
+    assert details["drivers"] == "3 genes, 2 models and tracks; 1 unit computed, 5 kept"
 
 
 def test_a_poisoned_unit_is_listed_and_everything_else_is_done(config, alone, monkeypatch):
