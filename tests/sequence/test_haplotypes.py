@@ -56,6 +56,13 @@ def test_where_the_anchor_is_deleted_the_next_base_takes_its_place():
     assert sequence_of(made, 0, 0) == REFERENCE[5:9] + REFERENCE[12:18]
 
 
+def test_what_is_inserted_behind_a_deleted_anchor_lies_before_the_base_in_its_place():
+    """As between two bases that are there; `bcftools consensus` takes both records."""
+    records = [(8, REFERENCE[8:12], "G"), (11, REFERENCE[11], REFERENCE[11] + "CC")]
+    made = build(Window("c", 10, 4, 6), toy_variants(records, [[[1, 0]], [[1, 0]]]))
+    assert sequence_of(made, 0, 0) == REFERENCE[7] + "GCC" + REFERENCE[12:18]
+
+
 def test_variants_beyond_the_window_come_in_with_a_deletion():
     records = [(2, "G", "T"), (5, "CGGTT", "C")]
     made = build(Window("c", 10, 4, 6), toy_variants(records, np.ones((2, 1, 2))))

@@ -39,8 +39,8 @@ FORMAT = 1
 """Version of the layout on disk; part of every key."""
 
 STAGES: Final = {
-    "predict": 1,
-    "explain": 1,
+    "predict": 2,
+    "explain": 2,
     "saturation": 2,
     "gradients": 2,
     "baseline": 3,

@@ -101,7 +101,8 @@ def build(
     for d in range(out.shape[0]):
         row = out[d]
         # Rightwards from the anchor: `at` is the next column to write, `ref` the next reference base.
-        at, ref, length = left, pivot, len(row)
+        # `border` is the base in the anchor's place: the first that is not deleted.
+        at, ref, border, length = left, pivot, pivot, len(row)
         for k in range(first[d], first[d + 1]):
             e = edit[k]
             begin, gone = start[e] - offset, removed[e]
@@ -111,9 +112,13 @@ def build(
             if begin < pivot:  # the anchor is among the replaced bases
                 run = min(run + (pivot - begin), stop)
                 begin, gone = pivot, begin + gone - pivot
+            if gone == 0 and begin == border and border > pivot:
+                continue  # the anchor is deleted, and what is inserted before the base in its place lies left
             at = _copy(row, at, reference, ref, min(begin - ref, length - at))
             at = _copy(row, at, inserted, run, min(stop - run, length - at))
             ref = begin + gone
+            if at == left:
+                border = ref
             if at == length:
                 break
         _copy(row, at, reference, ref, length - at)
@@ -124,6 +129,10 @@ def build(
             begin, gone = start[e] - offset, removed[e]
             run, stop = inserted_first[e], inserted_first[e + 1]
             if begin + gone > pivot:
+                if gone == 0 and begin <= border:
+                    size = min(stop - run, at)
+                    _copy(row, at - size, inserted, stop - size, size)
+                    at -= size
                 if begin >= pivot:
                     continue
                 gone = pivot - begin
