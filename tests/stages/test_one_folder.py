@@ -335,3 +335,29 @@ def test_tables_of_another_configuration_are_not_read(planted, whole):
         hapsight(command, other)
     everything(path)
     require_equal(tables(planted.folder / "whole"), expected)
+
+
+def test_what_a_stage_noted_stays_until_it_runs_again(planted):
+    path = written(planted, "noting", ("[eqtl]\n", "[eqtl]\nrun = false\n"))
+    folder = planted.folder / "noting"
+
+    def noted():
+        return [text[:20] for text in json.loads((folder / "run.json").read_text())["notes"]]
+
+    opened, runs = opened_with_models(path)
+    opened.begin()
+    do_units(opened, runs, quiet)
+    arms = arms_of(opened, runs)
+    evaluate(opened, arms, quiet)
+    direction(opened, arms, quiet)
+    opened.folder.note("Of the whole run.")
+    assert sorted(noted()) == ["No eQTLs were mapped", "Of the whole run."]
+    hapsight("evaluate", path)  # evaluate and direction: noted once
+    assert noted() == ["No eQTLs were mapped"]
+    opened_with_models(path)[0].begin()  # of a command that does neither
+    assert noted() == ["No eQTLs were mapped"]
+    with opened.folder.stage("direction"):
+        assert noted() == []
+    direction(opened, arms, quiet)
+    opened_with_models(written(planted, "noting", ("[eqtl]\n", "[eqtl]\nfdr = 0.2\nrun = false\n")))[0].begin()
+    assert noted() == []  # another configuration's

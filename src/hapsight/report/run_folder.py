@@ -99,6 +99,7 @@ class _Record(_Entry):
     baselines: list[_Baseline] = []
     stages: list[_Stage] = []
     notes: list[str] = []
+    noted_by: dict[str, list[str]] = {}
     trials: list[_Trial] = []
 
 

@@ -152,10 +152,15 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
+def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of a configuration, as TOML has them, that decide numbers or which there are."""
+    return {key: value for key, value in _flat(config) if key not in CHANGE_NOTHING}
+
+
 def table_key(config: Config, stage: str) -> str:
     """Digest of what the tables of a stage depend on beside its units."""
-    kept = {key: value for key, value in _flat(as_toml(config)) if key not in CHANGE_NOTHING}
-    kept = {key: value for key, value in kept.items() if not key.startswith(_LATER[stage])}
+    found = _deciding(as_toml(config))
+    kept = {key: value for key, value in found.items() if not key.startswith(_LATER[stage])}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -230,7 +235,7 @@ class Opened:
         }
         before = self.folder.configuration()
         others = differing(before, as_toml(self.config)) if before else []
-        self.folder.begin(self.config, list(self.inputs), facts)
+        self.folder.begin(self.config, list(self.inputs), facts, self._same_as(before))
         self._share_genotypes()
         notes = list(self.cohort.notes)
         if others:
@@ -238,6 +243,12 @@ class Opened:
             logging.getLogger("hapsight").warning("%s: %s", self.folder.path, notes[-1])
         for note in notes:
             self.folder.note(note)
+
+    def _same_as(self, before: Mapping[str, Any]) -> bool:
+        """Whether configuration and inputs are those that the folder was last used with."""
+        was = {(entry.get("role"), entry.get("sha256")) for entry in self.folder.record().get("inputs", [])}
+        now = {(entry["role"], entry["sha256"]) for entry in self.inputs}
+        return was == now and _deciding(before) == _deciding(as_toml(self.config))
 
     def _share_genotypes(self) -> None:
         """Keep in the run folder, unless it is shared, what is decoded of the genotypes: for all workers."""

@@ -17,9 +17,11 @@ import tomllib
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,6 +96,9 @@ OWN: Final = frozenset(
 """What hapsight writes in a run folder; whatever else lies there is another's, and is left alone."""
 
 _LOG: Final = logging.getLogger("hapsight.run")
+
+_STAGE: Final[ContextVar[str]] = ContextVar("stage", default="")
+"""The stage that is at work; empty between stages."""
 
 
 @contextmanager
@@ -251,10 +256,19 @@ class RunFolder:
         except (OSError, ValueError, RecursionError):
             return {}
 
-    def begin(self, config: Config, inputs: list[dict[str, Any]], cohort: dict[str, Any]) -> None:
-        """Save the resolved configuration and start the record; finished stages of a former run stay."""
+    def begin(
+        self, config: Config, inputs: list[dict[str, Any]], cohort: dict[str, Any], same: bool = False
+    ) -> None:
+        """Save the resolved configuration and start the record; finished stages of a former run stay.
+
+        Parameters
+        ----------
+        same
+            Configuration and inputs are those of the former run, so that what its stages noted holds.
+        """
         write_atomically(self.path / "config.toml", to_toml(config).encode())
         record = self.record()
+        noted = {by: texts for by, texts in record.get("noted_by", {}).items() if same and by}
         record |= {
             "format": 1,
             "name": config.name,
@@ -266,10 +280,9 @@ class RunFolder:
             "inputs": inputs,
             "cohort": cohort,
             "models": record.get("models", []),
-            "notes": [],
             "stages": record.get("stages", []),
         }
-        self._write_record(record)
+        self._write_notes(record, noted)
 
     def record(self) -> dict[str, Any]:
         """The record as it is on disk; empty where there is none."""
@@ -286,11 +299,18 @@ class RunFolder:
         return {"models": [], "notes": [], "stages": []} | found
 
     def note(self, text: str) -> None:
-        """Add a sentence to the record that the report must show."""
+        """Add a sentence to the record that the report must show; a stage's own stay until it runs again."""
         record = self.record()
-        if text not in record["notes"]:
-            record["notes"].append(text)
-            self._write_record(record)
+        noted = record.get("noted_by", {})
+        mine = noted.get(_STAGE.get(), [])
+        if text not in mine:
+            self._write_notes(record, noted | {_STAGE.get(): [*mine, text]})
+
+    def _write_notes(self, record: dict[str, Any], noted: Mapping[str, list[str]]) -> None:
+        """What is noted by whom, those of the whole run first."""
+        ordered = {by: noted[by] for by in sorted(noted, key=bool) if noted[by]}
+        notes = list(dict.fromkeys(chain.from_iterable(ordered.values())))
+        self._write_record(record | {"notes": notes, "noted_by": ordered})
 
     def add_model(self, entry: dict[str, Any]) -> None:
         """Record a model that was run, replacing an entry of the same name and read-out."""
@@ -342,12 +362,26 @@ class RunFolder:
         _LOG.info("%s: begins", name)
         start, processor = time.perf_counter(), processor_seconds()
         entry: dict[str, Any] = {"name": name, "detail": ""}
-        yield entry
+        with self._noting(name):
+            yield entry
         own, worker = peak_mb()
         seconds = round(time.perf_counter() - start, 2)
         _LOG.info("%s: %.1f s%s", name, seconds, f"; {entry['detail']}" if entry["detail"] else "")
         entry |= {"seconds": seconds, "processor_seconds": round(processor_seconds() - processor, 2)}
         self.add_stage(entry | {"peak_mb": own, "largest_worker_mb": worker})
+
+    @contextmanager
+    def _noting(self, stage: str) -> Iterator[None]:
+        """Whatever is noted within is the stage's; what it noted before is forgotten."""
+        record = self.record()
+        noted = record.get("noted_by", {})
+        if stage in noted:
+            self._write_notes(record, {by: texts for by, texts in noted.items() if by != stage})
+        token = _STAGE.set(stage)
+        try:
+            yield
+        finally:
+            _STAGE.reset(token)
 
     def add_stage(self, entry: Mapping[str, Any]) -> None:
         """Record a stage, as `stage` does, in place of an earlier entry of its name."""
