@@ -359,5 +359,7 @@ def test_what_a_stage_noted_stays_until_it_runs_again(planted):
     with opened.folder.stage("direction"):
         assert noted() == []
     direction(opened, arms, quiet)
-    opened_with_models(written(planted, "noting", ("[eqtl]\n", "[eqtl]\nfdr = 0.2\nrun = false\n")))[0].begin()
+    opened_with_models(written(planted, "noting", ("[eqtl]\n", "[eqtl]\nfdr = 0.2\nrun = false\n")))[
+        0
+    ].begin()
     assert noted() == []  # another configuration's

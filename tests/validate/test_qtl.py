@@ -17,7 +17,7 @@ from hapsight.validate.qtl import (
     qtl_benchmark,
     read_qtls,
     right_sign,
-    stretches,
+    stretch_of_each,
 )
 from tests.cohort.files import write_fasta, write_table
 
@@ -109,7 +109,9 @@ def test_broken_tables(tmp_path, reference, rows, message):
 
 
 def test_stretches_of_a_megabase():
-    found = stretches(["chr1", "1", "chr1", "chr2", "chr2", "chr2"], [5, 999_999, 1_000_000, 5, None, None])
+    found = stretch_of_each(
+        ["chr1", "1", "chr1", "chr2", "chr2", "chr2"], [5, 999_999, 1_000_000, 5, None, None]
+    )
     assert found[0] == found[1]
     assert len(set(found.tolist())) == 5
 

@@ -22,7 +22,7 @@ from hapsight.stages.validate_eqtl import eqtl_effects, inside_window
 from hapsight.stages.validate_qtl import numbers_of, tss_by_contig, tss_distances
 from hapsight.stages.validation import MODALITY_EFFECTS, Validated, estimate_row
 from hapsight.validate.modality import gap_estimates
-from hapsight.validate.qtl import read_qtls, stretches
+from hapsight.validate.qtl import read_qtls, stretch_of_each
 
 __all__ = ["ModalityOptions", "validate_modality"]
 
@@ -181,7 +181,7 @@ def _summary(
     ):
         names = ("effect", "accessibility", "slope", "gene_effect")
         effect, accessibility, slope, gene_effect = (numbers_of(part, name) for name in names)
-        where = stretches(part["contig"].to_list(), part["position"].to_list())
+        where = stretch_of_each(part["contig"].to_list(), part["position"].to_list())
         found = gap_estimates(effect, accessibility, slope, where, rng, gene_effect=gene_effect)
         for quantity, estimate in found:
             missing = "no variant with both signs"

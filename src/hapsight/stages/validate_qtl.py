@@ -32,7 +32,7 @@ from hapsight.validate.qtl import (
     qtl_benchmark,
     read_qtls,
     right_sign,
-    stretches,
+    stretch_of_each,
 )
 
 __all__ = ["QtlOptions", "TssByContig", "numbers_of", "tss_by_contig", "tss_distances", "validate_qtl"]
@@ -216,7 +216,7 @@ def numbers_of(table: pl.DataFrame, name: str) -> Float:
 
 
 def _groups(table: pl.DataFrame) -> NDArray[np.int64]:
-    return stretches(table["contig"].to_list(), table["position"].to_list())
+    return stretch_of_each(table["contig"].to_list(), table["position"].to_list())
 
 
 def _draws(seed: int, labels: Mapping[str, str], what: str) -> np.random.Generator:

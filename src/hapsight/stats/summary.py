@@ -330,12 +330,8 @@ def _significance(pearson: Float, qval: Float, suffix: str) -> Iterator[Quantity
 
 def _mean(name: str, values: Float) -> Quantity:
     """Mean over genes with its t interval (genes taken as independent)."""
-    n = len(values)
-    if n < 2:
-        return Quantity(name, float(values[0]) if n else None, n, "genes")
-    half = float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n))
-    mean = float(values.mean())
-    return Quantity(name, mean, n, "genes", mean - half, mean + half)
+    mean = mean_interval(values)
+    return Quantity(name, mean.value, mean.n, "genes", mean.ci_low, mean.ci_high)
 
 
 def _share(name: str, true: NDArray[np.bool_]) -> Quantity:

@@ -37,7 +37,7 @@ __all__ = [
     "qtl_benchmark",
     "read_qtls",
     "right_sign",
-    "stretches",
+    "stretch_of_each",
 ]
 
 Float = NDArray[np.float64]
@@ -251,7 +251,7 @@ def _pairs(table: pl.DataFrame, path: Path, dropped: Dropped) -> Iterator[tuple[
         yield called, str(row["chrom"]), position, ref, alt, 1.0 if up else -1.0, None, None, *sequences
 
 
-def stretches(contig: Sequence[str], position: Sequence[int | None]) -> NDArray[np.int64]:
+def stretch_of_each(contig: Sequence[str], position: Sequence[int | None]) -> NDArray[np.int64]:
     """(n,) number of the stretch of `STRETCH` bases that each variant lies in; one without place is alone."""
     keys: dict[tuple[str, int], int] = {}
     found = []
@@ -287,7 +287,7 @@ def qtl_benchmark(
     distance
         (n,) bases to the nearest TSS; NaN where not known, and then in no stratum of distance.
     group
-        (n,) stretch of each variant; see `stretches`.
+        (n,) stretch of each variant; see `stretch_of_each`.
     """
     sized = len(np.unique(np.abs(slope))) > 1
     for stratum, mask in _strata(effect, slope, distance, sized):
