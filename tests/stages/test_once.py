@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from hapsight import files, pipeline
-from hapsight.cli.main import app
+from hapsight.cli.main import _show_summary, app
 from hapsight.cohort import genotypes
 from hapsight.files import KnownDigest, digest_of_input, file_digest
 from hapsight.models.registry import register
@@ -60,7 +61,8 @@ def test_a_finished_run_is_not_run_again_unless_something_changed(tmp_path, monk
     from_config = Opened.from_config
     monkeypatch.setattr(Opened, "from_config", lambda *a: opened.append(1) or from_config(*a))
     run(planted.config)
-    assert "nothing has changed since" in run(planted.config)
+    assert "nothing has changed since" in (again := run(planted.config))
+    assert "the report's numbers are without" not in again
     assert len(opened) == 1
     report = tmp_path / "run/report.html"
     table = next((tmp_path / "run/baseline").rglob("*.predictions.parquet"))
@@ -75,6 +77,21 @@ def test_a_finished_run_is_not_run_again_unless_something_changed(tmp_path, monk
         assert "nothing has changed since" not in run(planted.config)
         assert len(opened) == number
         assert "nothing has changed since" in run(planted.config)
+
+
+def test_it_is_said_that_the_report_leaves_genes_out(tmp_path, capsys):
+    planted = write_planted(tmp_path, names=("up1", "null1"))
+    planted.config.write_text(planted.config.read_text().replace('[[models]]\nname = "toy"\n', ""))
+    run(planted.config)
+    path, config = tmp_path / "run/evaluation/per_gene.parquet", load_config(planted.config)
+    few = pl.when(pl.col("gene_id") == "up1").then(4.9).otherwise(9.0)
+    pl.read_parquet(path).with_columns(effective_people=few, pearson_r=0.5).write_parquet(path)
+    capsys.readouterr()
+    _show_summary(config)
+    assert "are in those above: elastic_net 1 gene, blup 1 gene, top_snp 1 gene (" in capsys.readouterr().out
+    shown = config.report.model_copy(update={"include_individuals": True})
+    _show_summary(config.model_copy(update={"report": shown}))
+    assert "fewer than 5 people" not in capsys.readouterr().out
 
 
 def without_models(folder):

@@ -407,10 +407,28 @@ def _show_summary(config: Config) -> None:
         rows.append([row["model"], words[row["quantity"]], value, interval, f"{row['n']:,} {row['unit']}"])
     kept = summary.filter(pl.col("quantity").is_in(list(words))).to_dicts()
     table(["model", "quantity", "value", "95 % interval", "n"], rows, name="summary", data=kept)
+    _say_withheld(config)
     stages = RunFolder(config.output).record()["stages"]
     memory = [f"{s['peak_mb']:,} MB" for s in stages]
     rows = [[s["name"], *_times(s), m, _detail(s)] for s, m in zip(stages, memory, strict=True)]
     table(["stage", "took", "processor", "peak memory", ""], rows, name="stages", data=stages)
+
+
+def _say_withheld(config: Config) -> None:
+    """Say how many R's are in the numbers above and not in the report's."""
+    import polars as pl
+
+    from hapsight.report.disclosure import FEWEST, hanging
+
+    few = hanging(pl.read_parquet(config.output / "evaluation" / "per_gene.parquet"))
+    if config.report.include_individuals or few.is_empty():
+        return
+    by_model = few.group_by("model", maintain_order=True).agg(pl.col("gene_id").n_unique())
+    of_each = ", ".join(f"{model} {plural(genes, 'gene')}" for model, genes in by_model.iter_rows())
+    _say(
+        f"the report's numbers are without R's that fewer than {FEWEST} people make, which are in those "
+        f"above: {of_each} (docs/disclosure.md)"
+    )
 
 
 def _times(stage: Mapping[str, Any]) -> list[str]:
