@@ -1,5 +1,6 @@
 """Informed prediction through the chain: arms, controls, files of evidence, resuming, and export."""
 
+import gzip
 import sqlite3
 from contextlib import closing
 
@@ -201,12 +202,19 @@ def test_the_command_shows_the_table(done, planted, tmp_path):
     app = typer.Typer()
     app.callback()(lambda: None)
     _add_informed(app)
-    out = CliRunner().invoke(
-        app, ["informed", str(planted.config), "--export", str(tmp_path / "x.db"), "--evidence", "distance"]
-    )
+    command, pairs = ["informed", str(planted.config)], str(tmp_path / "x.txt.gz")
+    export = ["--export", str(tmp_path / "x.db"), "--evidence", "distance", "--min-r", "-1"]
+    out = CliRunner().invoke(app, [*command, *export, "--covariance", pairs, "--snp-key", "varID"])
     assert out.exit_code == 0, out.output
     assert "all, shuffled" in out.output
-    assert (tmp_path / "x.db").exists()
+    with closing(sqlite3.connect(tmp_path / "x.db")) as database:
+        named = {name for (name,) in database.execute("SELECT varID FROM weights")}
+    with gzip.open(tmp_path / "x.txt.gz", "rt") as text:
+        rows = [line.split() for line in text][1:]
+    assert {name for row in rows for name in row[1:3]} <= named
+    assert f"{len(rows):,} covariances, rounded" in out.output
+    alone = CliRunner().invoke(app, [*command, "--covariance", pairs])
+    assert alone.exit_code == 2
 
 
 def test_a_track_is_the_mean_around_a_variant_over_its_strands(tmp_path):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from hapsight.run.run_folder import RunFolder
+    from hapsight.stages.predictdb import CovarianceFile, Exported
 
 __all__ = ["register"]
 
@@ -74,6 +75,22 @@ def _shown(values: pl.Series, unit: str, digits: int) -> str:
     return f"{float(statistics.median(values)):,.{digits}f}{unit}" if len(values) else "-"
 
 
+MinROption = Annotated[
+    float | None,
+    typer.Option("--min-r", min=-1.0, max=1.0, help="of weights: leave out genes with less held-out R"),
+]
+CovarianceOption = Annotated[
+    Path | None,
+    typer.Option(metavar="OUT.txt.gz", help="beside weights: write covariances of dosages for S-PrediXcan"),
+]
+SnpKeyOption = Annotated[
+    Literal["rsid", "varID"], typer.Option(help="what names variants among the covariances")
+]
+InFullOption = Annotated[
+    bool, typer.Option("--include-individuals", help="covariances in full digits, of rare variants too")
+]
+
+
 def _add_informed(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command()(informed)
@@ -94,18 +111,23 @@ def informed(
     build: Annotated[
         str | None, typer.Option(help="of --export: genome build in the varIDs, such as b38")
     ] = None,
+    min_r: MinROption = None,
+    covariance: CovarianceOption = None,
+    snp_key: SnpKeyOption = "rsid",
+    include_individuals: InFullOption = False,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
 ) -> None:
     """Fit linear models that use prior evidence, beside the plain elastic net and shuffled controls."""
     from hapsight.cli.console import say, table
     from hapsight.run.opened import Opened
-    from hapsight.run.store import require_writable
     from hapsight.stages.informed import export_informed
     from hapsight.stages.informed import informed as run
     from hapsight.stages.informed_evidence import require_evidence
 
-    require_writable(export)
+    if export is None and (covariance is not None or min_r is not None):
+        raise typer.BadParameter("--covariance and --min-r are of weights: give --export OUT.db as well")
+    beside = _covariances(covariance, snp_key, include_individuals, export)
     loaded = load_staffed(config, workers, scheduler)
     if export is not None:
         require_evidence(loaded.informed, evidence, split)
@@ -130,8 +152,8 @@ def informed(
     )
     say(f"tables: {opened.folder.path / 'informed'}/{{per_gene,summary,shapes}}.parquet")
     if export is not None:
-        written = export_informed(opened, evidence, split, export, build)
-        say(f"{export}: {evidence}, {plural(written.genes, 'gene')}, {plural(written.weights, 'weight')}")
+        written = export_informed(opened, evidence, split, export, build, min_r=min_r, covariance=beside)
+        _say_exported(export, evidence, written, beside)
 
 
 def _informed_row(row: dict[str, Any]) -> list[str]:
@@ -172,40 +194,46 @@ def export(
         str | None, typer.Option(help="the split whose held-out R goes with it; else the first")
     ] = None,
     build: Annotated[str | None, typer.Option(help="genome build in the varIDs, such as b38")] = None,
-    min_r: Annotated[
-        float | None, typer.Option("--min-r", min=-1.0, max=1.0, help="leave out genes with less held-out R")
-    ] = None,
-    covariance: Annotated[
-        Path | None, typer.Option(metavar="OUT.txt.gz", help="write covariances of dosages for S-PrediXcan")
-    ] = None,
-    snp_key: Annotated[
-        Literal["rsid", "varID"], typer.Option(help="what names variants among the covariances")
-    ] = "rsid",
-    include_individuals: Annotated[
-        bool, typer.Option("--include-individuals", help="covariances in full digits, of rare variants too")
-    ] = False,
+    min_r: MinROption = None,
+    covariance: CovarianceOption = None,
+    snp_key: SnpKeyOption = "rsid",
+    include_individuals: InFullOption = False,
 ) -> None:
     """Write a fitted baseline's weights as a PredictDB file."""
-    from hapsight.cli.console import say
     from hapsight.run.opened import Opened
-    from hapsight.run.store import require_writable
-    from hapsight.stages.predictdb import CovarianceFile, chosen_run, export_predictdb
+    from hapsight.stages.predictdb import chosen_run, export_predictdb
 
-    beside = CovarianceFile(covariance, snp_key, include_individuals) if covariance is not None else None
-    for path in (out, covariance):
-        if path is not None:
-            require_writable(path)
+    beside = _covariances(covariance, snp_key, include_individuals, out)
     opened = Opened.from_config(load(config))
     run = chosen_run(opened, method, split)
     found = export_predictdb(opened, run, out, build, min_r=min_r, covariance=beside)
+    _say_exported(out, run.method, found, beside)
+
+
+def _covariances(
+    path: Path | None, snp_key: Literal["rsid", "varID"], in_full: bool, weights: Path | None
+) -> CovarianceFile | None:
+    """The file that is wanted beside the weights, where both can be written."""
+    from hapsight.run.store import require_writable
+    from hapsight.stages.predictdb import CovarianceFile
+
+    require_writable(weights)
+    require_writable(path)
+    return None if path is None else CovarianceFile(path, snp_key, in_full)
+
+
+def _say_exported(out: Path, what: str, found: Exported, covariance: CovarianceFile | None) -> None:
+    from hapsight.cli.console import say
+
     left_out = ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.items()) or "none"
     say(
-        f"{out}: {run.method}, {plural(found.genes, 'gene')}, {plural(found.weights, 'weight')}; "
+        f"{out}: {what}, {plural(found.genes, 'gene')}, {plural(found.weights, 'weight')}; "
         f"genes left out: {left_out}"
     )
-    if beside is not None:
-        how = "in full digits" if include_individuals else "rounded (--include-individuals: in full digits)"
-        say(f"{covariance}: {plural(found.pairs, 'covariance')}, {how}")
+    if covariance is not None:
+        full = covariance.individuals
+        how = "in full digits" if full else "rounded (--include-individuals: in full digits)"
+        say(f"{covariance.path}: {plural(found.pairs, 'covariance')}, {how}")
     if found.withheld:
         weights = plural(found.withheld, "weight")
         say(f"without covariances: {weights} of variants that fewer than five people carry, or lack")

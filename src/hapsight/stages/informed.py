@@ -43,7 +43,7 @@ from hapsight.stages.informed_units import (
     learn_units,
     plain_run,
 )
-from hapsight.stages.predictdb import Exported, export_units
+from hapsight.stages.predictdb import CovarianceFile, Exported, export_units
 from hapsight.stats.correlation import correlate
 from hapsight.stats.direction import share_true
 from hapsight.stats.nulls import benjamini_hochberg
@@ -242,7 +242,14 @@ def _fit_all(
 
 
 def export_informed(
-    opened: Opened, evidence: str, split: str, path: Path, build: str | None = None
+    opened: Opened,
+    evidence: str,
+    split: str,
+    path: Path,
+    build: str | None = None,
+    *,
+    min_r: float | None = None,
+    covariance: CovarianceFile | None = None,
 ) -> Exported:
     """Write the final weights by some evidence as a PredictDB file, as `export_predictdb` does.
 
@@ -263,9 +270,8 @@ def export_informed(
         plain_run(opened, split).read_out,
         "",
     )
-    return export_units(
-        opened, opened.folder.informed(*one.words), [unit.base for unit in units], run, path, build
-    )
+    store, bases = opened.folder.informed(*one.words), [unit.base for unit in units]
+    return export_units(opened, store, bases, run, path, build, min_r=min_r, covariance=covariance)
 
 
 def _run(
