@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from hapsight.cohort import genotypes
 from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.reference import Reference
@@ -87,6 +88,77 @@ def test_equals_the_naive_reader(
         [*records, anchor], Interval("1", max(min(span), 0), max(*span, 0)), kept
     )
     assert (variants.contig, variants.samples) == ("1", tuple(kept))
+
+
+NOT_PLAIN = ("0/1", "0/0", ".|.", "./.", ".", "1", "0|2", "0|1|1", "|0|1", "1|.", "01|1", "0|1:3", "0|1 ", "")
+"""Calls that no line of plain ones has."""
+
+
+@st.composite
+def lines_of_a_vcf(draw: st.DrawFn) -> list[str]:
+    """Lines of which most are plain, and some are not in one place, or damaged in one."""
+    lines = []
+    for position in sorted(draw(st.sets(st.integers(1, 190), min_size=1, max_size=8))):
+        calls = [draw(st.sampled_from(OK)) for _ in PEOPLE]
+        fields = [CONTIG, str(position), f"r{position}", "C", "T", ".", "PASS", ".", "GT", *calls]
+        odd = {2: (".", "ö"), 3: ("c", "CGT", "R", ""), 4: ("A,T", "*", "<DEL>", "C", ".", "CT", "G,*")}
+        odd |= {1: (f"0{position}", f"{position}x"), 6: ("low", ""), 7: ("END=3", "AC=x", ";", "")}
+        odd |= {8: ("GT:DS", "DS", "gt"), **dict.fromkeys(range(9, 9 + len(PEOPLE)), NOT_PLAIN)}
+        for column in draw(st.sets(st.sampled_from(sorted(odd)), max_size=1)):
+            fields[column] = draw(st.sampled_from(odd[column]))
+        line = "\t".join(fields)
+        if draw(st.integers(0, 9)) == 0:
+            place = draw(st.integers(0, len(line)))
+            line = line[:place] + draw(st.sampled_from("\t\0\r |/01.:")) + line[place + draw(st.booleans()) :]
+        lines.append(line)
+    return lines
+
+
+def outcome(file: GenotypeFile, plainly: bool) -> object:
+    """What a file holds, or what is wrong with it; by the general way alone unless `plainly`."""
+    file._close()
+    file._handles()[1]._usual = plainly
+    try:
+        variants, dropped = file.read(ALL)
+    except InputError as error:
+        return str(error)
+    return as_rows(variants), variants.variant_id, dropped.rows()
+
+
+@given(
+    lines=lines_of_a_vcf(),
+    people=st.none() | st.permutations(PEOPLE).map(lambda people: people[:3]),
+    refuses=st.booleans(),
+    snv_only=st.booleans(),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_plain_lines_are_read_as_the_general_way_reads_them(
+    tmp_path: Path, lines: list[str], people: list[str] | None, refuses: bool, snv_only: bool
+) -> None:
+    path = write_vcf(tmp_path / "g.vcf.gz", [], index=False)
+    header = gzip.decompress(path.read_bytes()).splitlines()
+    try:
+        rewritten(path, [*header, *(line.encode() for line in lines)])
+    except OSError:  # tabix finds no place in a line
+        assume(False)
+    kept = GenotypePolicy(missing="reference", unphased="drop", duplicates="first", snv_only=snv_only)
+    file = GenotypeFile(path, people, GenotypePolicy(snv_only=snv_only) if refuses else kept)
+    assert outcome(file, plainly=True) == outcome(file, plainly=False)
+
+
+def test_plain_lines_are_not_parsed_with_their_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = list[str]()
+    parsed = genotypes._parsed
+    monkeypatch.setattr(genotypes, "_parsed", lambda line, parser: whole.append(line) or parsed(line, parser))
+    records = [Record(10 + i, "C", "T", OK) for i in range(20)]
+    records[7:9] = [Record(17, "C", "T,G", ["0|2", *OK[1:]]), Record(18, "C", "T", ["0/0", *OK[1:]])]
+    variants, _ = read(tmp_path, records)
+    assert [line.split("\t")[1] for line in whole] == ["17", "18"]
+    assert as_rows(variants) == naive(
+        [replace(r, calls=[c.replace("/", "|") for c in r.calls]) for r in records], ALL, list(PEOPLE)
+    )
+    some = GenotypeFile(tmp_path / "g.vcf.gz", ["dan", "bob"]).read(ALL)[0]
+    assert (some.alleles == variants.alleles[:, [3, 1]]).all()
 
 
 def test_plain_facts(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from hapsight import files, pipeline
 from hapsight.cli.main import _show_summary, app
-from hapsight.cohort import genotypes
+from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.files import KnownDigest, digest_of_input, file_digest
 from hapsight.models.registry import register
 from hapsight.run.config import load_config
@@ -30,12 +30,13 @@ def run(config: Path) -> str:
 
 
 def test_a_run_decodes_every_record_once_and_loads_every_model_once(tmp_path, monkeypatch):
-    decoded, loaded = list[str](), list[str]()
-    parsed = genotypes._parsed
+    decoded, loaded = list[int](), list[str]()
+    records = GenotypeFile._lines
 
-    def counted(line, parser):
-        decoded.append(line.split("\t", 2)[1])
-        return parsed(line, parser)
+    def counted(file, interval):
+        for record in records(file, interval):
+            decoded.append(record.POS)
+            yield record
 
     def load(weights=None, *, device="cpu", seed=0):
         loaded.append("toy")
@@ -43,7 +44,7 @@ def test_a_run_decodes_every_record_once_and_loads_every_model_once(tmp_path, mo
 
     planted = write_planted(tmp_path, names=("up1", "null1", "bare"))
     planted.config.write_text(planted.config.read_text() + "[explain]\nrun = true\nmotifs = false\n")
-    monkeypatch.setattr(genotypes, "_parsed", counted)
+    monkeypatch.setattr(GenotypeFile, "_lines", counted)
     with register("toy", load):
         found = run(planted.config)
         variants = int(re.search(r"([\d,]+) usable variants", found)[1].replace(",", ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,14 @@ from hapsight.cohort.genotype_source import (
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.ploidy import Ploidy, Sex
 from hapsight.cohort.policies import GenotypePolicy, RowFilter
-from hapsight.cohort.records import RecordReader, Rows, hush_htslib, without_leading_phase
+from hapsight.cohort.records import (
+    PlainRecord,
+    RecordReader,
+    Rows,
+    hush_htslib,
+    plain_calls,
+    without_leading_phase,
+)
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.tables import is_bgzip, require_end, require_file
 from hapsight.errors import InputError, plural
@@ -36,6 +43,18 @@ __all__ = ["GenotypeFile", "GenotypePolicy", "require_samples", "variants_of"]
 
 _BYTES: Final = "latin-1"
 """Encoding of the text that pysam gives: a character for each byte, so that none is refused."""
+
+_AT_ONCE: Final = 2 * 2**20
+"""Bytes of lines whose calls are read at once."""
+
+_MOST_LINES: Final = 512
+"""That are read at once."""
+
+_SITE: Final = 8
+"""Columns of a line before FORMAT."""
+
+_ONLY_GT: Final = "\tGT\t"
+_GT: Final = "##FORMAT=<ID=GT,Number=1,Type=String,"
 
 
 class GenotypeFile:
@@ -220,12 +239,14 @@ class GenotypeFile:
         _, parser, index = self._handles()
         if not interval.contig:  # to pysam, any
             raise self._damaged(interval, "records with a contig", "records without")
-        for line in index.fetch(interval.contig, interval.start, interval.end):
-            try:
-                yield _parsed(line, parser)
-            except Exception:  # cyvcf2 raises no narrower one; its message holds the calls
-                site = " ".join(line.split("\t", 5)[:5])
-                raise self._damaged(interval, "a record of VCF", f"{site[:60]} ...") from None
+        found = index.fetch(interval.contig, interval.start, interval.end)
+        for lines in _in_blocks(found, parser.at_once):
+            for line, record in zip(lines, parser.plain(lines), strict=True):
+                try:
+                    yield _parsed(line, parser.whole) if record is None else record
+                except Exception:  # cyvcf2 raises no narrower one; its message holds the calls
+                    site = " ".join(line.split("\t", 5)[:5])
+                    raise self._damaged(interval, "a record of VCF", f"{site[:60]} ...") from None
 
     def _binary(self, interval: Interval) -> Iterator[Any]:
         """Records of a BCF, counted by pysam: cyvcf2 ends at a damaged block as if it were complete."""
@@ -264,20 +285,99 @@ class GenotypeFile:
         if self._open is None or self._open[0] != os.getpid():
             hush_htslib()
             index = _indexed(self.path, self._is_bcf)
-            reader = cyvcf2.VCF(str(self.path)) if self._is_bcf else _line_parser(index)
+            header = None if self._is_bcf else _header_text(index)
+            reader = cyvcf2.VCF(str(self.path)) if header is None else _line_parser(header)
             everybody = len(self.samples) == len(self.samples_in_file)
             reader.set_samples(None if everybody else list(self.samples))
+            if header is not None:
+                reader = _Lines(header, reader, self.samples_in_file, self.samples)
             self._open = (os.getpid(), reader, index)
         return self._open
 
 
-def _line_parser(index: pysam.TabixFile) -> cyvcf2.Writer:
-    """What parses lines of this VCF, which only a Writer does.
+def _in_blocks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    """So many lines at a time; those before an error come before it."""
+    block = list[str]()
+    try:
+        for line in lines:
+            block.append(line)
+            if len(block) == size:
+                yield block
+                block = []
+    except Exception:
+        yield block
+        raise
+    yield block
+
+
+class _Lines:
+    """Makes records of a VCF's lines.
+
+    A line whose FORMAT is GT and whose calls are all plain is parsed without its calls, which `plain_calls`
+    reads: cyvcf2, which would read them too, sees all of any other line.
+
+    Parameters
+    ----------
+    header
+        Of the VCF.
+    parser
+        Of whole lines.
+    samples_in_file, samples
+        All people, and those kept.
+    """
+
+    def __init__(
+        self, header: str, parser: Any, samples_in_file: Sequence[str], samples: Sequence[str]
+    ) -> None:
+        *lines, columns = header.splitlines()
+        self.whole, self._people = parser, len(samples_in_file)
+        self.at_once = min(max(_AT_ONCE // (4 * self._people), 1), _MOST_LINES)
+        column = {name: number for number, name in enumerate(samples_in_file)}
+        self._columns = np.array([column[name] for name in samples], np.intp)
+        self._everybody = tuple(samples) == tuple(samples_in_file)
+        declared = [line for line in lines if line.startswith("##FORMAT=<ID=GT,")]
+        self._usual = len(declared) == 1 and declared[0].startswith(_GT)
+        self._sites = _line_parser("\n".join([*lines, "\t".join(columns.split("\t")[:_SITE]), ""]))
+
+    def plain(self, lines: Sequence[str]) -> Sequence[PlainRecord | None]:
+        """A record for each line, where it has one ALT and everybody's calls are plain."""
+        records: list[PlainRecord | None] = [None] * len(lines)
+        begin = 1 - 4 * self._people  # of the calls, from the end
+        fits = [i for i, line in enumerate(lines) if self._usual and _has_only_gt(line[:begin])]
+        plain, calls = plain_calls([lines[i][begin:] for i in fits], self._people)
+        if not self._everybody:
+            calls = calls.view(np.int16)[:, self._columns].view(np.int8)
+        for i, is_plain, of_line in zip(fits, plain.tolist(), calls, strict=True):
+            if is_plain:
+                records[i] = self._record(lines[i][: begin - len(_ONLY_GT)], of_line)
+        return records
+
+    def _record(self, columns: str, calls: NDArray[np.int8]) -> PlainRecord | None:
+        try:
+            site = self._sites.variant_from_string(_ascii(columns))
+        except Exception:  # cyvcf2 raises no narrower one
+            return None
+        alts = site.ALT
+        return PlainRecord(site.POS, site.ID, site.REF, alts, calls) if len(alts) == 1 else None
+
+
+def _has_only_gt(columns: str) -> bool:
+    """Whether these are a line's columns up to a FORMAT that is GT, and nothing is empty."""
+    usual = columns.endswith(_ONLY_GT) and columns.count("\t") == _SITE + 1
+    return usual and "\t\t" not in columns and "\0" not in columns
+
+
+def _header_text(index: pysam.TabixFile) -> str:
+    header = "".join(f"{line}\n" for line in index.header)
+    return header.encode(_BYTES).decode("utf-8", "replace")
+
+
+def _line_parser(header: str) -> cyvcf2.Writer:
+    """What parses lines of a VCF, which only a Writer does.
 
     Made from the header's text: one made from a `cyvcf2.VCF` ends the process where a contig's name is bad.
     """
-    header = "".join(f"{line}\n" for line in index.header)
-    return cyvcf2.Writer.from_string(os.devnull, header.encode(_BYTES).decode("utf-8", "replace"))
+    return cyvcf2.Writer.from_string(os.devnull, header)
 
 
 def _ascii(line: str) -> str:

@@ -218,6 +218,7 @@ class _Record:
     REF: str
     ALT: tuple[str, ...]
     genotype: _Calls
+    FORMAT: tuple[str, ...] = ("GT",)
 
     @classmethod
     def of(cls, contig: str, site: Site, calls: _Calls) -> _Record:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
 import numpy as np
 import pysam
@@ -23,10 +23,12 @@ __all__ = [
     "ABSENT",
     "MISSING",
     "NO_HARD_CALL",
+    "PlainRecord",
     "RecordReader",
     "Rows",
     "allele_fault",
     "hush_htslib",
+    "plain_calls",
     "reference_allele",
     "without_leading_phase",
 ]
@@ -43,6 +45,10 @@ def hush_htslib() -> None:
 
 _BLOCK: Final = 512
 _DNA: Final = frozenset("ACGTN")
+
+_REFERENCE_CALL: Final = np.frombuffer(b"0|0\t", "<u4")[0]
+_ALLELE_BITS: Final = np.frombuffer(b"\x01\0\x01\0", "<u4")[0]
+"""In which a plain call differs from the call of REF: the last of each allele's digit."""
 
 _LEADING_PHASE: Final = re.compile(r"(?<=\t)[|/](?=[.\d])")
 
@@ -110,6 +116,50 @@ class Rows:
         )
 
 
+class PlainRecord(NamedTuple):
+    """A record with one ALT, in the form of cyvcf2's, where every call is 0|0, 0|1, 1|0 or 1|1.
+
+    Attributes
+    ----------
+    calls
+        (N, 2) int8 of the kept people, in their order.
+    """
+
+    POS: int
+    ID: str | None
+    REF: str
+    ALT: Sequence[str]
+    calls: NDArray[np.int8]
+
+
+def plain_calls(columns: Sequence[str], people: int) -> tuple[NDArray[np.bool_], NDArray[np.int8]]:
+    r"""Read calls that are all 0|0, 0|1, 1|0 or 1|1, in the one way that they can be written.
+
+    Parameters
+    ----------
+    columns
+        The last ``4 N - 1`` characters of each of R lines with N `people`, which may be anything.
+
+    Returns
+    -------
+    plain
+        (R,) where a line has such calls only.
+    calls
+        (R, N, 2) alleles of these; of other lines, nothing of meaning.
+
+    Examples
+    --------
+    >>> plain, calls = plain_calls(["0|1\t1|1", "0|1\t0/0", "10|1\t.|"], 2)
+    >>> plain.tolist(), calls[0].tolist()
+    ([True, False, False], [[0, 1], [1, 1]])
+    """
+    text = "\t".join([*columns, ""]).encode("latin-1")
+    differs = np.frombuffer(text, "<u4").reshape(len(columns), people) ^ _REFERENCE_CALL
+    plain = (np.bitwise_or.reduce(differs, axis=1) & ~_ALLELE_BITS) == 0
+    both = (differs | (differs >> np.uint32(8))).astype("<u2")
+    return plain, both.view(np.int8).reshape(*both.shape, 2)
+
+
 def allele_fault(ref: str, alt: str) -> str | None:
     """Why this pair of alleles is no change of sequence; ``None`` where it is one.
 
@@ -118,6 +168,8 @@ def allele_fault(ref: str, alt: str) -> str | None:
     >>> allele_fault("A", "<DEL>"), allele_fault("A", "*"), allele_fault("A", "AT")
     ('symbolic allele', 'spanning deletion (*)', None)
     """
+    if ref in _DNA and alt in _DNA and ref != alt:  # as most are
+        return None
     if alt == "*":
         return "spanning deletion (*)"
     if alt.startswith("<"):
@@ -165,6 +217,10 @@ def reference_allele(record: Any, path: object) -> str:
     return str(record.REF).upper()
 
 
+_Alts = list[tuple[int, int, str, str, str]]
+"""Usable ALTs of a record: number, position, REF, ALT and identifier of each."""
+
+
 @dataclass
 class RecordReader:
     """Cuts one stretch's records into blocks of rows.
@@ -176,7 +232,7 @@ class RecordReader:
     interval
         Its contig names the rows; records whose REF does not overlap it are passed over.
     order
-        (N,) column of the file's calls for each kept person.
+        (N,) column of a record's calls for each kept person; a `PlainRecord` has them in order.
     samples
         The N kept people, named in errors.
     snv_only
@@ -198,30 +254,28 @@ class RecordReader:
     _last: int = -1
 
     def blocks(self, records: Iterable[Any]) -> Iterator[Rows]:
-        """Rows of cyvcf2 records, in file order, a few thousand at a time."""
+        """Rows of cyvcf2 and plain records, in file order, a few hundred at a time."""
         stream = iter(records)
         while block := list(islice(stream, _BLOCK)):
-            split = [(record, list(self._split(record))) for record in block]
-            kept = [(record, rows) for record, rows in split if rows]
-            if kept:
+            if kept := [(record, rows) for record in block if (rows := self._split(record))]:
                 yield self._rows(kept)
 
-    def _split(self, record: Any) -> Iterator[tuple[int, int, str, str, str]]:
-        """Each usable ALT of a record: its number, then position, REF, ALT and identifier."""
+    def _split(self, record: Any) -> _Alts:
         position, ref = record.POS - 1, reference_allele(record, self.path)
         if position >= self.interval.end or position + len(ref) <= self.interval.start:
-            return
-        at = position, position + len(ref)
+            return []
+        at, rows = (position, position + len(ref)), _Alts()
         if not record.ALT:
             self.dropped.add("variant", "no alternative allele", self._name(position, ref, "."), at=at)
         for number, letters in enumerate(record.ALT, start=1):
             alt = letters.upper()
             fault = self._fault(position, ref, alt)
-            if fault is not None:
+            if fault is None:
+                name = record.ID or f"{self.interval.contig}_{position + 1}_{ref}_{alt}"
+                rows.append((number, position, ref, alt, name))
+            else:
                 self.dropped.add("variant", fault, self._name(position, ref, letters), at=at)
-                continue
-            name = record.ID or f"{self.interval.contig}_{position + 1}_{ref}_{alt}"
-            yield number, position, ref, alt, name
+        return rows
 
     def _fault(self, position: int, ref: str, alt: str) -> str | None:
         fault = allele_fault(ref, alt)
@@ -249,22 +303,45 @@ class RecordReader:
     def _name(self, position: int, ref: str, alt: str) -> str:
         return f"{self.interval.contig}:{position + 1} {ref}>{alt}"
 
-    def _rows(self, kept: list[tuple[Any, list[tuple[int, int, str, str, str]]]]) -> Rows:
+    def _rows(self, kept: Sequence[tuple[Any, _Alts]]) -> Rows:
+        numbers, positions, refs, alts, names = zip(*chain.from_iterable(r for _, r in kept), strict=True)
+        carried, phased = self._carried(kept, np.array(numbers))
+        return Rows(self.interval.contig, np.array(positions, np.int64), refs, alts, names, carried, phased)
+
+    def _carried(
+        self, kept: Sequence[tuple[Any, _Alts]], numbers: NDArray[np.intp]
+    ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+        """Calls (V, N, 2) and phase (V, N) of records' rows, whose ALTs have these numbers."""
+        plain = [record.calls for record, _ in kept if isinstance(record, PlainRecord)]
+        if not plain:
+            return self._of_cyvcf2(kept, numbers)
+        here = np.array([isinstance(record, PlainRecord) for record, rows in kept for _ in rows])
+        carried = np.empty((len(here), len(self.samples), 2), np.int8)
+        phased = np.ones(carried.shape[:2], np.bool_)
+        carried[here] = np.concatenate(plain).reshape(len(plain), -1, 2)  # one row each, as of one ALT
+        if not here.all():
+            others = [(record, rows) for record, rows in kept if not isinstance(record, PlainRecord)]
+            carried[~here], phased[~here] = self._of_cyvcf2(others, numbers[~here])
+        return carried, phased
+
+    def _of_cyvcf2(
+        self, kept: Sequence[tuple[Any, _Alts]], numbers: NDArray[np.intp]
+    ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
         records = [record for record, _ in kept]
         calls = np.stack([self._calls(record) for record in records])  # (R, N, 3)
         first, second = calls[:, :, 0], calls[:, :, 1]
         second[(first == MISSING) & (second == ABSENT)] = MISSING  # "." for "./."
         self._require_alleles(calls, records)
-        record_of_row = np.repeat(np.arange(len(kept)), [len(rows) for _, rows in kept])
-        numbers, positions, refs, alts, names = zip(*chain.from_iterable(r for _, r in kept), strict=True)
-        alleles = calls[record_of_row, :, :2]  # (V, N, 2)
-        carried = (alleles == np.array(numbers)[:, None, None]).astype(np.int8)
+        calls = np.repeat(calls, [len(rows) for _, rows in kept], axis=0)  # (V, N, 3)
+        alleles = calls[:, :, :2]
+        carried = (alleles == numbers[:, None, None]).astype(np.int8)
         np.copyto(carried, alleles, casting="unsafe", where=alleles < 0)
-        phased = calls[record_of_row, :, 2].astype(np.bool_)
-        return Rows(self.interval.contig, np.array(positions, np.int64), refs, alts, names, carried, phased)
+        return carried, calls[:, :, 2].astype(np.bool_)
 
     def _calls(self, record: Any) -> NDArray[np.int16]:
         """Calls (N, 3) of a record: two allele numbers (or `MISSING`, `ABSENT`) and the phase."""
+        if _has_calls_of_nobody(record):
+            return np.full((len(self.order), 3), (MISSING, ABSENT, 1), np.int16)
         try:
             genotype = record.genotype
         except Exception:  # cyvcf2 raises no narrower one
@@ -311,6 +388,18 @@ class RecordReader:
 
     def _at(self, record: Any) -> str:
         return f"{self.interval.contig}:{record.POS}"
+
+
+def _has_calls_of_nobody(record: Any) -> bool:
+    """Whether everybody's GT, which then stands behind another tag, is left out.
+
+    To ask cyvcf2 for them would end the process.
+    """
+    tags = list(record.FORMAT or ())
+    if "GT" not in tags[1:]:
+        return False
+    columns = str(record).rstrip("\n").split("\t")[9:]
+    return all(column.split(":")[tags.index("GT")] == "." for column in columns)
 
 
 def _two_alleles(calls: NDArray[np.int16]) -> NDArray[np.int16]:
