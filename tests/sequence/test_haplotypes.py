@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from hapsight.cohort.nouns import Gene, Strand, Variants
 from hapsight.dna import decode, reverse_complement
 from hapsight.errors import ConfigError
+from hapsight.sequence import haplotypes
 from hapsight.sequence.edits import distinct_columns
-from hapsight.sequence.haplotypes import Window, coordinate_map, personal_sequences
+from hapsight.sequence.haplotypes import Window, coordinate_map, find_haplotypes, personal_sequences
 from tests.sequence.naive import naive_window, toy_reference, toy_variants
 
 REFERENCE = "ACGTACGGTTCATGCAACTGGATCCATGAC"
@@ -164,6 +165,35 @@ def test_builder_equals_its_naive_twin(cohort):
                 assert found.to_reference(i) == expected[i][1]
                 if expected[i][1] is not None:
                     assert found.to_haplotype(expected[i][1]) == i
+
+
+@settings(max_examples=200, deadline=None)
+@given(cohorts(), st.sampled_from([1, 1, 0]))
+def test_distinct_haplotypes_equal_those_of_their_bytes(cohort, times):
+    """In order of first appearance; also where fingerprints (times 0) tell nothing apart."""
+    reference, variants, window = cohort
+    distinct, factor = haplotypes._distinct_rows, np.uint64(times)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(haplotypes, "_distinct_rows", lambda b, prints, n: distinct(b, prints * factor, n))
+        found = find_haplotypes(window, variants.within, toy_reference(reference))
+    seen: dict[str, int] = {}
+    for person in range(len(variants.samples)):
+        for haplotype in range(2):
+            bases = naive_window(reference, variants, window, person, haplotype)
+            row = seen.setdefault("".join(base for base, _ in bases), len(seen))
+            assert found.index[person, haplotype] == row
+    assert [decode(row) for row in found.codes(0, len(found))] == list(seen)
+
+
+def test_only_haplotypes_of_one_fingerprint_are_built_while_distinct_ones_are_looked_for(monkeypatch):
+    built, fill = [], haplotypes._fill
+    monkeypatch.setattr(haplotypes, "_fill", lambda out, *more: built.append(out.shape) or fill(out, *more))
+    records = [(7, "GTT", "G"), (11, "A", "C"), (13, "G", "GC"), (14, "C", "CC"), (16, "A", "T")]
+    alleles = np.array([[i >> k & 1 for i in range(32)] for k in range(5)]).reshape(5, 16, 2)
+    window = Window("c", 10, 10, 10)
+    found = find_haplotypes(window, toy_variants(records, alleles).within, toy_reference(REFERENCE))
+    assert len(found) == 24  # either insertion alone makes GCC
+    assert built == [(32, 1), (8, 20), (8, 20)]
 
 
 @settings(max_examples=50, deadline=None)

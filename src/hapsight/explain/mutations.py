@@ -155,8 +155,9 @@ def read_near(window: Window, read_variants: ReadVariants, longest: int = 0) -> 
     margin = _FIRST_MARGIN
     while True:
         variants = read_variants(window.interval.widen(margin, margin))
-        shortens_by = np.maximum(Edits.of(variants).shortens_by, 0)
-        pulled_in = Carriers.of(variants.haplotypes).most(shortens_by) + int(shortens_by.max(initial=longest))
+        edits = Edits.of(variants)
+        one_more = int(edits.shortens_by.max(initial=longest))
+        pulled_in = edits.most_removed(variants.haplotypes) + one_more
         if pulled_in + _FIRST_MARGIN // 2 <= margin:
             return variants
         margin = 2 * (pulled_in + _FIRST_MARGIN)

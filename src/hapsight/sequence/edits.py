@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from numba import njit
@@ -18,7 +20,15 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Dropped, Variants
 from hapsight.dna import Codes, encode
 
-__all__ = ["Carriers", "Edits", "build", "distinct_columns", "keep_first_of_overlapping", "resolve_overlaps"]
+__all__ = [
+    "Carriers",
+    "Edits",
+    "build",
+    "distinct_columns",
+    "fingerprint_sums",
+    "keep_first_of_overlapping",
+    "resolve_overlaps",
+]
 
 Int = NDArray[np.int64]
 
@@ -57,21 +67,37 @@ def keep_first_of_overlapping(
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _copy(target: NDArray[np.generic], at: int, source: NDArray[np.generic], begin: int, size: int) -> int:
-    """Copy `size` values (a plain loop: it becomes one memory copy); returns where the next goes."""
+def _put(
+    target: NDArray[np.generic],
+    length: int,
+    at: int,
+    source: NDArray[np.generic],
+    begin: int,
+    size: int,
+    power: NDArray[np.uint64] | None,
+) -> int:
+    """Copy `size` values (a plain loop: it becomes one memory copy); returns where the next goes.
+
+    With powers, add to a fingerprint what these values add to it; `source` has sums of values.
+    """
     if size == 0:
         return at
-    if min(size, at, begin) < 0 or at + size > len(target) or begin + size > len(source):
+    values = len(source) if power is None else len(source) - 1
+    if min(size, at, begin) < 0 or at + size > length or begin + size > values:
         raise IndexError("the reference does not reach as far as the haplotype does")
-    to, values = target[at : at + size], source[begin : begin + size]
-    for i in range(size):
-        to[i] = values[i]
+    if power is None:
+        to, run = target[at : at + size], source[begin : begin + size]
+        for i in range(size):
+            to[i] = run[i]
+    else:
+        target[0] += (source[begin + size] - source[begin]) * power[len(power) - length + at - begin]
     return at + size
 
 
 @njit(cache=True, nogil=True)
 def build(
     out: NDArray[np.generic],
+    length: int,
     left: int,
     reference: NDArray[np.generic],
     offset: int,
@@ -82,27 +108,33 @@ def build(
     removed: Int,
     inserted_first: Int,
     inserted: NDArray[np.generic],
+    power: NDArray[np.uint64] | None,
 ) -> None:
     """Write every haplotype outwards from the anchor, leftwards and rightwards, into `out`.
 
-    Works on base codes and, given the reference's positions instead of its bases, on coordinates.
+    Works on base codes and, given the reference's positions instead of its bases, on coordinates; with
+    `power` and sums of both, on fingerprints (see `fingerprint_sums`).
 
     Parameters
     ----------
     out
-        (D, L), filled in place; the anchor's base goes to column `left`.
+        (D, L), filled in place; the anchor's base goes to column `left`. Of fingerprints (D, 1), zeros.
+    length
+        L.
     reference
         (R,) reference values from position `offset` on; must reach far enough for every deletion.
     inserted
         Values inserted by all edits, end to end; those of edit e are
         ``inserted[inserted_first[e]:inserted_first[e + 1]]``.
+    power
+        Of fingerprints; ``None`` where values are written.
     """
     pivot = anchor - offset
     for d in range(out.shape[0]):
         row = out[d]
         # Rightwards from the anchor: `at` is the next column to write, `ref` the next reference base.
         # `border` is the base in the anchor's place: the first that is not deleted.
-        at, ref, border, length = left, pivot, pivot, len(row)
+        at, ref, border = left, pivot, pivot
         for k in range(first[d], first[d + 1]):
             e = edit[k]
             begin, gone = start[e] - offset, removed[e]
@@ -114,14 +146,14 @@ def build(
                 begin, gone = pivot, begin + gone - pivot
             if gone == 0 and begin == border and border > pivot:
                 continue  # the anchor is deleted, and what is inserted before the base in its place lies left
-            at = _copy(row, at, reference, ref, min(begin - ref, length - at))
-            at = _copy(row, at, inserted, run, min(stop - run, length - at))
+            at = _put(row, length, at, reference, ref, min(begin - ref, length - at), power)
+            at = _put(row, length, at, inserted, run, min(stop - run, length - at), power)
             ref = begin + gone
             if at == left:
                 border = ref
             if at == length:
                 break
-        _copy(row, at, reference, ref, length - at)
+        _put(row, length, at, reference, ref, length - at, power)
         # Leftwards: columns [0, at) are still to write, `ref` is the base after the next one.
         at, ref = left, pivot
         for k in range(first[d + 1] - 1, first[d] - 1, -1):
@@ -131,22 +163,56 @@ def build(
             if begin + gone > pivot:
                 if gone == 0 and begin <= border:
                     size = min(stop - run, at)
-                    _copy(row, at - size, inserted, stop - size, size)
+                    _put(row, length, at - size, inserted, stop - size, size, power)
                     at -= size
                 if begin >= pivot:
                     continue
                 gone = pivot - begin
                 stop = min(run + gone, stop)
             size = min(ref - begin - gone, at)
-            _copy(row, at - size, reference, ref - size, size)
+            _put(row, length, at - size, reference, ref - size, size, power)
             at -= size
             size = min(stop - run, at)
-            _copy(row, at - size, inserted, stop - size, size)
+            _put(row, length, at - size, inserted, stop - size, size, power)
             at -= size
             ref = begin
             if at == 0:
                 break
-        _copy(row, 0, reference, ref - at, at)
+        _put(row, length, 0, reference, ref - at, at, power)
+
+
+_BASE: Final = 0x9E3779B97F4A7C15
+"""Odd, so that its powers repeat late."""
+
+
+@lru_cache(maxsize=2)
+def _powers(count: int) -> NDArray[np.uint64]:
+    """(count,) powers of an odd number, modulo 2**64."""
+    power = np.full(count, _BASE, np.uint64)
+    power[0] = 1
+    return np.multiply.accumulate(power)
+
+
+def fingerprint_sums(
+    length: int, reference: Codes, inserted: Codes
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
+    """What `build` makes fingerprints of: numbers of haplotypes that are equal where their bases are.
+
+    A fingerprint is the sum of each base's code times a power that grows from column to column, modulo 2**64,
+    so a run of the reference adds its own sum, times one power, wherever it comes to lie.
+
+    Returns
+    -------
+    reference, inserted, power
+        Sums before each place, and one behind the last; powers.
+    """
+    longest = max(len(reference), len(inserted))
+    power = _powers(1 << (length + longest).bit_length())[: length + longest]
+    sums = [
+        np.concatenate([np.zeros(1, np.uint64), np.cumsum(codes * power[: len(codes)], dtype=np.uint64)])
+        for codes in (reference, inserted)
+    ]
+    return sums[0], sums[1], power
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,6 +255,11 @@ class Edits:
     def shortens_by(self) -> Int:
         """(V,) bases that a carrier has fewer (negative: more)."""
         return self.removed - np.diff(self.inserted_first)
+
+    def most_removed(self, haplotypes: NDArray[np.uint8]) -> int:
+        """Most bases that the deletions of one of (V, H) haplotypes take away, insertions not counted."""
+        shorter = np.flatnonzero(self.shortens_by > 0)
+        return int(np.max(self.shortens_by[shorter] @ haplotypes[shorter], initial=0))
 
 
 def _trim(ref: str, alt: str) -> tuple[int, str, str]:

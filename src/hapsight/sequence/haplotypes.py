@@ -5,7 +5,6 @@ Windows anchored at a TSS.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -16,7 +15,14 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand, Variants
 from hapsight.dna import Codes, reverse_complement
 from hapsight.errors import ConfigError
-from hapsight.sequence.edits import Carriers, Edits, build, distinct_columns, resolve_overlaps
+from hapsight.sequence.edits import (
+    Carriers,
+    Edits,
+    build,
+    distinct_columns,
+    fingerprint_sums,
+    resolve_overlaps,
+)
 
 __all__ = [
     "FIRST_MARGIN",
@@ -192,8 +198,8 @@ def find_haplotypes(
     variants, edits = _read_far_enough(window, read_variants)
     one, of = distinct_columns(variants.haplotypes)
     carriers, dropped = _resolved(variants, one)
-    build, reference = _builder(window, edits, carriers, fetch_reference)
-    rows, same = _distinct_rows(build, len(one), window.length)
+    build, prints, reference = _builder(window, edits, carriers, fetch_reference)
+    rows, same = _distinct_rows(build, prints, window.length)
     return Haplotypes(
         window,
         variants.samples,
@@ -240,8 +246,7 @@ def _read_far_enough(window: Window, read_variants: ReadVariants) -> tuple[Varia
     while True:
         variants = read_variants(window.interval.widen(margin, margin))
         edits = Edits.of(variants)
-        carriers = Carriers.of(variants.haplotypes)
-        pulled_in = carriers.most(np.maximum(edits.shortens_by, 0))
+        pulled_in = edits.most_removed(variants.haplotypes)
         if pulled_in + FIRST_MARGIN // 2 <= margin:
             return variants, edits
         margin = 2 * (pulled_in + FIRST_MARGIN)
@@ -249,8 +254,8 @@ def _read_far_enough(window: Window, read_variants: ReadVariants) -> tuple[Varia
 
 def _builder(
     window: Window, edits: Edits, carriers: Carriers, fetch_reference: FetchReference
-) -> tuple[Callable[[NDArray[np.intp]], Codes], Codes]:
-    """What builds the (n, L) codes of any n of the haplotypes; and (L,) codes of the reference."""
+) -> tuple[Callable[[NDArray[np.intp]], Codes], NDArray[np.uint64], Codes]:
+    """What builds the (n, L) codes of any n of the haplotypes; their fingerprints; (L,) the reference."""
     reach = _reach(window, edits, carriers)
     bases = fetch_reference(reach)
 
@@ -259,8 +264,12 @@ def _builder(
         _fill(out, window, bases, edits.inserted, reach.start, edits, carriers.take(chosen))
         return out
 
+    prints = np.zeros((len(carriers.first) - 1, 1), np.uint64)
+    if len(prints) > 1:
+        *sums, power = fingerprint_sums(window.length, bases, edits.inserted)
+        _fill(prints, window, *sums, reach.start, edits, carriers, power)
     first = window.interval.start - reach.start
-    return build, bases[first : first + window.length]
+    return build, prints[:, 0], bases[first : first + window.length]
 
 
 def _reach(window: Window, edits: Edits, carriers: Carriers) -> Interval:
@@ -277,9 +286,11 @@ def _fill(
     offset: int,
     edits: Edits,
     carriers: Carriers,
+    power: NDArray[np.uint64] | None = None,
 ) -> None:
     build(
         out,
+        window.length,
         window.left,
         reference,
         offset,
@@ -290,19 +301,34 @@ def _fill(
         edits.removed,
         edits.inserted_first,
         inserted,
+        power,
     )
 
 
 def _distinct_rows(
-    build: Callable[[NDArray[np.intp]], Codes], count: int, length: int
+    build: Callable[[NDArray[np.intp]], Codes], prints: NDArray[np.uint64], length: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """First of each distinct sequence, in order; and for every one of the `count`, which one it equals."""
-    seen: dict[bytes, int] = {}
-    size = max(1, _BLOCK_BYTES // length)
-    blocks = (build(np.arange(first, min(first + size, count))) for first in range(0, count, size))
-    digests = (hashlib.blake2b(row, digest_size=16).digest() for block in blocks for row in block)
-    same = np.array([seen.setdefault(digest, len(seen)) for digest in digests], dtype=np.intp)
-    return np.unique(same, return_index=True)[1], same
+    """First of each distinct sequence, in order; and for each, which one it equals.
+
+    Sequences of one fingerprint are built and compared, so that nothing depends on chance.
+    """
+    like, rows = np.empty(len(prints), np.intp), np.arange(len(prints))
+    while len(rows):
+        _, first, of = np.unique(prints[rows], return_index=True, return_inverse=True)
+        like[rows] = rows[first[of]]
+        rows = rows[~_equal(build, rows, like[rows], length)]
+    return np.unique(like, return_inverse=True)
+
+
+def _equal(
+    build: Callable[[NDArray[np.intp]], Codes], some: NDArray[np.intp], others: NDArray[np.intp], length: int
+) -> NDArray[np.bool_]:
+    """(R,) whether sequences are those of other rows; a row is its own without being built."""
+    equal, size = some == others, max(1, _BLOCK_BYTES // length)
+    left = np.flatnonzero(~equal)
+    for block in (left[first : first + size] for first in range(0, len(left), size)):
+        equal[block] = np.all(build(some[block]) == build(others[block]), axis=1)
+    return equal
 
 
 def _count_overlapping(variants: Variants, interval: Interval) -> int:
