@@ -66,7 +66,7 @@ def keep_first_of_overlapping(
     return keep
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True, forceinline=True)
 def _put(
     target: NDArray[np.generic],
     length: int,
@@ -83,7 +83,7 @@ def _put(
     if size == 0:
         return at
     values = len(source) if power is None else len(source) - 1
-    if min(size, at, begin) < 0 or at + size > length or begin + size > values:
+    if size < 0 or at < 0 or begin < 0 or at + size > length or begin + size > values:
         raise IndexError("the reference does not reach as far as the haplotype does")
     if power is None:
         to, run = target[at : at + size], source[begin : begin + size]
