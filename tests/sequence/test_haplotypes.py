@@ -7,7 +7,7 @@ from hapsight.cohort.nouns import Gene, Strand, Variants
 from hapsight.dna import decode, reverse_complement
 from hapsight.errors import ConfigError
 from hapsight.sequence import haplotypes
-from hapsight.sequence.edits import distinct_columns
+from hapsight.sequence.edits import distinct_columns, distinct_rows
 from hapsight.sequence.haplotypes import Window, coordinate_map, find_haplotypes, personal_sequences
 from tests.sequence.naive import naive_window, toy_reference, toy_variants
 
@@ -220,3 +220,13 @@ def test_distinct_columns_equals_numpy_unique(n_variants, n_columns, seed):
     assert np.array_equal(columns[:, one][:, of], columns)
     expected = len({column.tobytes() for column in columns.T}) if n_variants else min(1, n_columns)
     assert len(one) == expected
+
+
+@given(st.integers(0, 20), st.integers(0, 5), st.sampled_from([2, 300, 70_000]), st.integers(0, 2**32 - 1))
+def test_distinct_rows_equals_numpy_unique(n_rows, n_columns, below, seed):
+    rows = np.random.default_rng(seed).integers(0, below, (n_rows, n_columns)).astype(np.uint32)
+    rows = rows[np.random.default_rng(seed).integers(0, max(n_rows, 1), n_rows)]
+    one, of = distinct_rows(rows)
+    assert rows[one].tolist() == sorted(map(list, set(map(tuple, rows.tolist()))))
+    assert np.array_equal(rows[one][of], rows)
+    assert all(rows[:first].tolist().count(rows[first].tolist()) == 0 for first in one)

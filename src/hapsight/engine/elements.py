@@ -20,6 +20,7 @@ from hapsight.engine.sequences import GenePrediction, Sequences, whole_values
 from hapsight.engine.views import margin, views, window_of
 from hapsight.errors import ModelError
 from hapsight.models.elements import ElementSum
+from hapsight.sequence.edits import distinct_rows
 from hapsight.sequence.haplotypes import FIRST_MARGIN, Haplotypes, Window, count_variants, find_haplotypes
 
 __all__ = ["PersonalElements", "count_elements", "personal_elements", "predict_elements"]
@@ -94,8 +95,8 @@ class _Elements:
         And which of the D each person has, (N, 2).
         """
         rows = np.stack([1 + found.index.ravel() for found in self.haplotypes], axis=1)  # (2N, E)
-        distinct, same = np.unique(rows, axis=0, return_inverse=True)
-        return np.concatenate([np.zeros_like(distinct[:1]), distinct]), same.reshape(-1, 2)
+        one, same = distinct_rows(rows.astype(np.uint32))
+        return np.concatenate([np.zeros_like(rows[:1]), rows[one]]), same.reshape(-1, 2)
 
 
 class _Distinct:

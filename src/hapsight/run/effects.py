@@ -32,6 +32,7 @@ from hapsight.run.crew import compute_here
 from hapsight.run.models import ModelCard, ModelSource, asked_of
 from hapsight.run.opened import Opened, Progress, dropped_table, table_digests
 from hapsight.run.store import UnitStore
+from hapsight.sequence.edits import distinct_rows
 
 __all__ = [
     "EffectsRun",
@@ -315,11 +316,8 @@ def _unit_tables(opened: Opened, run: EffectsRun, unit: KeyedBlock) -> dict[str,
 
 def _distinct(carried: Variants) -> tuple[NDArray[np.int32], int]:
     """(2N,) which of the distinct haplotypes each is, by these variants; and how many there are."""
-    packed = np.packbits(carried.haplotypes, axis=0).T
-    if not packed.shape[1]:
-        return np.zeros(len(packed), np.int32), 1
-    found, index = np.unique(packed, axis=0, return_inverse=True)
-    return index.reshape(-1).astype(np.int32), len(found)
+    one, of = distinct_rows(np.packbits(carried.haplotypes, axis=0).T)
+    return of.astype(np.int32), len(one)
 
 
 def _values(

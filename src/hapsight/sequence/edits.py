@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
@@ -25,6 +25,7 @@ __all__ = [
     "Edits",
     "build",
     "distinct_columns",
+    "distinct_rows",
     "fingerprint_sums",
     "keep_first_of_overlapping",
     "resolve_overlaps",
@@ -319,15 +320,21 @@ def distinct_columns(columns: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDAr
         Index of one column for each of D distinct ones, in order of first appearance; and (H,) which
         distinct one each column is.
     """
-    if not len(columns):  # without variants all are the reference
-        return np.zeros(min(1, columns.shape[1]), np.intp), np.zeros(columns.shape[1], np.intp)
-    packed = np.ascontiguousarray(np.packbits(columns, axis=0).T)
-    rows = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
-    _, one, of = np.unique(rows, return_index=True, return_inverse=True)
+    one, of = distinct_rows(np.packbits(columns, axis=0).T)
     order = np.argsort(one)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return one[order], rank[of]
+
+
+def distinct_rows(rows: NDArray[np.unsignedinteger[Any]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Distinct rows of a (R, C) matrix, ascending: the first of each, and (R,) which one each row is."""
+    if not rows.shape[1]:
+        return np.zeros(min(1, len(rows)), np.intp), np.zeros(len(rows), np.intp)
+    big = np.ascontiguousarray(rows, rows.dtype.newbyteorder(">"))  # its bytes are ordered as numbers are
+    whole = big.view(np.dtype((np.void, big.shape[1] * big.itemsize)))[:, 0]
+    _, one, of = np.unique(whole, return_index=True, return_inverse=True)
+    return one, of
 
 
 def resolve_overlaps(
