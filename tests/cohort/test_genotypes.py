@@ -148,8 +148,8 @@ def test_plain_lines_are_read_as_the_general_way_reads_them(
 
 def test_plain_lines_are_not_parsed_with_their_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list[str]()
-    parsed = genotypes._parsed
-    monkeypatch.setattr(genotypes, "_parsed", lambda line, parser: whole.append(line) or parsed(line, parser))
+    parsed = genotypes._Lines.parsed
+    monkeypatch.setattr(genotypes._Lines, "parsed", lambda p, line: whole.append(line) or parsed(p, line))
     records = [Record(10 + i, "C", "T", OK) for i in range(20)]
     records[7:9] = [Record(17, "C", "T,G", ["0|2", *OK[1:]]), Record(18, "C", "T", ["0/0", *OK[1:]])]
     variants, _ = read(tmp_path, records)
@@ -159,6 +159,16 @@ def test_plain_lines_are_not_parsed_with_their_calls(tmp_path: Path, monkeypatch
     )
     some = GenotypeFile(tmp_path / "g.vcf.gz", ["dan", "bob"]).read(ALL)[0]
     assert (some.alleles == variants.alleles[:, [3, 1]]).all()
+
+
+@pytest.mark.parametrize("end", [b"", b"\0|1"])
+def test_a_line_without_its_last_column_is_damaged_whoever_is_asked_for(tmp_path: Path, end: bytes) -> None:
+    path = write_vcf(tmp_path / "g.vcf.gz", [Record(10, "C", "T", OK)], index=False)
+    *lines, last = gzip.decompress(path.read_bytes()).splitlines()
+    path = rewritten(path, [*lines, last.rpartition(b"\t")[0] + end])
+    for people in (None, ["ann"], ["dan"]):
+        with pytest.raises(InputError, match=r"damaged[\s\S]*got: chr1 10 \. C T"):
+            GenotypeFile(path, people).read(ALL)
 
 
 def test_plain_facts(tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ class GenotypeFile:
         for lines in _in_blocks(found, parser.at_once):
             for line, record in zip(lines, parser.plain(lines), strict=True):
                 try:
-                    yield _parsed(line, parser.whole) if record is None else record
+                    yield parser.parsed(line) if record is None else record
                 except Exception:  # cyvcf2 raises no narrower one; its message holds the calls
                     site = " ".join(line.split("\t", 5)[:5])
                     raise self._damaged(interval, "a record of VCF", f"{site[:60]} ...") from None
@@ -330,7 +330,7 @@ class _Lines:
         self, header: str, parser: Any, samples_in_file: Sequence[str], samples: Sequence[str]
     ) -> None:
         *lines, columns = header.splitlines()
-        self.whole, self._people = parser, len(samples_in_file)
+        self._whole, self._people = parser, len(samples_in_file)
         self.at_once = min(max(_AT_ONCE // (4 * self._people), 1), _MOST_LINES)
         column = {name: number for number, name in enumerate(samples_in_file)}
         self._columns = np.array([column[name] for name in samples], np.intp)
@@ -351,6 +351,21 @@ class _Lines:
             if is_plain:
                 records[i] = self._record(lines[i][: begin - len(_ONLY_GT)], of_line)
         return records
+
+    def parsed(self, line: str) -> Any:
+        """The record of any line; looking for leading phase first would slow down every other file.
+
+        Raises
+        ------
+        Exception
+            Of whatever kind: it is damaged. cyvcf2 does not miss columns behind those of the kept people.
+        """
+        if _SITE <= line.count("\t") < _SITE + self._people:
+            raise ValueError("too few columns")
+        try:
+            return self._whole.variant_from_string(_ascii(line))
+        except Exception:  # cyvcf2 raises no narrower one
+            return self._whole.variant_from_string(_ascii(without_leading_phase(line)))
 
     def _record(self, columns: str, calls: NDArray[np.int8]) -> PlainRecord | None:
         try:
@@ -383,14 +398,6 @@ def _line_parser(header: str) -> cyvcf2.Writer:
 def _ascii(line: str) -> str:
     """A line with ``?`` for other bytes (in names and notes): cyvcf2 cuts a line with them short."""
     return line if line.isascii() else line.encode("ascii", "replace").decode()
-
-
-def _parsed(line: str, parser: Any) -> Any:
-    """The record of a VCF's line; looking for leading phase first would slow down every other file."""
-    try:
-        return parser.variant_from_string(_ascii(line))
-    except Exception:  # cyvcf2 raises no narrower one
-        return parser.variant_from_string(_ascii(without_leading_phase(line)))
 
 
 def variants_of(contig: str, parts: list[Rows], samples: tuple[str, ...], ploidy: Ploidy) -> Variants:

@@ -189,11 +189,8 @@ class RowFilter:
     def _maf(self, rows: Rows) -> Rows:
         if self.policy.min_maf == 0:
             return rows
-        one = self._one_copy(rows)
-        if one is None:
-            af = rows.calls.mean(axis=(1, 2), dtype=np.float64)
-        else:
-            af = one.af(one.coded(rows.calls.sum(axis=2, dtype=np.uint8)))
+        one, dosage = self._one_copy(rows), rows.dosage
+        af = dosage.mean(axis=1, dtype=np.float64) / 2 if one is None else one.af(one.coded(dosage))
         rare = np.minimum(af, 1 - af) < self.policy.min_maf
         return self._drop(rows, rare, f"MAF below {self.policy.min_maf:g}")
 

@@ -91,6 +91,12 @@ class Rows:
     def __len__(self) -> int:
         return len(self.ref)
 
+    @property
+    def dosage(self) -> NDArray[np.uint8]:
+        """(V, N) alleles `alt` of a person, where all calls are known: the sum of the two columns."""
+        both = self.calls.view(np.uint8)
+        return both[:, :, 0] + both[:, :, 1]
+
     def at(self, row: int) -> tuple[int, int]:
         """From where to where a row's REF reaches."""
         start = int(self.position[row])
