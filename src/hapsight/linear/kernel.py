@@ -58,6 +58,7 @@ _SLACK: Final = 1e-9  # of the penalty, by which a left-out predictor may exceed
 _MIN_STEPS: Final = 5  # glmnet.control: mnlam
 _MAX_EXPLAINED: Final = 0.999  # devmax
 _MIN_GAIN: Final = 1e-5  # fdev
+_CANCELLED: Final = 1e-3  # of a sum of squares: what is less than this after a subtraction is added up anew
 
 
 class Pieces(NamedTuple):
@@ -283,25 +284,39 @@ def _write_gradients(rows: Floats, residuals: Floats, norm: Floats, out: Floats)
 
 @njit(cache=True, nogil=True)
 def _moments(rows: Floats, left_out: Flags) -> tuple[Floats, Floats]:
-    """Mean and centred norm (Q, P) of each row over the people of each problem; norm 0 where constant."""
+    """Mean and centred norm (Q, P) of each row over the people of each problem; norm 0 where constant.
+
+    Sums over all people less those left out; where that cancels, over the people of the problem.
+    """
     problems, n_people = left_out.shape
-    mean = np.zeros((problems, len(rows)))
-    norm = np.zeros((problems, len(rows)))
+    mean, norm = np.empty((problems, len(rows))), np.zeros((problems, len(rows)))
+    total, squares = np.empty(len(rows)), np.empty(len(rows))
+    for j in range(len(rows)):
+        total[j], squares[j] = rows[j].sum(), dot(rows[j], rows[j])
     for q in range(problems):
-        n = n_people - left_out[q].sum()
+        people = np.flatnonzero(left_out[q])
+        n = n_people - len(people)
         for j in range(len(rows)):
-            total = 0.0
-            for i in range(n_people):
-                if not left_out[q, i]:
-                    total += rows[j, i]
-            mean[q, j] = total / n
-            squares = 0.0
-            for i in range(n_people):
-                if not left_out[q, i]:
-                    squares += (rows[j, i] - mean[q, j]) ** 2
-            if squares > 1e-20 * (squares + n * mean[q, j] ** 2):
-                norm[q, j] = np.sqrt(squares)
+            own, own_squares = total[j], squares[j]
+            for i in people:
+                own -= rows[j, i]
+                own_squares -= rows[j, i] ** 2
+            mean[q, j] = own / n
+            left = own_squares - n * mean[q, j] ** 2
+            if left > _CANCELLED * squares[j]:
+                norm[q, j] = np.sqrt(left)
+            else:
+                mean[q, j], norm[q, j] = _moments_of(rows[j], left_out[q])
     return mean, norm
+
+
+@njit(cache=True, nogil=True)
+def _moments_of(row: Floats, left_out: Flags) -> tuple[float, float]:
+    """Mean and centred norm of a row over the people who are not left out; norm 0 where it is constant."""
+    own = row[~left_out]
+    mean = own.mean()
+    squares = np.sum((own - mean) ** 2)
+    return mean, np.sqrt(squares) if squares > 1e-20 * (squares + len(own) * mean**2) else 0.0
 
 
 @njit(cache=True, nogil=True)
