@@ -98,6 +98,18 @@ class _Active(NamedTuple):
     gram: Floats  # (Q, R, R) column . column
 
 
+class _Screen(NamedTuple):
+    """What is known of every predictor's gradient without computing it at each solution.
+
+    A gradient is no larger than ``least + path``.
+    """
+
+    gradient: Floats  # (Q, P) when it was last computed
+    least: Floats  # (Q, P) its size then, less the path up to then
+    path: Floats  # (Q,) length of the way that the residual has gone
+    residual: Floats  # (Q, n) where it is
+
+
 @njit(cache=True, nogil=True)
 def _allocate(size: Ints, member: Flags, room: int, n_people: int) -> _Active:
     problems = len(size)
@@ -230,19 +242,23 @@ def _solve(
 def _solve_all(
     data: _Data,
     active: _Active,
-    gradient: Floats,
+    screen: _Screen,
     residual: Floats,
     penalty: Floats,
     cut: Floats,
+    following: Floats,
     alpha: float,
     thresh: float,
 ) -> tuple[_Active, bool]:
     """Solve every problem at its `penalty` (Q,), and again where the strong rule missed a predictor.
 
-    `gradient` (Q, P) and `residual` (Q, n) go from the last solution's to this one's.
+    `residual` (Q, n) and the screen go from the last solution's to this one's. `cut` (Q,) is the strong rule's
+    here, `following` that of the next penalties.
     """
     converged = True
     pending = np.ones(len(penalty), np.bool_)
+    gradient = screen.gradient
+    exceeded = alpha * penalty * (1.0 + _SLACK)
     while pending.any():
         for q in range(len(penalty)):
             if not pending[q]:
@@ -252,34 +268,77 @@ def _solve_all(
             l1, l2 = alpha * penalty[q], (1.0 - alpha) * penalty[q]
             active, done = _solve(data, active, q, gradient[q], residual[q], cut[q], l1, l2, thresh)
             converged &= done
-        _write_gradients(data.rows, residual, data.norm, gradient)
+        _look(data, active, screen, residual, np.minimum(exceeded, following))
         for q in range(len(penalty)):
-            cut[q] = alpha * penalty[q] * (1.0 + _SLACK)
+            cut[q] = exceeded[q]
             pending[q] = np.any((np.abs(gradient[q]) > cut[q] * data.pieces.least) & ~active.member[q])
     return active, converged
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def _write_gradients(rows: Floats, residuals: Floats, norm: Floats, out: Floats) -> None:
-    """All predictors' gradients in all problems, (Q, P); 0 for a predictor that is constant in a problem."""
-    problems, n_people = residuals.shape
-    for j in range(len(rows)):
-        row = rows[j]
-        for q in range(0, problems - 3, 4):
-            a, b, c, d = residuals[q], residuals[q + 1], residuals[q + 2], residuals[q + 3]
-            sa = sb = sc = sd = 0.0
-            for i in range(n_people):
-                value = row[i]
-                sa += value * a[i]
-                sb += value * b[i]
-                sc += value * c[i]
-                sd += value * d[i]
-            out[q, j], out[q + 1, j], out[q + 2, j], out[q + 3, j] = sa, sb, sc, sd
-        for q in range(problems - problems % 4, problems):
-            out[q, j] = dot(row, residuals[q])
+@njit(cache=True, nogil=True)
+def _look(data: _Data, active: _Active, screen: _Screen, residual: Floats, limit: Floats) -> None:
+    """Bring up to date the gradients of active predictors, and of those that may exceed `limit` (Q,).
+
+    Columns have unit norm, so that a gradient changes by no more than the residual does. Others keep theirs,
+    which are not above the limit either.
+    """
+    problems, n_people = screen.residual.shape
+    wanted = np.zeros(len(data.rows), np.bool_)
     for q in range(problems):
-        for j in range(len(rows)):
-            out[q, j] = out[q, j] / norm[q, j] if norm[q, j] > 0.0 else 0.0
+        moved = 0.0
+        for i in range(n_people):
+            moved += (residual[q, i] - screen.residual[q, i]) ** 2
+        screen.residual[q] = residual[q]
+        screen.path[q] += np.sqrt(moved) * (1.0 + _SLACK) + _SLACK * limit[q]
+        path = screen.path[q]
+        for j in range(len(wanted)):
+            wanted[j] |= active.member[q, j] | (screen.least[q, j] + path > limit[q] * data.pieces.least[j])
+    which = np.flatnonzero(wanted)
+    _write_gradients(data.rows, which, residual, data.norm, screen.gradient)
+    for q in range(problems):
+        for j in which:
+            screen.least[q, j] = abs(screen.gradient[q, j]) - screen.path[q]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _products(u: Floats, v: Floats, others: Floats, first: int, out: Floats) -> None:
+    """Products (2, 6) of two rows with six others, from the first: each is read once for several."""
+    a, b, c = others[first], others[first + 1], others[first + 2]
+    d, e, f = others[first + 3], others[first + 4], others[first + 5]
+    ua = ub = uc = ud = ue = uf = va = vb = vc = vd = ve = vf = 0.0
+    for i in range(len(u)):
+        x, y = u[i], v[i]
+        ua += x * a[i]
+        ub += x * b[i]
+        uc += x * c[i]
+        ud += x * d[i]
+        ue += x * e[i]
+        uf += x * f[i]
+        va += y * a[i]
+        vb += y * b[i]
+        vc += y * c[i]
+        vd += y * d[i]
+        ve += y * e[i]
+        vf += y * f[i]
+    out[0, 0], out[0, 1], out[0, 2], out[0, 3], out[0, 4], out[0, 5] = ua, ub, uc, ud, ue, uf
+    out[1, 0], out[1, 1], out[1, 2], out[1, 3], out[1, 4], out[1, 5] = va, vb, vc, vd, ve, vf
+
+
+@njit(cache=True, nogil=True)
+def _write_gradients(rows: Floats, which: Ints, residuals: Floats, norm: Floats, out: Floats) -> None:
+    """Gradients of the predictors `which`, in all Q problems of (Q, P) `out`; 0 where one is constant.
+
+    `residuals` has Q rows, and as many more as make a multiple of 6.
+    """
+    found, problems = np.empty((2, 6)), len(norm)
+    for place in range(0, len(which), 2):
+        pair = which[place], which[min(place + 1, len(which) - 1)]
+        for first in range(0, problems, 6):
+            _products(rows[pair[0]], rows[pair[1]], residuals, first, found)
+            for q in range(first, min(first + 6, problems)):
+                for side in range(2):
+                    j = pair[side]
+                    out[q, j] = found[side, q - first] / norm[q, j] if norm[q, j] > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -401,17 +460,27 @@ def lockstep_paths(
     member = np.zeros((problems, len(rows)), np.bool_)
     active = _allocate(np.zeros(problems, np.int64), member, _ROOM, n_people)
 
-    residual = target.copy()
+    residual = np.zeros((problems + -problems % 6, n_people))
+    residual[:problems] = target
     gradient = np.empty((problems, len(rows)))
-    _write_gradients(rows, residual, norm, gradient)
+    _write_gradients(rows, np.arange(len(rows)), residual, norm, gradient)
+    screen = _Screen(gradient, np.abs(gradient), np.zeros(problems), target.copy())
     lambdas = (np.abs(gradient[0]) / pieces.least).max() / alpha * deviation[0] * ladder
+    strong = alpha * (2.0 * lambdas - np.append(lambdas[:1], lambdas[:-1]))  # the strong rule
     slopes = np.zeros((len(lambdas), len(rows)))
     held_out = np.full((len(lambdas), n_people), np.nan)
     explained, best, least = 0.0, 0, np.inf
     for step in range(len(lambdas)):
-        cut = alpha * (2.0 * lambdas[step] - lambdas[max(step - 1, 0)]) / deviation  # the strong rule
         active, done = _solve_all(
-            data, active, gradient, residual, lambdas[step] / deviation, cut, alpha, thresh
+            data,
+            active,
+            screen,
+            residual,
+            lambdas[step] / deviation,
+            strong[step] / deviation,
+            strong[min(step + 1, len(lambdas) - 1)] / deviation,
+            alpha,
+            thresh,
         )
         if not done:
             return lambdas[:step], slopes[:step], held_out[:step], False
