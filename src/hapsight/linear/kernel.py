@@ -53,7 +53,7 @@ Flags = NDArray[np.bool_]
 MAX_SWEEPS: Final = 100_000
 """Sweeps allowed for one descent."""
 
-_ROOM: Final = 64  # active predictors to begin with
+_ROOM: Final = 128  # active predictors to begin with
 _SLACK: Final = 1e-9  # of the penalty, by which a left-out predictor may exceed it: rounding
 _MIN_STEPS: Final = 5  # glmnet.control: mnlam
 _MAX_EXPLAINED: Final = 0.999  # devmax
@@ -81,6 +81,7 @@ class _Data(NamedTuple):
     rows: Floats  # (P, n)
     pieces: Pieces
     left_out: Flags  # (Q, n)
+    kept: Floats  # (Q, n) 0 where left out, else 1
     mean: Floats  # (Q, P) of each row over the people of each problem
     norm: Floats  # (Q, P) of the centred row; 0 where it is constant
     target: Floats  # (Q, n) centred outcome of unit norm, 0 for those left out
@@ -145,7 +146,7 @@ def _enter(data: _Data, active: _Active, q: int, predictor: int, gradient: float
     row, mean, norm = data.rows[predictor], data.mean[q, predictor], data.norm[q, predictor]
     columns, gram = active.columns[q], active.gram[q]
     for i in range(len(row)):
-        columns[place, i] = 0.0 if data.left_out[q, i] else (row[i] - mean) / norm
+        columns[place, i] = (row[i] - mean) / norm * data.kept[q, i]
     for other in range(place + 1):
         product = dot(columns[other], columns[place])
         gram[place, other] = product
@@ -252,8 +253,8 @@ def _solve_all(
 ) -> tuple[_Active, bool]:
     """Solve every problem at its `penalty` (Q,), and again where the strong rule missed a predictor.
 
-    `residual` (Q, n) and the screen go from the last solution's to this one's. `cut` (Q,) is the strong rule's
-    here, `following` that of the next penalties.
+    `residual` (Q, n) and the screen go from the last solution's to this one's. `cut` (Q,) is what the strong
+    rule says here, `following` at the next penalties.
     """
     converged = True
     pending = np.ones(len(penalty), np.bool_)
@@ -282,7 +283,7 @@ def _look(data: _Data, active: _Active, screen: _Screen, residual: Floats, limit
     Columns have unit norm, so that a gradient changes by no more than the residual does. Others keep theirs,
     which are not above the limit either.
     """
-    problems, n_people = screen.residual.shape
+    problems, n_people = residual.shape
     wanted = np.zeros(len(data.rows), np.bool_)
     for q in range(problems):
         moved = 0.0
@@ -301,81 +302,71 @@ def _look(data: _Data, active: _Active, screen: _Screen, residual: Floats, limit
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _products(u: Floats, v: Floats, others: Floats, first: int, out: Floats) -> None:
-    """Products (2, 6) of two rows with six others, from the first: each is read once for several."""
-    a, b, c = others[first], others[first + 1], others[first + 2]
-    d, e, f = others[first + 3], others[first + 4], others[first + 5]
-    ua = ub = uc = ud = ue = uf = va = vb = vc = vd = ve = vf = 0.0
-    for i in range(len(u)):
-        x, y = u[i], v[i]
-        ua += x * a[i]
-        ub += x * b[i]
-        uc += x * c[i]
-        ud += x * d[i]
-        ue += x * e[i]
-        uf += x * f[i]
-        va += y * a[i]
-        vb += y * b[i]
-        vc += y * c[i]
-        vd += y * d[i]
-        ve += y * e[i]
-        vf += y * f[i]
-    out[0, 0], out[0, 1], out[0, 2], out[0, 3], out[0, 4], out[0, 5] = ua, ub, uc, ud, ue, uf
-    out[1, 0], out[1, 1], out[1, 2], out[1, 3], out[1, 4], out[1, 5] = va, vb, vc, vd, ve, vf
-
-
-@njit(cache=True, nogil=True)
 def _write_gradients(rows: Floats, which: Ints, residuals: Floats, norm: Floats, out: Floats) -> None:
-    """Gradients of the predictors `which`, in all Q problems of (Q, P) `out`; 0 where one is constant.
-
-    `residuals` has Q rows, and as many more as make a multiple of 6.
-    """
-    found, problems = np.empty((2, 6)), len(norm)
-    for place in range(0, len(which), 2):
-        pair = which[place], which[min(place + 1, len(which) - 1)]
-        for first in range(0, problems, 6):
-            _products(rows[pair[0]], rows[pair[1]], residuals, first, found)
-            for q in range(first, min(first + 6, problems)):
-                for side in range(2):
-                    j = pair[side]
-                    out[q, j] = found[side, q - first] / norm[q, j] if norm[q, j] > 0.0 else 0.0
+    """Gradients of these predictors in all problems, (Q, P); 0 for one that is constant in a problem."""
+    problems, n_people = residuals.shape
+    for j in which:
+        row = rows[j]
+        for q in range(0, problems - 3, 4):
+            a, b, c, d = residuals[q], residuals[q + 1], residuals[q + 2], residuals[q + 3]
+            sa = sb = sc = sd = 0.0
+            for i in range(n_people):
+                value = row[i]
+                sa += value * a[i]
+                sb += value * b[i]
+                sc += value * c[i]
+                sd += value * d[i]
+            out[q, j], out[q + 1, j], out[q + 2, j], out[q + 3, j] = sa, sb, sc, sd
+        for q in range(problems - problems % 4, problems):
+            out[q, j] = dot(row, residuals[q])
+    for q in range(problems):
+        for j in which:
+            out[q, j] = out[q, j] / norm[q, j] if norm[q, j] > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True)
 def _moments(rows: Floats, left_out: Flags) -> tuple[Floats, Floats]:
     """Mean and centred norm (Q, P) of each row over the people of each problem; norm 0 where constant.
 
-    Sums over all people less those left out; where that cancels, over the people of the problem.
+    Sums over all people, less those left out; where that cancels, over the people of the problem.
     """
-    problems, n_people = left_out.shape
+    problems = len(left_out)
     mean, norm = np.empty((problems, len(rows))), np.zeros((problems, len(rows)))
-    total, squares = np.empty(len(rows)), np.empty(len(rows))
+    kept = ~left_out
     for j in range(len(rows)):
-        total[j], squares[j] = rows[j].sum(), dot(rows[j], rows[j])
-    for q in range(problems):
-        people = np.flatnonzero(left_out[q])
-        n = n_people - len(people)
+        mean[0, j], norm[0, j] = _moments_of(rows[j], kept[0])
+    for q in range(1, problems):
+        people, n = np.flatnonzero(left_out[q]), kept[q].sum()
         for j in range(len(rows)):
-            own, own_squares = total[j], squares[j]
+            middle, squares = mean[0, j], norm[0, j] ** 2
+            total = left = 0.0
             for i in people:
-                own -= rows[j, i]
-                own_squares -= rows[j, i] ** 2
-            mean[q, j] = own / n
-            left = own_squares - n * mean[q, j] ** 2
-            if left > _CANCELLED * squares[j]:
-                norm[q, j] = np.sqrt(left)
+                value = rows[j, i] - middle
+                total -= value
+                left += value * value
+            own = squares - left - total * total / n
+            mean[q, j] = middle + total / n
+            if own > _CANCELLED * squares:
+                norm[q, j] = np.sqrt(own)
             else:
-                mean[q, j], norm[q, j] = _moments_of(rows[j], left_out[q])
+                mean[q, j], norm[q, j] = _moments_of(rows[j], kept[q])
     return mean, norm
 
 
 @njit(cache=True, nogil=True)
-def _moments_of(row: Floats, left_out: Flags) -> tuple[float, float]:
-    """Mean and centred norm of a row over the people who are not left out; norm 0 where it is constant."""
-    own = row[~left_out]
-    mean = own.mean()
-    squares = np.sum((own - mean) ** 2)
-    return mean, np.sqrt(squares) if squares > 1e-20 * (squares + len(own) * mean**2) else 0.0
+def _moments_of(row: Floats, kept: Flags) -> tuple[float, float]:
+    """Mean and centred norm of a row over these people; norm 0 where it is constant."""
+    total = squares = 0.0
+    n = 0
+    for i in range(len(row)):
+        if kept[i]:
+            total += row[i]
+            n += 1
+    mean = total / n
+    for i in range(len(row)):
+        if kept[i]:
+            squares += (row[i] - mean) ** 2
+    return mean, np.sqrt(squares) if squares > 1e-20 * (squares + n * mean**2) else 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -456,12 +447,11 @@ def lockstep_paths(
     y_mean, y_norm = _moments(outcome.reshape(1, -1), left_out)
     target = np.where(left_out, 0.0, (outcome - y_mean) / y_norm)
     deviation = y_norm[:, 0] / np.sqrt(n_people - left_out.sum(axis=1))
-    data = _Data(rows, pieces, left_out, mean, norm, target)
+    data = _Data(rows, pieces, left_out, np.where(left_out, 0.0, 1.0), mean, norm, target)
     member = np.zeros((problems, len(rows)), np.bool_)
     active = _allocate(np.zeros(problems, np.int64), member, _ROOM, n_people)
 
-    residual = np.zeros((problems + -problems % 6, n_people))
-    residual[:problems] = target
+    residual = target.copy()
     gradient = np.empty((problems, len(rows)))
     _write_gradients(rows, np.arange(len(rows)), residual, norm, gradient)
     screen = _Screen(gradient, np.abs(gradient), np.zeros(problems), target.copy())
