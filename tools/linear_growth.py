@@ -22,9 +22,9 @@ import numpy as np
 
 from hapsight.least_squares import Design
 from hapsight.linear.elastic_net import ElasticNetOptions
+from hapsight.linear.fits import Predictors
 from hapsight.linear.informed import fit_susie
 from hapsight.linear.methods import method_named
-from hapsight.linear.predictors import Predictors
 from hapsight.stats.eqtl import CisDosage, nominal_scan
 from hapsight.stats.heritability import cis_heritability
 from hapsight.stats.nulls import permutation_null, permutations, random_weights_null
@@ -53,7 +53,9 @@ def stages(dosage: np.ndarray, draws: int = 1000) -> dict[str, Callable[[], obje
     outcome = 0.33 * (causal - causal.mean()) / causal.std() + 0.95 * rng.standard_normal(people)
     design, options = Design.of(people, rng.standard_normal((people, 20))), ElasticNetOptions()
     found: dict[str, Callable[[], object]] = {
-        name: lambda name=name: method_named(name, options).fit(dosage, outcome, np.random.default_rng(3))
+        name: lambda name=name: method_named(name, options).fit(
+            Predictors.of(dosage, options.min_maf), outcome, np.random.default_rng(3)
+        )
         for name in ("top_snp", "elastic_net", "blup")
     }
     flat = np.zeros(len(dosage))

@@ -17,7 +17,7 @@ from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import crosses_par, without_chry
 from hapsight.dna import decode
 from hapsight.errors import InputError
-from hapsight.linear.elastic_net import usable_variants
+from hapsight.linear.fits import usable_variants
 from hapsight.sequence.haplotypes import Window, personal_sequences
 from hapsight.stats.eqtl import allele_counts
 from tests.cohort.files import Record, write_fasta, write_vcf

@@ -9,7 +9,7 @@ import pytest
 
 from hapsight.errors import ConfigError, InputError
 from hapsight.linear.elastic_net import ElasticNetOptions
-from hapsight.linear.fits import make_folds
+from hapsight.linear.fits import Predictors, make_folds
 from hapsight.linear.informed import (
     DISTANCE_BINS,
     INFORMED_METHODS,
@@ -26,8 +26,7 @@ from hapsight.linear.informed import (
     shuffled_evidence,
 )
 from hapsight.linear.methods import Blup, ElasticNet
-from hapsight.linear.nested import GeneFit, fit_by_fold, fit_held_out
-from hapsight.linear.predictors import Predictors
+from hapsight.linear.nested import GeneFit, fit_held_out, fit_together
 from hapsight.linear.susie import fit_susie
 from tests.linear.cohort import simulated_dosage
 
@@ -61,7 +60,7 @@ class Cohort:
         fits = []
         for seed, (g, evidence) in enumerate(zip(self.genes, self.evidence, strict=True)):
             methods = [informed_method(method, log_prior(evidence, p.theta), NET) for p in priors]
-            fits.append(fit_by_fold(g.dosage, g.expression, None, self.folds, seed, methods))
+            fits += fit_together(g.dosage, g.expression, None, self.folds, seed, [methods])
         return fits, np.array([p.theta[0] for p in priors])
 
     def plain(self) -> list[GeneFit]:
@@ -152,11 +151,13 @@ def test_without_evidence_they_are_what_they_are(cohort: Cohort) -> None:
     g, rng = cohort.genes[0], np.random.default_rng(0)
     flat = log_prior(np.empty((len(g.dosage), 0)), np.empty(0))
     dosage, outcome = g.dosage.astype(float), g.expression
-    net = informed_method("elastic_net", flat, NET).fit(dosage, outcome, np.random.default_rng(1))
-    plain = ElasticNet(NET).fit(dosage, outcome, np.random.default_rng(1))
+    shown = Predictors.of(dosage, NET.min_maf)
+    net = informed_method("elastic_net", flat, NET).fit(shown, outcome, np.random.default_rng(1))
+    plain = ElasticNet(NET).fit(shown, outcome, np.random.default_rng(1))
     np.testing.assert_array_equal(net.weights, plain.weights)
-    susie, blup = fit_susie(Predictors.of(dosage, 0.01), outcome, flat), Blup().fit(dosage, outcome, rng)
-    both = SusieBlup(flat).fit(dosage, outcome, rng)
+    shown = Predictors.of(dosage, 0.01)
+    susie, blup = fit_susie(shown, outcome, flat), Blup().fit(shown, outcome, rng)
+    both = SusieBlup(flat).fit(shown, outcome, rng)
     np.testing.assert_allclose(both.weights, (susie.weights + blup.weights) / 2, rtol=1e-6, atol=1e-9)
     expected = (susie.predict(dosage) + blup.predict(dosage)) / 2
     np.testing.assert_allclose(both.predict(dosage), expected, rtol=1e-6)

@@ -9,11 +9,11 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 from hapsight.errors import ConfigError
 from hapsight.linear import predictors
-from hapsight.linear.elastic_net import ElasticNetOptions, usable_variants
-from hapsight.linear.fits import make_folds, population_folds
+from hapsight.linear.elastic_net import ElasticNetOptions
+from hapsight.linear.fits import Predictors, make_folds, population_folds, usable_variants
 from hapsight.linear.methods import METHODS, ElasticNet, method_named
 from hapsight.linear.nested import fit_held_out
-from hapsight.linear.predictors import Predictors, fit_blup, fit_top_snp, reml_share
+from hapsight.linear.predictors import fit_blup, fit_top_snp, reml_share
 from tests.linear.cohort import simulated_dosage, simulated_gene
 
 SMALL = ElasticNetOptions(n_lambdas=20, inner=5, thresh=1e-6)
@@ -82,11 +82,12 @@ def test_top_snp_is_the_best_of_all_regressions(seed: int) -> None:
 
 def test_the_lasso_is_the_elastic_net_at_alpha_1() -> None:
     dosage, outcome, _ = simulated_gene(40, 50, 3)
+    shown = Predictors.of(dosage.astype(float), SMALL.min_maf)
     lasso, rng = method_named("lasso", SMALL), np.random.default_rng
     same = ElasticNet(ElasticNetOptions(alpha=1.0, n_lambdas=20, inner=5, thresh=1e-6))
-    one, other = (m.fit(dosage.astype(float), outcome, rng(1)) for m in (lasso, same))
+    one, other = (m.fit(shown, outcome, rng(1)) for m in (lasso, same))
     np.testing.assert_array_equal(one.weights, other.weights)
-    net = method_named("elastic_net", SMALL).fit(dosage.astype(float), outcome, rng(1))
+    net = method_named("elastic_net", SMALL).fit(shown, outcome, rng(1))
     assert 0 < np.count_nonzero(one.weights) < np.count_nonzero(net.weights)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hapsight.errors import ConfigError, InputError
 from hapsight.least_squares import residualise
 from hapsight.linear.elastic_net import ElasticNetOptions
-from hapsight.linear.fits import make_folds
+from hapsight.linear.fits import Predictors, make_folds
 from hapsight.linear.methods import ElasticNet
 from hapsight.linear.nested import GeneStatus, fit_held_out, haplotype_differences
 from tests.linear.cohort import simulated_dosage, simulated_gene
@@ -191,7 +191,8 @@ def test_differences_between_haplotypes_are_those_of_the_other_folds_weights() -
     for k in range(5):
         test = folds == k
         outcome, _ = residualise(expression[~test], covariates[~test], expression[test], covariates[test])
-        model = SMALL.fit(dosage[:, ~test], outcome, np.random.default_rng((3, k)))
+        shown = Predictors.of(dosage[:, ~test], SMALL.min_maf)
+        model = SMALL.fit(shown, outcome, np.random.default_rng((3, k)))
         first, second = (model.predict(alleles[:, test, side].astype(np.float64)) for side in (0, 1))
         np.testing.assert_allclose(found[test], first - second, atol=1e-12)
     both = fit_held_out(dosage, expression, covariates, folds, 3, SMALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hapsight.linear.fits import make_folds
+from hapsight.linear.fits import Predictors, make_folds
 from hapsight.linear.informed import LearningGene, SusieBlup
 from hapsight.linear.methods import Blup
 from hapsight.linear.nested import fit_held_out
@@ -104,9 +104,10 @@ def test_a_prior_mean_of_0_is_the_method_itself() -> None:
 def test_a_prior_mean_is_taken_out_and_given_back() -> None:
     (gene, *_), (own, *_) = signed_genes(0.5, 1)
     method, mean = Blup(), 0.2 * own[:, 0]
-    found = WithMean(method, mean).fit(gene.dosage, gene.expression, np.random.default_rng(0))
+    shown = Predictors.of(gene.dosage, method.min_maf)
+    found = WithMean(method, mean).fit(shown, gene.expression, np.random.default_rng(0))
     given = (mean * gene.expression.std()) @ gene.dosage
-    rest = method.fit(gene.dosage, gene.expression - given, np.random.default_rng(0))
+    rest = method.fit(shown, gene.expression - given, np.random.default_rng(0))
     np.testing.assert_allclose(found.predict(gene.dosage), rest.predict(gene.dosage) + given)
 
 

@@ -10,7 +10,8 @@ from scipy import stats
 
 from hapsight.errors import InputError
 from hapsight.linear import susie
-from hapsight.linear.predictors import Predictors, fit_blup
+from hapsight.linear.fits import Predictors
+from hapsight.linear.predictors import fit_blup
 from hapsight.linear.susie import VARIANCES, fit_susie, log_bayes_factors, single_effect
 from tests.linear.cohort import simulated_dosage
 

@@ -18,7 +18,7 @@ from hapsight.run.blocks import blocks_of_size, even_blocks, linear_blocks, mode
 from hapsight.run.config import load_config
 from hapsight.run.crew import staffed
 from hapsight.run.opened import Opened
-from hapsight.stages.baseline import fit_baseline
+from hapsight.stages.baseline import fit_baselines
 from hapsight.stages.eqtl import eqtl_units
 from hapsight.stages.predict import load_models
 from tests.engine.toy_shared import ToyShared
@@ -120,7 +120,7 @@ def fitted(opened):
     """Fit the baseline; its numbers by gene, and when each unit's seal was written."""
     run = baseline_runs(opened)[0]
     opened.begin()
-    fit_baseline(opened, run, quiet)
+    fit_baselines(opened, [(run, None)], quiet)
     store = opened.folder.baseline(run.folder)
     return store.read(baseline_units(opened, run), "predictions"), {
         p.name: p.stat().st_ino for p in store.folder.glob("*.json")

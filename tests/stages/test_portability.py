@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from hapsight.cli.main import app
 from hapsight.errors import ConfigError, InputError
 from hapsight.least_squares import Design, residualise
+from hapsight.linear.fits import Predictors
 from hapsight.run.arms import arms_of
 from hapsight.run.baselines import baseline_runs, gene_seed, method_of
 from hapsight.run.config import load_config
@@ -63,9 +64,8 @@ def test_r_elsewhere_is_that_of_weights_learned_in_one_population(carried):
         expressed = cohort.transformed[cohort.rows([gene])[0]]
         outcome, _ = residualise(expressed[here], covariates[here], expressed[there], covariates[there])
         seed = gene_seed(opened.config.seed, gene.gene_id), 4
-        predicted = method.fit(dosage[:, here], outcome, np.random.default_rng(seed)).predict(
-            dosage[:, there]
-        )
+        shown = Predictors.of(dosage[:, here], method.min_maf)
+        predicted = method.fit(shown, outcome, np.random.default_rng(seed)).predict(dosage[:, there])
         observed = Design.of(int(there.sum()), covariates[there]).residuals(expressed[there])
         row = rows(found.per_gene, gene.gene_id, "CEU", "TSI")
         assert row["n"] == row["n_trained"] == 45

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from hapsight.least_squares import Design
-from hapsight.linear.predictors import Predictors, fit_blup
+from hapsight.linear.fits import Predictors
+from hapsight.linear.predictors import fit_blup
 from hapsight.stats.heritability import (
     _rotate,
     _rotate_variants,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hapsight.linear import susie
-from hapsight.linear.predictors import Predictors
+from hapsight.linear.fits import Predictors
 from tests.linear.test_susie import gene, proxy
 
 pytestmark = pytest.mark.verify

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
-from hapsight.linear.fits import DistinctRows, Dosage, distinct_rows, weighted_sum
+from hapsight.linear.fits import DistinctRows, Dosage, Predictors, varies, weighted_sum
 from hapsight.linear.kernel import MAX_SWEEPS, Pieces, lockstep_paths
 
 __all__ = [
@@ -31,11 +31,11 @@ __all__ = [
     "CrossValidatedFit",
     "ElasticNetOptions",
     "SharedPenalty",
+    "cross_validated",
     "fit_cross_validated",
     "lambda_ladder",
     "rescaled_factors",
     "shared_penalty",
-    "usable_variants",
 ]
 
 Floats = NDArray[np.float64]
@@ -267,9 +267,27 @@ def fit_cross_validated(
     InputError
         If a descent does not converge, or a factor is not a number or near 0 (see `rescaled_factors`).
     """
-    problem = _problem(dosage, outcome, fold, options, one_copy)
-    if problem is None:
-        return _mean_only(len(dosage), float(outcome.mean()))
+    return cross_validated(Predictors.of(dosage, options.min_maf, one_copy), outcome, fold, options, factors)
+
+
+def cross_validated(
+    predictors: Predictors,
+    outcome: NDArray[np.float64],
+    fold: NDArray[np.int64],
+    options: ElasticNetOptions,
+    factors: NDArray[np.float64] | None = None,
+) -> CrossValidatedFit:
+    """`fit_cross_validated` of what a fit sees of dosages, whose frequency floor holds instead of `options`'.
+
+    Raises
+    ------
+    InputError
+        As `fit_cross_validated`.
+    """
+    left_out = np.vstack([np.zeros_like(fold, np.bool_), fold == np.arange(fold.max() + 1)[:, None]])
+    if not len(predictors.usable) or not all(varies(outcome[None, ~out])[0] for out in left_out):
+        return _mean_only(len(predictors.mean), float(outcome.mean()))
+    problem = _Problem(predictors, predictors.centred(), outcome, left_out, options)
     return problem.fit(problem.penalty(factors))
 
 
@@ -284,25 +302,23 @@ class _Path:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Problem:
-    """A cross-validation whose penalty factors are still open: U usable of V variants, P distinct rows."""
+    """A cross-validation whose penalty factors are still open."""
 
-    dosage: Dosage  # (V, n)
-    outcome: NDArray[np.float64]
-    usable: NDArray[np.intp]  # (U,)
-    distinct: DistinctRows
+    predictors: Predictors
     rows: NDArray[np.float64]  # (P, n), centred
+    outcome: NDArray[np.float64]  # (n,)
     left_out: NDArray[np.bool_]  # (1 + K, n)
     options: ElasticNetOptions
 
     def penalty(self, factors: NDArray[np.float64] | None) -> SharedPenalty:
         """What the distinct rows pay, given the factors (V,) of all variants."""
-        usable = np.ones(len(self.usable)) if factors is None else factors[self.usable]
-        return shared_penalty(self.distinct, rescaled_factors(usable), self.options.alpha)
+        usable = np.ones(len(self.predictors.usable)) if factors is None else factors[self.predictors.usable]
+        return shared_penalty(self.predictors.distinct, rescaled_factors(usable), self.options.alpha)
 
     def path(self, penalty: SharedPenalty) -> _Path:
         """The path of all people, and its cross-validated error."""
         options = self.options
-        ladder = lambda_ladder(options.n_lambdas, len(self.outcome), len(self.usable))
+        ladder = lambda_ladder(options.n_lambdas, len(self.outcome), len(self.predictors.usable))
         lambdas, slopes, held_out, converged = lockstep_paths(
             self.rows,
             penalty.pieces,
@@ -314,62 +330,30 @@ class _Problem:
             options.patience,
         )
         if not converged:
-            raise _did_not_converge(self.dosage.shape, options)
+            raise _did_not_converge(len(self.predictors.mean), len(self.outcome), options)
         return _Path(lambdas, slopes, np.mean((held_out - self.outcome) ** 2, axis=1))
 
     def fit(self, penalty: SharedPenalty) -> CrossValidatedFit:
         """The fit on all people at the lambda of the least error."""
         path = self.path(penalty)
         best = int(np.argmin(path.squared_error))
-        scale = self.rows.std(axis=1) / self.outcome.std()
-        weights = np.zeros(len(self.dosage))
+        weights = np.zeros(len(self.predictors.mean))
         if best:  # the first lambda is the least of which no slope differs from 0: what is there is rounding
-            weights[self.usable] = penalty.spread(path.slopes[best], scale)
-        intercept = float(self.outcome.mean() - weights @ self.dosage.mean(axis=1))
+            scale = self.rows.std(axis=1) / self.outcome.std()
+            weights[self.predictors.usable] = penalty.spread(path.slopes[best], scale)
+        intercept = float(self.outcome.mean() - weights @ self.predictors.mean)
         return CrossValidatedFit(
             weights, intercept, float(path.lambdas[best]), path.lambdas, path.squared_error
         )
 
 
-def _problem(
-    dosage: Dosage,
-    outcome: NDArray[np.float64],
-    fold: NDArray[np.int64],
-    options: ElasticNetOptions,
-    one_copy: OneCopy | None,
-) -> _Problem | None:
-    """None where the dosages or the outcome do not vary, or the outcome does not without one of the folds."""
-    usable = np.flatnonzero(usable_variants(dosage, options.min_maf, one_copy))
-    left_out = np.vstack([np.zeros_like(fold, np.bool_), fold == np.arange(fold.max() + 1)[:, None]])
-    if not len(usable) or not all(_varies(outcome[None, ~out])[0] for out in left_out):
-        return None
-    distinct = distinct_rows(dosage[usable])
-    rows = dosage[usable[distinct.first]].astype(np.float64)
-    rows -= rows.mean(axis=1, keepdims=True)
-    return _Problem(dosage, outcome, usable, distinct, rows, left_out, options)
-
-
-def usable_variants(dosage: Dosage, min_maf: float, one_copy: OneCopy | None = None) -> NDArray[np.bool_]:
-    """(V,) whether each row of `dosage` (V, n) varies and its rarer allele reaches `min_maf`."""
-    frequency = dosage.mean(axis=1) / 2.0 if one_copy is None else one_copy.af(dosage)
-    usable: NDArray[np.bool_] = _varies(dosage) & (np.minimum(frequency, 1.0 - frequency) >= min_maf)
-    return usable
-
-
-def _did_not_converge(shape: tuple[int, ...], options: ElasticNetOptions) -> InputError:
+def _did_not_converge(variants: int, people: int, options: ElasticNetOptions) -> InputError:
     return InputError(
         "The elastic net did not converge.",
-        where=f"{shape[0]} variants, {shape[1]} people",
+        where=f"{variants} variants, {people} people",
         expected=f"squared changes below thresh = {options.thresh:g} within {MAX_SWEEPS} sweeps",
         fix="raise thresh",
     )
-
-
-def _varies(values: Dosage) -> NDArray[np.bool_]:
-    """(V,) whether each row (V, n) varies by more than the rounding of its size."""
-    low, high = values.min(axis=1), values.max(axis=1)
-    varies: NDArray[np.bool_] = high - low > 1e-9 * np.maximum(np.abs(low), np.abs(high))
-    return varies
 
 
 def _mean_only(n_variants: int, mean: float) -> CrossValidatedFit:

@@ -2,28 +2,35 @@
 
 What every linear method gives back.
 
-Variants in perfect linkage are one predictor: find them.
+What a linear fit sees of dosages: its usable variants, copies of each other merged, standardised. Variants in
+perfect linkage are one predictor, so a fit's work is that of the distinct ones; what it finds is shared among
+the copies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, plural
 
 __all__ = [
     "DistinctRows",
     "Dosage",
     "LinearFit",
+    "Predictors",
     "distinct_rows",
     "make_folds",
     "mean_only",
     "population_folds",
+    "usable_variants",
+    "varies",
     "weighted_sum",
 ]
 
@@ -110,6 +117,104 @@ def distinct_rows(dosage: Dosage) -> DistinctRows:
     side = np.where(flipped, -1.0, 1.0)
     sign = side * side[first[group]]
     return DistinctRows(first, np.bincount(group), group, sign)
+
+
+def usable_variants(
+    dosage: Dosage, min_maf: float, one_copy: OneCopy | None = None, mean: Floats | None = None
+) -> NDArray[np.bool_]:
+    """(V,) whether each row of `dosage` (V, n) varies and its rarer allele reaches `min_maf`.
+
+    `mean` (V,) is the rows', where it is known.
+    """
+    mean = dosage.mean(axis=1) if mean is None else mean
+    frequency = mean / 2.0 if one_copy is None else one_copy.af(dosage)
+    usable: NDArray[np.bool_] = varies(dosage) & (np.minimum(frequency, 1.0 - frequency) >= min_maf)
+    return usable
+
+
+def varies(values: Dosage) -> NDArray[np.bool_]:
+    """(V,) whether each row (V, n) varies by more than the rounding of its size."""
+    low, high = values.min(axis=1), values.max(axis=1)
+    differ: NDArray[np.bool_] = high - low > 1e-9 * np.maximum(np.abs(low), np.abs(high))
+    return differ
+
+
+@dataclass(frozen=True, eq=False)
+class Predictors:
+    """V variants of the n people of a fit, of which U are usable and P are distinct.
+
+    Attributes
+    ----------
+    dosage
+        (V, n) of these people.
+    mean
+        (V,) of it.
+    usable
+        (U,) which variants vary, and are frequent enough.
+    distinct
+        The P groups of the usable ones.
+    """
+
+    dosage: Dosage
+    mean: Floats
+    usable: NDArray[np.intp]
+    distinct: DistinctRows
+
+    @classmethod
+    def of(cls, dosage: Dosage, min_maf: float, one_copy: OneCopy | None = None) -> Predictors:
+        """Of dosages (V, n); rows that do not vary, or are rarer than `min_maf`, are not usable."""
+        mean = dosage.mean(axis=1)
+        usable = np.flatnonzero(usable_variants(dosage, min_maf, one_copy, mean))
+        distinct = distinct_rows(dosage[usable])
+        return cls(dosage, mean, usable, distinct)
+
+    def centred(self) -> Floats:
+        """(P, n) dosages of the first of each group, with mean 0."""
+        rows = self.dosage[self.usable[self.distinct.first]].astype(np.float64)
+        rows -= rows.mean(axis=1, keepdims=True)
+        return rows
+
+    @cached_property
+    def _standard(self) -> tuple[Floats, Floats]:
+        rows = self.centred()
+        deviation = np.sqrt(np.einsum("pn,pn->p", rows, rows) / self.dosage.shape[1])
+        rows /= deviation[:, None]
+        return rows, deviation
+
+    @property
+    def rows(self) -> Floats:
+        """(P, n) the first of each group, with mean 0 and mean square 1."""
+        return self._standard[0]
+
+    @property
+    def deviation(self) -> Floats:
+        """(P,) standard deviation of its dosage."""
+        return self._standard[1]
+
+    def can_tell(self, outcome: Floats) -> bool:
+        """Whether there is anything to learn: a variant, and an outcome (n,) that varies."""
+        return len(self.usable) > 0 and bool(np.ptp(outcome) > 0.0)
+
+    def pooled(self, log_prior: Floats) -> tuple[Floats, Floats]:
+        """Logarithms (V,) of priors: (P,) of the sum of each group, and (U,) each copy's share of that."""
+        own, group = log_prior[self.usable], self.distinct.group
+        largest = np.full(len(self.distinct.first), -np.inf)
+        np.maximum.at(largest, group, own)
+        shares = np.exp(own - largest[group])
+        sums = np.bincount(group, shares, len(largest))
+        return largest + np.log(sums), shares / sums[group]
+
+    def line(self, effects: Floats, outcome: Floats) -> tuple[Floats, float]:
+        """Weights (V,) per unit of dosage, and the intercept, of a line through the mean of `outcome` (n,).
+
+        Parameters
+        ----------
+        effects
+            (U,) of each usable variant per standard deviation of its group's row.
+        """
+        weights = np.zeros(len(self.mean))
+        weights[self.usable] = effects * self.distinct.sign / self.deviation[self.distinct.group]
+        return weights, float(outcome.mean() - weights @ self.mean)
 
 
 Ints = NDArray[np.int64]

@@ -29,9 +29,9 @@ from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
 from hapsight.least_squares import Design
 from hapsight.linear.elastic_net import ElasticNetOptions
-from hapsight.linear.fits import Dosage, LinearFit
+from hapsight.linear.fits import LinearFit, Predictors
 from hapsight.linear.methods import ElasticNet, Method
-from hapsight.linear.predictors import Predictors, fit_blup
+from hapsight.linear.predictors import fit_blup
 from hapsight.linear.susie import VARIANCES, fit_susie, log_bayes_factors
 
 __all__ = [
@@ -290,11 +290,8 @@ class SusieBlup:
     least_people: int = 10
     refine: bool = False
 
-    def fit(
-        self, dosage: Dosage, outcome: Floats, rng: np.random.Generator, one_copy: OneCopy | None = None
-    ) -> LinearFit:
+    def fit(self, predictors: Predictors, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Fit both; nothing is drawn. The penalty is BLUP's."""
-        predictors = Predictors.of(dosage, self.min_maf, one_copy)
         few = fit_susie(predictors, outcome, self.log_prior, refine=self.refine)
         all_of_them = fit_blup(predictors, outcome, np.exp(self.log_prior))
         return LinearFit(

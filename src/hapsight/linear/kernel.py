@@ -53,11 +53,12 @@ Flags = NDArray[np.bool_]
 MAX_SWEEPS: Final = 100_000
 """Sweeps allowed for one descent."""
 
-_ROOM: Final = 64  # active predictors to begin with
+_ROOM: Final = 128  # active predictors to begin with
 _SLACK: Final = 1e-9  # of the penalty, by which a left-out predictor may exceed it: rounding
 _MIN_STEPS: Final = 5  # glmnet.control: mnlam
 _MAX_EXPLAINED: Final = 0.999  # devmax
 _MIN_GAIN: Final = 1e-5  # fdev
+_CANCELLED: Final = 1e-3  # of a sum of squares: what is less than this after a subtraction is added up anew
 
 
 class Pieces(NamedTuple):
@@ -80,6 +81,7 @@ class _Data(NamedTuple):
     rows: Floats  # (P, n)
     pieces: Pieces
     left_out: Flags  # (Q, n)
+    kept: Floats  # (Q, n) 0 where left out, else 1
     mean: Floats  # (Q, P) of each row over the people of each problem
     norm: Floats  # (Q, P) of the centred row; 0 where it is constant
     target: Floats  # (Q, n) centred outcome of unit norm, 0 for those left out
@@ -95,6 +97,18 @@ class _Active(NamedTuple):
     gradient: Floats  # (Q, R) column . residual
     columns: Floats  # (Q, R, n) centred, unit norm, 0 for people left out
     gram: Floats  # (Q, R, R) column . column
+
+
+class _Screen(NamedTuple):
+    """What is known of every predictor's gradient without computing it at each solution.
+
+    A gradient is no larger than ``least + path``.
+    """
+
+    gradient: Floats  # (Q, P) when it was last computed
+    least: Floats  # (Q, P) its size then, less the path up to then
+    path: Floats  # (Q,) length of the way that the residual has gone
+    residual: Floats  # (Q, n) where it is
 
 
 @njit(cache=True, nogil=True)
@@ -132,7 +146,7 @@ def _enter(data: _Data, active: _Active, q: int, predictor: int, gradient: float
     row, mean, norm = data.rows[predictor], data.mean[q, predictor], data.norm[q, predictor]
     columns, gram = active.columns[q], active.gram[q]
     for i in range(len(row)):
-        columns[place, i] = 0.0 if data.left_out[q, i] else (row[i] - mean) / norm
+        columns[place, i] = (row[i] - mean) / norm * data.kept[q, i]
     for other in range(place + 1):
         product = dot(columns[other], columns[place])
         gram[place, other] = product
@@ -229,19 +243,23 @@ def _solve(
 def _solve_all(
     data: _Data,
     active: _Active,
-    gradient: Floats,
+    screen: _Screen,
     residual: Floats,
     penalty: Floats,
     cut: Floats,
+    following: Floats,
     alpha: float,
     thresh: float,
 ) -> tuple[_Active, bool]:
     """Solve every problem at its `penalty` (Q,), and again where the strong rule missed a predictor.
 
-    `gradient` (Q, P) and `residual` (Q, n) go from the last solution's to this one's.
+    `residual` (Q, n) and the screen go from the last solution's to this one's. `cut` (Q,) is what the strong
+    rule says here, `following` at the next penalties.
     """
     converged = True
     pending = np.ones(len(penalty), np.bool_)
+    gradient = screen.gradient
+    exceeded = alpha * penalty * (1.0 + _SLACK)
     while pending.any():
         for q in range(len(penalty)):
             if not pending[q]:
@@ -251,18 +269,43 @@ def _solve_all(
             l1, l2 = alpha * penalty[q], (1.0 - alpha) * penalty[q]
             active, done = _solve(data, active, q, gradient[q], residual[q], cut[q], l1, l2, thresh)
             converged &= done
-        _write_gradients(data.rows, residual, data.norm, gradient)
+        _look(data, active, screen, residual, np.minimum(exceeded, following))
         for q in range(len(penalty)):
-            cut[q] = alpha * penalty[q] * (1.0 + _SLACK)
+            cut[q] = exceeded[q]
             pending[q] = np.any((np.abs(gradient[q]) > cut[q] * data.pieces.least) & ~active.member[q])
     return active, converged
 
 
+@njit(cache=True, nogil=True)
+def _look(data: _Data, active: _Active, screen: _Screen, residual: Floats, limit: Floats) -> None:
+    """Bring up to date the gradients of active predictors, and of those that may exceed `limit` (Q,).
+
+    Columns have unit norm, so that a gradient changes by no more than the residual does. Others keep theirs,
+    which are not above the limit either.
+    """
+    problems, n_people = residual.shape
+    wanted = np.zeros(len(data.rows), np.bool_)
+    for q in range(problems):
+        moved = 0.0
+        for i in range(n_people):
+            moved += (residual[q, i] - screen.residual[q, i]) ** 2
+        screen.residual[q] = residual[q]
+        screen.path[q] += np.sqrt(moved) * (1.0 + _SLACK) + _SLACK * limit[q]
+        path = screen.path[q]
+        for j in range(len(wanted)):
+            wanted[j] |= active.member[q, j] | (screen.least[q, j] + path > limit[q] * data.pieces.least[j])
+    which = np.flatnonzero(wanted)
+    _write_gradients(data.rows, which, residual, data.norm, screen.gradient)
+    for q in range(problems):
+        for j in which:
+            screen.least[q, j] = abs(screen.gradient[q, j]) - screen.path[q]
+
+
 @njit(cache=True, nogil=True, fastmath=True)
-def _write_gradients(rows: Floats, residuals: Floats, norm: Floats, out: Floats) -> None:
-    """All predictors' gradients in all problems, (Q, P); 0 for a predictor that is constant in a problem."""
+def _write_gradients(rows: Floats, which: Ints, residuals: Floats, norm: Floats, out: Floats) -> None:
+    """Gradients of these predictors in all problems, (Q, P); 0 for one that is constant in a problem."""
     problems, n_people = residuals.shape
-    for j in range(len(rows)):
+    for j in which:
         row = rows[j]
         for q in range(0, problems - 3, 4):
             a, b, c, d = residuals[q], residuals[q + 1], residuals[q + 2], residuals[q + 3]
@@ -277,31 +320,53 @@ def _write_gradients(rows: Floats, residuals: Floats, norm: Floats, out: Floats)
         for q in range(problems - problems % 4, problems):
             out[q, j] = dot(row, residuals[q])
     for q in range(problems):
-        for j in range(len(rows)):
+        for j in which:
             out[q, j] = out[q, j] / norm[q, j] if norm[q, j] > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True)
 def _moments(rows: Floats, left_out: Flags) -> tuple[Floats, Floats]:
-    """Mean and centred norm (Q, P) of each row over the people of each problem; norm 0 where constant."""
-    problems, n_people = left_out.shape
-    mean = np.zeros((problems, len(rows)))
-    norm = np.zeros((problems, len(rows)))
-    for q in range(problems):
-        n = n_people - left_out[q].sum()
+    """Mean and centred norm (Q, P) of each row over the people of each problem; norm 0 where constant.
+
+    Sums over all people, less those left out; where that cancels, over the people of the problem.
+    """
+    problems = len(left_out)
+    mean, norm = np.empty((problems, len(rows))), np.zeros((problems, len(rows)))
+    kept = ~left_out
+    for j in range(len(rows)):
+        mean[0, j], norm[0, j] = _moments_of(rows[j], kept[0])
+    for q in range(1, problems):
+        people, n = np.flatnonzero(left_out[q]), kept[q].sum()
         for j in range(len(rows)):
-            total = 0.0
-            for i in range(n_people):
-                if not left_out[q, i]:
-                    total += rows[j, i]
-            mean[q, j] = total / n
-            squares = 0.0
-            for i in range(n_people):
-                if not left_out[q, i]:
-                    squares += (rows[j, i] - mean[q, j]) ** 2
-            if squares > 1e-20 * (squares + n * mean[q, j] ** 2):
-                norm[q, j] = np.sqrt(squares)
+            middle, squares = mean[0, j], norm[0, j] ** 2
+            total = left = 0.0
+            for i in people:
+                value = rows[j, i] - middle
+                total -= value
+                left += value * value
+            own = squares - left - total * total / n
+            mean[q, j] = middle + total / n
+            if own > _CANCELLED * squares:
+                norm[q, j] = np.sqrt(own)
+            else:
+                mean[q, j], norm[q, j] = _moments_of(rows[j], kept[q])
     return mean, norm
+
+
+@njit(cache=True, nogil=True)
+def _moments_of(row: Floats, kept: Flags) -> tuple[float, float]:
+    """Mean and centred norm of a row over these people; norm 0 where it is constant."""
+    total = squares = 0.0
+    n = 0
+    for i in range(len(row)):
+        if kept[i]:
+            total += row[i]
+            n += 1
+    mean = total / n
+    for i in range(len(row)):
+        if kept[i]:
+            squares += (row[i] - mean) ** 2
+    return mean, np.sqrt(squares) if squares > 1e-20 * (squares + n * mean**2) else 0.0
 
 
 @njit(cache=True, nogil=True)
@@ -382,21 +447,30 @@ def lockstep_paths(
     y_mean, y_norm = _moments(outcome.reshape(1, -1), left_out)
     target = np.where(left_out, 0.0, (outcome - y_mean) / y_norm)
     deviation = y_norm[:, 0] / np.sqrt(n_people - left_out.sum(axis=1))
-    data = _Data(rows, pieces, left_out, mean, norm, target)
+    data = _Data(rows, pieces, left_out, np.where(left_out, 0.0, 1.0), mean, norm, target)
     member = np.zeros((problems, len(rows)), np.bool_)
     active = _allocate(np.zeros(problems, np.int64), member, _ROOM, n_people)
 
     residual = target.copy()
     gradient = np.empty((problems, len(rows)))
-    _write_gradients(rows, residual, norm, gradient)
+    _write_gradients(rows, np.arange(len(rows)), residual, norm, gradient)
+    screen = _Screen(gradient, np.abs(gradient), np.zeros(problems), target.copy())
     lambdas = (np.abs(gradient[0]) / pieces.least).max() / alpha * deviation[0] * ladder
+    strong = alpha * (2.0 * lambdas - np.append(lambdas[:1], lambdas[:-1]))  # the strong rule
     slopes = np.zeros((len(lambdas), len(rows)))
     held_out = np.full((len(lambdas), n_people), np.nan)
     explained, best, least = 0.0, 0, np.inf
     for step in range(len(lambdas)):
-        cut = alpha * (2.0 * lambdas[step] - lambdas[max(step - 1, 0)]) / deviation  # the strong rule
         active, done = _solve_all(
-            data, active, gradient, residual, lambdas[step] / deviation, cut, alpha, thresh
+            data,
+            active,
+            screen,
+            residual,
+            lambdas[step] / deviation,
+            strong[step] / deviation,
+            strong[min(step + 1, len(lambdas) - 1)] / deviation,
+            alpha,
+            thresh,
         )
         if not done:
             return lambdas[:step], slopes[:step], held_out[:step], False

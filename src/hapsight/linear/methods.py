@@ -8,11 +8,10 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError
-from hapsight.linear.elastic_net import ElasticNetOptions, fit_cross_validated
-from hapsight.linear.fits import Dosage, LinearFit, make_folds
-from hapsight.linear.predictors import Predictors, fit_blup, fit_top_snp
+from hapsight.linear.elastic_net import ElasticNetOptions, cross_validated
+from hapsight.linear.fits import LinearFit, Predictors, make_folds
+from hapsight.linear.predictors import fit_blup, fit_top_snp
 
 __all__ = ["METHODS", "Blup", "ElasticNet", "Method", "MethodName", "TopSnp", "method_named"]
 
@@ -36,12 +35,10 @@ class Method(Protocol):
     def least_people(self) -> int:
         """Fewest people it can learn from."""
 
-    def fit(
-        self, dosage: Dosage, outcome: Floats, rng: np.random.Generator, one_copy: OneCopy | None = None
-    ) -> LinearFit:
-        """Learn from dosages (V, n) and an outcome (n,); `rng` deals inner folds, where there are any.
+    def fit(self, predictors: Predictors, outcome: Floats, rng: np.random.Generator) -> LinearFit:
+        """Learn from predictors of n people, at this `min_maf`, and an outcome (n,).
 
-        `one_copy` says which of these people have one copy of which variants: it counts once in frequencies.
+        `rng` deals inner folds, where there are any. What is learned does not change the predictors.
         """
 
 
@@ -68,12 +65,10 @@ class ElasticNet:
         """Two people in each inner fold."""
         return 2 * self.options.inner
 
-    def fit(
-        self, dosage: Dosage, outcome: Floats, rng: np.random.Generator, one_copy: OneCopy | None = None
-    ) -> LinearFit:
+    def fit(self, predictors: Predictors, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Choose lambda by `rng`'s inner folds, and fit all people at it."""
         inner = make_folds(len(outcome), self.options.inner, rng)
-        found = fit_cross_validated(dosage, outcome, inner, self.options, self.factors, one_copy)
+        found = cross_validated(predictors, outcome, inner, self.options, self.factors)
         return LinearFit(found.weights, found.intercept, found.lambda_min)
 
 
@@ -84,11 +79,9 @@ class Blup:
     min_maf: float = 0.01
     least_people: int = 10
 
-    def fit(
-        self, dosage: Dosage, outcome: Floats, rng: np.random.Generator, one_copy: OneCopy | None = None
-    ) -> LinearFit:
+    def fit(self, predictors: Predictors, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Fit; nothing is drawn."""
-        return fit_blup(Predictors.of(dosage, self.min_maf, one_copy), outcome)
+        return fit_blup(predictors, outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +91,9 @@ class TopSnp:
     min_maf: float = 0.01
     least_people: int = 10
 
-    def fit(
-        self, dosage: Dosage, outcome: Floats, rng: np.random.Generator, one_copy: OneCopy | None = None
-    ) -> LinearFit:
+    def fit(self, predictors: Predictors, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Fit; nothing is drawn."""
-        return fit_top_snp(Predictors.of(dosage, self.min_maf, one_copy), outcome)
+        return fit_top_snp(predictors, outcome)
 
 
 def method_named(name: str, options: ElasticNetOptions) -> Method:

@@ -7,9 +7,11 @@ a penalty is chosen within them. Only then are the people of the fold predicted.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +19,23 @@ from numpy.typing import NDArray
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
 from hapsight.least_squares import residualise
-from hapsight.linear.elastic_net import usable_variants
-from hapsight.linear.fits import Dosage, LinearFit
+from hapsight.linear.fits import Dosage, LinearFit, Predictors, usable_variants
 from hapsight.linear.methods import Method
 
 __all__ = [
     "GeneFit",
     "GeneStatus",
-    "fit_by_fold",
     "fit_held_out",
+    "fit_together",
     "haplotype_differences",
     "require_people",
 ]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+_LEAST: Final = -np.finfo(np.float64).max
+"""The least number that is finite."""
 
 
 class GeneStatus(StrEnum):
@@ -68,6 +72,8 @@ class GeneFit:
     status
         ``no_model`` where the prediction is constant in every fold; the final fit is given all the same.
         ``no_variants`` where none reaches the allele frequency among all people.
+    seconds
+        Processor time of its fits alone.
     """
 
     observed: Floats
@@ -79,6 +85,7 @@ class GeneFit:
     weights: Floats
     intercept: float
     status: GeneStatus
+    seconds: float = 0.0
 
     @property
     def n_nonzero(self) -> int:
@@ -124,28 +131,30 @@ def fit_held_out(
     ConfigError
         If a fold is empty, or leaves too few people to learn from; or the seed is negative.
     """
-    n_folds = int(np.max(outer_folds, initial=1)) + 1
-    return fit_by_fold(
-        dosage, expression, covariates, outer_folds, rng_seed, [method] * (n_folds + 1), one_copy, learners
-    )
+    asked = [[method] * (int(np.max(outer_folds, initial=1)) + 2)]
+    return fit_together(dosage, expression, covariates, outer_folds, rng_seed, asked, one_copy, learners)[0]
 
 
-def fit_by_fold(
+def fit_together(
     dosage: Dosage,
     expression: Floats,
     covariates: Floats | None,
     outer_folds: Ints,
     rng_seed: int,
-    methods: Sequence[Method],
+    methods: Sequence[Sequence[Method]],
     one_copy: OneCopy | None = None,
     learners: NDArray[np.bool_] | None = None,
-) -> GeneFit:
-    """`fit_held_out` by a method of each fold's own, that may have learned something from the other folds.
+) -> list[GeneFit]:
+    """`fit_held_out` by several methods, each as if it were alone; what they share is made once for all.
+
+    That is what is left of expression beside the covariates, and the predictors: usable variants, merged and
+    standardised, of each fold.
 
     Parameters
     ----------
     methods
-        (K + 1,) of each of the K folds, and of the fit on all people. They must share `min_maf`.
+        Each (K + 1,): of each of the K folds, and of the fit on all people. They may have learned something
+        from the other folds; those of one method must share `min_maf`.
     learners
         As of `fit_held_out`.
 
@@ -156,35 +165,121 @@ def fit_by_fold(
     """
     everyone = np.ones(len(expression), np.bool_)
     may = everyone if learners is None else learners
-    _check(dosage, expression, covariates, outer_folds, methods[0], may)
+    _check(dosage, expression, covariates, outer_folds, [each[0] for each in methods], may)
     if rng_seed < 0:
         raise ConfigError("The seed of the folds must not be negative.", where="rng_seed", got=rng_seed)
-    expression = np.asarray(expression, dtype=np.float64)
-    n_folds = int(outer_folds.max()) + 1
-    observed, predicted = np.empty(len(expression)), np.empty(len(expression))
-    fold_lambda, fold_r = np.full(n_folds, np.nan), np.full(n_folds, np.nan)
+    data = _Data(dosage, np.asarray(expression, dtype=np.float64), covariates, one_copy)
+    outer_folds, n_folds = outer_folds.astype(np.int64), int(outer_folds.max()) + 1
+    found = [_Found.empty(len(expression), n_folds) for _ in methods]
     for k in range(n_folds):
         test = outer_folds == k
-        observed[test], model = _train(
-            dosage, expression, covariates, may & ~test, test, (rng_seed, k), methods[k], one_copy
+        training = data.training(may & ~test, test)
+        for own, each in zip(found, methods, strict=True):
+            own.keep(k, test, training.observed, own.fitted(training, each[k], (rng_seed, k)), dosage)
+    training = data.training(may, everyone)
+    return [
+        own.finished(own.fitted(training, each[-1], (rng_seed, n_folds)), data, outer_folds, each[-1].min_maf)
+        for own, each in zip(found, methods, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Data:
+    """What is known of a gene: as the arguments of `fit_held_out`."""
+
+    dosage: Dosage
+    expression: Floats
+    covariates: Floats | None
+    one_copy: OneCopy | None
+
+    def any_usable(self, floor: float) -> bool:
+        """Whether a variant reaches this frequency among all people."""
+        return bool(usable_variants(self.dosage, floor, self.one_copy).any())
+
+    def training(self, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> _Training:
+        """What is learned from the people of `train`, and known of those of `test`."""
+        c_train, c_test = (
+            (None, None) if self.covariates is None else (self.covariates[train], self.covariates[test])
         )
-        predicted[test] = model.predict(dosage[:, test])
-        fold_lambda[k] = model.penalty
-        fold_r[k] = _pearson(observed[test], predicted[test])
-    _, final = _train(
-        dosage, expression, covariates, may, everyone, (rng_seed, n_folds), methods[-1], one_copy
-    )
-    return GeneFit(
-        observed,
-        predicted,
-        outer_folds.astype(np.int64),
-        fold_r,
-        fold_lambda,
-        final.penalty,
-        final.weights,
-        final.intercept,
-        _status(expression, predicted, outer_folds, usable_variants(dosage, methods[-1].min_maf, one_copy)),
-    )
+        known = self.expression[train]
+        outcome, observed = residualise(known, c_train, self.expression[test], c_test)
+        if np.ptp(outcome) <= 1e-9 * np.abs(known).max():
+            outcome = np.zeros_like(outcome)
+        once = None if self.one_copy is None else self.one_copy.compress(train)
+        return _Training(self.dosage.compress(train, axis=1), once, outcome, observed, {})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Training:
+    """The n people of a fit, and the residuals of those who are predicted.
+
+    Attributes
+    ----------
+    predictors
+        By `min_maf`, those that were asked for.
+    """
+
+    dosage: Dosage
+    one_copy: OneCopy | None
+    outcome: Floats
+    observed: Floats
+    predictors: dict[float, Predictors]
+
+    def seen(self, floor: float) -> Predictors:
+        """What a method of this frequency floor sees."""
+        if floor not in self.predictors:
+            self.predictors[floor] = Predictors.of(self.dosage, floor, self.one_copy)
+        return self.predictors[floor]
+
+    def fit(self, method: Method, seed: tuple[int, int]) -> LinearFit:
+        """The model of these people."""
+        return method.fit(self.seen(method.min_maf), self.outcome, np.random.default_rng(seed))
+
+
+@dataclass(slots=True, eq=False)
+class _Found:
+    """What a method found of a gene up to now; fields as of `GeneFit`."""
+
+    observed: Floats
+    predicted: Floats
+    fold_r: Floats
+    fold_lambda: Floats
+    seconds: float = 0.0
+
+    @classmethod
+    def empty(cls, n: int, n_folds: int) -> _Found:
+        return cls(np.empty(n), np.empty(n), np.full(n_folds, np.nan), np.full(n_folds, np.nan))
+
+    def fitted(self, training: _Training, method: Method, seed: tuple[int, int]) -> LinearFit:
+        """A fit, whose time is counted."""
+        training.seen(method.min_maf)
+        start = time.process_time()
+        model = training.fit(method, seed)
+        self.seconds += time.process_time() - start
+        return model
+
+    def keep(
+        self, k: int, test: NDArray[np.bool_], observed: Floats, model: LinearFit, dosage: Dosage
+    ) -> None:
+        """What a fold's model says of the fold's people."""
+        self.observed[test], self.predicted[test] = observed, model.predict(dosage[:, test])
+        self.fold_lambda[k] = model.penalty
+        self.fold_r[k] = _pearson(observed, self.predicted[test])
+
+    def finished(self, final: LinearFit, data: _Data, folds: Ints, floor: float) -> GeneFit:
+        """With the fit on all people."""
+        return GeneFit(
+            self.observed,
+            self.predicted,
+            folds,
+            self.fold_r,
+            self.fold_lambda,
+            final.penalty,
+            final.weights,
+            final.intercept,
+            _status(data.expression, self.predicted, folds, data.any_usable(floor)),
+            self.seconds,
+        )
 
 
 def haplotype_differences(
@@ -208,39 +303,20 @@ def haplotype_differences(
     -------
     (N,) the weights of the other folds times the alleles of haplotype 1 less those of haplotype 2.
     """
-    _check(dosage, expression, covariates, outer_folds, method)
-    found = np.empty(len(expression))
+    _check(dosage, expression, covariates, outer_folds, [method])
+    data, found = _Data(dosage, expression, covariates, one_copy), np.empty(len(expression))
     for k in range(int(outer_folds.max()) + 1):
         test = outer_folds == k
-        _, model = _train(dosage, expression, covariates, ~test, test, (rng_seed, k), method, one_copy)
+        model = data.training(~test, test).fit(method, (rng_seed, k))
         own = alleles[:, test].astype(np.int8)
         found[test] = model.weights @ (own[:, :, 0] - own[:, :, 1])
     return found
 
 
-def _train(
-    dosage: Dosage,
-    expression: Floats,
-    covariates: Floats | None,
-    train: NDArray[np.bool_],
-    test: NDArray[np.bool_],
-    seed: tuple[int, int],
-    method: Method,
-    one_copy: OneCopy | None,
-) -> tuple[Floats, LinearFit]:
-    """Residuals of the people of `test`, and the model of those of `train`."""
-    c_train, c_test = (None, None) if covariates is None else (covariates[train], covariates[test])
-    outcome, observed = residualise(expression[train], c_train, expression[test], c_test)
-    if np.ptp(outcome) <= 1e-9 * np.abs(expression[train]).max():
-        outcome = np.zeros_like(outcome)
-    once = None if one_copy is None else one_copy.compress(train)
-    return observed, method.fit(dosage.compress(train, axis=1), outcome, np.random.default_rng(seed), once)
-
-
-def _status(expression: Floats, predicted: Floats, folds: Ints, usable: NDArray[np.bool_]) -> GeneStatus:
+def _status(expression: Floats, predicted: Floats, folds: Ints, usable: bool) -> GeneStatus:
     if np.ptp(expression) == 0.0:
         return GeneStatus.CONSTANT_EXPRESSION
-    if not usable.any():
+    if not usable:
         return GeneStatus.NO_VARIANTS
     if all(_is_constant(predicted[folds == k]) for k in np.unique(folds)):
         return GeneStatus.NO_MODEL
@@ -262,7 +338,7 @@ def _check(
     expression: Floats,
     covariates: Floats | None,
     outer_folds: Ints,
-    method: Method,
+    methods: Sequence[Method],
     learners: NDArray[np.bool_] | None = None,
 ) -> None:
     n = len(expression)
@@ -277,7 +353,8 @@ def _check(
     found, last = np.unique(outer_folds).tolist(), int(np.max(outer_folds, initial=1))
     if found != list(range(last + 1)):
         raise ConfigError("An outer fold is empty.", expected=f"0 to {last}", got=found)
-    require_people(outer_folds, method, learners)
+    for method in methods:
+        require_people(outer_folds, method, learners)
 
 
 def require_people(outer_folds: Ints, method: Method, learners: NDArray[np.bool_] | None = None) -> None:
@@ -308,6 +385,8 @@ def _check_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> 
 
 
 def _check_values(name: str, values: Dosage, least: float = -np.inf, most: float = np.inf) -> None:
+    if not values.size or (values.min() >= max(least, _LEAST) and values.max() <= min(most, -_LEAST)):
+        return  # never so where one is NaN
     fine = np.isfinite(values) & (values >= least) & (values <= most)
     if not fine.all():
         place = tuple(int(i) for i in np.argwhere(~fine)[0])

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError
 from hapsight.least_squares import Design
-from hapsight.linear.fits import Dosage, LinearFit, weighted_sum
+from hapsight.linear.fits import LinearFit, Predictors, weighted_sum
 from hapsight.linear.informed import LearningGene, training_outcome
 from hapsight.linear.methods import Method
 
@@ -148,13 +147,11 @@ class WithMean:
         """The method's."""
         return self.method.least_people
 
-    def fit(
-        self, dosage: Dosage, outcome: Floats, rng: np.random.Generator, one_copy: OneCopy | None = None
-    ) -> LinearFit:
+    def fit(self, predictors: Predictors, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Fit the rest."""
         mean = self.mean * outcome.std()
-        given = weighted_sum(mean, dosage)
-        found = self.method.fit(dosage, outcome - (given - given.mean()), rng, one_copy)
+        given = weighted_sum(mean, predictors.dosage)
+        found = self.method.fit(predictors, outcome - (given - given.mean()), rng)
         return LinearFit(found.weights + mean, found.intercept - float(given.mean()), found.penalty)
 
 
@@ -166,8 +163,6 @@ class OnlyMean:
     min_maf: float = 0.01
     least_people: int = 1
 
-    def fit(
-        self, dosage: Dosage, outcome: Floats, rng: np.random.Generator, one_copy: OneCopy | None = None
-    ) -> LinearFit:
+    def fit(self, predictors: Predictors, outcome: Floats, rng: np.random.Generator) -> LinearFit:
         """Centre; the outcome is not used."""
-        return LinearFit(self.mean, -float(weighted_sum(self.mean, dosage).mean()))
+        return LinearFit(self.mean, -float(weighted_sum(self.mean, predictors.dosage).mean()))

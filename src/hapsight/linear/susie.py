@@ -21,9 +21,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from hapsight.errors import InputError
-from hapsight.linear.fits import LinearFit, mean_only
+from hapsight.linear.fits import LinearFit, Predictors, mean_only
 from hapsight.linear.kernel import dot, subtract
-from hapsight.linear.predictors import Predictors
 
 __all__ = [
     "COVERAGE",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import InputError
 from hapsight.least_squares import residualise
+from hapsight.linear.fits import Predictors
 from hapsight.linear.methods import Method
 from hapsight.stats.correlation import correlate
 
@@ -83,14 +84,14 @@ def combine(
         test = folds == k
         split = _Split(covariates, ~test, test)
         outcome, found.observed[test] = split.residuals(expression)
-        carried, asked = dosage[:, ~test], dosage[:, test]
-        once = None if one_copy is None else one_copy.compress(~test)
-        plain = method.fit(carried, outcome, np.random.default_rng((seed, k)), once)
+        asked, once = dosage[:, test], None if one_copy is None else one_copy.compress(~test)
+        carried = Predictors.of(dosage[:, ~test], method.min_maf, once)
+        plain = method.fit(carried, outcome, np.random.default_rng((seed, k)))
         found.without[test] = plain.predict(asked)
         for name, prior in priors.items():
             own, theirs = split.residuals(prior[k])
             slope = _slope(own, outcome)
-            rest = method.fit(carried, outcome - slope * own, np.random.default_rng((seed, k)), once)
+            rest = method.fit(carried, outcome - slope * own, np.random.default_rng((seed, k)))
             found.prior_alone[name][test] = slope * theirs
             found.with_prior[name][test] = slope * theirs + rest.predict(asked)
     return found

@@ -41,6 +41,7 @@ class UnitOfWork(Protocol):
 
 Unit = TypeVar("Unit", bound=UnitOfWork)
 Block = TypeVar("Block", bound=NamedUnit)
+Result = TypeVar("Result")
 
 
 def staffed(config: Config, workers: int | None = None, scheduler: str | None = None) -> Config:
@@ -82,9 +83,19 @@ def crew_of(opened: Opened, models: bool = False, files: Sequence[Path] = ()) ->
 
 
 def compute(
-    crew: Crew, label: str, work: Callable[[Unit], object], units: Sequence[Unit], progress: Progress
+    crew: Crew,
+    label: str,
+    work: Callable[[Unit], Result],
+    units: Sequence[Unit],
+    progress: Progress,
+    finished: Callable[[Result], object] = lambda _: None,
 ) -> int:
     """Have the units done that are not yet done; returns how many these were.
+
+    Parameters
+    ----------
+    finished
+        Called with what `work` returned of each, as it is finished.
 
     Raises
     ------
@@ -95,7 +106,8 @@ def compute(
     kept = len(units) - len(todo)
     progress(label, kept, len(units))
     names = [f"{label}, {unit.name}" for unit in todo]
-    for done, _ in enumerate(run_units(work, todo, crew=crew, names=names), start=kept + 1):
+    for done, found in enumerate(run_units(work, todo, crew=crew, names=names), start=kept + 1):
+        finished(found)
         progress(label, done, len(units))
     return len(todo)
 

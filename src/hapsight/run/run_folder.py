@@ -15,7 +15,7 @@ import sys
 import time
 import tomllib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -358,17 +358,29 @@ class RunFolder:
         A stage that only found its work done already (``["computed"]`` is 0) leaves the older entry be, but
         for ``found_done_seconds``, what finding it took.
         """
-        reset_peak()
-        _LOG.info("%s: begins", name)
-        start, processor = time.perf_counter(), processor_seconds()
-        entry: dict[str, Any] = {"name": name, "detail": ""}
-        with self._noting(name):
+        with self.stages([name]) as (entry,):
             yield entry
+
+    @contextmanager
+    def stages(self, names: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+        """`stage` of several that are done together; the block sets each one's ``["share"]`` of the time."""
+        reset_peak()
+        for name in names:
+            _LOG.info("%s: begins", name)
+        start, processor = time.perf_counter(), processor_seconds()
+        entries: list[dict[str, Any]] = [{"name": name, "detail": ""} for name in names]
+        with ExitStack() as noting:
+            for name in names:
+                noting.enter_context(self._noting(name))
+            yield entries
         own, worker = peak_mb()
-        seconds = round(time.perf_counter() - start, 2)
-        _LOG.info("%s: %.1f s%s", name, seconds, f"; {entry['detail']}" if entry["detail"] else "")
-        entry |= {"seconds": seconds, "processor_seconds": round(processor_seconds() - processor, 2)}
-        self.add_stage(entry | {"peak_mb": own, "largest_worker_mb": worker})
+        took, processor = time.perf_counter() - start, processor_seconds() - processor
+        for entry in entries:
+            share = entry.pop("share", 1.0)
+            seconds, detail = round(share * took, 2), f"; {entry['detail']}" if entry["detail"] else ""
+            _LOG.info("%s: %.1f s%s", entry["name"], seconds, detail)
+            entry |= {"seconds": seconds, "processor_seconds": round(share * processor, 2)}
+            self.add_stage(entry | {"peak_mb": own, "largest_worker_mb": worker})
 
     @contextmanager
     def _noting(self, stage: str) -> Iterator[None]:

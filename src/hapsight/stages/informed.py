@@ -22,7 +22,7 @@ from hapsight.run.blocks import in_gene_order, largest_genes
 from hapsight.run.crew import SetAside, compute, crew_of, work_in_words
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.store import NamedUnit, UnitStore
-from hapsight.stages.baseline import fit_baseline
+from hapsight.stages.baseline import fit_baselines
 from hapsight.stages.informed_evidence import (
     EffectEvidence,
     Evidence,
@@ -194,9 +194,9 @@ def informed(opened: Opened, progress: Progress) -> Informed:
         require_fit(one.path, "effects", _samples(opened, one), opened.cohort.reference)
     wanted = evidence_sets(opened.config.informed)
     aside = SetAside()
-    for split in opened.config.informed.splits:
-        with aside.later():
-            fit_baseline(opened, plain_run(opened, split), progress)
+    with aside.later():
+        plain = [plain_run(opened, split) for split in opened.config.informed.splits]
+        fit_baselines(opened, [(run, None) for run in plain], progress)
     with aside.later():
         shapes = _fit_all(opened, wanted, features, signed, progress)
     aside.report()

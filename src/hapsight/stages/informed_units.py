@@ -26,7 +26,7 @@ from hapsight.linear.informed import (
     log_prior,
 )
 from hapsight.linear.methods import Method
-from hapsight.linear.nested import fit_by_fold
+from hapsight.linear.nested import fit_together
 from hapsight.linear.signed import (
     OnlyMean,
     SignedStatistics,
@@ -454,7 +454,7 @@ def fit_unit(unit: InformedUnit) -> str:
         methods = _methods(unit, one, evidence, means, gene)
         variants.append(near)
         dosage, once = near.linear_dosage, near.one_copy
-        fits.append(fit_by_fold(dosage, expression, base.covariates, base.outer_folds, seed, methods, once))
+        fits += fit_together(dosage, expression, base.covariates, base.outer_folds, seed, [methods], once)
     tables = unit_tables(base, variants, fits) | {"dropped": dropped_table(reader.dropped)}
     if unit.signed or any(isinstance(feature, EffectEvidence) for feature in unit.features):
         tables["genes"] = tables["genes"].with_columns(pl.Series("share_used", shares, dtype=pl.Float64))

@@ -26,6 +26,7 @@ from hapsight.engine.views import require_fitting, window_of
 from hapsight.errors import ConfigError
 from hapsight.files import file_digest
 from hapsight.linear.elastic_net import ElasticNetOptions
+from hapsight.linear.fits import Predictors
 from hapsight.linear.methods import method_named
 from hapsight.models.protocol import SequenceModel
 from hapsight.priors.activity import dealt_regulators, regulator_score, z_scores
@@ -285,7 +286,8 @@ def linear_predictions(data: PersonalData, name: str, progress: Progress) -> dic
             once = None if near.one_copy is None else near.one_copy.compress(data.trained_on)
             outcome = targets.residual[row[gene.gene_id], train]
             rng = stream(opened.config.seed, "linear on a split", gene.gene_id)
-            found[gene.gene_id] = method.fit(dosage[:, train], outcome, rng, once).predict(dosage)
+            predictors = Predictors.of(dosage[:, train], method.min_maf, once)
+            found[gene.gene_id] = method.fit(predictors, outcome, rng).predict(dosage)
     progress(f"train {name}", len(genes), len(genes))
     return found
 

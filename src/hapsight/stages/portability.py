@@ -21,10 +21,9 @@ from hapsight.linear.nested import require_people
 from hapsight.run.arms import Arm
 from hapsight.run.baselines import BaselineRun, baseline_blocks, labels_of, method_of
 from hapsight.run.blocks import in_gene_order
-from hapsight.run.crew import SetAside
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.store import UnitStore
-from hapsight.stages.baseline import fit_baseline
+from hapsight.stages.baseline import fit_baselines
 from hapsight.stats.correlation import correlate
 from hapsight.stats.summary import Mean, mean_difference, mean_interval
 from hapsight.tables import PORTABILITY, PORTABILITY_GENES
@@ -118,11 +117,8 @@ def portability(opened: Opened, arms: Sequence[Arm], split: Split, progress: Pro
     IncompleteError
         Some units were set aside, after all others were finished; or a model's are not done.
     """
-    runs, aside = portability_runs(opened, split), SetAside()
-    for run in runs:
-        with aside.later():
-            fit_baseline(opened, run, progress, _store(opened, run))
-    aside.report()
+    runs = portability_runs(opened, split)
+    fit_baselines(opened, [(run, _store(opened, run)) for run in runs], progress)
     with opened.folder.stage("portability"):
         judged = _Judged.of(opened, split, list(dict.fromkeys(str(run.trained_in) for run in runs)))
         per_gene = pl.concat(

@@ -21,7 +21,7 @@ from hapsight.explain.reliability import stretches
 from hapsight.explain.reliability_quality import kept_right
 from hapsight.explain.tables import EXPLAIN_EFFECTS, EXPLAIN_ELEMENTS
 from hapsight.least_squares import Design, residualise
-from hapsight.linear.predictors import Predictors
+from hapsight.linear.fits import Predictors
 from hapsight.linear.susie import fit_susie
 from hapsight.run.blocks import VariantReader, in_gene_order, linear_blocks
 from hapsight.run.effects import EffectsRun
