@@ -20,8 +20,9 @@ import numpy as np
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
-from hapsight.sequence.edits import Carriers, Edits, build
+from hapsight.sequence.edits import Carriers, Edits
 from hapsight.sequence.haplotypes import Window, find_haplotypes, personal_sequences
+from hapsight.sequence.kernel import build
 
 
 def best(action, repeats: int) -> float:

@@ -3,6 +3,8 @@
 What is hapsight's own on a disk that others use too: temporary names, and the lock of a folder.
 
 The digest by which a run knows its inputs again.
+
+Compiled code that several processes want at once.
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hapsight.errors import InputError, StoreError
 
 __all__ = [
     "KnownDigest",
+    "compiled_by_one",
     "digest_of_input",
     "file_digest",
     "file_name",
@@ -204,6 +207,36 @@ def locked(path: Path) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+@contextmanager
+def compiled_by_one(kernel: Any) -> Iterator[None]:
+    """Let one process compile a Numba function of which compiled code is kept; others wait, and load it.
+
+    Holds a lock beside the kept code for as long as this process has not called `kernel` before. Where there
+    is no lock to be had, each process compiles for itself.
+    """
+    handle = None if kernel.signatures else _lock_in(Path(kernel.stats.cache_path))
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock_in(folder: Path) -> int | None:
+    """A lock in a folder, once nobody else holds it; ``None`` where there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = open_own(folder / ".hapsight-compiles", os.O_RDWR)
+    except (OSError, StoreError):
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 def open_own(path: Path, how: int) -> int:

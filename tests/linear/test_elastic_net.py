@@ -10,7 +10,7 @@ import pytest
 from hapsight.errors import ConfigError, InputError
 from hapsight.linear.elastic_net import ElasticNetOptions, fit_cross_validated, lambda_ladder, shared_penalty
 from hapsight.linear.fits import distinct_rows
-from hapsight.linear.kernel import lockstep_paths
+from hapsight.linear.paths import lockstep_paths
 from tests.linear.cohort import simulated_gene
 from tests.linear.naive import elastic_net, squared_errors
 

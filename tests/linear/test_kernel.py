@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import ElasticNet
 
 from hapsight.linear.fits import distinct_rows
-from hapsight.linear.kernel import Pieces, lockstep_paths
+from hapsight.linear.paths import Pieces, lockstep_paths
 from tests.linear.cohort import simulated_gene
 from tests.linear.naive import elastic_net, largest_lambda
 

@@ -13,7 +13,7 @@ from fake_direction import write_direction
 from fake_run import Plan, write_run
 from test_gene_page import written
 
-from hapsight.report import build_report
+from hapsight.report.build import build_report
 
 pytestmark = [
     pytest.mark.browser,

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from fake_run import Plan, write_run
 
-from hapsight.report import build_report
+from hapsight.report.build import build_report
 
 pytestmark = [
     pytest.mark.browser,

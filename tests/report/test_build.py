@@ -7,7 +7,8 @@ import pytest
 from fake_run import Plan, write_run
 
 from hapsight.errors import MissingExtraError
-from hapsight.report import build_report, extra
+from hapsight.report import extra
+from hapsight.report.build import build_report
 
 needs_extra = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("altair", "jinja2", "vl_convert")),

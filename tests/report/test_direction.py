@@ -8,8 +8,8 @@ from fake_run import Plan, write_run
 
 pytest.importorskip("altair", reason="the report's extra is not installed")
 
-from hapsight.report import build_report
 from hapsight.report.across import between_models, pair_rows
+from hapsight.report.build import build_report
 from hapsight.report.direction import FACTORS, agreement_rows, direction_strata, factor_rows, stratum_words
 from hapsight.report.direction_charts import RIGHT_COLOUR, WRONG_COLOUR, fitted
 from hapsight.report.individuals import without_individuals

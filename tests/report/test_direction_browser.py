@@ -11,7 +11,7 @@ from fake_direction import write_direction
 from fake_run import Plan, write_run
 from test_browser import WATCH, chromium
 
-from hapsight.report import build_report
+from hapsight.report.build import build_report
 
 pytestmark = [
     pytest.mark.browser,

@@ -183,7 +183,7 @@ def test_every_picture_is_drawn_and_fits(watched, tmp_path, width):
 
 @pytest.mark.browser
 def test_the_reports_table_leads_to_the_page(tmp_path):
-    from hapsight.report import build_report
+    from hapsight.report.build import build_report
 
     run = write_run(tmp_path / "run", Plan(genes=5, first_gene_name=EVIL))
     written(run / "report" / "genes", gene_id="ENSG00000000000.0")

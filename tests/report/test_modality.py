@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from fake_run import write_run
 
-from hapsight.report import build_report
+from hapsight.report.build import build_report
 from hapsight.report.modality import gap_rows, modality_tables, sign_rows
 from hapsight.report.run_folder import read_run
 from hapsight.tables import VALIDATION

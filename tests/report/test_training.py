@@ -13,7 +13,7 @@ from fake_training import ARMS, SEEN, write_heritability, write_training
 
 from hapsight.cli.train import _show_cells
 from hapsight.errors import StoreError
-from hapsight.report import build_report
+from hapsight.report.build import build_report
 from hapsight.report.run_folder import read_run
 from hapsight.report.training import CEILING, arm_rows, ceilings, four_cells, split_sentences
 from hapsight.stages.personal_data import summarise

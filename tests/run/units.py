@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 
 def double(unit: int) -> int:
@@ -18,3 +19,8 @@ def die_at_two(unit: int) -> int:
     if unit == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return unit
+
+
+def loaded_of(packages: tuple[str, ...]) -> set[str]:
+    """Those of some packages that this process has imported."""
+    return sys.modules.keys() & set(packages)

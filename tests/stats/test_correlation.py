@@ -3,7 +3,15 @@ import pytest
 from scipy import stats
 
 from hapsight.errors import InputError
-from hapsight.stats.correlation import correlate, fisher_interval, is_constant, spearman_r, with_ties
+from hapsight.stats.correlation import (
+    average_ranks,
+    correlate,
+    fisher_interval,
+    is_constant,
+    normal_scores,
+    spearman_r,
+    with_ties,
+)
 
 
 def test_by_hand():
@@ -69,3 +77,15 @@ def test_with_ties_keeps_the_order_of_all_else():
     assert stats.rankdata(with_ties(values)).tolist() == stats.rankdata(values).tolist()
     assert with_ties(np.array([True, False, True])).tolist() == [1, 0, 1]
     assert with_ties(np.empty(0)).tolist() == []
+
+
+def test_ranks_of_ties_are_scipys():
+    rng = np.random.default_rng(5)
+    for values in (rng.integers(0, 9, 40).astype(float), rng.normal(size=40), np.ones(3), np.empty(0)):
+        assert average_ranks(values).tobytes() == stats.rankdata(values).tobytes()
+
+
+def test_normal_scores_are_quantiles_of_scipys_ranks():
+    values = np.random.default_rng(6).integers(0, 30, (5, 50)).astype(float)
+    expected = stats.norm.ppf(stats.rankdata(values, axis=1) / 51)
+    assert normal_scores(values).tobytes() == expected.tobytes()

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from hapsight.dna import Codes
 from hapsight.errors import InputError
@@ -194,7 +194,7 @@ def median_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
     n = len(values)
     if n < 6:
         return None
-    low = int(stats.binom.ppf(0.025, n, 0.5)) - 1
+    low = int(scipy.stats.binom.ppf(0.025, n, 0.5)) - 1
     ordered = np.sort(values)
     return float(ordered[low]), float(ordered[n - 1 - low])
 
@@ -218,7 +218,7 @@ def _motifs(group: str, genes: pl.DataFrame) -> Iterator[Row]:
     pairs = genes.filter(pl.col("motif").is_not_null() & pl.col("control_motif").is_not_null())
     driver, control = (pairs[name].is_in(CHANGED) for name in ("motif", "control_motif"))
     alone, differ = int((driver & ~control).sum()), int((driver != control).sum())
-    p = float(stats.binomtest(alone, differ).pvalue) if differ else None
+    p = float(scipy.stats.binomtest(alone, differ).pvalue) if differ else None
     yield _share("driver_motif", group, driver) | {"pval": p}
     yield _share("control_motif", group, control) | {"pval": None}
 

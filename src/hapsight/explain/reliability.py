@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from hapsight.errors import InputError
 
@@ -59,10 +59,10 @@ def ridge_logistic(columns: Float, outcome: NDArray[np.bool_], penalty: float) -
     weights = np.full(design.shape[1], penalty)
     weights[0] = 0.0
     beta = np.zeros(design.shape[1])
-    beta[0] = special.logit(y.mean())
+    beta[0] = scipy.special.logit(y.mean())
     value = _objective(design, y, beta, weights)
     for _ in range(_STEPS):
-        p = special.expit(design @ beta)
+        p = scipy.special.expit(design @ beta)
         score = design.T @ (y - p) - weights * beta
         step = np.linalg.solve(design.T @ (design * (p * (1 - p))[:, None]) + np.diag(weights), score)
         while (new := _objective(design, y, beta + step, weights)) > value + _TOLERANCE:
@@ -224,7 +224,7 @@ class _Fitted:
 
     def __call__(self, features: Float) -> Float:
         """(G,) probabilities."""
-        return np.asarray(special.expit(self.logit(features)))
+        return np.asarray(scipy.special.expit(self.logit(features)))
 
 
 def _columns(features: Float, mean: Float, sd: Float, gaps: Mask) -> Float:
@@ -243,7 +243,7 @@ def _fit_calibrated(genes: Genes, folds: int, reach: int) -> _Fitted:
     penalty = min(held, key=lambda one: log_loss(held[one], genes.right))
     shift, scale = ridge_logistic(held[penalty][:, None], genes.right, 1e-3)
     if scale <= 0:
-        shift, scale = float(special.logit(genes.right.mean())), 0.0
+        shift, scale = float(scipy.special.logit(genes.right.mean())), 0.0
     plain = _Fitted.of(genes, penalty)
     return _Fitted(plain.mean, plain.sd, plain.gaps, plain.beta, penalty, float(scale), float(shift))
 

@@ -26,8 +26,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from hapsight.cohort.alleles import Aligned, WeightRow, align_weights
 from hapsight.cohort.contigs import plain_contig
@@ -192,7 +192,7 @@ def shuffled_share(score: Float, slope: Float, more_right: int = 0, more: int = 
     if not total:
         return Share(None, 0, None, None, None)
     up, raises = int((score > 0).sum()), int((slope > 0).sum())
-    both = stats.hypergeom(n, raises, up)  # deals that give so many scores above 0 to slopes above 0
+    both = scipy.stats.hypergeom(n, raises, up)  # deals that give so many scores above 0 to slopes above 0
 
     def share(count: float) -> float:
         return float((n - up - raises + 2.0 * count + more_right) / total)
@@ -207,10 +207,10 @@ def _fisher(score: Float, slope: Float) -> float | None:
         return None
     up, raises = score > 0, slope > 0
     table = [[int((a & b).sum()) for a in (up, ~up)] for b in (raises, ~raises)]
-    return float(stats.fisher_exact(table).pvalue)
+    return float(scipy.stats.fisher_exact(table).pvalue)
 
 
 def _mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float | None:
     """Exact p of two judgements of the same drivers; None where they never differ."""
     differ = int((one != other).sum())
-    return float(stats.binomtest(int((one & ~other).sum()), differ).pvalue) if differ else None
+    return float(scipy.stats.binomtest(int((one & ~other).sum()), differ).pvalue) if differ else None

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
 from hapsight.linear.fits import DistinctRows, Dosage, Predictors, varies, weighted_sum
-from hapsight.linear.kernel import MAX_SWEEPS, Pieces, lockstep_paths
+from hapsight.linear.paths import MAX_SWEEPS, Pieces, lockstep_paths
 
 __all__ = [
     "LEAST_FACTOR",

@@ -12,8 +12,8 @@ than people it is had from their products, and no matrix of people by people is 
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import optimize
 
 from hapsight.linear.fits import LinearFit, Predictors, mean_only
 from hapsight.stats.heritability import variant_coordinates
@@ -124,7 +124,7 @@ def reml_share(values: Floats, squares: Floats) -> float:
     coarse = restricted_deviance(_GRID, values, squares)
     best = int(np.argmin(coarse))
     bounds = (_GRID[max(best - 1, 0)], _GRID[min(best + 1, len(_GRID) - 1)])
-    fine = optimize.minimize_scalar(
+    fine = scipy.optimize.minimize_scalar(
         lambda share: restricted_deviance(np.array([share]), values, squares)[0],
         bounds=bounds,
         method="bounded",

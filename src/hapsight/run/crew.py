@@ -106,6 +106,7 @@ def compute(
     kept = len(units) - len(todo)
     progress(label, kept, len(units))
     names = [f"{label}, {unit.name}" for unit in todo]
+    crew = crew.for_units(len(units))
     for done, found in enumerate(run_units(work, todo, crew=crew, names=names), start=kept + 1):
         finished(found)
         progress(label, done, len(units))

@@ -79,6 +79,10 @@ class Crew(ABC):
         """A crew that does one unit at a time: if a worker dies, it is that unit's doing."""
         return self
 
+    def for_units(self, units: int) -> Crew:
+        """The crew for so many units: no process is started for a single one."""
+        return self
+
     def given_up(self, executor: Executor) -> IncompleteError | None:
         """Why nothing more can be expected of it, if so; asked while nothing is finished."""
         return None
@@ -315,6 +319,10 @@ class Pool(Crew):
     def alone(self) -> Crew:
         """See `Crew`."""
         return Pool(1, self.retries)
+
+    def for_units(self, units: int) -> Crew:
+        """See `Crew`."""
+        return Here(self.retries) if units == 1 else self
 
 
 @contextmanager

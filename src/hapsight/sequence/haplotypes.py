@@ -18,7 +18,6 @@ from hapsight.errors import ConfigError
 from hapsight.sequence.edits import (
     Carriers,
     Edits,
-    build,
     distinct_columns,
     fingerprint_sums,
     resolve_overlaps,
@@ -288,6 +287,8 @@ def _fill(
     carriers: Carriers,
     power: NDArray[np.uint64] | None = None,
 ) -> None:
+    from hapsight.sequence.kernel import build
+
     build(
         out,
         window.length,

@@ -20,6 +20,7 @@ from hapsight.least_squares import Design
 from hapsight.run.blocks import KeyedBlock, VariantReader, in_gene_order, keyed_blocks, linear_blocks
 from hapsight.run.config import EqtlConfig
 from hapsight.run.crew import compute, crew_of, work_in_words
+from hapsight.run.executor import pools_kept
 from hapsight.run.opened import (
     LINEAR_KEYS,
     Opened,
@@ -227,11 +228,12 @@ def eqtl(opened: Opened, progress: Progress) -> None:
     """Map the eQTLs and the cis-heritability of every gene; finished units are not computed again."""
     with opened.folder.stage("eqtl") as stage:
         units, crew = eqtl_units(opened), crew_of(opened)
-        computed = compute(crew, "eqtl", _map_unit, units, progress)
         store, order = opened.folder.eqtl(), opened.cohort.genes
-        genes = _with_q(in_gene_order(store.read(units, "top"), order, "phenotype_id"))
-        searched = _independent_units(opened, units, genes)
-        computed += compute(crew, "eqtl, independent signals", _independent_unit, searched, progress)
+        with pools_kept():
+            computed = compute(crew, "eqtl", _map_unit, units, progress)
+            genes = _with_q(in_gene_order(store.read(units, "top"), order, "phenotype_id"))
+            searched = _independent_units(opened, units, genes)
+            computed += compute(crew, "eqtl, independent signals", _independent_unit, searched, progress)
         signals = [store.read(searched, "signals")] if searched else []
         opened.folder.write("eqtl/cis_qtl.parquet", genes)
         independent = pl.concat([pl.DataFrame(schema=CIS_INDEPENDENT), *signals])

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from hapsight.cohort.check import CheckResult, Status
 from hapsight.cohort.effect_fit import LEANS, sign_check, table_checks
@@ -294,7 +294,7 @@ class _Control:
         mean, error = found.mean(axis=0), found.std(axis=0, ddof=1) / np.sqrt(n)
         score = mean / np.where(error > 0, error, np.finfo(np.float32).eps)
         t = int(np.argmin(score) if oriented else np.argmax(np.abs(score)))
-        half, sure = stats.t.ppf([0.975, 0.995], n - 1)
+        half, sure = scipy.special.stdtrit(n - 1, [0.975, 0.995])
         low, high = mean[t] - half * error[t], mean[t] + half * error[t]
         share = share_true(found[found[:, t] != 0, t] > 0)
         said = (

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from hapsight.stats.correlation import correlate, is_constant
 from hapsight.stats.direction import Share, same_sign, share_true
@@ -63,7 +63,7 @@ def overlap(first: Flags, second: Flags) -> Overlap:
     if not n:
         return Overlap(0, 0, 0, 0, None, None, None, None, None)
     table = [[both, one - both], [other - both, n - one - other + both]]
-    ratio = stats.contingency.odds_ratio(table, kind="conditional")
+    ratio = scipy.stats.contingency.odds_ratio(table, kind="conditional")
     low, high = ratio.confidence_interval(0.95)
     return Overlap(
         n=n,
@@ -74,7 +74,7 @@ def overlap(first: Flags, second: Flags) -> Overlap:
         odds_ratio=_finite(ratio.statistic),
         ci_low=_finite(low),
         ci_high=_finite(high),
-        pval=float(stats.fisher_exact(table).pvalue),
+        pval=float(scipy.stats.fisher_exact(table).pvalue),
     )
 
 

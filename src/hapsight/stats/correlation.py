@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from hapsight.errors import InputError
 
 __all__ = [
     "Correlation",
+    "average_ranks",
     "correlate",
     "effective_people",
     "fisher_interval",
@@ -99,7 +100,7 @@ def correlate(predicted: Float, observed: Float, level: float = 0.95) -> Correla
         return Correlation(n, "constant_prediction")
     if is_constant(observed):
         return Correlation(n, "constant_expression")
-    pearson = stats.pearsonr(predicted, observed)
+    pearson = scipy.stats.pearsonr(predicted, observed)
     low, high = fisher_interval(pearson.statistic, n, level)
     rho = spearman_r(predicted, observed)
     return Correlation(n, "ok", float(pearson.statistic), rho, low, high, float(pearson.pvalue))
@@ -128,7 +129,7 @@ def _effective(values: Float) -> float:
 
 def spearman_r(first: Float, second: Float) -> float:
     """Spearman's rho of two (n,) arrays that vary; values that rounding alone tells apart are ties."""
-    return float(stats.spearmanr(with_ties(first), with_ties(second)).statistic)
+    return float(scipy.stats.spearmanr(with_ties(first), with_ties(second)).statistic)
 
 
 def with_ties(values: NDArray[Any]) -> NDArray[np.int64]:
@@ -146,6 +147,13 @@ def with_ties(values: NDArray[Any]) -> NDArray[np.int64]:
     return found
 
 
+def average_ranks(values: NDArray[Any]) -> Float:
+    """(n,) ranks from 1 on, of ties (`with_ties`) the mean of theirs; as `scipy.stats.rankdata` has them."""
+    group = with_ties(values)
+    people = np.bincount(group)
+    return np.asarray((np.cumsum(people) - (people - 1) / 2)[group], np.float64)
+
+
 def is_constant(values: Float, resolution: float = 1e-6) -> bool:
     """Whether (n,) values differ by no more than rounding in float32 (relative to the largest)."""
     return bool(np.ptp(values) <= resolution * np.max(np.abs(values), initial=0.0))
@@ -155,7 +163,7 @@ def fisher_interval(r: float, n: int, level: float = 0.95) -> tuple[float, float
     """Interval of a Pearson correlation r of n pairs by Fisher's z, half-width ``z / sqrt(n - 3)``."""
     if abs(r) >= 1.0:
         return r, r
-    half = stats.norm.ppf(0.5 + level / 2) / np.sqrt(n - 3)
+    half = scipy.special.ndtri(0.5 + level / 2) / np.sqrt(n - 3)
     return float(np.tanh(np.arctanh(r) - half)), float(np.tanh(np.arctanh(r) + half))
 
 
@@ -166,11 +174,11 @@ def spearman_interval(rho: float, n: int) -> tuple[float, float]:
     """
     if abs(rho) >= 1.0:
         return rho, rho
-    half = stats.norm.ppf(0.975) * np.sqrt((1.0 + rho**2 / 2.0) / (n - 3))
+    half = scipy.special.ndtri(0.975) * np.sqrt((1.0 + rho**2 / 2.0) / (n - 3))
     return float(np.tanh(np.arctanh(rho) - half)), float(np.tanh(np.arctanh(rho) + half))
 
 
 def normal_scores(values: Float) -> Float:
     """Ranks along the last axis as quantiles of a standard normal (van der Waerden); no outlier is left."""
-    ranks = np.apply_along_axis(lambda row: stats.rankdata(with_ties(row)), -1, values)
-    return np.asarray(stats.norm.ppf(ranks / (values.shape[-1] + 1)), dtype=np.float64)
+    ranks = np.apply_along_axis(average_ranks, -1, values)
+    return np.asarray(scipy.special.ndtri(ranks / (values.shape[-1] + 1)), dtype=np.float64)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from hapsight.stats.correlation import correlate, is_constant, spearman_interval, with_ties
 
@@ -49,7 +49,7 @@ def share_true(true: NDArray[np.bool_]) -> Share:
     n = len(true)
     if not n:
         return Share(None, 0, None, None, None)
-    test = stats.binomtest(int(true.sum()), n)
+    test = scipy.stats.binomtest(int(true.sum()), n)
     interval = test.proportion_ci(method="wilson")
     return Share(float(true.mean()), n, float(interval.low), float(interval.high), float(test.pvalue))
 
@@ -177,7 +177,7 @@ def _rank_agreement(quantity: str, model: Float, eqtl: Float) -> Agreement:
         found.n,
         low,
         high,
-        float(stats.spearmanr(with_ties(model), with_ties(eqtl)).pvalue),
+        float(scipy.stats.spearmanr(with_ties(model), with_ties(eqtl)).pvalue),
     )
 
 

@@ -16,8 +16,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
-from scipy import special, stats
 
 from hapsight.stats.correlation import is_constant
 from hapsight.stats.direction import Effects, direction_and_magnitude, share_true
@@ -103,8 +103,8 @@ def logistic(columns: Float, outcome: NDArray[np.bool_]) -> Fit | None:
         return None
     se = np.sqrt(np.diagonal(np.linalg.inv(_derivatives(design, y, beta)[0])))[1:]
     mean = y.mean()
-    null = -2.0 * len(y) * (special.xlogy(mean, mean) + special.xlogy(1 - mean, 1 - mean))
-    return _fit(beta[1:], se, stats.norm(), deviance, float(null))
+    null = -2.0 * len(y) * (scipy.special.xlogy(mean, mean) + scipy.special.xlogy(1 - mean, 1 - mean))
+    return _fit(beta[1:], se, scipy.stats.norm(), deviance, float(null))
 
 
 def linear(columns: Float, outcome: Float) -> Fit | None:
@@ -131,7 +131,7 @@ def linear(columns: Float, outcome: Float) -> Fit | None:
     se = np.sqrt(variance * np.diagonal(np.linalg.inv(design.T @ design)))[1:]
     centred = outcome - outcome.mean()
     kept = np.asarray(beta[1:], np.float64)
-    return _fit(kept, se, stats.t(dof), float(left @ left), float(centred @ centred))
+    return _fit(kept, se, scipy.stats.t(dof), float(left @ left), float(centred @ centred))
 
 
 def _deviance(design: Float, y: Float, beta: Float) -> float:
@@ -141,11 +141,11 @@ def _deviance(design: Float, y: Float, beta: Float) -> float:
 
 def _derivatives(design: Float, y: Float, beta: Float) -> tuple[Float, Float]:
     """Information (K + 1, K + 1) and score (K + 1,) at `beta`."""
-    p = special.expit(design @ beta)
+    p = scipy.special.expit(design @ beta)
     return design.T @ (design * (p * (1 - p))[:, None]), design.T @ (y - p)
 
 
-def _fit(beta: Float, se: Float, law: stats.rv_frozen, deviance: float, null: float) -> Fit:
+def _fit(beta: Float, se: Float, law: scipy.stats.rv_frozen, deviance: float, null: float) -> Fit:
     half = law.ppf(0.975) * se
     pval = np.asarray(2.0 * law.sf(np.abs(beta) / np.where(se > 0, se, np.nan)), np.float64)
     return Fit(beta, beta - half, beta + half, pval, deviance, null)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import InputError
@@ -122,7 +122,7 @@ def nominal_scan(cis: CisDosage, expression: Float) -> NominalScan:
 
 def p_of_r2(r2: Float | float, dof: float) -> Float:
     """Two-sided p of squared correlations with `dof` degrees of freedom: ``t^2 = dof r^2 / (1 - r^2)``."""
-    return np.asarray(special.betainc(dof / 2, 0.5, 1.0 - r2), dtype=np.float64)
+    return np.asarray(scipy.special.betainc(dof / 2, 0.5, 1.0 - r2), dtype=np.float64)
 
 
 def strongest(scan: NominalScan) -> int | None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import optimize, special
 
 from hapsight.least_squares import Design
 from hapsight.stats.eqtl import CisDosage, nominal_scan, p_of_r2, strongest
@@ -86,7 +86,7 @@ def beta_approximation(r2: float, null: Float, dof: int) -> BetaApproximation | 
     if true_df is None or shapes is None:
         return None
     pval = float(p_of_r2(r2, true_df))
-    return BetaApproximation(*shapes, true_df, pval, float(special.betainc(*shapes, pval)))
+    return BetaApproximation(*shapes, true_df, pval, float(scipy.special.betainc(*shapes, pval)))
 
 
 def _inside(pvalues: Float) -> Float:
@@ -107,7 +107,7 @@ def _true_df(null: Float, dof: int) -> float | None:
             low, high = low - 0.5, high + 0.5
             if high - start > _REACH:
                 return None
-        return float(np.exp(optimize.brentq(excess, low, high, xtol=1e-10)))
+        return float(np.exp(scipy.optimize.brentq(excess, low, high, xtol=1e-10)))
 
 
 def _moments(pvalues: Float) -> tuple[float, float]:
@@ -126,8 +126,8 @@ def _shapes(pvalues: Float) -> tuple[float, float] | None:
     log_shapes = np.log(_moments(pvalues))
     for _ in range(_STEPS):
         shapes = np.exp(log_shapes)
-        gap = special.digamma(shapes) - special.digamma(shapes.sum()) - found
-        slope = np.diag(special.polygamma(1, shapes)) - special.polygamma(1, shapes.sum())
+        gap = scipy.special.digamma(shapes) - scipy.special.digamma(shapes.sum()) - found
+        slope = np.diag(scipy.special.polygamma(1, shapes)) - scipy.special.polygamma(1, shapes.sum())
         step = np.linalg.solve(slope * shapes, gap)
         log_shapes = log_shapes - np.clip(step, -1.0, 1.0)
         if np.abs(step).max() < _SETTLED:

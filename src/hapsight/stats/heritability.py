@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg, optimize, stats
 
 from hapsight.least_squares import Design
 from hapsight.stats.summary import Mean, mean_interval
@@ -84,7 +84,7 @@ class _Rotated:
         grid = np.linspace(0.0, _MOST, _GRID)
         at = int(np.argmax([self.log_likelihood(h2) for h2 in grid]))
         around = (grid[max(at - 1, 0)], grid[min(at + 1, _GRID - 1)])
-        found = optimize.minimize_scalar(
+        found = scipy.optimize.minimize_scalar(
             lambda h2: -self.log_likelihood(h2), bounds=around, method="bounded", options={"xatol": 1e-8}
         )
         return max((0.0, _MOST, float(found.x)), key=self.log_likelihood)
@@ -151,15 +151,15 @@ def cis_heritability(dosage: NDArray[Any], expression: Float, design: Design) ->
     rotated = _rotate_variants(standard, outcome, design) if few else _rotate(standard, outcome, design)
     h2 = rotated.best()
     ratio = 2.0 * (rotated.log_likelihood(h2) - rotated.log_likelihood(0.0))
-    pval = 0.5 * float(stats.chi2.sf(ratio, 1)) if h2 > 0 else 1.0
+    pval = 0.5 * float(scipy.special.chdtrc(1, ratio)) if h2 > 0 else 1.0
     return Heritability(h2, rotated.standard_error(h2), pval, rotated.haseman_elston(), num_var)
 
 
 def _rotate(standard: Float, outcome: Float, design: Design) -> _Rotated:
-    full, _ = linalg.qr(design.basis)
+    full, _ = scipy.linalg.qr(design.basis)
     free = full[:, design.basis.shape[1] :]  # (N, M): what the design leaves
     kinship = standard.T @ standard / len(standard)
-    values, vectors = linalg.eigh(free.T @ kinship @ free)
+    values, vectors = scipy.linalg.eigh(free.T @ kinship @ free)
     return _Rotated(np.maximum(values, 0.0), np.square(vectors.T @ (free.T @ outcome)))
 
 
@@ -205,7 +205,7 @@ def variant_coordinates(rows: Float, outcome: Float, directions: int) -> Variant
     directions
         M, dimensions that are left to both.
     """
-    values, vectors = linalg.eigh(rows @ rows.T)
+    values, vectors = scipy.linalg.eigh(rows @ rows.T)
     known = values > _RANK * max(float(values[-1]), 0.0)
     values, vectors = values[known], vectors[:, known]
     covariance = vectors.T @ (rows @ outcome)

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from hapsight.errors import InputError
 from hapsight.seeds import stream
@@ -184,7 +184,7 @@ def null_test(r: float, null: Float) -> NullTest:
         null_sd=spread,
         z=z,
         pval_empirical=empirical_p(abs(r), null),
-        pval_z=float(stats.norm.sf(z)),
+        pval_z=float(scipy.stats.norm.sf(z)),
         pval_sasse2023=float(published[0]),
     )
 
@@ -210,11 +210,16 @@ def sasse2023_p(r: Float, null_mean: Float, null_sd: Float) -> Float:
     """
     same = null_sd <= _TIE
     t = (np.abs(r) - null_mean) / np.sqrt(np.where(same, 1.0, null_sd) / SASSE_DRAWS)
-    return np.asarray(stats.t.sf(np.where(same, 0.0, t), SASSE_DRAWS - 1), dtype=np.float64)
+    return np.asarray(scipy.stats.t.sf(np.where(same, 0.0, t), SASSE_DRAWS - 1), dtype=np.float64)
 
 
 def benjamini_hochberg(pvalues: Float) -> Float:
-    """(n,) adjusted p-values (q) of (n,) p-values, false discovery rate over all of them."""
-    if not len(pvalues):
-        return pvalues
-    return np.asarray(stats.false_discovery_control(pvalues, method="bh"), dtype=np.float64)
+    """(n,) adjusted p-values (q) of (n,) p-values, false discovery rate over all of them.
+
+    As `scipy.stats.false_discovery_control` has them, without the half second that its import takes.
+    """
+    order = np.argsort(pvalues)
+    raised = np.asarray(pvalues, np.float64)[order] * (len(order) / np.arange(1, len(order) + 1))
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
+    return adjusted

@@ -14,10 +14,16 @@ from typing import Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from hapsight.errors import InputError
-from hapsight.stats.correlation import correlate, is_constant, spearman_interval, spearman_r, with_ties
+from hapsight.stats.correlation import (
+    average_ranks,
+    correlate,
+    is_constant,
+    spearman_interval,
+    spearman_r,
+    with_ties,
+)
 
 __all__ = [
     "Estimate",
@@ -91,7 +97,7 @@ def auroc(score: Float, positive: NDArray[np.bool_]) -> Estimate:
     zeros = n - ones
     if not ones or not zeros:
         return Estimate(n, n_positive=ones)
-    ranks = stats.rankdata(with_ties(score))
+    ranks = average_ranks(score)
     area = float((ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
     two_ones, two_zeros = area / (2 - area), 2 * area**2 / (1 + area)
     spread = (area * (1 - area) + (ones - 1) * (two_ones - area**2) + (zeros - 1) * (two_zeros - area**2)) / (
@@ -134,9 +140,7 @@ def grouped_correlation(
     value = found.spearman_r if ranks else found.pearson_r
     if value is None:
         return Estimate(found.n)
-    x, y = (
-        stats.rankdata(with_ties(v)) if ranks else np.asarray(v, np.float64) for v in (predicted, observed)
-    )
+    x, y = (average_ranks(v) if ranks else np.asarray(v, np.float64) for v in (predicted, observed))
     sums = _group_sums(_products(x, y), group)
     if len(sums) < _FEWEST_GROUPS:
         return Estimate(found.n, value)

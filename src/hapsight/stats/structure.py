@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from hapsight.least_squares import Design
 from hapsight.stats.correlation import is_constant
@@ -89,7 +89,7 @@ def explained(values: Float, groups: Groups, covariates: Float | None = None) ->
     if not after:
         return Explained(1.0, 0.0)
     ratio = (before - after) / added / (after / degrees)
-    return Explained(1 - after / before, float(stats.f.sf(ratio, added, degrees)))
+    return Explained(1 - after / before, float(scipy.stats.f.sf(ratio, added, degrees)))
 
 
 def within_r(predicted: Float, observed: Float, groups: Groups) -> float | None:
