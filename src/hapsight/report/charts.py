@@ -336,11 +336,18 @@ def _ticks(side: str, apart: int) -> alt.ExprRef:
 def finish(chart: Any, height: int, alt_text: str) -> dict[str, Any]:
     """Fit the page's width, take its text colour, and say in words what is seen."""
     styled = chart.properties(
-        width="container", height=height, background="transparent", description=alt_text
+        width="container", height=height, background="transparent", description=alt_text, config=_looks()
     )
-    styled = (
-        styled.configure(numberFormat=",~r")
-        .configure_axis(
+    spec: dict[str, Any] = styled.to_dict()
+    spec.pop("$schema", None)
+    return spec
+
+
+def _looks() -> alt.Config:
+    """Say once how axes, legends and numbers look: each `configure_axis` and the like copies the whole chart."""
+    return alt.Config(
+        numberFormat=",~r",
+        axis=alt.AxisConfig(
             labelColor=TEXT_COLOUR,
             titleColor=TEXT_COLOUR,
             domainColor=TEXT_COLOUR,
@@ -353,12 +360,9 @@ def finish(chart: Any, height: int, alt_text: str) -> dict[str, Any]:
             titlePadding=8,
             labelOverlap="parity",
             labelSeparation=8,
-        )
-        .configure_axisX(tickCount=_ticks("width", 80))
-        .configure_axisY(tickCount=_ticks("height", 50))
-        .configure_legend(labelColor=TEXT_COLOUR, titleColor=TEXT_COLOUR)
-        .configure_view(stroke=None)
+        ),
+        axisX=alt.AxisConfig(tickCount=_ticks("width", 80)),
+        axisY=alt.AxisConfig(tickCount=_ticks("height", 50)),
+        legend=alt.LegendConfig(labelColor=TEXT_COLOUR, titleColor=TEXT_COLOUR),
+        view=alt.ViewConfig(stroke=None),
     )
-    spec: dict[str, Any] = styled.to_dict()
-    spec.pop("$schema", None)
-    return spec
