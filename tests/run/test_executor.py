@@ -10,28 +10,16 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from hapsight.errors import IncompleteError, InputError
 from hapsight.run.executor import Here, Pool, pools_kept, run_units
 from hapsight.run.run_folder import peak_mb
-from tests.run.units import die_at_two, double, fail_at_two
-
-
-def die_always(unit: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return unit
-
-
-def die_once(folder: str) -> str:
-    """Kills its process the first time; the file remembers."""
-    try:
-        os.close(os.open(f"{folder}/tried", os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return folder
-    os.kill(os.getpid(), signal.SIGKILL)
-    return folder
-
-
-def refuse_at_two(unit: int) -> int:
-    if unit == 2:
-        raise InputError("A genotype is missing.", got=f"unit {unit}")
-    return unit
+from tests.run.units import (
+    die_always,
+    die_at_two,
+    die_once,
+    double,
+    fail_at_two,
+    pid_of,
+    refuse_at_two,
+    threads,
+)
 
 
 def fail_twice(unit: list[int]) -> int:
@@ -104,19 +92,14 @@ def test_a_reader_that_stops_early_leaves_no_process():
     assert time.monotonic() - start < 10
 
 
-def _threads(_: int) -> tuple[str | None, ...]:
-    """For all but NumPy, and for NumPy, whose threads wait for each other where other work has the cores."""
-    return tuple(os.environ.get(f"{name}_NUM_THREADS") for name in ("NUMBA", "OPENBLAS"))
-
-
 def test_processes_share_the_cores(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    assert set(run_units(_threads, [1, 2, 3], workers=2)) == {("3", "1")}
+    assert set(run_units(threads, [1, 2, 3], workers=2)) == {("3", "1")}
     assert "OPENBLAS_NUM_THREADS" not in os.environ
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "5")
-    assert set(run_units(_threads, [1, 2], workers=2)) == {("3", "5")}
+    assert set(run_units(threads, [1, 2], workers=2)) == {("3", "5")}
 
 
 def _blas_threads(_: int) -> set[int]:
@@ -130,14 +113,10 @@ def test_one_process_gives_linear_algebra_one_thread_and_back():
         assert _blas_threads(0) == {2}
 
 
-def _pid(_: int) -> int:
-    return os.getpid()
-
-
 def test_kept_processes_serve_the_next_stage_and_end_with_the_block():
     with pools_kept():
-        first = set(run_units(_pid, list(range(6)), workers=2))
-        second = set(run_units(_pid, list(range(6)), workers=2))
+        first = set(run_units(pid_of, list(range(6)), workers=2))
+        second = set(run_units(pid_of, list(range(6)), workers=2))
         assert second <= first
         assert peak_mb()[1] > 0
     assert not [pid for pid in first if Path(f"/proc/{pid}").exists()]
@@ -147,6 +126,6 @@ def test_kept_processes_that_died_are_replaced():
     with pools_kept():
         with pytest.raises(IncompleteError, match="its worker process died"):
             list(run_units(die_at_two, [1, 2, 3, 4], crew=Pool(2, retries=0)))
-        for pid in set(run_units(_pid, [1, 2, 3], workers=2)):
+        for pid in set(run_units(pid_of, [1, 2, 3], workers=2)):
             os.kill(pid, signal.SIGKILL)
-        assert len(list(run_units(_pid, [1, 2, 3], workers=2))) == 3
+        assert len(list(run_units(pid_of, [1, 2, 3], workers=2))) == 3

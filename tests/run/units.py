@@ -1,8 +1,10 @@
-"""Units of work, good and bad, as any process can import them."""
+"""Units of work, good and bad; a process that does one imports this light file alone."""
 
 import os
 import signal
 import sys
+
+from hapsight.errors import InputError
 
 
 def double(unit: int) -> int:
@@ -24,3 +26,33 @@ def die_at_two(unit: int) -> int:
 def loaded_of(packages: tuple[str, ...]) -> set[str]:
     """Those of some packages that this process has imported."""
     return sys.modules.keys() & set(packages)
+
+
+def die_always(unit: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return unit
+
+
+def die_once(folder: str) -> str:
+    """Kills its process the first time; the file remembers."""
+    try:
+        os.close(os.open(f"{folder}/tried", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return folder
+    os.kill(os.getpid(), signal.SIGKILL)
+    return folder
+
+
+def refuse_at_two(unit: int) -> int:
+    if unit == 2:
+        raise InputError("A genotype is missing.", got=f"unit {unit}")
+    return unit
+
+
+def threads(_: int) -> tuple[str | None, ...]:
+    """For all but NumPy, and for NumPy, whose threads wait for each other where other work has the cores."""
+    return tuple(os.environ.get(f"{name}_NUM_THREADS") for name in ("NUMBA", "OPENBLAS"))
+
+
+def pid_of(_: int) -> int:
+    return os.getpid()
