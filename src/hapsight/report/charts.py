@@ -186,7 +186,9 @@ def cloud(
         .encode(
             x=across,
             y=up,
-            fill=alt.condition("datum.strong", alt.value(MODEL_COLOUR), alt.value("transparent")),
+            fill=alt.FillValue(
+                **alt.condition("datum.strong", alt.value(MODEL_COLOUR), alt.value("transparent"))
+            ),
             tooltip=[alt.Tooltip(f"{name}:N", title=name) for name in tooltip],
         )
     )
@@ -213,9 +215,9 @@ def density(
         .mark_rect(color=MODEL_COLOUR)
         .encode(
             x=across,
-            x2="x_end:Q",
+            x2=alt.X2("x_end:Q"),
             y=up,
-            y2="y_end:Q",
+            y2=alt.Y2("y_end:Q"),
             opacity=alt.Opacity(
                 "count:Q",
                 title=unit,
@@ -240,7 +242,7 @@ def _bars(bins: pl.DataFrame, axis: str, unit: str) -> Any:
         .mark_bar(color=MODEL_COLOUR, opacity=0.75)
         .encode(
             x=alt.X("start:Q", bin="binned", title=axis, scale=alt.Scale(zero=False)),
-            x2="end:Q",
+            x2=alt.X2("end:Q"),
             y=alt.Y("count:Q", title=unit, axis=_whole_numbers()),
             tooltip=[
                 alt.Tooltip("start:Q", title="from"),
@@ -277,7 +279,9 @@ def _medians(medians: Sequence[tuple[float, str]]) -> Any:
             alt.InlineData(values=[{"place": place, "text": f"median {place:.3f}".replace("-", "−")}])
         )
         left = len(medians) > 1 and rank == 0
-        layers.append(base.mark_rule(color=colour, strokeDash=[6, 4], strokeWidth=2).encode(x="place:Q"))
+        layers.append(
+            base.mark_rule(color=colour, strokeDash=[6, 4], strokeWidth=2).encode(x=alt.X("place:Q"))
+        )
         layers.append(
             base.mark_text(
                 color=TEXT_COLOUR,
@@ -285,7 +289,7 @@ def _medians(medians: Sequence[tuple[float, str]]) -> Any:
                 fontSize=12,
                 dx=-4 if left else 4,
                 fontWeight=600,
-            ).encode(x="place:Q", y=alt.value(-11), text="text:N")
+            ).encode(x=alt.X("place:Q"), y=alt.YValue(-11), text=alt.Text("text:N"))
         )
     return alt.layer(*layers)
 
@@ -293,7 +297,7 @@ def _medians(medians: Sequence[tuple[float, str]]) -> Any:
 def zero_rule(channel: str) -> Any:
     """A thin line at 0 of the axis ``"x"`` or ``"y"``."""
     rule = alt.Chart(alt.InlineData(values=[{"zero": 0}])).mark_rule(color=TEXT_COLOUR, opacity=0.55)
-    return rule.encode(x="zero:Q") if channel == "x" else rule.encode(y="zero:Q")
+    return rule.encode(x=alt.X("zero:Q")) if channel == "x" else rule.encode(y=alt.Y("zero:Q"))
 
 
 def _axes(points: pl.DataFrame, x: str, y: str, cross: bool) -> tuple[Any, Any]:
@@ -344,7 +348,7 @@ def finish(chart: Any, height: int, alt_text: str) -> dict[str, Any]:
 
 
 def _looks() -> alt.Config:
-    """Say once how axes, legends and numbers look: each `configure_axis` and the like copies the whole chart."""
+    """Looks of axes, legends and numbers, all at once: each `configure_axis` would copy the whole chart."""
     return alt.Config(
         numberFormat=",~r",
         axis=alt.AxisConfig(

@@ -76,7 +76,7 @@ def fitted(
     segments = [
         alt.Chart(inline(lines.filter(pl.col("right") == right)))
         .mark_rule(color=RIGHT_COLOUR if right else WRONG_COLOUR, strokeWidth=3)
-        .encode(x="x:Q", x2="x_end:Q", y="y:Q", y2="y_end:Q")
+        .encode(x=alt.X("x:Q"), x2=alt.X2("x_end:Q"), y=alt.Y("y:Q"), y2=alt.Y2("y_end:Q"))
         for right in (True, False)
     ]
     return finish(alt.layer(zero_rule("y"), *_mark(mark), drawn, *segments), _HEIGHT, alt_text)
@@ -89,9 +89,9 @@ def _tooltips(names: Sequence[str]) -> list[alt.Tooltip]:
 def _mark(place: float) -> list[Any]:
     base = alt.Chart(alt.InlineData(values=[{"place": place, "text": "P = 0.05"}]))
     return [
-        base.mark_rule(color=TEXT_COLOUR, strokeDash=[5, 4], opacity=0.7).encode(x="place:Q"),
+        base.mark_rule(color=TEXT_COLOUR, strokeDash=[5, 4], opacity=0.7).encode(x=alt.X("place:Q")),
         base.mark_text(color=TEXT_COLOUR, align="left", dx=4, fontSize=12).encode(
-            x="place:Q", y=alt.value(8), text="text:N"
+            x=alt.X("place:Q"), y=alt.YValue(8), text=alt.Text("text:N")
         ),
     ]
 
@@ -126,9 +126,9 @@ def _cells(points: pl.DataFrame) -> Any:
         .mark_rect(color=TEXT_COLOUR)
         .encode(
             x=alt.X("x:Q", title=_X),
-            x2="x_end:Q",
+            x2=alt.X2("x_end:Q"),
             y=alt.Y("y:Q", title=_Y),
-            y2="y_end:Q",
+            y2=alt.Y2("y_end:Q"),
             opacity=alt.Opacity("count:Q", scale=alt.Scale(type="log", range=[0.12, 0.7]), legend=None),
             tooltip=[alt.Tooltip("count:Q", title="genes")],
         )
@@ -159,13 +159,14 @@ def shares(
     scale = alt.Scale(domain=[0, 1])
     axis = alt.Axis(format=".0%", values=[0, 0.25, 0.5, 0.75, 1])
     interval = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title="genes with R > 0 (95 % interval)", scale=scale, axis=axis), x2="high:Q"
+        x=alt.X("low:Q", title="genes with R > 0 (95 % interval)", scale=scale, axis=axis),
+        x2=alt.X2("high:Q"),
     )
     dot = base.mark_point(filled=True, size=50, opacity=1).encode(x=alt.X("share:Q", scale=scale))
     coin = (
         alt.Chart(alt.InlineData(values=[{"coin": 0.5}]))
         .mark_rule(color=TEXT_COLOUR, strokeDash=[5, 4], opacity=0.7)
-        .encode(x="coin:Q")
+        .encode(x=alt.X("coin:Q"))
     )
     height = len(strata) * max(26, 15 * len(arms)) + 10
     return finish(alt.layer(coin, interval, dot), height, alt_text)
@@ -194,6 +195,7 @@ def matrix(cells: pl.DataFrame, order: Sequence[str], *, alt_text: str) -> dict[
     )
     strong = "abs(datum.r) > 0.75"
     number = base.mark_text(fontSize=13).encode(
-        text="text:N", color=alt.condition(strong, alt.value("#ffffff"), alt.value("#1b1f24"))
+        text=alt.Text("text:N"),
+        color=alt.ColorValue(**alt.condition(strong, alt.value("#ffffff"), alt.value("#1b1f24"))),
     )
     return finish(alt.layer(tile, number), 44 * (len(order) - 1) + 10, alt_text)

@@ -342,7 +342,7 @@ def _spec(curve: pl.DataFrame, colour: str, alt_text: str) -> dict[str, Any]:
     )
     title = "of these, sign right"
     band = base.mark_area(color=colour, opacity=0.2, interpolate="step-before").encode(
-        y=alt.Y("ci_low:Q", title=title, axis=alt.Axis(format=".0%"), scale=share), y2="ci_high:Q"
+        y=alt.Y("ci_low:Q", title=title, axis=alt.Axis(format=".0%"), scale=share), y2=alt.Y2("ci_high:Q")
     )
     line = base.mark_line(color=colour, strokeWidth=2, interpolate="step-before").encode(
         y=alt.Y("share_right:Q", title=title)
@@ -416,7 +416,7 @@ def _kept_spec(curve: pl.DataFrame, alt_text: str) -> dict[str, Any]:
     )
     percent = alt.Axis(format=".0%")
     bars = base.mark_rule(color=MODEL_COLOUR, opacity=0.5).encode(
-        y=alt.Y("ci_low:Q", title="of these, sign right", axis=percent, scale=share), y2="ci_high:Q"
+        y=alt.Y("ci_low:Q", title="of these, sign right", axis=percent, scale=share), y2=alt.Y2("ci_high:Q")
     )
     points = base.mark_line(color=MODEL_COLOUR, point={"color": MODEL_COLOUR, "size": 50}).encode(
         y=alt.Y("value:Q", title="of these, sign right"), tooltip=[alt.Tooltip("n:Q", title="genes")]

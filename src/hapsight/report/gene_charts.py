@@ -82,16 +82,18 @@ def means(points: pl.DataFrame, column: str, genotypes: Sequence[str], *, alt_te
 def _means(points: pl.DataFrame, across: Any, y: str, colour: Any) -> list[Any]:
     """A point for each mean, with a line from low to high."""
     rows = alt.Chart(inline(points))
-    shown = colour if not isinstance(colour, str) else alt.value(colour)
+    shown = colour if not isinstance(colour, str) else alt.ColorValue(colour)
     first = alt.Tooltip("alleles:N") if "alleles" in points.columns else alt.Tooltip("predicted:Q")
     spread = [
         alt.Tooltip(f"{name}:Q", title=f"mean {sign} SD") for name, sign in (("low", "−"), ("high", "+"))
     ]
     tooltip = [first, alt.Tooltip("value:Q", title="mean"), *spread, alt.Tooltip("n:Q", title="people")]
     lines = rows.mark_rule(opacity=0.7, strokeWidth=1.6).encode(
-        x=across, y=alt.Y("low:Q", title=y, scale=alt.Scale(zero=False)), y2="high:Q", color=shown
+        x=across, y=alt.Y("low:Q", title=y, scale=alt.Scale(zero=False)), y2=alt.Y2("high:Q"), color=shown
     )
-    dots = rows.mark_circle(size=80, opacity=1).encode(x=across, y="value:Q", color=shown, tooltip=tooltip)
+    dots = rows.mark_circle(size=80, opacity=1).encode(
+        x=across, y=alt.Y("value:Q"), color=shown, tooltip=tooltip
+    )
     return [lines, dots]
 
 
@@ -100,7 +102,7 @@ def _trend(line: pl.DataFrame) -> list[Any]:
     if line.is_empty():
         return []
     chart = alt.Chart(inline(line)).mark_line(color=TEXT_COLOUR, strokeWidth=1.6, strokeDash=[6, 4])
-    return [chart.encode(x="predicted:Q", y="observed:Q")]
+    return [chart.encode(x=alt.X("predicted:Q"), y=alt.Y("observed:Q"))]
 
 
 def box(points: pl.DataFrame, column: str, genotypes: Sequence[str], *, alt_text: str) -> dict[str, Any]:
@@ -182,14 +184,16 @@ def _dots(
 ) -> list[Any]:
     """Intervals, dots coloured by r², and the marked variant as a diamond on top."""
     x, y = _axes(domain, title, titled)
-    colour = alt.condition(
-        "isValid(datum.r2_value)",
-        alt.Color(
-            "r2_value:Q",
-            scale=alt.Scale(domain=[0, 0.5, 1], range=list(_LD_COLOURS), interpolate="rgb"),
-            legend=legend,
-        ),
-        alt.value(_BEYOND),
+    colour = alt.ColorValue(
+        **alt.condition(
+            "isValid(datum.r2_value)",
+            alt.Color(
+                "r2_value:Q",
+                scale=alt.Scale(domain=[0, 0.5, 1], range=list(_LD_COLOURS), interpolate="rgb"),
+                legend=legend,
+            ),
+            alt.value(_BEYOND),
+        )
     )
     tooltip = [alt.Tooltip(f"{name}:N") for name in _TOOLTIP]
     plain, marked = (
@@ -219,13 +223,13 @@ def _name(variants: pl.DataFrame, domain: tuple[int, int]) -> list[Any]:
         color=TEXT_COLOUR,
         limit=180,
     )
-    return [text.encode(x=alt.X("x:Q", scale=_place(domain)), y="y:Q", text="variant:N")]
+    return [text.encode(x=alt.X("x:Q", scale=_place(domain)), y=alt.Y("y:Q"), text=alt.Text("variant:N"))]
 
 
 def _intervals(variants: pl.DataFrame, x: Any, title: Sequence[str]) -> Any:
     rules = alt.Chart(inline(variants.drop_nulls(["low", "high"])))
     return rules.mark_rule(color=TEXT_COLOUR, opacity=0.35).encode(
-        x=x, y=alt.Y("low:Q", title=list(title)), y2="high:Q"
+        x=x, y=alt.Y("low:Q", title=list(title)), y2=alt.Y2("high:Q")
     )
 
 
@@ -234,7 +238,7 @@ def _grey(beyond: pl.DataFrame, domain: tuple[int, int]) -> list[Any]:
     return [
         alt.Chart(inline(beyond.drop_nulls(["low", "high"])))
         .mark_rule(color=_BEYOND, opacity=0.35)
-        .encode(x=x, y="low:Q", y2="high:Q"),
+        .encode(x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
         alt.Chart(inline(beyond))
         .mark_circle(size=40, color=_BEYOND, opacity=0.9)
         .encode(x=x, y=y, tooltip=[alt.Tooltip(f"{n}:N") for n in ("variant", "distance", "slope", "P")]),
@@ -255,7 +259,7 @@ def _place(domain: tuple[int, int]) -> alt.Scale:
 
 def _tss() -> Any:
     rule = alt.Chart(alt.InlineData(values=[{"tss": 0}]))
-    return rule.mark_rule(color=TEXT_COLOUR, opacity=0.55).encode(x="tss:Q")
+    return rule.mark_rule(color=TEXT_COLOUR, opacity=0.55).encode(x=alt.X("tss:Q"))
 
 
 def _genotype(genotypes: Sequence[str]) -> Any:

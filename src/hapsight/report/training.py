@@ -382,11 +382,11 @@ def _spec(
         tooltip=[alt.Tooltip(f"{name}:N", title=name) for name in shown],
     )
     dot = base.mark_point(filled=True, size=60, opacity=1).encode(x=alt.X("r:Q", title=_X, scale=scale))
-    line = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=_X, scale=scale), x2="high:Q")
+    line = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=_X, scale=scale), x2=alt.X2("high:Q"))
     absent = (
         alt.Chart(alt.InlineData(values=[row for row in rows if row["r"] is None]))
         .mark_text(color=TEXT_COLOUR, opacity=0.7, align="left", dx=5, fontSize=12)
-        .encode(y=y, x=alt.datum(0.0, type="quantitative"), text="mean R:N")
+        .encode(y=y, x=alt.XDatum(0.0, type="quantitative"), text=alt.Text("mean R:N"))
     )
     limit = [_limit(ceiling[0])] if ceiling else []
     return finish(alt.layer(zero_rule("x"), *limit, line, dot, absent), 24 * len(labels) + 20, alt_text)
@@ -394,4 +394,4 @@ def _spec(
 
 def _limit(place: float) -> Any:
     rule = alt.Chart(alt.InlineData(values=[{"ceiling": place}]))
-    return rule.mark_rule(color=TEXT_COLOUR, strokeDash=[5, 4], opacity=0.7).encode(x="ceiling:Q")
+    return rule.mark_rule(color=TEXT_COLOUR, strokeDash=[5, 4], opacity=0.7).encode(x=alt.X("ceiling:Q"))
