@@ -34,16 +34,8 @@ def render(context: Mapping[str, Any], template: str = "template.html") -> str:
     template
         Its name among this package's files.
     """
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {
-        name: getattr(words, name)
-        for name in ("count", "decimal", "duration", "listed", "percent", "plural", "size")
-    }
     peaks = bool(context.get("peaks"))
-    environment.filters["embedded_json"] = (
-        (lambda value: embedded_json(words.spec_of_peaks(value))) if peaks else embedded_json
-    )
-    page = environment.from_string(_part(template)).render(
+    page = _compiled(template, peaks).render(
         **context,
         style=Markup(_part("style.css")),
         script=Markup(_part("page.js")),
@@ -53,6 +45,20 @@ def render(context: Mapping[str, Any], template: str = "template.html") -> str:
     )
     page = words.page_of_peaks(page) if peaks else page
     return page.replace(_CONTENTS, _contents(page), 1)
+
+
+@cache
+def _compiled(template: str, peaks: bool) -> jinja2.Template:
+    """Compile a template once: pages are many."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {
+        name: getattr(words, name)
+        for name in ("count", "decimal", "duration", "listed", "percent", "plural", "size")
+    }
+    environment.filters["embedded_json"] = (
+        (lambda value: embedded_json(words.spec_of_peaks(value))) if peaks else embedded_json
+    )
+    return environment.from_string(_part(template))
 
 
 def _contents(page: str) -> str:
