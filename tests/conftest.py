@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,20 +54,52 @@ def without_vega(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("hapsight.report.page.vega_bundle", lambda: "/* vega */")
 
 
+def without_drawings(patch: pytest.MonkeyPatch) -> None:
+    """Runs whose tables alone are looked at: their report is an empty file, their pages have numbers only."""
+
+    def empty(run: Path) -> Path:
+        (run / "report.html").touch()
+        return run / "report.html"
+
+    patch.setattr("hapsight.pipeline.build_report", empty)
+    patch.setattr("hapsight.report.gene_page._html", lambda _: "")
+
+
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Planted, str]:
-    """The planted cohort with a finished run, and what the command said. Only read it; copy it to write."""
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[Planted, str]:
+    """The planted cohort with a finished run, and what the command said. Only read it; copy it to write.
+
+    It is made once, by the first process that asks for it; the others wait.
+    """
+    alone = worker_id == "master"
+    folder = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    made = folder / "finished.pickle"
+    with (folder / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            made.write_bytes(pickle.dumps(_finish(folder / "finished" / "cohort")))
+    found: tuple[Planted, str] = pickle.loads(made.read_bytes())
+    return found
+
+
+def _finish(folder: Path) -> tuple[Planted, str]:
     from tests.planted import finish_planted
 
     with pytest.MonkeyPatch.context() as patch:
         without_vega(patch)
-        return finish_planted(tmp_path_factory.mktemp("finished") / "cohort")
+        return finish_planted(folder)
 
 
 @pytest.fixture
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports and pages of this test without the drawing library."""
     without_vega(monkeypatch)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of this test without drawings."""
+    without_drawings(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ def config(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(config) -> dict[str, pl.DataFrame]:
-    return tables(with_genotypes(config, "once", '"genotypes.vcf.gz"'))
+    return tables(with_genotypes(config, "once", '"genotypes.vcf.gz"'), drawn=True)
 
 
 def values_of(found: dict[str, pl.DataFrame]) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from hapsight.run.config import load_config, to_toml
 from hapsight.run.opened import Opened
 from tests.cohort.files import write_bed, write_fasta, write_table
 from tests.cohort.pgen_files import write_pgen
+from tests.conftest import without_drawings, without_vega
 from tests.planted import load_toy, write_planted
 
 CUT = 10_500
@@ -85,9 +86,10 @@ def with_genotypes(config: Path, name: str, genotypes: str) -> Path:
     return made
 
 
-def tables(config: Path) -> dict[str, pl.DataFrame]:
+def tables(config: Path, drawn: bool = False) -> dict[str, pl.DataFrame]:
     """Run predictions, baseline, eQTL mapping and evaluation; every table of the run folder."""
-    with register("toy", load_toy):
+    with register("toy", load_toy), pytest.MonkeyPatch.context() as patch:
+        (without_vega if drawn else without_drawings)(patch)
         found = CliRunner().invoke(app, ["run", str(config)], catch_exceptions=False)
     assert found.exit_code == 0, found.output
     folder = config.with_suffix("")
@@ -107,7 +109,7 @@ def config(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(config) -> dict[str, pl.DataFrame]:
-    found = tables(with_genotypes(config, "whole", '"genotypes.vcf.gz"'))
+    found = tables(with_genotypes(config, "whole", '"genotypes.vcf.gz"'), drawn=True)
     for stage in ("predictions/", "baseline/", "eqtl/", "evaluation/"):
         assert any(name.startswith(stage) and len(table) for name, table in found.items()), stage
     assert set(found["evaluation/per_gene.parquet"]["contig"]) == set(CHROMOSOMES)

@@ -54,6 +54,7 @@ def test_a_run_decodes_every_record_once_and_loads_every_model_once(tmp_path, mo
     assert loaded == ["toy", "toy"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_finished_run_is_not_run_again_unless_something_changed(tmp_path, monkeypatch):
     planted = write_planted(tmp_path, names=("up1", "null1"))
     text = planted.config.read_text().replace('[[models]]\nname = "toy"\n', "")
