@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from hapsight.cli.main import app
 from hapsight.models.registry import register
+from tests.conftest import without_drawings
 from tests.planted import Planted, load_toy, write_planted
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,8 @@ def complete(planted: Planted) -> None:
     """Run, or resume, in this process: what is left of a killed run does not ask who goes on with it."""
     text = planted.config.read_text()
     planted.config.write_text(text.replace("workers = 2", "workers = 1"))
-    with register("toy", load_toy):
+    with register("toy", load_toy), pytest.MonkeyPatch.context() as patch:
+        without_drawings(patch)
         found = CliRunner().invoke(app, ["run", str(planted.config)], catch_exceptions=False)
     assert found.exit_code == 0, found.output
 

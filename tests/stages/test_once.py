@@ -29,6 +29,7 @@ def run(config: Path) -> str:
     return found.output
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_decodes_every_record_once_and_loads_every_model_once(tmp_path, monkeypatch):
     decoded, loaded = list[int](), list[str]()
     records = GenotypeFile._lines

@@ -21,6 +21,7 @@ from hapsight.stages.direction import direction
 from hapsight.stages.drivers import drivers
 from hapsight.stages.evaluate import evaluate
 from hapsight.stages.explain import explain
+from tests.conftest import without_vega
 from tests.planted import load_toy, opened_with_models, quiet, write_planted
 
 SECTIONS = """
@@ -236,10 +237,13 @@ CURES = {
 def small(planted):
     """A run without what takes long."""
     path = written(planted, "small", ("run = true", "run = false"))
-    hapsight("run", path)
+    with pytest.MonkeyPatch.context() as patch:
+        without_vega(patch)
+        hapsight("run", path)
     return path, planted.folder / "small"
 
 
+@pytest.mark.usefixtures("undrawn", "light")  # `hapsight report` draws
 @pytest.mark.parametrize("case", CURES)
 def test_a_damaged_file_is_cured_as_is_said(small, case):
     name, spoil, command, cure, then = CURES[case]
@@ -260,6 +264,7 @@ def test_a_damaged_file_is_cured_as_is_said(small, case):
     assert pl.read_parquet(folder / "evaluation/per_gene.parquet").equals(expected)
 
 
+@pytest.mark.usefixtures("light")
 def test_no_run_folder(small, tmp_path):
     with pytest.raises(StoreError, match="not a run") as caught:
         hapsight("report", tmp_path)
@@ -301,6 +306,7 @@ FIRST = {
 }
 
 
+@pytest.mark.usefixtures("light")
 @pytest.mark.parametrize("case", FIRST)
 def test_a_stage_that_is_wanted_first_is_run_as_is_said(planted, whole, case):
     name, command, cure = FIRST[case]
@@ -321,6 +327,7 @@ def test_a_stage_that_is_wanted_first_is_run_as_is_said(planted, whole, case):
     hapsight(command, path)
 
 
+@pytest.mark.usefixtures("light")
 def test_tables_of_another_configuration_are_not_read(planted, whole):
     path, expected = whole
     keep = ('samples = "samples.tsv"', 'samples = "samples.tsv"\nmin_maf = 0.3')
