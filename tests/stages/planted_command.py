@@ -1,28 +1,20 @@
-"""The command line with the toy model registered; each of its batches takes PLANTED_DELAY seconds."""
+"""The command line with the slow toy model registered; processes of other work load no torch with it."""
 
 from __future__ import annotations
 
-import os
-import time
-
-import torch
+from typing import TYPE_CHECKING
 
 from hapsight.cli.main import main
-from hapsight.models.protocol import ReadOut
 from hapsight.models.registry import register
-from tests.planted import ToyModel
 
-
-class SlowToy(ToyModel):
-    """The toy model, slow enough to be killed at work."""
-
-    def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
-        time.sleep(float(os.environ.get("PLANTED_DELAY", "0")))
-        return super().predict(codes, read_out)
+if TYPE_CHECKING:
+    from tests.stages.slow_toy import SlowToy
 
 
 def load(weights: str | None = None, *, device: object = "cpu") -> SlowToy:
     """A loader, as the registry wants it."""
+    from tests.stages.slow_toy import SlowToy
+
     return SlowToy()
 
 

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from hapsight.cli.main import app
+from hapsight.cli.main import app, main
 from hapsight.models.registry import register
 from tests.conftest import without_drawings
 from tests.planted import Planted, load_toy, write_planted
@@ -108,25 +108,47 @@ def whole(tmp_path_factory):
     return tables(planted)
 
 
-@pytest.mark.parametrize(
-    ("stage", "units", "delay"), [("predictions", 1, 0.05), ("predictions", 3, 0.05), ("baseline", 1, 0.0)]
-)
-def test_killed_and_resumed(tmp_path, whole, stage, units, delay):
-    planted = write(tmp_path / "cohort")
-    kill_after(planted, start(planted, delay), stage, units)
-    time.sleep(1.0)  # workers notice that their parent is gone
-    finished = seals(planted, "predictions") | seals(planted, "baseline")
-    assert len(finished) < UNITS
-    if stage == "baseline":
-        finish(start(planted))
-    else:
-        complete(planted)
+def require_resumed(planted: Planted, finished: dict[Path, int], whole: dict[str, pl.DataFrame]) -> None:
+    """What was finished is kept, and all tables are those of a run that nobody killed."""
     after = seals(planted, "predictions") | seals(planted, "baseline")
     assert {path: after[path] for path in finished} == finished, "finished work was repeated"
     resumed = tables(planted)
     assert resumed.keys() == whole.keys()
     for name, table in whole.items():
         assert resumed[name].equals(table), name
+
+
+@pytest.fixture
+def killed(tmp_path, request):
+    """A run that was killed, and the units that it had finished."""
+    stage, units, delay = request.param
+    planted = write(tmp_path / "cohort")
+    kill_after(planted, start(planted, delay), stage, units)
+    time.sleep(1.0)  # workers notice that their parent is gone
+    finished = seals(planted, "predictions") | seals(planted, "baseline")
+    assert len(finished) < UNITS
+    return planted, finished
+
+
+@pytest.mark.parametrize("killed", [("predictions", 1, 0.05), ("predictions", 3, 0.05)], indirect=True)
+def test_killed_and_resumed(killed, whole):
+    planted, finished = killed
+    complete(planted)
+    require_resumed(planted, finished, whole)
+
+
+@pytest.mark.parametrize("killed", [("baseline", 1, 0.0)], indirect=True)
+def test_killed_and_resumed_with_workers_while_a_second_run_is_refused(killed, whole, monkeypatch, capsys):
+    planted, finished = killed
+    resumed = start(planted)
+    wait_for(planted, resumed, "baseline", 1 + sum("baseline" in path.parts for path in finished))
+    monkeypatch.setattr(sys, "argv", ["hapsight", "run", str(planted.config)])
+    with register("toy", load_toy), pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 1
+    assert "Another hapsight process works in this run folder" in capsys.readouterr().err
+    finish(resumed)
+    require_resumed(planted, finished, whole)
 
 
 def test_interrupted_it_says_what_is_kept_and_goes_on(tmp_path, whole):
@@ -147,6 +169,7 @@ def test_interrupted_it_says_what_is_kept_and_goes_on(tmp_path, whole):
 
 def test_interrupted_with_workers_it_ends_at_once(tmp_path):
     planted = write(tmp_path / "cohort")
+    planted.config.write_text(planted.config.read_text().replace('[[models]]\nname = "toy"\n', ""))
     process = start(planted)
     wait_for(planted, process, "baseline", 1)
     begun = time.monotonic()
@@ -154,16 +177,3 @@ def test_interrupted_with_workers_it_ends_at_once(tmp_path):
     assert process.returncode == 130, said
     assert "Traceback" not in said, said
     assert time.monotonic() - begun < 20
-
-
-def test_two_runs_in_one_folder(tmp_path):
-    planted = write_planted(tmp_path / "cohort")
-    first = start(planted, delay=0.2)
-    while not seals(planted, "predictions"):
-        assert first.poll() is None
-        time.sleep(0.01)
-    second = start(planted)
-    _, errors = second.communicate(timeout=60)
-    assert second.returncode == 1
-    assert b"Another hapsight process works in this run folder" in errors
-    finish(first)
