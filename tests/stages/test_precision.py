@@ -111,6 +111,7 @@ def test_small_differences_are_refused_and_the_cures_are_obeyed(planted):
     assert record(planted)["trials"][0]["acceptable"]
 
 
+@pytest.mark.usefixtures("undrawn", "light")  # `hapsight report` draws
 def test_what_was_allowed_is_said_until_it_is_mended(planted):
     allowed = change(planted, 1000, 'precision = "bfloat16"\nallow_imprecise = true')
     assert hapsight("run", allowed)[0] == 0
@@ -166,6 +167,7 @@ def test_xpresso_is_refused_in_bfloat16_and_not_in_float16x3(tmp_path, shared_da
         demo_guarded(tmp_path, xpresso, "bfloat16", 2)
 
 
+@pytest.mark.usefixtures("undrawn", "light")  # `hapsight report` draws
 def test_the_bench_end_to_end(planted):
     change(planted, 1000, 'precision = "float32"')
     assert hapsight("run", planted)[0] == 0

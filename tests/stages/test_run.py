@@ -128,7 +128,8 @@ def test_a_log_tells_what_was_done_when(finished):
         assert re.search(rf"{re.escape(stage)}: \d+\.\d s", text)
 
 
-def test_a_resumed_run_says_so_and_shows_its_own_times(finished, copied, light):
+@pytest.mark.usefixtures("undrawn")
+def test_a_resumed_run_says_so_and_shows_its_own_times(finished, copied):
     assert "goes on in" not in finished[1]
     shutil.rmtree(copied.folder / "run/evaluation")
     with register("toy", load_toy):
@@ -159,6 +160,7 @@ def test_genes_regions_and_people_are_chosen_on_the_command_line(finished, tmp_p
         assert checked("--population", "FIN")["people"]["status"] == "fail"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_second_run_keeps_everything(copied):
     folder = copied.folder / "run"
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("block-*")}
@@ -167,6 +169,7 @@ def test_a_second_run_keeps_everything(copied):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("block-*")} == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_another_seed_computes_the_baseline_anew_and_the_predictions_not(copied):
     folder = copied.folder
     before = {path: path.read_bytes() for path in folder.rglob("block-*.json")}
@@ -180,7 +183,7 @@ def test_another_seed_computes_the_baseline_anew_and_the_predictions_not(copied)
     assert new == {"baseline", "eqtl", "evaluation", "explain"}
 
 
-def test_plan_has_what_run_ran(finished, light, tmp_path):
+def test_plan_has_what_run_ran(finished, tmp_path):
     out, before = tmp_path / "plan.json", sorted(finished[0].folder.rglob("*"))
     with register("toy", load_toy):
         found = CliRunner().invoke(app, ["plan", str(finished[0].config), "--json", str(out)])
@@ -195,6 +198,7 @@ def test_plan_has_what_run_ran(finished, light, tmp_path):
     assert all(row["took"]["processor"] >= 0 for row in rows)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_models_that_could_not_be_told_apart_are_refused(tmp_path):
     planted = write_planted(tmp_path, people=20)
     two = planted.config.read_text().replace(
