@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import pickle
 from collections.abc import Iterator
@@ -24,12 +25,25 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
     os.environ.setdefault(_name, "1")
 
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST = ("test_kill.py", "test_one_folder.py", "test_every_model.py")
+LONGEST = (
+    *("test_kill.py", "test_one_folder.py", "test_docs.py", "test_every_model.py", "test_run.py"),
+    *("test_machine.py", "test_effects.py", "test_cli.py", "test_base.py", "test_disclosure.py"),
+    *("test_loop.py", "test_gene_pages.py", "test_cards.py", "test_chrx.py", "test_peaks.py"),
+)
+"""Files of many seconds each, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that no core waits for them in the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays to the end: it is not searched for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,13 +80,13 @@ def without_drawings(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[Planted, str]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Planted, str]:
     """The planted cohort with a finished run, and what the command said. Only read it; copy it to write.
 
     It is made once, by the first process that asks for it; the others wait.
     """
-    alone = worker_id == "master"
-    folder = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     made = folder / "finished.pickle"
     with (folder / "finished.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -13,7 +13,7 @@ from hapsight.errors import ModelError
 from hapsight.models.protocol import ModelWindow
 from tests.engine.toy_shared import ToyShared
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, write_planted
-from tests.sequence.naive import naive_window
+from tests.sequence.naive import Base, naive_contig, window_of
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +34,11 @@ def predict(planted, batch_size: int):
     return found, genotypes, reference
 
 
-def naive_value(sequence: str, window, variants, person: int, haplotype: int, reverse: bool) -> float:
+def naive_value(contig: list[Base], window, weights: np.ndarray) -> float:
     """Base by base, the toy model on the naive builder's haplotype."""
-    bases = "".join(base for base, _ in naive_window(sequence, variants, window, person, haplotype))
-    if reverse:
+    bases = "".join(base for base, _ in window_of(contig, window))
+    if window.reverse:
         bases = bases[::-1].translate(str.maketrans("ACGT", "TGCA"))
-    weights = ToyModel().weights.numpy().astype(np.float64)
     return float(sum(weights[i, "ACGTN".index(base)] for i, base in enumerate(bases)))
 
 
@@ -51,13 +50,14 @@ def test_every_person_and_haplotype_equals_the_naive_pass(planted):
     found, genotypes, reference = predict(planted, batch_size=8)
     everything = Interval("chr1", 0, reference.contigs["chr1"])
     variants, sequence = genotypes.read(everything)[0], decode(reference.fetch(everything))
-    for gene, prediction in zip(planted.genes, found, strict=True):
-        window = Window.around(gene, UPSTREAM, DOWNSTREAM, oriented=True)
-        assert prediction.values.shape == (12, 2, 1)
-        for person in range(12):
-            for haplotype in range(2):
-                expected = naive_value(sequence, window, variants, person, haplotype, window.reverse)
-                assert prediction.values[person, haplotype, 0] == pytest.approx(expected, abs=1e-3)
+    weights = ToyModel().weights.numpy().astype(np.float64)
+    assert [prediction.values.shape for prediction in found] == [(12, 2, 1)] * len(planted.genes)
+    for person, haplotype in np.ndindex(12, 2):
+        contig = naive_contig(sequence, variants, person, haplotype)
+        for gene, prediction in zip(planted.genes, found, strict=True):
+            window = Window.around(gene, UPSTREAM, DOWNSTREAM, oriented=True)
+            expected = naive_value(contig, window, weights)
+            assert prediction.values[person, haplotype, 0] == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 1000])

@@ -74,7 +74,11 @@ def naive_window(
     sequence: str, variants: Variants, window: Window, person: int, haplotype: int
 ) -> list[Base]:
     """The window of one haplotype, its anchor at index ``window.left``."""
-    bases = naive_contig(sequence, variants, person, haplotype)
+    return window_of(naive_contig(sequence, variants, person, haplotype), window)
+
+
+def window_of(bases: list[Base], window: Window) -> list[Base]:
+    """The window of a haplotype whose whole contig is there."""
     at = next((i for i, (_, p) in enumerate(bases) if p is not None and p >= window.anchor), len(bases))
     first = at - window.left
     return [bases[i] if 0 <= i < len(bases) else ("N", None) for i in range(first, first + window.length)]
