@@ -26,11 +26,12 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (
-    *("test_kill.py", "test_one_folder.py", "test_docs.py", "test_every_model.py", "test_run.py"),
-    *("test_machine.py", "test_effects.py", "test_cli.py", "test_base.py", "test_disclosure.py"),
-    *("test_loop.py", "test_gene_pages.py", "test_cards.py", "test_chrx.py", "test_peaks.py"),
+    *("test_kill.py", "test_one_folder.py", "test_docs.py", "test_every_model.py", "test_disclosure.py"),
+    *("test_effects.py", "test_run.py", "test_readers.py", "test_direction.py", "test_loop.py"),
+    *("test_gene_pages.py", "test_peaks.py", "test_covariates.py", "test_individuals.py"),
+    *("test_precision.py", "test_cards.py", "test_chrx.py", "test_hostile_paths.py", "test_api.py"),
 )
-"""Files of many seconds each, the longest first."""
+"""Files of some ten seconds each, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from hapsight.cli.main import app
 from hapsight.models.protocol import SequenceModel, Track
 from hapsight.models.registry import register
+from tests.conftest import without_drawings
 from tests.planted import write_planted
 from tests.train.toy_personal import load_trainable
 
@@ -74,7 +75,10 @@ def test_every_stage_writes_in_the_run_folder_alone(cohort):
     output, exported = planted.folder / "run", planted.folder / "exported"
     before = {path for path in top.rglob("*") if output not in (path, *path.parents)}
     with register("toy", load_hostile):
-        hapsight("run", planted.config)
+        with pytest.MonkeyPatch.context() as patch:
+            without_drawings(patch)  # `pages` and `report` draw
+            hapsight("run", planted.config)
+        hapsight("report", output)
         hapsight("pages", planted.config, *GENES)
         hapsight("train", "grid", planted.config)
         hapsight("informed", planted.config)
