@@ -143,8 +143,10 @@ def test_killed_and_resumed_with_workers_while_a_second_run_is_refused(killed, w
     resumed = start(planted)
     wait_for(planted, resumed, "baseline", 1 + sum("baseline" in path.parts for path in finished))
     monkeypatch.setattr(sys, "argv", ["hapsight", "run", str(planted.config)])
+    os.kill(resumed.pid, signal.SIGSTOP)  # it cannot end meanwhile
     with register("toy", load_toy), pytest.raises(SystemExit) as left:
         main()
+    os.kill(resumed.pid, signal.SIGCONT)
     assert left.value.code == 1
     assert "Another hapsight process works in this run folder" in capsys.readouterr().err
     finish(resumed)

@@ -21,6 +21,7 @@ __all__ = [
     "CORRELATION_EDGES",
     "MODEL_COLOUR",
     "TEXT_COLOUR",
+    "at_height",
     "cloud",
     "density",
     "distribution",
@@ -289,9 +290,14 @@ def _medians(medians: Sequence[tuple[float, str]]) -> Any:
                 fontSize=12,
                 dx=-4 if left else 4,
                 fontWeight=600,
-            ).encode(x=alt.X("place:Q"), y=alt.YValue(-11), text=alt.Text("text:N"))
+            ).encode(x=alt.X("place:Q"), y=at_height(-11), text=alt.Text("text:N"))
         )
     return alt.layer(*layers)
+
+
+def at_height(pixels: float) -> Any:
+    """So many pixels below the upper edge of a plot, whatever its y axis."""
+    return alt.YValue(pixels)  # type: ignore[no-untyped-call]
 
 
 def zero_rule(channel: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import altair as alt
 import polars as pl
 
-from hapsight.report.charts import MODEL_COLOUR, TEXT_COLOUR, finish, grid, inline, zero_rule
+from hapsight.report.charts import MODEL_COLOUR, TEXT_COLOUR, at_height, finish, grid, inline, zero_rule
 
 __all__ = ["RIGHT_COLOUR", "WRONG_COLOUR", "coloured", "fitted", "matrix", "shares"]
 
@@ -91,7 +91,7 @@ def _mark(place: float) -> list[Any]:
     return [
         base.mark_rule(color=TEXT_COLOUR, strokeDash=[5, 4], opacity=0.7).encode(x=alt.X("place:Q")),
         base.mark_text(color=TEXT_COLOUR, align="left", dx=4, fontSize=12).encode(
-            x=alt.X("place:Q"), y=alt.YValue(8), text=alt.Text("text:N")
+            x=alt.X("place:Q"), y=at_height(8), text=alt.Text("text:N")
         ),
     ]
 
