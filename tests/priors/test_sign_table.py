@@ -38,6 +38,14 @@ def test_scores_are_aligned(tmp_path, text):
     assert found.names == ()
 
 
+def test_the_typical_size_is_of_scores_other_than_0(tmp_path):
+    rows = [f"22\t{100 + n}\tA\tG\t{score}" for n, score in enumerate((0, 0, 0, -1, 3))]
+    (tmp_path / "signs.tsv").write_text("\n".join(["chrom\tpos\tref\talt\tscore", *rows]) + "\n")
+    assert read_sign_priors(tmp_path / "signs.tsv").typical == 2.0
+    (tmp_path / "none.tsv").write_text("\n".join(["chrom\tpos\tref\talt\tscore", *rows[:3]]) + "\n")
+    assert read_sign_priors(tmp_path / "none.tsv").typical == 1.0
+
+
 def test_own_tables_of_scores(tmp_path):
     rows = {**PLACES, "prior": ["motifs"] * 2, "gene_id": ["g", "h"], "variant_id": ["rs1", "rs2"]}
     table = pl.DataFrame(rows | {"score": [0.25, 1.0]}).select(list(PRIOR_SCORES)).cast(PRIOR_SCORES)

@@ -171,6 +171,8 @@ def test_the_benchmark_by_hand():
     assert rows["sign_agrees", "effect top twentieth"].n == 1
     assert rows["sign_agrees", "distance < 1000"].n == 4
     assert rows["sign_agrees", "measured quarter 4"].value == pytest.approx(1 / 2)  # slopes 3 and 4
+    third = rows["sign_agrees", "measured quarter 3"]  # slopes -2 and 2
+    assert (third.value, third.n) == (1.0, 2)
     assert rows["pearson", "all"].value == pytest.approx(stats.pearsonr(effect, slope).statistic)
     assert rows["spearman", "all"].value == pytest.approx(stats.spearmanr(effect, slope).statistic)
     bare = qtl_benchmark(effect, np.sign(slope), distance, np.arange(8), np.random.default_rng(1), draws=20)
