@@ -29,7 +29,7 @@ def encode(sequence: str | bytes) -> Codes:
     [0, 1, 2, 3, 4]
     """
     data = sequence.encode("ascii") if isinstance(sequence, str) else sequence
-    return np.frombuffer(bytearray(data).translate(_ENCODE), dtype=np.uint8)
+    return np.frombuffer(bytearray(data).translate(_ENCODE.tobytes()), dtype=np.uint8)
 
 
 def decode(codes: Codes) -> str:

@@ -675,6 +675,10 @@ def test_whole_real_cohort(shared_data: Path) -> None:
     variants, dropped = file.read(Interval("22", 0, 50_818_468), Reference(folder / "chr22.fa.gz"))
     assert (len(variants), len(variants.samples)) == (82_203, 358)
     assert not dropped.counts
+    file._handles()[1]._usual = False  # every line by the general way
+    general, _ = file.read(Interval("22", 0, 50_818_468))
+    assert np.array_equal(variants.alleles, general.alleles)
+    assert (variants.ref, variants.alt, variants.variant_id) == (general.ref, general.alt, general.variant_id)
 
 
 def test_real_indels(shared_data: Path) -> None:

@@ -112,6 +112,8 @@ class Edits:
 
 def _trim(ref: str, alt: str) -> tuple[int, str, str]:
     """Length of the common prefix; what is left of both alleles without it and the common suffix."""
+    if len(ref) == len(alt) == 1 and ref != alt:  # as most are
+        return 0, ref, alt
     prefix = _shared(ref, alt)
     ref, alt = ref[prefix:], alt[prefix:]
     suffix = _shared(ref[::-1], alt[::-1])
@@ -134,8 +136,9 @@ class Carriers:
     @classmethod
     def of(cls, columns: NDArray[np.uint8]) -> Carriers:
         """From (V, D) zeros and ones."""
-        haplotype, variant = np.nonzero(columns.T)
-        counts = np.bincount(haplotype, minlength=columns.shape[1])
+        rows = np.ascontiguousarray(columns.T).view(np.bool_)
+        counts = np.count_nonzero(rows, axis=1)
+        variant = np.flatnonzero(rows) - np.repeat(np.arange(len(rows)) * len(columns), counts)
         return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), variant.astype(np.int64))
 
     def take(self, chosen: NDArray[np.intp]) -> Carriers:

@@ -265,8 +265,8 @@ def _builder(
 
     prints = np.zeros((len(carriers.first) - 1, 1), np.uint64)
     if len(prints) > 1:
-        *sums, power = fingerprint_sums(window.length, bases, edits.inserted)
-        _fill(prints, window, *sums, reach.start, edits, carriers, power)
+        sums, inserted, power = fingerprint_sums(window.length, bases, edits.inserted)
+        _fill(prints, window, sums, inserted, reach.start, edits, carriers, power)
     first = window.interval.start - reach.start
     return build, prints[:, 0], bases[first : first + window.length]
 
@@ -325,7 +325,8 @@ def _equal(
     build: Callable[[NDArray[np.intp]], Codes], some: NDArray[np.intp], others: NDArray[np.intp], length: int
 ) -> NDArray[np.bool_]:
     """(R,) whether sequences are those of other rows; a row is its own without being built."""
-    equal, size = some == others, max(1, _BLOCK_BYTES // length)
+    equal: NDArray[np.bool_] = some == others
+    size = max(1, _BLOCK_BYTES // length)
     left = np.flatnonzero(~equal)
     for block in (left[first : first + size] for first in range(0, len(left), size)):
         equal[block] = np.all(build(some[block]) == build(others[block]), axis=1)
