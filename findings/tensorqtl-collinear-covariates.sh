@@ -35,7 +35,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-with warnings.catch_warnings():
+with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it speaks of R where there is none
     warnings.simplefilter("ignore")
     from tensorqtl import cis
 

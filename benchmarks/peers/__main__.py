@@ -64,8 +64,8 @@ def main() -> None:
     print(markdown(rows))
     print(
         f"\nhapsight {__version__}, Python {platform.python_version()}; processor time, one thread each; "
-        f"{os.cpu_count()} cores ({platform.machine()}), load {before:.1f} before and {os.getloadavg()[0]:.1f} after "
-        f"(1 is this command's own); cohort: {cohort.name}"
+        f"{os.cpu_count()} cores ({platform.machine()}), load {before:.1f} before and "
+        f"{os.getloadavg()[0]:.1f} after (1 is this command's own); cohort: {cohort.name}"
     )
 
 

@@ -1,4 +1,4 @@
-"""`hapsight eqtl` from the VCF against a tensorQTL script from ready dosages, as commands and part by part."""
+"""`hapsight eqtl` from the VCF against a tensorQTL script from ready dosages: commands, and their parts."""
 
 from __future__ import annotations
 
@@ -143,8 +143,10 @@ def agreement(folder: Path) -> str:
         pl.read_parquet(path).height
         for path in (folder / "independent.parquet", folder / "run" / "eqtl" / "cis_independent.parquet")
     ]
+    both = len(significant[0] & significant[1])
     return (
         f"top variant the same or tied in {int((same | tied).sum())} of {len(mine)}; log10 pval_beta "
-        f"{float(beta.median()):.2f} apart in the median, {float(beta.max()):.2f} at most (other "
-        f"permutations); eGenes {len(significant[0])} and {len(significant[1])}, {len(significant[0] & significant[1])} in both; signals {signals[0]} and {signals[1]}"
+        f"{float(beta.median()):.2f} apart in the median, {float(beta.max()):.2f} at most (by chance); "
+        f"eGenes {len(significant[0])} and {len(significant[1])}, {both} in both; "
+        f"signals {signals[0]} and {signals[1]}"
     )

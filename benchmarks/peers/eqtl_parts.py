@@ -1,4 +1,4 @@
-"""Processor seconds of the parts of ``hapsight eqtl CONFIG`` in one process; a script, so that imports count."""
+"""Processor seconds of the parts of ``hapsight eqtl CONFIG`` in one process, imports included."""
 
 from __future__ import annotations
 

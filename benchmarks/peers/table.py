@@ -112,7 +112,7 @@ def processor_time() -> float:
 
 
 def clock(work: Callable[..., Any], *arguments: Any) -> float:
-    """Processor seconds of a call, all threads together: a busy machine changes them less than the clock's."""
+    """Processor seconds of a call, all threads together: a busy machine changes them little."""
     started = processor_time()
     work(*arguments)
     return processor_time() - started

@@ -1,7 +1,7 @@
 """tensorQTL's side: a script as its users write it, from dosages that are ready.
 
-``tensorqtl_side.py COHORT.npz FOLDER PERMUTATIONS SEED`` maps nominal and top variants and independent signals,
-and writes processor seconds by part.
+``tensorqtl_side.py COHORT.npz FOLDER PERMUTATIONS SEED`` maps nominal and top variants and independent
+signals, and writes processor seconds by part.
 """
 
 from __future__ import annotations
