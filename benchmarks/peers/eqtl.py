@@ -98,7 +98,8 @@ class Parts:
 
 def our_seconds(folder: Path) -> dict[str, float]:
     """The parts of our command, in a process of their own, as it does them."""
-    return dict(json.loads(succeed([sys.executable, str(HERE / "eqtl_parts.py"), "run.toml"], cwd=folder)))
+    command = [sys.executable, "-m", "benchmarks.peers.eqtl_parts", str(folder / "run.toml")]
+    return dict(json.loads(succeed(command, cwd=ROOT)))
 
 
 def rows(cohort: Path, folder: Path, count: int, repeats: int) -> Iterator[Row]:
