@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUNNING := $(VENV)/.running
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo docs test dist lint verify bench clean
+.PHONY: demo docs test dist lint verify bench bench-peers clean
 
 $(RUNNING): pyproject.toml constraints.txt
 	@echo "Installing hapsight and what it needs into $(VENV): a minute or more, and silent."
@@ -69,5 +69,8 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/statistics_scale.py
 	$(BIN)/hapsight bench sharing --model enformer --width 96 --haplotypes 64
 
+bench-peers: $(INSTALLED)  ## one table: GenVarLoader, bcftools, R glmnet, susieR and tensorQTL, in turn with hapsight
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.peers
+
 clean:
-	rm -rf $(VENV) .verify demo-run dist site
+	rm -rf $(VENV) .verify .peers demo-run dist site

@@ -1,8 +1,8 @@
-"""Seconds per gene of the eQTL mapping and of heritability, beside the floor of its arithmetic.
+"""Processor seconds per gene of the eQTL mapping and of heritability, beside the floor of its arithmetic.
 
 Run from the root of the project: ``python -m benchmarks.eqtl_speed --genes 20``. One core. The floor is the
 one product that permutations cannot do without, (variants, people) x (people, permutations), at the speed
-that this machine has for it.
+that this machine has for it. `benchmarks.peers` puts the parts beside tensorQTL's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from hapsight.least_squares import Design
 from hapsight.stats.eqtl import CisDosage, nominal_scan
-from hapsight.stats.eqtl_permutations import draw_permutations, independent_signals, map_gene
+from hapsight.stats.eqtl_permutations import GeneTest, draw_permutations, independent_signals, map_gene
 from hapsight.stats.heritability import cis_heritability
 
 DEMO = Path(str(files("hapsight") / "demo"))
@@ -29,16 +30,60 @@ SIGNIFICANT = 0.01
 
 
 class Clock:
-    """Seconds by what they were spent on."""
+    """Processor seconds by what they were spent on."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     def __call__(self, name: str, work: Callable[..., Any], *arguments: Any) -> Any:
-        started = time.perf_counter()
+        started = time.process_time()
         found = work(*arguments)
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - started
         return found
+
+
+@dataclass(frozen=True)
+class Task:
+    """A gene to map: (V, N) dosages, (N,) expression, (N, C) covariates."""
+
+    dosage: np.ndarray
+    expression: np.ndarray
+    covariates: np.ndarray | None
+
+    @property
+    def design(self) -> Design:
+        return Design.of(len(self.expression), self.covariates)
+
+
+def map_task(clock: Clock, task: Task, permutations: np.ndarray) -> GeneTest | None:
+    """Map a gene, part by part."""
+    design = task.design
+    outcome = design.residuals(task.expression)
+    cis = clock("nominal", CisDosage.of, task.dosage, design)
+    clock("nominal", nominal_scan, cis, outcome)
+    clock("heritability", cis_heritability, task.dosage, outcome, design)
+    return clock("permutations", map_gene, cis, outcome, permutations)
+
+
+def find_signals(
+    clock: Clock,
+    tasks: Sequence[Task],
+    tests: Sequence[GeneTest | None],
+    permutations: np.ndarray,
+    largest: float,
+) -> tuple[int, int]:
+    """Independent signals of the genes with `pval_beta` up to the `largest`: genes, signals."""
+    chosen = [(task, test) for task, test in zip(tasks, tests, strict=True) if significant(test, largest)]
+    found = 0
+    for task, test in chosen:
+        outcome = task.design.residuals(task.expression)
+        arguments = (task.dosage, outcome, task.covariates, permutations, test, largest)
+        found += len(clock("independent signals", independent_signals, *arguments))
+    return len(chosen), found
+
+
+def significant(test: GeneTest | None, largest: float) -> bool:
+    return test is not None and test.beta is not None and test.beta.pval_beta <= largest
 
 
 def product(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -56,32 +101,26 @@ def main() -> None:
     rng, clock = np.random.default_rng(1), Clock()
     permutations = draw_permutations(358, wanted.permutations, rng)
     columns = rng.random((358, wanted.permutations), np.float32)
-    variants, signals, significant = [], 0, 0
-    for gene in real_genes(wanted.cohort, wanted.genes):
-        design = Design.of(358, gene.covariates)
-        outcome = design.residuals(gene.expression)
-        clock("floor of the permutations", product, gene.dosage.astype(np.float32), columns)
-        cis = clock("dosages", CisDosage.of, gene.dosage, design)
-        clock("nominal", nominal_scan, cis, outcome)
-        test = clock("top variant, permutations, beta", map_gene, cis, outcome, permutations)
-        clock("heritability", cis_heritability, gene.dosage, outcome, design)
-        if test and test.beta and test.beta.pval_beta < SIGNIFICANT:
-            arguments = (gene.dosage, outcome, gene.covariates, permutations, test, SIGNIFICANT)
-            signals += len(clock("independent signals", independent_signals, *arguments))
-            significant += 1
-        variants.append(len(gene.dosage))
-    gflop = 2e-9 * np.mean(variants) * 358 * wanted.permutations
+    genes = real_genes(wanted.cohort, wanted.genes)
+    tasks = [Task(gene.dosage, gene.expression, gene.covariates) for gene in genes]
+    tests = []
+    for task in tasks:
+        clock("floor of the permutations", product, task.dosage.astype(np.float32), columns)
+        tests.append(map_task(clock, task, permutations))
+    eqtl_genes, signals = find_signals(clock, tasks, tests, permutations, SIGNIFICANT)
+    variants = float(np.mean([len(task.dosage) for task in tasks]))
+    gflop = 2e-9 * variants * 358 * wanted.permutations
     each = {name: round(seconds / wanted.genes, 4) for name, seconds in clock.seconds.items()}
-    mapping = sum(each[name] for name in ("dosages", "nominal", "top variant, permutations, beta"))
+    mapping = each["nominal"] + each["permutations"]
     result = {
         "genes": wanted.genes,
-        "variants_mean": round(float(np.mean(variants)), 1),
-        "gflop_of_the_permutations": round(float(gflop), 2),
-        "gflop_per_second_of_the_floor": round(float(gflop / each["floor of the permutations"]), 1),
+        "variants_mean": round(variants, 1),
+        "gflop_of_the_permutations": round(gflop, 2),
+        "gflop_per_second_of_the_floor": round(gflop / each["floor of the permutations"], 1),
         "seconds_per_gene": each,
         "mapping_seconds_per_gene": round(mapping, 4),
         "mapping_over_floor": round(mapping / each["floor of the permutations"], 2),
-        "significant_genes": significant,
+        "significant_genes": eqtl_genes,
         "signals": signals,
     }
     print(json.dumps(result, indent=1))

@@ -153,6 +153,14 @@ def test_hits_have_the_threshold_that_was_asked():
     assert sum(change.n_gained + change.n_lost for change in changes) > 20
 
 
+@pytest.mark.parametrize("strength", [0.82, 0.86, 0.91, 0.94])
+def test_p_is_that_of_the_score_or_a_higher_one(strength):
+    """Of 8 columns that want one base each: 4^-8 the best word, 25 times that a word with one mismatch."""
+    one, motif = around(SITE[:8], 4, "A"), sharp("MA3.1", SITE[:8], strength)
+    kinds = [motif_changes([one], [motif], threshold=p)[0].kind for p in (1.5e-5, 1.6e-5, 3.8e-4, 3.9e-4)]
+    assert kinds == ["none", "loss", "loss", "change"]
+
+
 def test_neighbours_must_reach():
     with pytest.raises(InputError, match="shorter than the motifs reach") as error:
         motif_changes([window("ACGT", "A", "C", "ACGTACGTACGT")], MOTIFS)

@@ -252,7 +252,7 @@ def _hits(
     one_hot = np.zeros((len(sequences), 4, max(map(len, sequences))), np.int8)
     for row, sequence in zip(one_hot, sequences, strict=True):
         row[:, : len(sequence)] = sequence == np.arange(4)[:, None]
-    named = {str(index): motif.probability for index, motif in enumerate(motifs)}
+    named = {str(index): _in_whole_bins(motif) for index, motif in enumerate(motifs)}
     found: list[set[int]] = [set() for _ in sequences]
     unknown = [np.append(0, np.cumsum(sequence == N_CODE)) for sequence in sequences]
     for index, table in enumerate(fimo(named, one_hot, bin_size=_BIN, eps=_EPS, threshold=threshold)):
@@ -262,6 +262,17 @@ def _hits(
             if start < left + len(allele) and end > left and before[start] == before[end]:
                 found[int(number)].add(index)
     return found
+
+
+def _in_whole_bins(motif: Motif) -> Float:
+    """(4, L) probabilities with scores of whole bins, and a quarter more.
+
+    memelite rounds each column for its table of p, but cuts off a hit's sum. So given, both are the same bin;
+    else many a motif's word with a mismatch or two has the p of a better one, and its best word a p of 0.
+    """
+    bins = np.round(motif.log_odds / _BIN)
+    bins[:, 0] += 0.25
+    return np.asarray(2.0 ** (bins * _BIN) / 4 - _EPS)
 
 
 def _change(window: AlleleWindow, motifs: Sequence[Motif], ref: set[int], alt: set[int]) -> MotifChange:

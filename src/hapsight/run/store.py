@@ -52,7 +52,7 @@ STAGES: Final = {
     "homologs": 1,
     "evaluate": 1,
     "direction": 1,
-    "drivers": 1,
+    "drivers": 2,
 }
 """Version of each stage's code; part of its keys.
 
