@@ -33,8 +33,9 @@ from hapsight.cohort.nouns import Variants
 from hapsight.cohort.pgen import PgenFile
 from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
-from hapsight.sequence.edits import Carriers, Edits, build, resolve_overlaps
+from hapsight.sequence.edits import Carriers, Edits, resolve_overlaps
 from hapsight.sequence.haplotypes import FIRST_MARGIN, Window, personal_sequences
+from hapsight.sequence.kernel import build
 
 HERE = Path(__file__).parent
 LENGTHS = {196_608: 8, 10_500: 32}
@@ -94,8 +95,8 @@ def every_haplotype(window: Window, variants: Variants, reference: Reference) ->
     stretch = window.interval.widen(reach, reach)
     out = np.empty((variants.haplotypes.shape[1], window.length), np.uint8)
     build(
-        out, window.left, reference.fetch(stretch), stretch.start, window.anchor, carriers.first,
-        carriers.variant, edits.start, edits.removed, edits.inserted_first, edits.inserted,
+        out, window.length, window.left, reference.fetch(stretch), stretch.start, window.anchor, carriers.first,
+        carriers.variant, edits.start, edits.removed, edits.inserted_first, edits.inserted, None,
     )  # fmt: skip
     return out
 
