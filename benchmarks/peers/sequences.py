@@ -95,8 +95,8 @@ def every_haplotype(window: Window, variants: Variants, reference: Reference) ->
     stretch = window.interval.widen(reach, reach)
     out = np.empty((variants.haplotypes.shape[1], window.length), np.uint8)
     build(
-        out, window.length, window.left, reference.fetch(stretch), stretch.start, window.anchor, carriers.first,
-        carriers.variant, edits.start, edits.removed, edits.inserted_first, edits.inserted, None,
+        out, window.length, window.left, reference.fetch(stretch), stretch.start, window.anchor,
+        carriers.first, carriers.variant, edits.start, edits.removed, edits.inserted_first, edits.inserted, None,
     )  # fmt: skip
     return out
 
