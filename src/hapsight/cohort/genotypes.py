@@ -329,7 +329,7 @@ class _Lines:
     def __init__(
         self, header: str, parser: Any, samples_in_file: Sequence[str], samples: Sequence[str]
     ) -> None:
-        *lines, columns = header.splitlines()
+        *lines, columns = header.rstrip("\n").split("\n")
         self._whole, self._people = parser, len(samples_in_file)
         self.at_once = min(max(_AT_ONCE // (4 * self._people), 1), _MOST_LINES)
         column = {name: number for number, name in enumerate(samples_in_file)}
@@ -344,6 +344,8 @@ class _Lines:
         records: list[PlainRecord | None] = [None] * len(lines)
         begin = 1 - 4 * self._people  # of the calls, from the end
         fits = [i for i, line in enumerate(lines) if self._usual and _has_only_gt(line[:begin])]
+        if not fits:
+            return records
         plain, calls = plain_calls([lines[i][begin:] for i in fits], self._people)
         if not self._everybody:
             calls = calls.view(np.int16)[:, self._columns].view(np.int8)
