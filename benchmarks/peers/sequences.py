@@ -96,7 +96,8 @@ def every_haplotype(window: Window, variants: Variants, reference: Reference) ->
     out = np.empty((variants.haplotypes.shape[1], window.length), np.uint8)
     build(
         out, window.length, window.left, reference.fetch(stretch), stretch.start, window.anchor,
-        carriers.first, carriers.variant, edits.start, edits.removed, edits.inserted_first, edits.inserted, None,
+        carriers.first, carriers.variant, edits.start, edits.removed, edits.inserted_first, edits.inserted,
+        None,
     )  # fmt: skip
     return out
 
