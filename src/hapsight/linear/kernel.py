@@ -178,7 +178,7 @@ def _most(data: Data, active: Active, gradient: Floats, cut: Floats) -> int:
     """Most predictors that a problem has with its candidates."""
     most = 0
     for q in range(len(cut)):
-        most = max(most, active.size[q] + _count(data, active, q, gradient[q], cut[q]))
+        most = max(most, int(active.size[q]) + _count(data, active, q, gradient[q], cut[q]))
     return most
 
 
