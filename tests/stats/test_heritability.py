@@ -9,11 +9,13 @@ from scipy import stats
 from hapsight.least_squares import Design
 from hapsight.linear.fits import Predictors
 from hapsight.linear.predictors import fit_blup
+from hapsight.stats import heritability
 from hapsight.stats.heritability import (
     _rotate,
     _rotate_variants,
     _standardised,
     cis_heritability,
+    products_of_variants,
     relationship,
 )
 from tests.stats.eqtl_naive import haseman_elston, reml, restricted_log_likelihood, simulated
@@ -122,3 +124,38 @@ def test_one_variant_explains_everything():
     dosage, _, _ = simulate(0.0, n=60)
     found = cis_heritability(dosage[:1], dosage[0] * 2.0, Design.of(60, None))
     assert found.h2 > 0.99
+
+
+@pytest.mark.parametrize("block", [1, 7, 90, 4_000_000])
+def test_products_of_variants_add_up_over_blocks_of_people(block, monkeypatch):
+    rng = np.random.default_rng(block)
+    dosage = rng.integers(0, 3, (12, 90)).astype(np.uint8)
+    outcome, basis = rng.standard_normal(90), np.linalg.qr(rng.standard_normal((90, 4)))[0]
+    monkeypatch.setattr(heritability, "_TOGETHER", 12 * block)
+    mean, spread = dosage.mean(axis=1), dosage.std(axis=1)
+    found = products_of_variants(dosage, mean, spread, outcome, basis)
+    whole = (dosage - mean[:, None]) / spread[:, None]
+    np.testing.assert_allclose(found.kernel, whole @ whole.T, atol=1e-11)
+    np.testing.assert_allclose(found.covariance, whole @ outcome, atol=1e-12)
+    np.testing.assert_allclose(found.explained, whole @ basis, atol=1e-12)
+    one = cis_heritability(dosage, outcome, Design.of(90, basis))
+    monkeypatch.undo()
+    assert one is not None
+    twin = cis_heritability(dosage, outcome, Design.of(90, basis))
+    assert (one.h2, one.h2_he) == pytest.approx((twin.h2, twin.h2_he), abs=1e-6)
+
+
+def test_variants_that_the_covariates_explain_have_no_part():
+    rng = np.random.default_rng(1)
+    dosage = rng.integers(0, 3, (3, 80)).astype(float)
+    design = Design.of(80, dosage.T)
+    found = cis_heritability(dosage, rng.standard_normal(80), design)
+    assert found is not None
+    assert found.h2 == 0.0 or np.isnan(found.h2_se)
+    more = np.vstack([dosage, rng.integers(0, 3, (2, 80))])
+    expression = rng.standard_normal(80)
+    found, twin = (cis_heritability(one, expression, design) for one in (more, more[3:]))
+    assert found is not None
+    assert twin is not None
+    assert found.num_var == 5
+    assert found.pval == pytest.approx(twin.pval, rel=1e-4)

@@ -168,28 +168,33 @@ class Predictors:
         distinct = distinct_rows(dosage[usable])
         return cls(dosage, mean, usable, distinct)
 
+    @property
+    def first(self) -> NDArray[np.intp]:
+        """(P,) the variants that stand for their groups."""
+        return self.usable[self.distinct.first]
+
     def centred(self) -> Floats:
-        """(P, n) dosages of the first of each group, with mean 0."""
-        rows = self.dosage[self.usable[self.distinct.first]].astype(np.float64)
+        """(P, n) their dosages, with mean 0."""
+        rows = self.dosage[self.first].astype(np.float64)
         rows -= rows.mean(axis=1, keepdims=True)
         return rows
 
     @cached_property
-    def _standard(self) -> tuple[Floats, Floats]:
-        rows = self.centred()
-        deviation = np.sqrt(np.einsum("pn,pn->p", rows, rows) / self.dosage.shape[1])
-        rows /= deviation[:, None]
-        return rows, deviation
-
-    @property
-    def rows(self) -> Floats:
-        """(P, n) the first of each group, with mean 0 and mean square 1."""
-        return self._standard[0]
-
-    @property
     def deviation(self) -> Floats:
-        """(P,) standard deviation of its dosage."""
-        return self._standard[1]
+        """(P,) standard deviation of their dosages."""
+        squares = np.empty(len(self.first))
+        for some in range(0, len(squares), _TOGETHER):
+            rows = self.dosage[self.first[some : some + _TOGETHER]].astype(np.float64)
+            rows -= rows.mean(axis=1, keepdims=True)
+            squares[some : some + _TOGETHER] = np.einsum("pn,pn->p", rows, rows)
+        return np.sqrt(squares / self.dosage.shape[1])
+
+    @cached_property
+    def rows(self) -> Floats:
+        """(P, n) their dosages, with mean 0 and mean square 1."""
+        rows = self.centred()
+        rows /= self.deviation[:, None]
+        return rows
 
     def can_tell(self, outcome: Floats) -> bool:
         """Whether there is anything to learn: a variant, and an outcome (n,) that varies."""

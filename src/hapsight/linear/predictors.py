@@ -16,7 +16,7 @@ import scipy
 from numpy.typing import NDArray
 
 from hapsight.linear.fits import LinearFit, Predictors, mean_only
-from hapsight.stats.heritability import variant_coordinates
+from hapsight.stats.heritability import products_of_variants, variant_coordinates
 
 __all__ = ["fit_blup", "fit_top_snp", "reml_share", "restricted_deviance"]
 
@@ -70,30 +70,39 @@ def fit_blup(predictors: Predictors, outcome: Floats, variances: Floats | None =
     """
     if not predictors.can_tell(outcome):
         return mean_only(len(predictors.mean), outcome, float("inf"))
-    rows, group, usable = predictors.rows, predictors.distinct.group, predictors.usable
+    group, usable = predictors.distinct.group, predictors.usable
     shares = np.ones(len(usable)) if variances is None else variances[usable]
     shares = shares / shares.sum()
     root = np.sqrt(np.bincount(group, shares))
-    scaled = rows * root[:, None]
-    solve = _solve_variants if len(rows) < rows.shape[1] else _solve_people
-    share, effects = solve(scaled, outcome - outcome.mean())
+    solve = _solve_variants if len(root) < len(outcome) else _solve_people
+    share, effects = solve(predictors, root, outcome - outcome.mean())
     if share == 0.0:
         return mean_only(len(predictors.mean), outcome, float("inf"))
     effects = np.divide(effects, root, out=np.zeros_like(effects), where=root > 0)
     return LinearFit(*predictors.line(shares * effects[group], outcome), (1.0 - share) / share)
 
 
-def _solve_people(scaled: Floats, outcome: Floats) -> tuple[float, Floats]:
-    """Genetic share of variance, and (P,) ``scaled (scaled' scaled + penalty)^-1 outcome``, from (n, n)."""
+def _solve_people(predictors: Predictors, root: Floats, outcome: Floats) -> tuple[float, Floats]:
+    """Genetic share of variance, and (P,) ``Z (Z' Z + penalty)^-1 outcome`` of rows times their root, Z."""
+    scaled = predictors.rows * root[:, None]
     values, vectors = _eigen(scaled.T @ scaled)
     rotated = vectors.T @ outcome
     share = reml_share(values, rotated**2)
     return share, scaled @ (vectors @ (rotated / (values + _penalty(share))))
 
 
-def _solve_variants(scaled: Floats, outcome: Floats) -> tuple[float, Floats]:
+def _solve_variants(predictors: Predictors, root: Floats, outcome: Floats) -> tuple[float, Floats]:
     """The same from products of rows, (P, P), where there are fewer of these than people."""
-    found = variant_coordinates(scaled, outcome, len(outcome) - 1)
+    first = predictors.first
+    products = products_of_variants(
+        predictors.dosage[first], predictors.mean[first], predictors.deviation, outcome
+    )
+    found = variant_coordinates(
+        products.kernel * np.outer(root, root),
+        products.covariance * root,
+        float(outcome @ outcome),
+        len(outcome) - 1,
+    )
     share, rank = reml_share(found.values, found.squares), found.vectors.shape[1]
     return share, found.vectors @ (found.covariance / (found.values[:rank] + _penalty(share)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,8 +16,10 @@ from hapsight.stats.summary import Mean, mean_interval
 __all__ = [
     "Heritability",
     "VariantCoordinates",
+    "VariantProducts",
     "cis_heritability",
     "mean_ceiling",
+    "products_of_variants",
     "relationship",
     "variant_coordinates",
 ]
@@ -28,6 +31,12 @@ _MOST = 1.0 - 1e-6
 
 _RANK = 1e-11
 """Eigenvalue, relative to the largest, below which it is rounding."""
+
+_CANCELLED = 1e-12
+"""Share of a variant's variance below which what the covariates leave of it is rounding."""
+
+_TOGETHER = 4_000_000
+"""Dosages of a block of people, as numbers of 8 bytes."""
 
 _GRID = 33
 """Values among which the best is refined, since a likelihood may have two peaks."""
@@ -123,11 +132,26 @@ def relationship(dosage: NDArray[Any]) -> tuple[Float, int]:
 
 def _standardised(dosage: NDArray[Any]) -> Float:
     """(V, N) of the V variants that vary, each of mean 0 and mean square 1."""
-    centred = dosage - dosage.mean(axis=1, keepdims=True, dtype=np.float64)
-    spread = np.sqrt(np.einsum("vn,vn->v", centred, centred) / centred.shape[1])
-    standard: Float = centred[spread > 0]
+    mean, spread = _mean_and_spread(dosage)
+    standard: Float = dosage[spread > 0] - mean[spread > 0, None]
     standard /= spread[spread > 0, None]
     return standard
+
+
+def _mean_and_spread(dosage: NDArray[Any]) -> tuple[Float, Float]:
+    """(V,) mean and standard deviation of each row (V, N), a block of people at a time."""
+    mean = dosage.mean(axis=1, dtype=np.float64)
+    squares = np.zeros(len(dosage))
+    for people in blocks_of_people(*dosage.shape):
+        centred = dosage[:, people] - mean[:, None]
+        squares += np.einsum("vn,vn->v", centred, centred)
+    return mean, np.sqrt(squares / dosage.shape[1])
+
+
+def blocks_of_people(variants: int, people: int) -> Iterator[slice]:
+    """Stretches of people whose dosages are looked at together, as numbers of 8 bytes: 32 MB."""
+    size = max(1, _TOGETHER // max(variants, 1))
+    return (slice(first, first + size) for first in range(0, people, size))
 
 
 def cis_heritability(dosage: NDArray[Any], expression: Float, design: Design) -> Heritability | None:
@@ -143,12 +167,15 @@ def cis_heritability(dosage: NDArray[Any], expression: Float, design: Design) ->
     ``None`` where no variant, or no residual expression, varies.
     """
     outcome = design.residuals(expression)
-    standard = _standardised(dosage)
-    num_var = len(standard)
+    mean, spread = _mean_and_spread(dosage)
+    vary = spread > 0
+    num_var = int(vary.sum())
     if not num_var or not outcome.any():
         return None
-    few = num_var < len(outcome)
-    rotated = _rotate_variants(standard, outcome, design) if few else _rotate(standard, outcome, design)
+    if num_var < len(outcome):
+        rotated = _rotate_variants(dosage[vary], outcome, design, mean[vary], spread[vary])
+    else:
+        rotated = _rotate(_standardised(dosage), outcome, design)
     h2 = rotated.best()
     ratio = 2.0 * (rotated.log_likelihood(h2) - rotated.log_likelihood(0.0))
     pval = 0.5 * float(scipy.special.chdtrc(1, ratio)) if h2 > 0 else 1.0
@@ -163,12 +190,71 @@ def _rotate(standard: Float, outcome: Float, design: Design) -> _Rotated:
     return _Rotated(np.maximum(values, 0.0), np.square(vectors.T @ (free.T @ outcome)))
 
 
-def _rotate_variants(standard: Float, outcome: Float, design: Design) -> _Rotated:
-    """The same of (V, N) standardised dosages, V < N, from the eigenvectors of their residuals' products."""
-    left = design.residuals(standard)
-    left /= np.sqrt(len(left))
-    found = variant_coordinates(left, outcome, len(outcome) - design.rank)
+def _rotate_variants(
+    rows: NDArray[Any],
+    outcome: Float,
+    design: Design,
+    mean: Float | float = 0.0,
+    spread: Float | float = 1.0,
+) -> _Rotated:
+    """The same of (V, N) dosages, V < N, of these means and standard deviations, from products of variants.
+
+    ``R R' = Z Z' - (Z Q) (Z Q)'`` of the residuals R of standardised dosages Z beside the design's basis Q.
+    """
+    products = products_of_variants(rows, mean, spread, outcome, design.basis)
+    kernel = products.kernel - products.explained @ products.explained.T
+    gone = np.diag(kernel) <= _CANCELLED * np.diag(products.kernel)
+    kernel[gone] = kernel[:, gone] = 0.0
+    found = variant_coordinates(
+        kernel / len(rows),
+        products.covariance / np.sqrt(len(rows)),
+        float(outcome @ outcome),
+        len(outcome) - design.rank,
+    )
     return _Rotated(found.values, found.squares)
+
+
+class VariantProducts(NamedTuple):
+    """What standardised dosages Z (V, N) have to do with each other, with an outcome and with a basis."""
+
+    kernel: Float  # (V, V) Z Z'
+    covariance: Float  # (V,) Z outcome
+    explained: Float  # (V, K) Z basis
+
+
+def products_of_variants(
+    dosage: NDArray[Any],
+    mean: Float | float,
+    spread: Float | float,
+    outcome: Float,
+    basis: Float | None = None,
+) -> VariantProducts:
+    """Products of ``(dosage - mean) / spread``, added up over blocks of people: all of it is never held.
+
+    Parameters
+    ----------
+    dosage
+        (V, N), of any type.
+    mean, spread
+        (V,) of each row, or one number for all.
+    outcome
+        (N,).
+    basis
+        (N, K).
+    """
+    variants, people = dosage.shape
+    middle, scale = np.reshape(mean, (-1, 1)), np.reshape(spread, (-1, 1))
+    basis = np.empty((people, 0)) if basis is None else basis
+    found = VariantProducts(
+        np.zeros((variants, variants)), np.zeros(variants), np.zeros((variants, basis.shape[1]))
+    )
+    for block in blocks_of_people(variants, people):
+        rows = dosage[:, block] - middle
+        rows /= scale
+        found.kernel[:] += rows @ rows.T
+        found.covariance[:] += rows @ outcome[block]
+        found.explained[:] += rows @ basis[block]
+    return found
 
 
 class VariantCoordinates(NamedTuple):
@@ -193,24 +279,28 @@ class VariantCoordinates(NamedTuple):
     covariance: Float
 
 
-def variant_coordinates(rows: Float, outcome: Float, directions: int) -> VariantCoordinates:
-    """Eigenvalues of the kernel ``rows' rows`` and an outcome along its eigenvectors, without the kernel.
+def variant_coordinates(
+    kernel: Float, covariance: Float, squares: float, directions: int
+) -> VariantCoordinates:
+    """Eigenvalues of the kernel ``rows' rows`` of people and an outcome along its eigenvectors, without it.
 
     Parameters
     ----------
-    rows
-        (V, N), less what is projected out of the outcome.
-    outcome
-        (N,).
+    kernel
+        (V, V) products of the rows, less what is projected out of the outcome.
+    covariance
+        (V,) of these with the outcome.
+    squares
+        Sum of squares of the outcome.
     directions
         M, dimensions that are left to both.
     """
-    values, vectors = scipy.linalg.eigh(rows @ rows.T)
+    values, vectors = scipy.linalg.eigh(kernel)
     known = values > _RANK * max(float(values[-1]), 0.0)
     values, vectors = values[known], vectors[:, known]
-    covariance = vectors.T @ (rows @ outcome)
-    squares, others = covariance**2 / values, max(directions - len(values), 0)
-    rest = max(float(outcome @ outcome - squares.sum()), 0.0) / max(others, 1)
+    along = vectors.T @ covariance
+    found, others = along**2 / values, max(directions - len(values), 0)
+    rest = max(squares - float(found.sum()), 0.0) / max(others, 1)
     return VariantCoordinates(
-        np.append(values, np.zeros(others)), np.append(squares, np.full(others, rest)), vectors, covariance
+        np.append(values, np.zeros(others)), np.append(found, np.full(others, rest)), vectors, along
     )
