@@ -15,7 +15,7 @@ import argparse
 import json
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,13 +80,16 @@ def measured(work: Callable[[], object]) -> tuple[float, float]:
     return seconds, peak
 
 
-def grow(people: list[int], variants: int) -> dict[str, dict[str, object]]:
+def grow(people: list[int], variants: int, only: Sequence[str] = ()) -> dict[str, dict[str, object]]:
     """Of each stage: seconds and MB at each number of people that takes less than `LIMIT`, and exponents."""
     found: dict[str, dict[str, list[float]]] = {}
-    for work in stages(dosages(people[0], variants)).values():
-        work()  # compiled
+    for name, work in stages(dosages(people[0], variants)).items():
+        if not only or name in only:
+            work()  # compiled
     for n in people:
         for name, work in stages(dosages(n, variants)).items():
+            if only and name not in only:
+                continue
             own = found.setdefault(name, {"people": [], "seconds": [], "mb": []})
             if own["seconds"] and own["seconds"][-1] * (n / own["people"][-1]) ** 3 > LIMIT:
                 continue
@@ -113,8 +116,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--people", type=int, nargs="+", default=[358, 1000, 2504, 5000, 10_000])
     parser.add_argument("--variants", type=int, default=1000)
+    parser.add_argument("--only", nargs="+", default=[], help="these stages; else all")
     given = parser.parse_args()
-    given.out.write_text(json.dumps(grow(given.people, given.variants), indent=1))
+    given.out.write_text(json.dumps(grow(given.people, given.variants, given.only), indent=1))
 
 
 if __name__ == "__main__":
