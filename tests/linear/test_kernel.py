@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import ElasticNet
 
 from hapsight.linear.fits import distinct_rows
-from hapsight.linear.paths import Pieces, lockstep_paths
+from hapsight.linear.kernel import _SLACK, _look, moments
+from hapsight.linear.paths import Active, Data, Pieces, Screen, lockstep_paths
 from tests.linear.cohort import simulated_gene
 from tests.linear.naive import elastic_net, largest_lambda
 
@@ -122,3 +123,54 @@ def test_a_path_ends_when_the_error_was_least_long_ago(patience: int) -> None:
     assert len(short[0]) == steps < len(whole[0])
     for mine, twin in zip(short[:3], whole[:3], strict=True):
         np.testing.assert_array_equal(mine, twin[:steps])
+
+
+def test_moments_of_a_fold_are_those_of_its_people() -> None:
+    """Also of a row that varies only among those left out, or hardly without them."""
+    rng = np.random.default_rng(1)
+    rows, fold = centred(rng.integers(0, 3, (6, 40)).astype(float)), np.arange(40) % 4
+    rows[1] = np.where(fold == 2, rows[0], 0.3)
+    rows[2] = np.where(fold == 2, 1e4 * rows[0], rows[0])
+    left_out = np.vstack([np.zeros(40, np.bool_), fold == np.arange(4)[:, None]])
+    mean, norm = moments(rows, left_out)
+    for q, out in enumerate(left_out):
+        own = rows[:, ~out]
+        np.testing.assert_allclose(mean[q], own.mean(axis=1), atol=1e-12)
+        expected = np.sqrt(np.square(own - own.mean(axis=1, keepdims=True)).sum(axis=1))
+        np.testing.assert_allclose(norm[q], expected, rtol=1e-10, atol=1e-12)
+    assert norm[3, 1] == 0.0
+
+
+def test_what_is_not_looked_at_is_not_above_the_limit() -> None:
+    """Residuals walk at random; each time, gradients are those of all rows, or are below the limit."""
+    rng = np.random.default_rng(2)
+    rows, fold = centred(rng.integers(0, 3, (80, 60)).astype(float)), np.arange(60) % 4
+    left_out = np.vstack([np.zeros(60, np.bool_), fold == np.arange(4)[:, None]])
+    mean, norm = moments(rows, left_out)
+    kept, penalties = np.where(left_out, 0.0, 1.0), equal_penalties(80)
+    start = rng.normal(size=(5, 60)) * kept
+    start -= start.sum(axis=1, keepdims=True) / kept.sum(axis=1, keepdims=True) * kept
+    start /= np.linalg.norm(start, axis=1, keepdims=True)
+    data = Data(rows, penalties, left_out, kept, mean, norm, start)
+    member = np.zeros((5, 80), np.bool_)
+    member[1, 7] = True
+    room = np.zeros((5, 1))
+    active = Active(
+        np.zeros(5, np.int64), member, room.astype(np.int64), room, room, room[..., None], room[..., None]
+    )
+    first = start @ rows.T / norm
+    screen = Screen(first.copy(), np.abs(first), np.zeros(5), start.copy())
+    residual, skipped = start.copy(), 0
+    for step in range(30):
+        residual += rng.normal(size=(5, 60)) * 0.003 * kept
+        limit = np.full(5, 0.35 - 0.005 * step)
+        before = screen.gradient.copy()
+        _look(data, active, screen, residual, limit)
+        whole = residual @ rows.T / norm
+        looked_at = screen.gradient != before
+        np.testing.assert_allclose(screen.gradient[looked_at], whole[looked_at], atol=1e-12)
+        assert np.all(np.abs(whole[~looked_at]) <= limit[0])
+        assert np.all(np.abs(whole) <= (screen.least + screen.path[:, None]) * (1.0 + _SLACK) + 1e-12)
+        assert looked_at[1, 7]
+        skipped += int((~looked_at).sum())
+    assert 0.2 < skipped / (30 * 400) < 0.95

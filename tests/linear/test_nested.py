@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +13,8 @@ from hapsight.errors import ConfigError, InputError
 from hapsight.least_squares import residualise
 from hapsight.linear.elastic_net import ElasticNetOptions
 from hapsight.linear.fits import Predictors, make_folds
-from hapsight.linear.methods import ElasticNet
-from hapsight.linear.nested import GeneStatus, fit_held_out, haplotype_differences
+from hapsight.linear.methods import ElasticNet, method_named
+from hapsight.linear.nested import GeneStatus, fit_held_out, fit_together, haplotype_differences
 from tests.linear.cohort import simulated_dosage, simulated_gene
 
 SMALL = ElasticNet(ElasticNetOptions(n_lambdas=20, inner=5, thresh=1e-6))
@@ -199,3 +201,20 @@ def test_differences_between_haplotypes_are_those_of_the_other_folds_weights() -
     truth = alleles[:3, :, 0].sum(axis=0).astype(float) - alleles[:3, :, 1].sum(axis=0)
     assert np.corrcoef(found, truth)[0, 1] > 0.9
     assert np.corrcoef(both.predicted, both.observed)[0, 1] > 0.7
+
+
+def test_methods_that_share_predictors_find_what_each_finds_alone() -> None:
+    dosage, expression, covariates, folds = gene()
+    methods = [method_named(name, SMALL.options) for name in ("elastic_net", "blup", "top_snp")]
+    methods.append(method_named("top_snp", replace(SMALL.options, min_maf=0.45)))
+    together = fit_together(dosage, expression, covariates, folds, 7, [[one] * 6 for one in methods])
+    for found, method in zip(together, methods, strict=True):
+        alone = fit_held_out(dosage, expression, covariates, folds, 7, method)
+        assert (found.status, found.final_lambda, found.intercept) == (
+            alone.status,
+            alone.final_lambda,
+            alone.intercept,
+        ) or np.isnan(alone.final_lambda)
+        for name in ("observed", "predicted", "fold", "fold_r", "fold_lambda", "weights"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(alone, name))
+    assert len({found.predicted.tobytes() for found in together}) == len(methods)

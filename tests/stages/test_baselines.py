@@ -21,7 +21,9 @@ from hapsight.files import file_name
 from hapsight.report.build import build_report
 from hapsight.run.arms import arms_of, baseline_arm
 from hapsight.run.baselines import ImportedRun, baseline_runs
+from hapsight.run.blocks import VariantReader
 from hapsight.run.config import load_config
+from hapsight.run.crew import staffed
 from hapsight.run.imported import imported_store, imported_units, weights_by_gene
 from hapsight.run.opened import Opened
 from hapsight.run.store import UnitStore
@@ -493,3 +495,34 @@ def test_weights_that_are_not_what_they_should_be(planted, done, exported, chang
     path = altered(planted, exported, "changed.db", change)
     with pytest.raises(InputError, match=message):
         apply_file(done, path, "changed", quiet)
+
+
+def test_a_block_is_read_once_and_a_method_that_is_added_leaves_the_others_alone(planted, monkeypatch):
+    """Of 7 genes in blocks of 2, by two splits: each gene's variants once, however many methods."""
+    asked = []
+    read = VariantReader.__call__
+    monkeypatch.setattr(VariantReader, "__call__", lambda self, at: asked.append(at) or read(self, at))
+
+    def fitted(methods):
+        path = configured(
+            planted, "grows", ('methods = ["elastic_net", "lasso", "blup", "top_snp"]', methods)
+        )
+        opened = Opened.from_config(staffed(load_config(path), workers=1))
+        opened.begin()
+        asked.clear()
+        baseline(opened, quiet)
+        seals = {str(p): p.stat().st_ino for p in opened.folder.path.glob("baseline/*/*.json")}
+        return opened, seals, len(asked)
+
+    _, before, reads = fitted('methods = ["blup"]')
+    assert (len(before), reads) == (8, 7)
+    opened, after, reads = fitted('methods = ["blup", "top_snp", "lasso"]')
+    assert (len(after), reads) == (24, 7)
+    assert {path: after[path] for path in before} == before
+    stages = {stage["name"]: stage for stage in opened.folder.record()["stages"]}
+    assert stages["baseline lasso"]["computed"] == stages["baseline top_snp.population"]["computed"] == 4
+    (opened.folder.path / "baseline/lasso/block-00001.json").unlink()
+    _, again, reads = fitted('methods = ["blup", "top_snp", "lasso"]')
+    assert (len(again), reads) == (24, 2)
+    assert len(again.items() - after.items()) == 1
+    assert fitted('methods = ["blup"]')[2] == 0

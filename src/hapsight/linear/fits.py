@@ -187,7 +187,8 @@ class Predictors:
             rows = self.dosage[self.first[some : some + _TOGETHER]].astype(np.float64)
             rows -= rows.mean(axis=1, keepdims=True)
             squares[some : some + _TOGETHER] = np.einsum("pn,pn->p", rows, rows)
-        return np.sqrt(squares / self.dosage.shape[1])
+        deviation: Floats = np.sqrt(squares / self.dosage.shape[1])
+        return deviation
 
     @cached_property
     def rows(self) -> Floats:
