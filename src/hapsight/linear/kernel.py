@@ -277,8 +277,8 @@ def _look(data: Data, active: Active, screen: Screen, residual: Floats, limit: F
     which = np.flatnonzero(wanted)
     write_gradients(data.rows, which, residual, data.norm, screen.gradient)
     for q in range(problems):
-        for j in which:
-            screen.least[q, j] = abs(screen.gradient[q, j]) - screen.path[q]
+        for one in which:
+            screen.least[q, one] = abs(screen.gradient[q, one]) - screen.path[q]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
