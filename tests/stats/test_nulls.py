@@ -7,6 +7,7 @@ from scipy import stats
 from hapsight.errors import InputError
 from hapsight.stats.nulls import (
     SASSE_DRAWS,
+    _root,
     benjamini_hochberg,
     empirical_p,
     null_test,
@@ -39,6 +40,32 @@ def test_null_of_variants_in_perfect_linkage():
     null = random_weights_null(np.stack([variant, 2 - variant] * 20), expression, 999, rng)
     expected = abs(stats.pearsonr(variant, expression)[0])
     np.testing.assert_allclose(null, expected, atol=1e-9)
+
+
+def test_null_of_people_equals_its_naive_twin():
+    """As many draws as people: predictions are drawn as such, from the root of their covariance."""
+    rng = np.random.default_rng(6)
+    dosage = rng.integers(0, 3, (90, 40)).astype(np.uint8)
+    dosage[:, 7] = dosage[:, 3]  # two people who are alike
+    expression, centred = rng.standard_normal(40), dosage - dosage.mean(axis=1, keepdims=True)
+    root, order = _root(dosage)
+    assert root.shape == (40, 38)
+    np.testing.assert_allclose(root @ root.T, (centred.T @ centred)[np.ix_(order, order)], atol=1e-11)
+    null = random_weights_null(dosage, expression, 40, np.random.default_rng(9))
+    predicted = np.random.default_rng(9).standard_normal((40, 38)) @ root.T
+    naive = [abs(stats.pearsonr(p, expression[order])[0]) for p in predicted]
+    np.testing.assert_allclose(null, naive, rtol=1e-10)
+    weights = rng.standard_normal((20_000, 90)) @ dosage
+    of_weights = [abs(np.corrcoef(p, expression)[0, 1]) for p in weights]
+    many = random_weights_null(dosage, expression, 20_000, np.random.default_rng(2))
+    assert stats.ks_2samp(many, of_weights).pvalue > 0.01
+
+
+def test_null_of_people_in_perfect_linkage():
+    rng = np.random.default_rng(4)
+    variant, expression = rng.integers(0, 3, 60).astype(np.uint8), rng.standard_normal(60)
+    null = random_weights_null(np.stack([variant, 2 - variant] * 40), expression, 999, rng)
+    np.testing.assert_allclose(null, abs(stats.pearsonr(variant, expression)[0]), atol=1e-9)
 
 
 def test_one_variant_is_no_evidence():

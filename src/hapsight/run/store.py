@@ -50,7 +50,7 @@ STAGES: Final = {
     "priors linear": 1,
     "train on people": 3,
     "homologs": 1,
-    "evaluate": 1,
+    "evaluate": 2,
     "direction": 1,
     "drivers": 2,
 }

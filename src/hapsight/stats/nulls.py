@@ -94,7 +94,8 @@ def random_weights_null(
     """abs(r) of random linear predictions with the observed expression.
 
     A draw is ``P_i = sum_s w_s g_is`` with w ~ N(0, 1) and g the dosages of the window's variants: what a
-    model gets that knows nothing but the genotypes (Sasse 2023).
+    model gets that knows nothing but the genotypes (Sasse 2023). Where there are fewer people than variants,
+    P is drawn as such: it is normal, with the products of people's dosages as its covariance.
 
     Parameters
     ----------
@@ -116,10 +117,35 @@ def random_weights_null(
     centred = observed - observed.mean()
     if not len(genotype) or not np.any(centred):
         raise InputError("The random-weights null needs variants and expression that vary.")
+    if len(centred) <= min(len(genotype), draws):
+        return _null_of_people(genotype, centred, draws, rng)
     weights = rng.standard_normal((draws, len(genotype)))
     covariance = weights @ (genotype @ centred)
     spread = _prediction_norms(weights, genotype) * np.linalg.norm(centred)
     return np.asarray(np.minimum(np.abs(covariance) / spread, 1.0), dtype=np.float64)
+
+
+def _null_of_people(
+    genotype: NDArray[np.uint8], centred: Float, draws: int, rng: np.random.Generator
+) -> Float:
+    """`random_weights_null` of (V, N) dosages, N numbers drawn for each prediction instead of V."""
+    root, order = _root(genotype)
+    predicted = rng.standard_normal((draws, root.shape[1])) @ root.T
+    spread = np.sqrt(np.einsum("dn,dn->d", predicted, predicted)) * np.linalg.norm(centred)
+    return np.asarray(np.minimum(np.abs(predicted @ centred[order]) / spread, 1.0), np.float64)
+
+
+def _root(genotype: NDArray[np.uint8]) -> tuple[Float, NDArray[np.intp]]:
+    """Root (N, rank) of the products of people's centred dosages, its rows in another order; and the order.
+
+    Products of dosages are whole numbers: see `_prediction_norms`.
+    """
+    n, whole = genotype.shape[1], genotype.astype(np.float32)
+    products = (whole.T @ whole).astype(np.float64)
+    total = products.sum(axis=0)
+    products += total.sum() / n**2 - (total[:, None] + total) / n
+    factor, pivots, rank, _ = scipy.linalg.lapack.dpstrf(products, lower=1)
+    return np.tril(factor)[:, :rank], pivots.astype(np.intp) - 1
 
 
 def _prediction_norms(weights: Float, genotype: NDArray[np.uint8]) -> Float:
