@@ -6,7 +6,7 @@ from scipy import stats
 
 from hapsight.stages.evaluate import structure_row
 from hapsight.stats.nulls import benjamini_hochberg
-from hapsight.stats.structure import Groups, explained, within_r
+from hapsight.stats.structure import Between, Groups
 
 LABELS = ["CEU"] * 30 + ["YRI"] * 40 + ["CHB"] * 25 + ["few"] * 4 + [None] * 3
 KNOWN = 95
@@ -35,7 +35,7 @@ def test_people_of_small_populations_are_left_out():
 def test_share_and_p_are_those_of_one_way_analysis_of_variance(shift):
     mine = values(1, shift)
     parts = mine[:30], mine[30:70], mine[70:KNOWN]
-    found = explained(mine, groups())
+    found = Between.of(groups()).explained(mine)
     assert found.pval == pytest.approx(stats.f_oneway(*parts).pvalue, rel=1e-9)
     between = sum(len(part) * (part.mean() - mine[:KNOWN].mean()) ** 2 for part in parts)
     assert found.share == pytest.approx(between / ((mine[:KNOWN] - mine[:KNOWN].mean()) ** 2).sum(), rel=1e-9)
@@ -49,18 +49,20 @@ def test_covariates_come_first():
         float(((mine[:KNOWN] - design @ np.linalg.lstsq(design, mine[:KNOWN])[0]) ** 2).sum())
         for design in (columns, full)
     )
-    found = explained(mine, groups(), covariates)
+    found = Between.of(groups(), covariates).explained(mine)
     assert found.share == pytest.approx(1 - after / before)
     assert found.pval == pytest.approx(stats.f.sf((before - after) / 2 / (after / (KNOWN - 5)), 2, KNOWN - 5))
     told = np.column_stack([covariates, np.array([label == "YRI" for label in LABELS])[:, None] * [1, 2]])
     told = np.column_stack([told, [label == "CEU" for label in LABELS]])
-    assert explained(mine, groups(), told).pval == 1.0  # the covariates tell populations apart already
+    assert (
+        Between.of(groups(), told).explained(mine).pval == 1.0
+    )  # the covariates tell populations apart already
 
 
 def test_nothing_is_said_of_values_that_do_not_vary():
-    found = explained(np.ones(len(LABELS)), groups())
+    found = Between.of(groups()).explained(np.ones(len(LABELS)))
     assert (found.share, found.pval) == (None, None)
-    assert within_r(np.ones(len(LABELS)), values(1), groups()) is None
+    assert Between.of(groups()).within_r(np.ones(len(LABELS)), values(1)) is None
 
 
 def test_r_within_populations_has_no_part_between_them():
@@ -69,8 +71,8 @@ def test_r_within_populations_has_no_part_between_them():
         np.concatenate([v[a:b] - v[a:b].mean() for a, b in ((0, 30), (30, 70), (70, 95))])
         for v in (first, second)
     ]
-    assert within_r(first, second, groups()) == pytest.approx(np.corrcoef(*apart)[0, 1])
-    assert abs(within_r(first, second, groups()) or 0) < 0.3 < np.corrcoef(first, second)[0, 1]
+    assert Between.of(groups()).within_r(first, second) == pytest.approx(np.corrcoef(*apart)[0, 1])
+    assert abs(Between.of(groups()).within_r(first, second) or 0) < 0.3 < np.corrcoef(first, second)[0, 1]
 
 
 @pytest.mark.parametrize(
@@ -79,10 +81,10 @@ def test_r_within_populations_has_no_part_between_them():
 )
 def test_structure_counts_where_prediction_and_expression_both_have_it(in_prediction, in_expression, flagged):
     """100 genes without any effect; the rule of `evaluate`: the larger p of the two, q < 0.05."""
-    pvals = []
+    pvals, plain = [], Between.of(groups())
     for gene in range(100):
         predicted, expressed = values(1000 + gene, in_prediction), values(2000 + gene, in_expression)
-        pvals.append(structure_row(predicted, expressed, expressed, groups(), None)["pval"])
+        pvals.append(structure_row(predicted, expressed, expressed, plain, plain)["pval"])
     found = (benjamini_hochberg(np.array(pvals)) < 0.05).sum()
     assert found == 100 if flagged else found == 0
 

@@ -42,7 +42,7 @@ from hapsight.stats.nulls import (
     weights_stream,
 )
 from hapsight.stats.protocols import protocol_named
-from hapsight.stats.structure import Groups, explained, within_r
+from hapsight.stats.structure import Between, Groups
 from hapsight.stats.summary import (
     SIGNIFICANT,
     Mean,
@@ -389,10 +389,11 @@ def _add_structure(opened: Opened, arm: Arm, predicted: Sequence[Float], groups:
     """What populations explain of predictions and of expression; a note where it is something of both."""
     cohort = opened.cohort
     covariates = None if cohort.covariates is None else cohort.covariates.values
+    plain, beside = Between.of(groups), Between.of(groups, covariates)
     found = [
         {"gene_id": gene.gene_id, "gene_name": gene.gene_name}
         | arm.labels()
-        | structure_row(own, expressed, residual, groups, covariates)
+        | structure_row(own, expressed, residual, plain, beside)
         for gene, own, expressed, residual in zip(
             cohort.genes, predicted, cohort.transformed, cohort.residual, strict=True
         )
@@ -414,10 +415,16 @@ def _add_structure(opened: Opened, arm: Arm, predicted: Sequence[Float], groups:
 
 
 def structure_row(
-    predicted: Float, expressed: Float, residual: Float, groups: Groups, covariates: Float | None
+    predicted: Float, expressed: Float, residual: Float, plain: Between, beside: Between
 ) -> dict[str, Any]:
-    """A row of ``structure`` without its labels and q, from a gene's (N,) values; p is the larger of two."""
-    own, theirs = explained(predicted, groups), explained(expressed, groups, covariates)
+    """A row of ``structure`` without its labels and q, from a gene's (N,) values; p is the larger of two.
+
+    Parameters
+    ----------
+    plain, beside
+        Populations without covariates, and beside those of expression.
+    """
+    groups, own, theirs = plain.groups, plain.explained(predicted), beside.explained(expressed)
     pvals = [found.pval for found in (own, theirs) if found.pval is not None]
     return {
         "n": len(groups.people),
@@ -428,7 +435,7 @@ def structure_row(
         "pval_observed": theirs.pval,
         "pval": max(pvals) if len(pvals) == 2 else None,
         "qval": None,
-        "r_within": within_r(predicted, residual, groups),
+        "r_within": plain.within_r(predicted, residual),
     }
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hapsight.least_squares import Design
 from hapsight.stats.correlation import is_constant
 
-__all__ = ["FEWEST_IN_GROUP", "Explained", "Groups", "explained", "within_r"]
+__all__ = ["FEWEST_IN_GROUP", "Between", "Explained", "Groups"]
 
 Float = NDArray[np.float64]
 
@@ -72,29 +72,49 @@ class Explained:
     pval: float | None
 
 
-def explained(values: Float, groups: Groups, covariates: Float | None = None) -> Explained:
-    """Share of (N,) values' variance between populations, beside (N, C) covariates; and its F test."""
-    mine = values[groups.people]
-    own = None if covariates is None else covariates[groups.people]
-    both = groups.dummies if own is None else np.hstack([own, groups.dummies])
-    n = len(mine)
-    if is_constant(mine) or np.linalg.matrix_rank(both) + 2 > n:
-        return Explained(None, None)
-    base, full = Design.of(n, own), Design.of(n, both)
-    before, after = (float((one.residuals(mine) ** 2).sum()) for one in (base, full))
-    added = full.rank - base.rank
-    if not added or not before:
-        return Explained(0.0, 1.0)
-    degrees = n - full.rank
-    if not after:
-        return Explained(1.0, 0.0)
-    ratio = (before - after) / added / (after / degrees)
-    return Explained(1 - after / before, float(scipy.stats.f.sf(ratio, added, degrees)))
+@dataclass(frozen=True, slots=True, eq=False)
+class Between:
+    """What values are fitted with to see what populations explain of them; made once for all genes.
 
+    Attributes
+    ----------
+    designs
+        Covariates without populations, and with them; None where people are too few for both.
+    """
 
-def within_r(predicted: Float, observed: Float, groups: Groups) -> float | None:
-    """R of two (N,) arrays, every population's mean taken out of both; None where one is constant then."""
-    design = Design.of(len(groups.people), groups.dummies)
-    left = [design.residuals(values[groups.people]) for values in (predicted, observed)]
-    sizes = [float(np.linalg.norm(one)) for one in left]
-    return float(np.clip(left[0] @ left[1] / (sizes[0] * sizes[1]), -1, 1)) if all(sizes) else None
+    groups: Groups
+    designs: tuple[Design, Design] | None
+
+    @classmethod
+    def of(cls, groups: Groups, covariates: Float | None = None) -> Between:
+        """Populations beside (N, C) covariates."""
+        own = None if covariates is None else covariates[groups.people]
+        both = groups.dummies if own is None else np.hstack([own, groups.dummies])
+        n = len(groups.people)
+        if np.linalg.matrix_rank(both) + 2 > n:
+            return cls(groups, None)
+        return cls(groups, (Design.of(n, own), Design.of(n, both)))
+
+    def explained(self, values: Float) -> Explained:
+        """Share of (N,) values' variance between populations, beside the covariates; and its F test."""
+        mine = values[self.groups.people]
+        if self.designs is None or is_constant(mine):
+            return Explained(None, None)
+        base, full = self.designs
+        before, after = (float((one.residuals(mine) ** 2).sum()) for one in self.designs)
+        added = full.rank - base.rank
+        if not added or not before:
+            return Explained(0.0, 1.0)
+        degrees = len(mine) - full.rank
+        if not after:
+            return Explained(1.0, 0.0)
+        ratio = (before - after) / added / (after / degrees)
+        return Explained(1 - after / before, float(scipy.stats.f.sf(ratio, added, degrees)))
+
+    def within_r(self, predicted: Float, observed: Float) -> float | None:
+        """R of two (N,) arrays, what the fit explains taken out of both; None where one is constant then."""
+        if self.designs is None:
+            return None
+        left = [self.designs[1].residuals(values[self.groups.people]) for values in (predicted, observed)]
+        sizes = [float(np.linalg.norm(one)) for one in left]
+        return float(np.clip(left[0] @ left[1] / (sizes[0] * sizes[1]), -1, 1)) if all(sizes) else None
