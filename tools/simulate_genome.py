@@ -2,12 +2,13 @@
 
     python tools/simulate_genome.py COHORT OUT --genes 506 --people 1000 --spacing 150000 --flank 1000000
 
-COHORT is a folder with one contig's `genotypes.vcf.gz`, `*.fa.gz` and `genes.tsv`. Every chromosome of the genome is a
-stretch of that contig, its sequence and all its variants, with people of its own: each haplotype copies one
-of the real ones and changes to another at `--switch` per base, so linkage and frequencies are real. Genes are
-real TSSs of the stretch, thinned to one in `--spacing` bases on average (random places where there are too
-few). A third of the genes have no eQTL; two thirds have one or two causal variants, which explain a tenth of
-the expression on average. OUT gets one VCF, FASTA, a phenotype BED, 30 covariates and `cohort.toml`.
+COHORT is a folder with one contig's `genotypes.vcf.gz`, `*.fa.gz` and `genes.tsv`. Every chromosome of the
+genome is a stretch of that contig, its sequence and all its variants, with a mosaic of its own: each
+haplotype copies one of the real ones and changes to another at `--switch` per base, so linkage and
+frequencies are real. Genes are real TSSs of the stretch, thinned to one in `--spacing` bases on average
+(random places where there are too few). A third of the genes have no eQTL; two thirds have one or two causal
+variants, which explain a tenth of the expression on average. OUT gets one VCF, FASTA, a phenotype BED, 30
+covariates and `cohort.toml`.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def chromosomes(source: Source, options: argparse.Namespace) -> Iterator[Chromos
         if room < 0:
             raise SystemExit(f"{length:,} bases a chromosome, and the source has {len(source.span):,}")
         start = source.span.start + room * (number - 1) // max(1, options.chromosomes - 1)
-        real = np.flatnonzero((source.tss >= start + options.flank) & (source.tss < start + length - options.flank))
+        inside = source.tss >= start + options.flank, source.tss < start + length - options.flank
+        real = np.flatnonzero(np.logical_and(*inside))
         chosen = np.sort(rng.permutation(real)[:count])
         tss, strand = source.tss[chosen] - start, [source.strand[i] for i in chosen]
         more = count - len(chosen)
@@ -138,7 +140,9 @@ class Expression:
         return 10 ** (rng.normal(0.8, 0.6, (genes, 1)) + 0.15 * z)
 
 
-def write_chromosome(source: Source, chromosome: Chromosome, options: argparse.Namespace, vcf, fasta) -> Expression:
+def write_chromosome(
+    source: Source, chromosome: Chromosome, options: argparse.Namespace, vcf, fasta
+) -> Expression:
     """Write sequence and genotypes, and take in what causal variants make of expression."""
     whole = Interval(source.contig, chromosome.start, chromosome.start + chromosome.length)
     letters = np.frombuffer(b"ACGTN", np.uint8)[np.minimum(source.reference.fetch(whole), 4)]
@@ -170,7 +174,10 @@ def simulate(source: Source, options: argparse.Namespace) -> None:
     head += [f"##contig=<ID={one.name},length={one.length}>" for one in every]
     head += ["\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *people])]
     out, tables = options.out, []
-    with pysam.BGZFile(str(out / "genotypes.vcf.gz"), "wb") as vcf, (out / "reference.fa").open("wb") as fasta:
+    with (
+        pysam.BGZFile(str(out / "genotypes.vcf.gz"), "wb") as vcf,
+        (out / "reference.fa").open("wb") as fasta,
+    ):
         vcf.write(("\n".join(head) + "\n").encode())
         for one in every:
             found = write_chromosome(source, one, options, vcf, fasta)
@@ -196,7 +203,9 @@ def simulate(source: Source, options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("cohort", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--genes", type=int, default=506)

@@ -52,8 +52,8 @@ from hapsight.models.own import TorchModel
 def load(weights=None):
     torch.manual_seed(0)
     network = torch.nn.Sequential(
-        torch.nn.Conv1d(4, 4, 9, stride=4), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool1d(8), torch.nn.Flatten(),
-        torch.nn.Linear(32, 1),
+        torch.nn.Conv1d(4, 4, 9, stride=4), torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool1d(8), torch.nn.Flatten(), torch.nn.Linear(32, 1),
     )
     return TorchModel(network, "small", upstream=1000, downstream=1000)
 '''
@@ -132,7 +132,9 @@ def child(config: str, told: str) -> None:
         future = submit(self, work, unit)
         genes = getattr(unit, "base", unit).genes if not hasattr(unit, "gene") else [unit.gene]
         seconds = time.process_time() - start
-        spent.append({"stage": stages[-1], "unit": unit.name, "genes": [g.gene_id for g in genes], "seconds": seconds})
+        spent.append(
+            {"stage": stages[-1], "unit": unit.name, "genes": [g.gene_id for g in genes], "seconds": seconds}
+        )
         return future
 
     @contextmanager
@@ -179,7 +181,9 @@ def simulated(out: Path, source: Path, name: str, *words: object) -> Path:
 
 def model(name: str, **more: str) -> str:
     """A section of the configuration."""
-    return f"[[models]]\nname = {json.dumps(name)}\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in more.items())
+    return f"[[models]]\nname = {json.dumps(name)}\n" + "".join(
+        f"{k} = {json.dumps(v)}\n" for k, v in more.items()
+    )
 
 
 def spread(cohort: Path, count: int) -> tuple[str, ...]:
@@ -195,7 +199,8 @@ def growth_cases(options: argparse.Namespace) -> tuple[list[Case], list[Case]]:
     xpresso = model("xpresso", weights=str(options.xpresso.resolve()), label="Xpresso")
     body = f"{xpresso}{model('mini', weights='chr22')}[explain]\nrun = true\n"
     genes = [
-        Case(f"{count} genes", count, options.cohort, body, spread(options.cohort, count)) for count in options.genes
+        Case(f"{count} genes", count, options.cohort, body, spread(options.cohort, count))
+        for count in options.genes
     ]
     people = []
     for count in options.people if "people" in options.parts else ():
@@ -208,7 +213,8 @@ def growth_cases(options: argparse.Namespace) -> tuple[list[Case], list[Case]]:
 def growth_table(found: Sequence[Figures], what: str) -> Iterator[str]:
     """Processor seconds and peak of each stage by size, and exponents."""
     sizes = [one["size"] for one in found]
-    yield f"| stage, processor s | {' | '.join(f'{size:,} {what}' for size in sizes)} | k | all sizes | peak MB |"
+    columns = " | ".join(f"{size:,} {what}" for size in sizes)
+    yield f"| stage, processor s | {columns} | k | k of all sizes | peak MB |"
     yield "|---" * (len(sizes) + 4) + "|"
     rows: dict[str, list[float]] = {}
     peaks: dict[str, list[int]] = {}
@@ -241,7 +247,9 @@ def genome_cases(options: argparse.Namespace) -> list[Case]:
     cohort = simulated(options.out, options.cohort, f"genome-{options.sample}", *words)
     xpresso = model("xpresso", weights=str(options.xpresso.resolve()), label="Xpresso")
     table = pl.read_csv(cohort / "genes.tsv", separator="\t")
-    contigs = table["chrom"].unique(maintain_order=True).to_list()[:: max(1, 22 // options.fits)][: options.fits]
+    contigs = (
+        table["chrom"].unique(maintain_order=True).to_list()[:: max(1, 22 // options.fits)][: options.fits]
+    )
     few = tuple(table.filter(pl.col("chrom").is_in(contigs))["gene_id"])
     cheap = f'{xpresso}[baseline]\nmethods = ["top_snp"]\n[explain]\nrun = true\n'
     fits = '[baseline]\nmethods = ["elastic_net", "blup"]\n[eqtl]\nrun = false\n'
@@ -269,10 +277,9 @@ def genome_table(found: Sequence[Figures], rng: np.random.Generator) -> Iterator
             low, high = np.quantile(drawn, [0.025, 0.975]) * WHOLE / 3600
             draws += drawn * WHOLE / 3600 / CORES + alone
             point += hours / CORES + alone
-            yield (
-                f"| {stage['name']} | {one['size']} | {a_gene:.3f} | {serial:.1f} | {hours:.2f} ({low:.2f} to {high:.2f})"
-                f" | {alone:.2f} | {hours / CORES + alone:.2f} |"
-            )
+            of_units = f"{hours:.2f} ({low:.2f} to {high:.2f})"
+            cells = stage["name"], one["size"], f"{a_gene:.3f}", f"{serial:.1f}", of_units, f"{alone:.2f}"
+            yield f"| {' | '.join(map(str, cells))} | {hours / CORES + alone:.2f} |"
     low, high = np.quantile(draws, [0.025, 0.975])
     yield f"| all | | | | | | **{point:.2f} ({low:.2f} to {high:.2f})** |"
 
@@ -326,7 +333,9 @@ def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2], sys.argv[3])
         return
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--cohort", type=Path, required=True, help="the real cohort's folder")
     parser.add_argument("--xpresso", type=Path, required=True, help="weights of Xpresso")
