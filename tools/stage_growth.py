@@ -303,30 +303,37 @@ def per_gene(
     return total.sum() / genes, total[chosen].sum(axis=1) / (share[chosen].sum(axis=1) * genes)
 
 
-def tall_case(options: argparse.Namespace) -> Case:
-    words = "--genes", options.tall, "--people", PEOPLE, "--spacing", 8000, "--flank", 4000
-    cohort = simulated(options.out, options.cohort, f"tall-{options.tall}", *words)
+def tall_cases(options: argparse.Namespace) -> list[Case]:
+    """The first genes of a cohort of many genes, a small window each."""
+    words = "--genes", options.tall[-1], "--people", PEOPLE, "--spacing", 8000, "--flank", 4000
+    cohort = simulated(options.out, options.cohort, f"tall-{options.tall[-1]}", *words)
+    names = pl.read_csv(cohort / "genes.tsv", separator="\t")["gene_id"].to_list()
     network = options.out / "small_network.py"
     network.write_text(SMALL_NETWORK)
     body = (
         f"{model(f'file:{network.resolve()}', label='small')}"
         '[baseline]\nmethods = ["top_snp"]\ncis_window = 4000\n[eqtl]\ncis_window = 4000\npermutations = 99\n'
+        "[evaluate]\npermutations = 99\nnull_draws = 99\n"
     )
-    return Case(f"tall, {options.tall} genes", options.tall, cohort, body)
+    return [Case(f"tall, {count} genes", count, cohort, body, tuple(names[:count])) for count in options.tall]
 
 
-def tall_table(one: Figures) -> Iterator[str]:
-    yield "| stage | processor s | of which in units | peak MB | wall s |"
-    yield "|---" * 5 + "|"
-    for stage in one["stages"]:
-        units = sum(unit["seconds"] for unit in one["units"] if unit["stage"] == stage["name"])
-        yield (
-            f"| {stage['name']} | {stage['processor_seconds']:.1f} | {units:.1f} | {stage['peak_mb']:,} | "
-            f"{stage['seconds']:.1f} |"
-        )
-    yield f"| whole command | {one['processor']:.1f} | | {one['peak_mb']:,} | {one['wall']:.1f} |"
+def tall_table(found: Sequence[Figures]) -> Iterator[str]:
+    """Growth with the number of genes alone, what no unit does, and what is written."""
+    yield from growth_table(found, "genes")
+    last = found[-1]
     yield ""
-    yield f"{one['files']:,} files, {one['mb']:,.0f} MB; report.html {one['report_mb']:.1f} MB."
+    yield f"| stage, {last['size']:,} genes | processor s | of which in no unit | wall s | peak MB |"
+    yield "|---" * 5 + "|"
+    for stage in last["stages"]:
+        units = sum(unit["seconds"] for unit in last["units"] if unit["stage"] == stage["name"])
+        seconds = stage["processor_seconds"]
+        cells = f"{seconds:.1f} | {seconds - units:.1f} | {stage['seconds']:.1f} | {stage['peak_mb']:,}"
+        yield f"| {stage['name']} | {cells} |"
+    for one in found:
+        yield ""
+        written = f"{one['files']:,} files, {one['mb']:,.0f} MB; report.html {one['report_mb']:.1f} MB"
+        yield f"{one['size']:,} genes: {written}."
 
 
 def main() -> None:
@@ -345,7 +352,7 @@ def main() -> None:
     parser.add_argument("--people-genes", type=int, default=8)
     parser.add_argument("--sample", type=int, default=506, help="genes of the genome that are run")
     parser.add_argument("--fits", type=int, default=4, help="chromosomes on which the elastic net is fitted")
-    parser.add_argument("--tall", type=int, default=WHOLE, help="genes of the part `tall`")
+    parser.add_argument("--tall", type=int, nargs="+", default=[WHOLE // 16, WHOLE // 4, WHOLE])
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     results = Results(options.out)
@@ -357,7 +364,7 @@ def main() -> None:
         found = [results.of(case) for case in genome_cases(options)]
         print("\n".join(["", *genome_table(found, np.random.default_rng(1))]), flush=True)
     if "tall" in options.parts:
-        print("\n".join(["", *tall_table(results.of(tall_case(options)))]), flush=True)
+        print("\n".join(["", *tall_table([results.of(case) for case in tall_cases(options)])]), flush=True)
 
 
 if __name__ == "__main__":
