@@ -39,7 +39,7 @@ def test_exchanged_people_are_found_and_nobody_else():
 
 
 def test_scores_of_groups_of_genes_add_up():
-    dosage, expression = cohort(30, 40, 0.5, 3)
+    dosage, expression = cohort(40, 30, 0.5, 3)
     r = np.full(40, 0.5)
     parts = [match_scores(dosage[part], expression[part], r[part]) for part in (slice(0, 7), slice(7, 40))]
     np.testing.assert_allclose(sum(parts), match_scores(dosage, expression, r))
