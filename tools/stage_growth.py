@@ -6,7 +6,8 @@ Prints Markdown tables of every part, and keeps each run's figures in OUT/result
 run again. Parts (`--parts`, all by default):
 
 genes
-    The real cohort, evenly spread genes of it (`--genes`); Xpresso, mini, all baselines, eQTLs, explanations.
+    The real cohort, evenly spread genes of it (`--genes`); Xpresso, mini, the baselines (`--methods`), eQTLs
+    and explanations.
 people
     `--people-genes` genes of two simulated chromosomes (tools/simulate_genome.py), for each of `--people`.
 genome
@@ -197,7 +198,8 @@ def spread(cohort: Path, count: int) -> tuple[str, ...]:
 def growth_cases(options: argparse.Namespace) -> tuple[list[Case], list[Case]]:
     """Of the parts `genes` and `people`."""
     xpresso = model("xpresso", weights=str(options.xpresso.resolve()), label="Xpresso")
-    body = f"{xpresso}{model('mini', weights='chr22')}[explain]\nrun = true\n"
+    methods = f"[baseline]\nmethods = {json.dumps(options.methods)}\n"
+    body = f"{xpresso}{model('mini', weights='chr22')}{methods}[explain]\nrun = true\n"
     genes = [
         Case(f"{count} genes", count, options.cohort, body, spread(options.cohort, count))
         for count in options.genes
@@ -350,6 +352,7 @@ def main() -> None:
     parser.add_argument("--genes", type=int, nargs="+", default=[10, 50, 200, 499])
     parser.add_argument("--people", type=int, nargs="+", default=[358, 1000, 2504])
     parser.add_argument("--people-genes", type=int, default=8)
+    parser.add_argument("--methods", nargs="+", default=["elastic_net", "blup", "top_snp"])
     parser.add_argument("--sample", type=int, default=506, help="genes of the genome that are run")
     parser.add_argument("--fits", type=int, default=4, help="chromosomes on which the elastic net is fitted")
     parser.add_argument("--tall", type=int, nargs="+", default=[WHOLE // 16, WHOLE // 4, WHOLE])
