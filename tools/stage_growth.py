@@ -270,7 +270,8 @@ def genome_table(part: Figures, whole: Figures, fits: Figures, rng: np.random.Ge
     The rest is on the line through both sizes. Of the run with the fits, `evaluate` counts as well: other
     arms; `check`, `direction` and `report` are those of the other run.
     """
-    yield f"| stage | genes | units, s a gene | of {WHOLE:,}, h | no unit, s | of {WHOLE:,}, h | h on {CORES} cores |"
+    of_all = f"of {WHOLE:,}, h"
+    yield f"| stage | genes | units, s a gene | {of_all} | no unit, s | {of_all} | h on {CORES} cores |"
     yield "|---" * 7 + "|"
     draws, point = np.zeros(2000), 0.0
     rows = [(whole, stage, rest_of(part, stage["name"])) for stage in whole["stages"]]
