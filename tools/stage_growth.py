@@ -111,7 +111,7 @@ def figures(case: Case, out: Path) -> Figures:
         "units": json.loads(told.read_text()),
         "processor": usage.ru_utime + usage.ru_stime,
         "wall": time.perf_counter() - start,
-        "peak_mb": usage.ru_maxrss // 1024,
+        "peak_mb": usage.ru_maxrss // 1024,  # since the last stage began: each resets it
         "files": len(written),
         "mb": sum(path.stat().st_size for path in written) / 1e6,
         "report_mb": (folder / "run" / "report.html").stat().st_size / 1e6,
@@ -225,7 +225,7 @@ def growth_table(found: Sequence[Figures], what: str) -> Iterator[str]:
         rows[name] = [entry.get("processor_seconds", np.nan) for entry in every]
         peaks[name] = [entry.get("peak_mb", 0) for entry in every]
     rows["whole command"] = [one["processor"] for one in found]
-    peaks["whole command"] = [one["peak_mb"] for one in found]
+    peaks["whole command"] = [max([one["peak_mb"], *(s["peak_mb"] for s in one["stages"])]) for one in found]
     for name, seconds in rows.items():
         ks = f"{exponent(sizes[-2:], seconds[-2:])} | {exponent(sizes, seconds)}"
         peak = " to ".join(f"{mb:,}" for mb in (peaks[name][0], peaks[name][-1]))
