@@ -125,28 +125,26 @@ def child(config: str, told: str) -> None:
     from hapsight.run.run_folder import RunFolder
 
     spent: list[Figures] = []
-    stages = [""]
-    submit, stage = executor._Inline.submit, RunFolder.stage
+    told: list[list[str]] = []
+    submit, stages = executor._Inline.submit, RunFolder.stages
 
     def timed(self: Any, work: Any, /, unit: Any) -> Any:
         start = time.process_time()
         future = submit(self, work, unit)
-        genes = getattr(unit, "base", unit).genes if not hasattr(unit, "gene") else [unit.gene]
         seconds = time.process_time() - start
-        spent.append(
-            {"stage": stages[-1], "unit": unit.name, "genes": [g.gene_id for g in genes], "seconds": seconds}
-        )
+        genes = [gene.gene_id for gene in genes_of(unit)]
+        spent.append({"stages": told[-1], "unit": unit.name, "genes": genes, "seconds": seconds})
         return future
 
     @contextmanager
-    def named(self: RunFolder, name: str) -> Iterator[dict[str, Any]]:
-        stages.append(name)
-        with stage(self, name) as entry:
-            yield entry
-        stages.pop()
+    def named(self: RunFolder, names: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+        told.append(list(names))
+        with stages(self, names) as entries:
+            yield entries
+        told.pop()
 
     executor._Inline.submit = timed  # type: ignore[method-assign,assignment]
-    RunFolder.stage = named  # type: ignore[method-assign,assignment]
+    RunFolder.stages = named  # type: ignore[method-assign,assignment]
     sys.argv = ["hapsight", "run", config]
     try:
         hapsight()
@@ -154,6 +152,23 @@ def child(config: str, told: str) -> None:
         if end.code:
             raise
     Path(told).write_text(json.dumps(spent))
+
+
+def genes_of(unit: Any) -> Sequence[Any]:
+    """Of a unit of work: a block of genes, several units of one block, or a gene."""
+    unit = unit.units[0][1] if hasattr(unit, "units") else getattr(unit, "base", unit)
+    return unit.genes if hasattr(unit, "genes") else [unit.gene]
+
+
+def units_of(one: Figures, stage: str) -> list[Figures]:
+    """The units of a stage; of those that several stages share, its share of their seconds."""
+    took = {entry["name"]: entry["processor_seconds"] for entry in one["stages"]}
+    found = []
+    for unit in one["units"]:
+        if stage in unit["stages"]:
+            whole = sum(took[name] for name in unit["stages"])
+            found.append(unit | {"seconds": unit["seconds"] * (took[stage] / whole if whole else 0.0)})
+    return found
 
 
 class Results:
@@ -278,7 +293,7 @@ def genome_table(part: Figures, whole: Figures, fits: Figures, rng: np.random.Ge
     rows += [(fits, one, None) for one in fits["stages"] if one["name"].startswith(("baseline", "evaluate"))]
     for one, stage, before in rows:
         name = stage["name"]
-        made = [unit for unit in one["units"] if unit["stage"] == name]
+        made = units_of(one, name)
         a_gene, drawn = per_gene(made, one["size"], rng, len(draws))
         rest = rest_of(one, name)
         slope = 0.0 if before is None else (rest - before) / (one["size"] - part["size"])
@@ -297,7 +312,7 @@ def genome_table(part: Figures, whole: Figures, fits: Figures, rng: np.random.Ge
 def rest_of(one: Figures, name: str) -> float:
     """Processor seconds of a stage that no unit of work took."""
     seconds = sum(stage["processor_seconds"] for stage in one["stages"] if stage["name"] == name)
-    return max(0.0, seconds - sum(unit["seconds"] for unit in one["units"] if unit["stage"] == name))
+    return max(0.0, seconds - sum(unit["seconds"] for unit in units_of(one, name)))
 
 
 def per_gene(
@@ -342,9 +357,8 @@ def tall_table(found: Sequence[Figures]) -> Iterator[str]:
     yield f"| stage, {last['size']:,} genes | processor s | of which in no unit | wall s | peak MB |"
     yield "|---" * 5 + "|"
     for stage in last["stages"]:
-        units = sum(unit["seconds"] for unit in last["units"] if unit["stage"] == stage["name"])
-        seconds = stage["processor_seconds"]
-        cells = f"{seconds:.1f} | {seconds - units:.1f} | {stage['seconds']:.1f} | {stage['peak_mb']:,}"
+        seconds, rest = stage["processor_seconds"], rest_of(last, stage["name"])
+        cells = f"{seconds:.1f} | {rest:.1f} | {stage['seconds']:.1f} | {stage['peak_mb']:,}"
         yield f"| {stage['name']} | {cells} |"
     for one in found:
         yield ""
