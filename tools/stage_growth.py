@@ -125,7 +125,7 @@ def child(config: str, told: str) -> None:
     from hapsight.run.run_folder import RunFolder
 
     spent: list[Figures] = []
-    told: list[list[str]] = []
+    under: list[list[str]] = []
     submit, stages = executor._Inline.submit, RunFolder.stages
 
     def timed(self: Any, work: Any, /, unit: Any) -> Any:
@@ -133,15 +133,15 @@ def child(config: str, told: str) -> None:
         future = submit(self, work, unit)
         seconds = time.process_time() - start
         genes = [gene.gene_id for gene in genes_of(unit)]
-        spent.append({"stages": told[-1], "unit": unit.name, "genes": genes, "seconds": seconds})
+        spent.append({"stages": under[-1], "unit": unit.name, "genes": genes, "seconds": seconds})
         return future
 
     @contextmanager
     def named(self: RunFolder, names: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-        told.append(list(names))
+        under.append(list(names))
         with stages(self, names) as entries:
             yield entries
-        told.pop()
+        under.pop()
 
     executor._Inline.submit = timed  # type: ignore[method-assign,assignment]
     RunFolder.stages = named  # type: ignore[method-assign,assignment]
