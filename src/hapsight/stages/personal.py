@@ -135,11 +135,8 @@ def train_units(opened: Opened, runs: Sequence[ModelRun], arms: Sequence[TrainAr
         There is no model to train, or people and genes cannot be split.
     """
     run, source = _chosen(opened, runs)
-    store, data = (
-        UnitStore(opened.folder.path / "train"),
-        dict[tuple[int | None, float | None], PersonalData](),
-    )
-    found = []
+    store, found = UnitStore(opened.folder.path / "train"), list[TrainUnit]()
+    data = dict[tuple[int | None, float | None], PersonalData]()
     for one in trainings(opened, run.label, arms):
         place = (one.most_people, one.min_maf)
         if place not in data:
