@@ -1,7 +1,11 @@
 """Training on people from a configuration: the four cells, the baselines, the weights, the resumed grid."""
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,12 +17,17 @@ from hapsight.cli.train import _add_train_personal
 from hapsight.errors import ConfigError, InputError
 from hapsight.models.registry import register as register_model
 from hapsight.run.config import load_config
+from hapsight.run.crew import staffed
+from hapsight.run.guard import Guard, Spool, do_parcel, parcel
 from hapsight.run.opened import Opened
 from hapsight.stages import personal_data as personal_data_module
+from hapsight.stages.personal import _train_elsewhere, train_personal, train_units
 from hapsight.stages.personal_data import homologs_in_words, personal_data
 from hapsight.stages.predict import load_models, predict
 from hapsight.train.homology import Homologs
 from hapsight.train.tables import CELLS, TRAIN_PER_GENE, TRAIN_RUNS, TRAIN_SUMMARY
+from tests.dask_processes import require_nobody
+from tests.entry_point import offer_model
 from tests.planted import put_back, quiet, require_columns, write_planted
 from tests.train.toy_personal import load_trainable
 
@@ -228,6 +237,54 @@ def test_errors(planted):
         made.config.write_text(
             made.config.read_text().replace('[cohort]\nkeep_genes = ["up1", "gone"]', "[cohort]")
         )
+
+
+def trained(planted) -> tuple[dict[str, bytes], pl.DataFrame]:
+    """Weights and correlations as bytes, by file; and the rows of the trainings but for their seconds."""
+    folder = planted[0].folder / "run/train"
+    found = [*folder.glob("*/weights.safetensors"), *folder.glob("*.per_gene.parquet")]
+    every = {str(path.relative_to(folder)): path.read_bytes() for path in found}
+    return every, table(planted, "grid_runs").drop("seconds")
+
+
+def test_a_unit_that_travelled_trains_the_same_weights(planted, changing, tmp_path):
+    made, _ = planted
+    before, _ = trained(planted)
+    opened = Opened.from_config(load_config(made.config))
+    units = train_units(opened, load_models(opened), opened.config.train.arms)
+    assert all(unit.done() for unit in units)
+    for unit in (units[0], units[1], units[-1]):  # untouched, a seed of frozen, linear
+        shutil.rmtree(unit.folder, ignore_errors=True)
+        (unit.store.folder / f"{unit.name}.json").unlink()
+        packed = parcel(_train_elsewhere, unit, Guard(opened.folder.mark()), Spool(tmp_path))
+        require_nobody([packed], opened.config)
+        assert b"toy_personal" not in packed, "a network travels"
+        assert do_parcel(packed) == unit.name
+        assert unit.done()
+    assert trained(planted)[0] == before
+
+
+@pytest.mark.verify
+def test_two_processes_train_what_one_does(planted, changing, monkeypatch):
+    made, _ = planted
+    offer_model(made.folder, "toy", "tests.train.toy_personal:load_trainable")
+    monkeypatch.syspath_prepend(made.folder)
+    before = trained(planted)
+    shutil.rmtree(made.folder / "run/train")
+    with opened_with(made.config, workers=2) as opened:
+        train_personal(opened, load_models(opened), opened.config.train.arms, quiet, "grid")
+    after = trained(planted)
+    assert after[0] == before[0]
+    assert after[1].equals(before[1])
+
+
+@contextmanager
+def opened_with(path: Path, workers: int) -> Iterator[Opened]:
+    """The run, to be worked on by so many processes."""
+    opened = Opened.from_config(staffed(load_config(path), workers=workers))
+    with opened.folder.locked():
+        opened.begin()
+        yield opened
 
 
 def test_homologs_across_the_split_are_named_and_may_be_left_out(planted, changing, monkeypatch):

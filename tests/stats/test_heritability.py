@@ -11,6 +11,7 @@ from hapsight.linear.fits import Predictors
 from hapsight.linear.predictors import fit_blup
 from hapsight.stats import heritability
 from hapsight.stats.heritability import (
+    _along_eigenvectors,
     _rotate,
     _rotate_variants,
     _standardised,
@@ -63,6 +64,19 @@ def test_variants_and_people_say_the_same(h2, n_variants):
     assert variants.haseman_elston() == pytest.approx(people.haseman_elston(), rel=1e-8)
     found = cis_heritability(dosage, expression, design)
     assert found.h2 == variants.best() == pytest.approx(people.best(), abs=1e-6)  # as far as it is sought
+
+
+@pytest.mark.parametrize(("size", "rank"), [(1, 1), (2, 2), (40, 40), (40, 7), (41, 1)])
+def test_coordinates_along_eigenvectors_are_those_of_numpy(size, rank):
+    """Where an eigenvalue comes several times, as 0 does, the sum of squares is what is told."""
+    rng = np.random.default_rng(size + rank)
+    rows, vector = rng.standard_normal((rank, size)), rng.standard_normal(size)
+    values, along = _along_eigenvectors(rows.T @ rows, vector)
+    expected, vectors = np.linalg.eigh(rows.T @ rows)
+    np.testing.assert_allclose(values, expected, atol=1e-10 * expected[-1])
+    squares, twin = along**2, (vectors.T @ vector) ** 2
+    np.testing.assert_allclose(squares[size - rank :], twin[size - rank :], rtol=1e-7)
+    assert squares[: size - rank].sum() == pytest.approx(twin[: size - rank].sum())
 
 
 def test_no_matrix_of_people_is_made():

@@ -38,6 +38,13 @@ def test_exchanged_people_are_found_and_nobody_else():
     assert (one.expression_of, one.fits, one.exchanged) == (3, 9, False)
 
 
+def test_scores_of_groups_of_genes_add_up():
+    dosage, expression = cohort(40, 30, 0.5, 3)
+    r = np.full(40, 0.5)
+    parts = [match_scores(dosage[part], expression[part], r[part]) for part in (slice(0, 7), slice(7, 40))]
+    np.testing.assert_allclose(sum(parts), match_scores(dosage, expression, r))
+
+
 def test_without_information_nobody_is_accused():
     for seed in range(20):
         dosage, _ = cohort(50, 100, 0.5, seed)

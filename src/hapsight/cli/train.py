@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hapsight.cli.options import ConfigPath, at_work, load
+from hapsight.cli.options import ConfigPath, SchedulerOption, WorkersOption, at_work, load_staffed
 
 if TYPE_CHECKING:
     import polars as pl
 
     from hapsight.report.training import CellWords
+    from hapsight.run.config import Config
     from hapsight.run.sections import TrainConfig
 
 __all__ = ["register"]
@@ -175,10 +176,13 @@ def personal(
     seeds: Seeds = None,
     people: People = None,
     maf: Maf = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Train a model on people, and judge it on seen and unseen genes and people beside linear baselines."""
     arm = {"mode": mode, "loss": loss if mode != "untouched" else "", "init": init, "prior": prior}
-    _run(config, "personal", _given(model=model, seeds=seeds, people=people, min_maf=maf), arm)
+    given = _given(model=model, seeds=seeds, people=people, min_maf=maf)
+    _run(load_staffed(config, workers, scheduler), "personal", given, arm)
 
 
 def grid(
@@ -187,9 +191,12 @@ def grid(
     seeds: Seeds = None,
     people: People = None,
     maf: Maf = None,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Train every arm of the configuration with every seed; what is finished is kept."""
-    _run(config, "grid", _given(model=model, seeds=seeds, people=people, min_maf=maf), None)
+    given = _given(model=model, seeds=seeds, people=people, min_maf=maf)
+    _run(load_staffed(config, workers, scheduler), "grid", given, None)
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -197,13 +204,12 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _run(path: Path, name: str, options: dict[str, Any], arm: dict[str, str] | None) -> None:
+def _run(config: Config, name: str, options: dict[str, Any], arm: dict[str, str] | None) -> None:
     from hapsight.cli.console import say
     from hapsight.run.opened import Opened
     from hapsight.stages.personal import train_personal
     from hapsight.stages.predict import load_sequence_models
 
-    config = load(path)
     config = config.model_copy(update={"train": _section(config.train.model_dump() | options, arm)})
     opened = Opened.from_config(config)
     runs = load_sequence_models(opened, "Training")

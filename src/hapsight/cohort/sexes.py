@@ -192,22 +192,24 @@ def strongest_variant(dosage: NDArray[np.uint8], expression: Float) -> tuple[Flo
 
     Returns ``None`` where neither varies.
     """
-    centred = dosage - dosage.mean(axis=1, keepdims=True, dtype=np.float64)
-    spread = centred.std(axis=1)
-    centred, spread = centred[spread > 0], spread[spread > 0]
-    if not len(centred) or not np.ptp(expression):
+    if not np.ptp(expression):
+        return None
+    copies, people = dosage.astype(np.float64), dosage.shape[1]
+    total = copies.sum(axis=1)
+    spread = np.sqrt(people * np.einsum("vn,vn->v", copies, copies) - total**2) / people  # of whole numbers
+    if not np.any(spread):
         return None
     outcome = (expression - expression.mean()) / expression.std()
-    r = centred @ outcome / (len(outcome) * spread)
+    r = (copies @ outcome - total * outcome.mean()) / (people * np.where(spread > 0, spread, np.inf))
     best = int(np.argmax(np.abs(r)))
-    return centred[best] / spread[best], float(r[best])
+    return (copies[best] - total[best] / people) / spread[best], float(r[best])
 
 
 def match_scores(dosage: Float, expression: Float, r: Float) -> Float:
     """Log likelihood ratio of every pairing of people, against expression that knows no genotype.
 
     Gene by gene, expression given dosage is normal with mean ``r * dosage`` and variance ``1 - r^2``; genes
-    are taken as independent.
+    are taken as independent, so the ratios of several groups of genes add up.
 
     Parameters
     ----------

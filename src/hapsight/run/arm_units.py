@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -114,8 +114,7 @@ def _known(arms: Iterable[Arm]) -> list[_Known]:
     cards: dict[ModelCard, ModelCard] = {}
     for arm in arms:
         if arm.card is not None and arm.card not in cards:
-            facts = {one.name: getattr(arm.card, one.name) for one in fields(ModelCard)}
-            cards[arm.card] = ModelCard(**facts | {"own": {}})
+            cards[arm.card] = arm.card.card()
     return [_Known.of(arm, cards[arm.card] if arm.card is not None else _linear(arm)) for arm in arms]
 
 

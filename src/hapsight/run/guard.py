@@ -25,6 +25,7 @@ from hapsight.cohort.pgen import PgenFile
 from hapsight.cohort.split import SplitGenotypes
 from hapsight.errors import StoreError
 from hapsight.files import write_atomically
+from hapsight.train.splits import Split
 
 __all__ = ["Guard", "Spool", "do_parcel", "parcel"]
 
@@ -36,7 +37,10 @@ _one_at_a_time: Final = threading.Lock()
 _PACKAGES: Final = ("numpy", "torch")
 """Beside hapsight itself, those whose versions numbers may depend on."""
 
-_OF_PEOPLE: Final = (np.ndarray, pl.DataFrame, pl.Series, Cohort, GenotypeFile, PgenFile, SplitGenotypes)
+_OF_PEOPLE: Final = (
+    *(np.ndarray, pl.DataFrame, pl.Series),
+    *(Cohort, GenotypeFile, PgenFile, SplitGenotypes, Split),
+)
 """What of a unit may say something of people."""
 
 

@@ -268,6 +268,11 @@ class ModelCard:
     levels: bool = field(default=True, kw_only=True)
     own: dict[str, str] = field(default_factory=dict, kw_only=True)
 
+    def card(self) -> ModelCard:
+        """What travels of it: no network, and nothing of single genes."""
+        facts = {one.name: getattr(self, one.name) for one in fields(ModelCard)}
+        return ModelCard(**facts | {"own": {}})
+
     @property
     def of_effects(self) -> bool:
         """Whether it is a table of effects, which no sequence can be given to."""

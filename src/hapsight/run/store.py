@@ -45,7 +45,7 @@ STAGES: Final = {
     "gradients": 2,
     "baseline": 3,
     "imported weights": 3,
-    "eqtl": 2,
+    "eqtl": 3,
     "informed": 3,
     "priors linear": 1,
     "train on people": 3,

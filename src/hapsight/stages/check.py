@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hapsight.cohort.check import CheckResult, check_parts
 from hapsight.cohort.contigs import plain_contig
@@ -45,8 +47,11 @@ from hapsight.stats.correlation import normal_scores
 
 __all__ = ["check", "check_identity", "check_stages", "save_checks"]
 
+Float = NDArray[np.float64]
+
 _REACH = 100_000
 _GENES_READ_TOGETHER = 32
+_GENES_JUDGED_TOGETHER = 1000
 _FEWEST_PEOPLE = 30
 
 
@@ -59,25 +64,16 @@ def check_identity(cohort: Cohort) -> CheckResult:
     name = "people match"
     if len(cohort.samples) < _FEWEST_PEOPLE:
         return CheckResult(name, "warn", f"not tested: fewer than {_FEWEST_PEOPLE} people")
-    expression = normal_scores(cohort.residual)
-    dosages, outcomes, strengths = [], [], []
-    for first in range(0, len(cohort.genes), _GENES_READ_TOGETHER):
-        rows = range(first, min(first + _GENES_READ_TOGETHER, len(cohort.genes)))
-        windows = [cohort.genes[row].cis(_REACH) for row in rows]
-        reader = VariantReader(cohort.genotypes, cohort.reference, windows)
-        for row, window in zip(rows, windows, strict=True):
-            found = strongest_variant(reader(window).linear_dosage, expression[row])
-            if found is not None and abs(found[1]) >= LEAST_R:
-                dosages.append(found[0])
-                outcomes.append((expression[row] - expression[row].mean()) / expression[row].std())
-                strengths.append(found[1])
-    if not dosages:
+    scores, strong, eqtls = np.zeros((len(cohort.samples),) * 2), 0, _strong_eqtls(cohort)
+    while some := list(islice(eqtls, _GENES_JUDGED_TOGETHER)):
+        dosages, outcomes, strengths = map(np.array, zip(*some, strict=True))
+        scores += match_scores(dosages, outcomes, strengths)
+        strong += len(some)
+    if not strong:
         return CheckResult(name, "warn", "not tested: no eQTL is strong enough to tell people apart")
-    wrong = find_mismatches(match_scores(np.array(dosages), np.array(outcomes), np.array(strengths)))
+    wrong = find_mismatches(scores)
     if not wrong:
-        return CheckResult(
-            name, "pass", f"expression fits the own genotypes, by {plural(len(dosages), 'eQTL')}"
-        )
+        return CheckResult(name, "pass", f"expression fits the own genotypes, by {plural(strong, 'eQTL')}")
     details = tuple(
         f"{cohort.samples[m.expression_of]}: the expression fits the genotypes of {cohort.samples[m.fits]} "
         f"(log likelihood ratio {m.log_ratio:.0f})"
@@ -85,12 +81,24 @@ def check_identity(cohort: Cohort) -> CheckResult:
     )
     message = (
         f"the expression of {plural(len(wrong), 'people')} fits somebody else's genotypes, "
-        f"by {plural(len(dosages), 'eQTL')}"
+        f"by {plural(strong, 'eQTL')}"
     )
     if not any(m.exchanged for m in wrong):
         return CheckResult(name, "warn", f"{message}; but no names seem swapped", details)
     mend = "to mend: find out which file has the names swapped, or leave these people out"
     return CheckResult(name, "fail", message, (*details, mend))
+
+
+def _strong_eqtls(cohort: Cohort) -> Iterator[tuple[Float, Float, float]]:
+    """Of each gene with one: (N,) dosage of its strongest variant and expression, standardised; and r."""
+    for first in range(0, len(cohort.genes), _GENES_READ_TOGETHER):
+        rows = slice(first, first + _GENES_READ_TOGETHER)
+        windows = [gene.cis(_REACH) for gene in cohort.genes[rows]]
+        reader = VariantReader(cohort.genotypes, cohort.reference, windows)
+        for window, outcome in zip(windows, normal_scores(cohort.residual[rows]), strict=True):
+            found = strongest_variant(reader(window).linear_dosage, outcome)
+            if found is not None and abs(found[1]) >= LEAST_R:
+                yield found[0], (outcome - outcome.mean()) / outcome.std(), found[1]
 
 
 Test = tuple[str, Callable[[], object]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,10 +20,11 @@ from numpy.typing import NDArray
 from hapsight.errors import ConfigError
 from hapsight.files import file_name
 from hapsight.run.config import USUAL_BUDGET, ModelConfig
-from hapsight.run.crew import work_in_words
+from hapsight.run.crew import compute, crew_of, work_in_words
+from hapsight.run.executor import Here
 from hapsight.run.opened import LINEAR_KEYS, Opened, Progress, gene_facts
 from hapsight.run.sections import TrainArmConfig
-from hapsight.run.store import UnitKey, UnitStore, content_key
+from hapsight.run.store import StoredUnit, UnitStore, content_key
 from hapsight.stages.personal_data import (
     PersonalData,
     activity_explains,
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from hapsight.train.loop import TrainArguments
     from hapsight.train.personal import PersonalCohort, Trained
 
-__all__ = ["Training", "homolog_rows", "train_personal", "trainings"]
+__all__ = ["TrainUnit", "Training", "homolog_rows", "train_personal", "train_units", "trainings"]
 
 _NOT_IN_KEY: Final = {
     *("model", "arms", "seeds", "baselines", "people", "min_maf"),
@@ -102,10 +104,55 @@ def trainings(opened: Opened, label: str, arms: Sequence[TrainArmConfig]) -> lis
     return found + [Training(name, _LINEAR, "", "", "", people, None, None) for name, people in linear]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainUnit(StoredUnit):
+    """One training, with all that any process needs to do it.
+
+    Attributes
+    ----------
+    data
+        Shared by the units of one number of people and one frequency floor; its model stays at home.
+    """
+
+    name: str
+    key: str
+    store: UnitStore
+    training: Training
+    data: PersonalData
+
+    @property
+    def folder(self) -> Path:
+        """Of the training's weights and checkpoints."""
+        return self.store.folder / f"{self.training.unit}.{self.key[:12]}"
+
+
+def train_units(opened: Opened, runs: Sequence[ModelRun], arms: Sequence[TrainArmConfig]) -> list[TrainUnit]:
+    """Every arm with every number of people, frequency floor and seed; then the baselines.
+
+    Raises
+    ------
+    ConfigError
+        There is no model to train, or people and genes cannot be split.
+    """
+    run, source = _chosen(opened, runs)
+    store, found = UnitStore(opened.folder.path / "train"), list[TrainUnit]()
+    data = dict[tuple[int | None, float | None], PersonalData]()
+    for one in trainings(opened, run.label, arms):
+        place = (one.most_people, one.min_maf)
+        if place not in data:
+            data[place] = personal_data(opened, run, source, *place)
+        key = _key(data[place], one)
+        found.append(TrainUnit(store.name_for(one.unit, key), key, store, one, data[place]))
+    return found
+
+
 def train_personal(
     opened: Opened, runs: Sequence[ModelRun], arms: Sequence[TrainArmConfig], progress: Progress, name: str
 ) -> Path:
     """Do every training that is not done, and write ``train/<name>_{per_gene,summary,runs}.parquet``.
+
+    Trainings are units of work of the crew that runs models: ``[predict] workers`` processes, or a cluster's.
+    One that was stopped goes on from its last checkpoint, whoever takes it up.
 
     Parameters
     ----------
@@ -120,33 +167,33 @@ def train_personal(
     ------
     ConfigError
         There is no model to train, or people and genes cannot be split.
+    IncompleteError
+        Some trainings were set aside, after all others were finished.
     """
-    folder, done = opened.folder.path / "train", list[UnitKey]()
-    store, data = UnitStore(folder), dict[tuple[int | None, float | None], PersonalData]()
-    run, source = _chosen(opened, runs)
-    with opened.folder.stage(f"train {name}") as stage:
-        computed = 0
-        for one in (every := trainings(opened, run.label, arms)):
-            progress(f"train {name}", len(done), len(every))
-            place = (one.most_people, one.min_maf)
-            if place not in data:
-                data[place] = personal_data(opened, run, source, *place)
-            key = _key(data[place], one)
-            unit = store.name_for(one.unit, key)
-            if not store.done(unit, key):
-                mine = folder / f"{one.unit}.{key[:12]}"
-                store.write(unit, key, _compute(data[place], one, mine, progress))
-                computed += 1
-            done.append(UnitKey(unit, key))
-        progress(f"train {name}", len(done), len(every))
-        opened.folder.note(homologs_in_words(opened, homologs(opened, run), next(iter(data.values())).split))
-        per_gene = store.read(done, "per_gene")
+    label = f"train {name}"
+    with opened.folder.stage(label) as stage:
+        units, crew = train_units(opened, runs, arms), crew_of(opened, models=True)
+        work = partial(_train_here, progress) if isinstance(crew, Here) else _train_elsewhere
+        computed = compute(crew, label, work, units, progress)
+        data, store = units[0].data, units[0].store
+        opened.folder.note(homologs_in_words(opened, homologs(opened, data.run), data.split))
+        per_gene = store.read(units, "per_gene")
         opened.folder.write(f"train/{name}_per_gene.parquet", per_gene)
-        opened.folder.write(f"train/{name}_runs.parquet", store.read(done, "runs"))
+        opened.folder.write(f"train/{name}_runs.parquet", store.read(units, "runs"))
         opened.folder.write(f"train/{name}_summary.parquet", summarise(per_gene))
         stage["computed"] = computed
-        stage["detail"] = work_in_words(computed, len(done), "training")
-    return folder
+        stage["detail"] = work_in_words(computed, len(units), "training")
+    return store.folder
+
+
+def _train_here(progress: Progress, unit: TrainUnit) -> str:
+    unit.store.write(unit.name, unit.key, _compute(unit.data, unit.training, unit.folder, progress))
+    return unit.name
+
+
+def _train_elsewhere(unit: TrainUnit) -> str:
+    """In a process that may not have the model yet."""
+    return _train_here(lambda stage, done, of: None, replace(unit, data=unit.data.with_model()))
 
 
 def homolog_rows(opened: Opened, runs: Sequence[ModelRun]) -> tuple[str, list[list[str]]]:

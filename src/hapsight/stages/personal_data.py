@@ -10,7 +10,7 @@ The tables of training on people: correlations in the four cells, and what they 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import resolve_contig
 from hapsight.cohort.genotype_source import Genotypes
-from hapsight.cohort.nouns import Gene, Interval
+from hapsight.cohort.nouns import Dropped, Gene, Interval
 from hapsight.cohort.selection import parse_region
 from hapsight.engine.views import require_fitting, window_of
 from hapsight.errors import ConfigError
@@ -89,6 +89,22 @@ class PersonalData:
     _kept: dict[str, Haplotypes] = field(default_factory=dict)
     _bytes: int = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels: no network, nothing that follows, no names of people but in cohort and split."""
+        kept = {one.name: getattr(self, one.name) for one in fields(self)}
+        opened = replace(self.opened, dropped=Dropped())
+        return kept | {"opened": opened, "run": self.run.card(), "_kept": {}, "_bytes": 0}
+
+    def with_model(self) -> PersonalData:
+        """The same in a process that has had no model so far.
+
+        Raises
+        ------
+        WeightsError
+            What is loaded here is another model.
+        """
+        return replace(self, run=ModelRun.at_work(self.run))
+
     def people(self, names: Sequence[str]) -> Index:
         """Numbers of these people in the cohort."""
         row = {name: index for index, name in enumerate(self.opened.cohort.samples)}
@@ -126,7 +142,7 @@ class PersonalData:
         from hapsight.models.registry import load_model
 
         source = self.source
-        return load_model(source.name, source.weights, self.opened.config.predict.device, **source.options)
+        return load_model(source.name, source.weights, self.run.device, **source.options)
 
     @cached_property
     def _genotypes(self) -> Genotypes:

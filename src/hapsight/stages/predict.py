@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +28,7 @@ from hapsight.run.models import (
     ModelSource,
     PredictUnit,
     asked_of,
+    model_here,
     predict_elsewhere,
     predict_with,
     read_card,
@@ -119,6 +120,19 @@ class ModelRun(ModelCard):
             model=model,
             **_read_by(model, read_out),
         )
+
+    @classmethod
+    def at_work(cls, card: ModelCard) -> ModelRun:
+        """A card's model in a process that works for the run, loaded if it is not there yet.
+
+        Raises
+        ------
+        WeightsError
+            What is loaded here is another model.
+        """
+        facts = {one.name: getattr(card, one.name) for one in fields(ModelCard)}
+        model = model_here(card.source, card.fingerprint)
+        return cls(**facts | {"device": card.source.device}, model=model)
 
     def reading(self, read_out: ReadOut) -> ModelRun:
         """The same model, read in another way."""

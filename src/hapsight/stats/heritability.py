@@ -38,6 +38,9 @@ _CANCELLED = 1e-12
 _TOGETHER = 4_000_000
 """Dosages of a block of people, as numbers of 8 bytes."""
 
+_PANEL = 64
+"""Columns that LAPACK works on together."""
+
 _GRID = 33
 """Values among which the best is refined, since a likelihood may have two peaks."""
 
@@ -183,11 +186,44 @@ def cis_heritability(dosage: NDArray[Any], expression: Float, design: Design) ->
 
 
 def _rotate(standard: Float, outcome: Float, design: Design) -> _Rotated:
-    full, _ = scipy.linalg.qr(design.basis)
-    free = full[:, design.basis.shape[1] :]  # (N, M): what the design leaves
+    """Of (V, N) standardised dosages, from the products of people."""
     kinship = standard.T @ standard / len(standard)
-    values, vectors = scipy.linalg.eigh(free.T @ kinship @ free)
-    return _Rotated(np.maximum(values, 0.0), np.square(vectors.T @ (free.T @ outcome)))
+    left = design.residuals(design.residuals(kinship).T)  # of rows and columns, fewer than the variants
+    values, along = _along_eigenvectors(left, outcome)
+    known = values > _RANK * max(float(values[-1]), 0.0)
+    directions = len(outcome) - design.rank
+    return _Rotated(*_with_rest(values[known], along[known] ** 2, float(outcome @ outcome), directions))
+
+
+def _along_eigenvectors(kernel: Float, vector: Float) -> tuple[Float, Float]:
+    """Eigenvalues of (K, K) `kernel`, rising, and the coordinates of (K,) `vector` along its eigenvectors.
+
+    These are the eigenvectors of the tridiagonal form that Householder's reflections make of the kernel,
+    which the vector is turned by as well: the kernel's own, K more sums of K^2 each, are not made.
+    """
+    size = len(kernel)
+    reflected, diagonal, beside, tau, _ = scipy.linalg.lapack.dsytrd(kernel, lower=1, lwork=_PANEL * size)
+    turned = vector.copy()
+    if size > 1:
+        below = reflected[1:, :-1]
+        turned[1:] = scipy.linalg.lapack.dormqr("L", "T", below, tau, vector[1:, None], _PANEL)[0][:, 0]
+    values, vectors = scipy.linalg.eigh_tridiagonal(diagonal, beside)
+    return values, vectors.T @ turned
+
+
+def _with_rest(values: Float, squares: Float, whole: float, directions: int) -> tuple[Float, Float]:
+    """The (M,) values and squares of all directions; where the kernel is 0, all have equal parts of the rest.
+
+    Parameters
+    ----------
+    values, squares
+        Of the directions in which the kernel is not 0.
+    whole
+        Sum of squares of the outcome.
+    """
+    others = max(directions - len(values), 0)
+    rest = max(whole - float(squares.sum()), 0.0) / max(others, 1)
+    return np.append(values, np.zeros(others)), np.append(squares, np.full(others, rest))
 
 
 def _rotate_variants(
@@ -299,8 +335,5 @@ def variant_coordinates(
     known = values > _RANK * max(float(values[-1]), 0.0)
     values, vectors = values[known], vectors[:, known]
     along = vectors.T @ covariance
-    found, others = along**2 / values, max(directions - len(values), 0)
-    rest = max(squares - float(found.sum()), 0.0) / max(others, 1)
-    return VariantCoordinates(
-        np.append(values, np.zeros(others)), np.append(found, np.full(others, rest)), vectors, along
-    )
+    every = _with_rest(values, along**2 / values, squares, directions)
+    return VariantCoordinates(*every, vectors, along)
