@@ -171,6 +171,21 @@ def test_a_line_without_its_last_column_is_damaged_whoever_is_asked_for(tmp_path
             GenotypeFile(path, people).read(ALL)
 
 
+@pytest.mark.parametrize("form", ["vcf", "bcf"])
+def test_calls_behind_another_tag(tmp_path: Path, form: str) -> None:
+    header = ['##FORMAT=<ID=DS,Number=1,Type=Float,Description="Dosage">']
+    path = write_vcf(
+        tmp_path / "g.vcf.gz", [Record(10, "C", "T", ["1:0|1", "1:."] * 2)], header=header, index=False
+    )
+    *lines, last = gzip.decompress(path.read_bytes()).splitlines()
+    path = rewritten(path, [*lines, last.replace(b"\tGT\t", b"\tDS:GT\t")])
+    path = path if form == "vcf" else write_bcf(tmp_path / "g.bcf", path)
+    with pytest.raises(InputError, match=r"genotype is missing[\s\S]*chr1:10 C>T, bob[\s\S]*2 such of 4"):
+        GenotypeFile(path).read(ALL)
+    variants, _ = GenotypeFile(path, policy=GenotypePolicy(missing="reference")).read(ALL)
+    assert variants.dosage.tolist() == [[1, 0, 1, 0]]
+
+
 def test_plain_facts(tmp_path: Path) -> None:
     variants, dropped = read(tmp_path, [Record(10, "c", "t", OK, "rs9"), Record(12, "CG", "C", OK)])
     assert variants.position.tolist() == [9, 11]

@@ -397,15 +397,23 @@ class RecordReader:
 
 
 def _has_calls_of_nobody(record: Any) -> bool:
-    """Whether everybody's GT, which then stands behind another tag, is left out.
-
-    To ask cyvcf2 for them would end the process.
-    """
+    """Whether a record's GT is left out for everybody: then cyvcf2 must not be asked for calls."""
     tags = list(record.FORMAT or ())
     if "GT" not in tags[1:]:
         return False
-    columns = str(record).rstrip("\n").split("\t")[9:]
-    return all(column.split(":")[tags.index("GT")] == "." for column in columns)
+    return _is_left_out(str(record).rstrip("\n").split("\t")[9:], tags.index("GT"))
+
+
+def _is_left_out(columns: Sequence[str], number: int) -> bool:
+    """Whether no person's column has a value of the tag of this number.
+
+    Examples
+    --------
+    >>> _is_left_out(["7:.", "8"], 1), _is_left_out(["7:0|1", "8:."], 1)
+    (True, False)
+    """
+    values = (column.split(":") for column in columns)
+    return all(number >= len(own) or own[number] == "." for own in values)
 
 
 def _two_alleles(calls: NDArray[np.int16]) -> NDArray[np.int16]:
