@@ -288,8 +288,9 @@ def evaluate(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
                 opened.folder.note(effects_in_words(card, own[0].read("laid")))
         found = _judged_genes(opened, arms, stage, progress)
         rows = _Rows()
-        for arm in arms:
-            _add(opened, arm, found[arm], rows, progress)
+        with threadpool_limits(limits=1, user_api="blas"):  # its threads only wait for each other here
+            for arm in arms:
+                _add(opened, arm, found[arm], rows, progress)
         tables = rows.tables()
         linear = [arm for arm in arms if arm.card is None]
         tables["baselines"] = baseline_table(opened, linear, tables["per_gene"])
