@@ -1,6 +1,6 @@
 """What a run would take: all its stages on a few of its own genes, timed, and what that makes for all.
 
-Two trials in a temporary folder tell what a stage takes at all from what it takes for each gene. The
+Three trials in a temporary folder tell what a stage takes at all from what it takes for each gene. The
 predictions of a model grow with its operations, which are counted for every gene; the check with the bases
 of the windows; gene pages up to their greatest number; all else with the genes.
 """
@@ -35,7 +35,7 @@ __all__ = ["Plan", "StagePlan", "Took", "extrapolated", "plan_run", "timed", "tr
 
 _FEW: Final = 2
 _MORE: Final = 6
-"""Genes of the two trials."""
+"""Genes of the trials."""
 _PATIENCE: Final = 20.0
 """Seconds that a model may take on the genes of a trial; a slower one is timed on a few passes only."""
 
@@ -89,9 +89,9 @@ def plan_run(opened: Opened, runs: Sequence[ModelRun | EffectsRun], opening: Too
     models = {run.label: plan_model(opened, run, show) for run in runs if isinstance(run, ModelRun)}
     more = trial_genes(genes, _MORE)
     few = more[: max(1, len(more) * _FEW // _MORE)] if len(more) < len(genes) else ()
-    found = []
-    for number, some in enumerate(filter(None, (few, more)), start=1):
-        show("plan, trials", number - 1, 2 if few else 1)
+    found, todo = [], [some for some in (few, few, more) if some]  # the first pays what a process pays once
+    for done, some in enumerate(todo):
+        show("plan, trials", done, len(todo))
         loaded = {
             place: _quick(opened, one, more) for place, one in enumerate(runs) if isinstance(one, ModelRun)
         }
@@ -128,9 +128,10 @@ def trial_genes(genes: Sequence[Gene], count: int) -> tuple[Gene, ...]:
 
 
 def extrapolated(trials: Sequence[tuple[float, float]], whole: float) -> float:
-    """What the whole takes, of one or two trials (amount, seconds): what it takes at all, and by amount.
+    """What the whole takes, of up to three trials (amount, seconds): what it takes at all, and by amount.
 
-    Neither part is below 0. What only the first of them pays, such as imports, the run pays too.
+    Neither part is below 0. What only the first of them pays, such as imports, the run pays too; the amount
+    is judged by the last two.
 
     Examples
     --------
@@ -138,12 +139,14 @@ def extrapolated(trials: Sequence[tuple[float, float]], whole: float) -> float:
     103.0
     >>> extrapolated([(2, 5.0), (6, 5.0)], 100), extrapolated([(3, 6.0)], 4)
     (5.0, 8.0)
+    >>> extrapolated([(2, 5.0), (2, 2.0), (6, 6.0)], 100)
+    103.0
     """
-    (few, short), (more, long) = (trials[0], trials[-1])
+    (few, first), (_, short), (more, long) = trials[0], trials[-2:][0], trials[-1]
     if more <= few:
         return long * whole / more if more else long
     rate = min(max(0.0, (long - short) / (more - few)), long / more)
-    return max(short + rate * (whole - few), long + rate * (whole - more))
+    return max(first + rate * (whole - few), long + rate * (whole - more))
 
 
 def _quick(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> SequenceModel:
