@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import ElasticNet
 
-from hapsight.linear.fits import distinct_rows
+from hapsight.linear.fits import Active, Data, Pieces, Screen, distinct_rows
 from hapsight.linear.kernel import _SLACK, _look, moments
-from hapsight.linear.paths import Active, Data, Pieces, Screen, lockstep_paths
+from hapsight.linear.paths import lockstep_paths
 from tests.linear.cohort import simulated_gene
 from tests.linear.naive import elastic_net, largest_lambda
 

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
-from hapsight.linear.fits import DistinctRows, Dosage, Predictors, varies, weighted_sum
-from hapsight.linear.paths import MAX_SWEEPS, Pieces, lockstep_paths
+from hapsight.linear.fits import MAX_SWEEPS, DistinctRows, Dosage, Pieces, Predictors, varies, weighted_sum
+from hapsight.linear.paths import lockstep_paths
 
 __all__ = [
     "LEAST_FACTOR",

@@ -5,6 +5,8 @@ What every linear method gives back.
 What a linear fit sees of dosages: its usable variants, copies of each other merged, standardised. Variants in
 perfect linkage are one predictor, so a fit's work is that of the distinct ones; what it finds is shared among
 the copies.
+
+What the elastic net's loops hand to each other.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +23,16 @@ from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, plural
 
 __all__ = [
+    "MAX_SWEEPS",
+    "Active",
+    "Data",
     "DistinctRows",
     "Dosage",
     "LinearFit",
+    "Outcome",
+    "Pieces",
     "Predictors",
+    "Screen",
     "distinct_rows",
     "make_folds",
     "mean_only",
@@ -35,6 +43,8 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 Dosage = NDArray[np.uint8] | Floats
 
 _TOGETHER: Final = 512
@@ -223,9 +233,6 @@ class Predictors:
         return weights, float(outcome.mean() - weights @ self.mean)
 
 
-Ints = NDArray[np.int64]
-
-
 def make_folds(n: int, k: int, rng: np.random.Generator) -> Ints:
     """Shuffle n people into k folds whose sizes differ by at most one.
 
@@ -278,3 +285,65 @@ def population_folds(
         )
     place = {name: fold for fold, name in enumerate(names)}
     return np.array([place[p] for p in populations if p is not None], dtype=np.int64), names
+
+
+MAX_SWEEPS: Final = 100_000
+"""Sweeps allowed for one descent."""
+
+
+class Pieces(NamedTuple):
+    """The penalties of P predictors, as chains of S pieces in all.
+
+    A coefficient of size b is penalised as ``factor b alpha + ridge b^2 (1 - alpha) / 2``, up to a constant,
+    by the first piece of its chain whose `end` is not below it.
+    """
+
+    start: Ints  # (P + 1,) first piece of each predictor, and S
+    factor: Floats  # (S,) of the absolute penalty, ascending in a chain
+    ridge: Floats  # (S,) of the squared penalty
+    end: Floats  # (S,) ascending; infinite in the last piece of a chain
+    least: Floats  # (P,) factor of the first piece
+
+
+class Data(NamedTuple):
+    """What stays the same along the paths; Q problems, P predictors, n people."""
+
+    rows: Floats  # (P, n)
+    pieces: Pieces
+    left_out: Flags  # (Q, n)
+    kept: Floats  # (Q, n) 0 where left out, else 1
+    mean: Floats  # (Q, P) of each row over the people of each problem
+    norm: Floats  # (Q, P) of the centred row; 0 where it is constant
+    target: Floats  # (Q, n) centred outcome of unit norm, 0 for those left out
+
+
+class Outcome(NamedTuple):
+    """What is predicted, of n people in Q problems."""
+
+    values: Floats  # (n,)
+    mean: Floats  # (Q,)
+    norm: Floats  # (Q,) once centred
+
+
+class Active(NamedTuple):
+    """Predictors that ever entered each problem, in order of entry, with room for R of them."""
+
+    size: Ints  # (Q,) how many there are
+    member: Flags  # (Q, P)
+    which: Ints  # (Q, R) row of the predictor
+    beta: Floats  # (Q, R) coefficients
+    gradient: Floats  # (Q, R) column . residual
+    columns: Floats  # (Q, R, n) centred, unit norm, 0 for people left out
+    gram: Floats  # (Q, R, R) column . column
+
+
+class Screen(NamedTuple):
+    """What is known of every predictor's gradient without computing it at each solution.
+
+    A gradient is no larger than ``least + path``.
+    """
+
+    gradient: Floats  # (Q, P) when it was last computed
+    least: Floats  # (Q, P) its size then, less the path up to then
+    path: Floats  # (Q,) length of the way that the residual has gone
+    residual: Floats  # (Q, n) where it is

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hapsight.linear.paths import MAX_SWEEPS, Active, Data, Outcome, Pieces, Screen
+from hapsight.linear.fits import MAX_SWEEPS, Active, Data, Outcome, Pieces, Screen
 
 __all__ = ["dot", "follow", "moments", "subtract", "write_gradients"]
 

@@ -16,79 +16,17 @@ Predictors may differ in their penalty (glmnet's ``penalty.factor``); see `hapsi
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.files import compiled_by_one
+from hapsight.linear.fits import Data, Outcome, Pieces, Screen
 
-__all__ = ["MAX_SWEEPS", "Active", "Data", "Outcome", "Pieces", "Screen", "lockstep_paths"]
+__all__ = ["lockstep_paths"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-MAX_SWEEPS: Final = 100_000
-"""Sweeps allowed for one descent."""
-
-
-class Pieces(NamedTuple):
-    """The penalties of P predictors, as chains of S pieces in all.
-
-    A coefficient of size b is penalised as ``factor b alpha + ridge b^2 (1 - alpha) / 2``, up to a constant,
-    by the first piece of its chain whose `end` is not below it.
-    """
-
-    start: Ints  # (P + 1,) first piece of each predictor, and S
-    factor: Floats  # (S,) of the absolute penalty, ascending in a chain
-    ridge: Floats  # (S,) of the squared penalty
-    end: Floats  # (S,) ascending; infinite in the last piece of a chain
-    least: Floats  # (P,) factor of the first piece
-
-
-class Data(NamedTuple):
-    """What stays the same along the paths; Q problems, P predictors, n people."""
-
-    rows: Floats  # (P, n)
-    pieces: Pieces
-    left_out: Flags  # (Q, n)
-    kept: Floats  # (Q, n) 0 where left out, else 1
-    mean: Floats  # (Q, P) of each row over the people of each problem
-    norm: Floats  # (Q, P) of the centred row; 0 where it is constant
-    target: Floats  # (Q, n) centred outcome of unit norm, 0 for those left out
-
-
-class Outcome(NamedTuple):
-    """What is predicted, of n people in Q problems."""
-
-    values: Floats  # (n,)
-    mean: Floats  # (Q,)
-    norm: Floats  # (Q,) once centred
-
-
-class Active(NamedTuple):
-    """Predictors that ever entered each problem, in order of entry, with room for R of them."""
-
-    size: Ints  # (Q,) how many there are
-    member: Flags  # (Q, P)
-    which: Ints  # (Q, R) row of the predictor
-    beta: Floats  # (Q, R) coefficients
-    gradient: Floats  # (Q, R) column . residual
-    columns: Floats  # (Q, R, n) centred, unit norm, 0 for people left out
-    gram: Floats  # (Q, R, R) column . column
-
-
-class Screen(NamedTuple):
-    """What is known of every predictor's gradient without computing it at each solution.
-
-    A gradient is no larger than ``least + path``.
-    """
-
-    gradient: Floats  # (Q, P) when it was last computed
-    least: Floats  # (Q, P) its size then, less the path up to then
-    path: Floats  # (Q,) length of the way that the residual has gone
-    residual: Floats  # (Q, n) where it is
 
 
 def lockstep_paths(
