@@ -71,46 +71,31 @@ def lockstep_paths(
     converged
         False where a descent took more than `MAX_SWEEPS`; the path then ends before it.
     """
-    from hapsight.linear.kernel import follow
-
-    with compiled_by_one(follow):
-        return _paths(rows, pieces, outcome, left_out, ladder, alpha, thresh, patience)
-
-
-def _paths(
-    rows: Floats,
-    pieces: Pieces,
-    outcome: Floats,
-    left_out: Flags,
-    ladder: Floats,
-    alpha: float,
-    thresh: float,
-    patience: int,
-) -> tuple[Floats, Floats, Floats, bool]:
     from hapsight.linear.kernel import follow, moments, write_gradients
 
-    n_people, problems = len(outcome), len(left_out)
-    mean, norm = moments(rows, left_out)
-    y_mean, y_norm = moments(outcome.reshape(1, -1), left_out)
-    target = np.where(left_out, 0.0, (outcome - y_mean) / y_norm)
-    deviation = y_norm[:, 0] / np.sqrt(n_people - left_out.sum(axis=1))
-    residual = target.copy()
-    gradient = np.empty((problems, len(rows)))
-    write_gradients(rows, np.arange(len(rows)), residual, norm, gradient)
-    lambdas = (np.abs(gradient[0]) / pieces.least).max() / alpha * deviation[0] * ladder
-    strong = alpha * (2.0 * lambdas - np.append(lambdas[:1], lambdas[:-1]))  # the strong rule
-    slopes, held_out = np.zeros((len(lambdas), len(rows))), np.full((len(lambdas), n_people), np.nan)
-    steps, converged = follow(
-        Data(rows, pieces, left_out, np.where(left_out, 0.0, 1.0), mean, norm, target),
-        Screen(gradient, np.abs(gradient), np.zeros(problems), target.copy()),
-        residual,
-        np.divide.outer(lambdas, deviation),
-        np.divide.outer(strong, deviation),
-        Outcome(outcome, y_mean[:, 0], y_norm[:, 0]),
-        alpha,
-        thresh,
-        patience,
-        slopes,
-        held_out,
-    )
+    with compiled_by_one(follow):
+        n_people, problems = len(outcome), len(left_out)
+        mean, norm = moments(rows, left_out)
+        y_mean, y_norm = moments(outcome.reshape(1, -1), left_out)
+        target = np.where(left_out, 0.0, (outcome - y_mean) / y_norm)
+        deviation = y_norm[:, 0] / np.sqrt(n_people - left_out.sum(axis=1))
+        residual = target.copy()
+        gradient = np.empty((problems, len(rows)))
+        write_gradients(rows, np.arange(len(rows)), residual, norm, gradient)
+        lambdas = (np.abs(gradient[0]) / pieces.least).max() / alpha * deviation[0] * ladder
+        strong = alpha * (2.0 * lambdas - np.append(lambdas[:1], lambdas[:-1]))  # the strong rule
+        slopes, held_out = np.zeros((len(lambdas), len(rows))), np.full((len(lambdas), n_people), np.nan)
+        steps, converged = follow(
+            Data(rows, pieces, left_out, np.where(left_out, 0.0, 1.0), mean, norm, target),
+            Screen(gradient, np.abs(gradient), np.zeros(problems), target.copy()),
+            residual,
+            np.divide.outer(lambdas, deviation),
+            np.divide.outer(strong, deviation),
+            Outcome(outcome, y_mean[:, 0], y_norm[:, 0]),
+            alpha,
+            thresh,
+            patience,
+            slopes,
+            held_out,
+        )
     return lambdas[:steps], slopes[:steps], held_out[:steps], converged
