@@ -259,3 +259,17 @@ def test_a_worker_with_other_weights_is_refused_whatever_these_say():
         with pytest.raises(WeightsError, match="other weights"):
             model_here(source, right)
     _kept.cache_clear()
+
+
+def test_a_model_whose_weights_changed_since_this_process_had_it_is_loaded_anew():
+    source = ModelSource("toy", None, "{}", "cpu", "float32", False)
+    with register("toy", lambda *, device="cpu": load_toy(seed=0)):
+        _kept.cache_clear()
+        before = model_here(source, fingerprint_of(ToyModel(seed=0)))
+    with register("toy", lambda *, device="cpu": load_toy(seed=1)):
+        right = fingerprint_of(ToyModel(seed=1))
+        after = model_here(source, right)
+        assert after is not before
+        assert fingerprint_of(after) == right
+        assert model_here(source, right) is after
+    _kept.cache_clear()

@@ -130,7 +130,7 @@ def predict_elsewhere(unit: PredictUnit) -> str:
 
 
 def model_here(source: ModelSource, fingerprint: str) -> SequenceModel:
-    """The model of this process, loaded if it is another than the last.
+    """The model of this process, loaded if it is another than the last, or its weights have changed since.
 
     Raises
     ------
@@ -138,6 +138,9 @@ def model_here(source: ModelSource, fingerprint: str) -> SequenceModel:
         What is loaded here is another model than that of the `fingerprint`.
     """
     model, found = _kept(source)
+    if found != fingerprint:
+        _kept.cache_clear()
+        model, found = _kept(source)
     if found != fingerprint:
         raise WeightsError(
             "A worker has other weights, or another version, of the model.",
