@@ -1,5 +1,6 @@
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
@@ -50,6 +51,25 @@ def test_grid_equals_its_slow_twin(x, seed, skewed) -> None:
         ]
         assert sum(inside) == count
     assert cells["count"].sum() == len(x)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [5e-324, 0.0],
+        [1.0, np.nextafter(1.0, 2.0)],
+        [1e20, 1e20],
+        [-3e38, -3e38],
+        [0.0, 5e-324, 5e-324, 1.0],
+        [0.0, 1e-290, 1e-290, 1e290],
+    ],
+)
+def test_values_that_hardly_differ_or_are_far_apart_have_cells(values) -> None:
+    x = np.array(values)
+    cells = grid(x, np.arange(float(len(x))))
+    assert cells["count"].sum() == len(x)
+    assert (cells["x"] < cells["x_end"]).all()
+    assert cells["x"].min() <= x.min() <= x.max() <= cells["x_end"].max()
 
 
 def test_cells_of_skewed_values_are_even_on_a_logarithmic_axis() -> None:

@@ -76,11 +76,11 @@ def log_floor(values: Values) -> float | None:
     Returns
     -------
     A tenth of the median, where no value is negative and the largest is over 30 medians; None (a linear
-    axis) otherwise.
+    axis) otherwise, and where these numbers are too far apart for their ratio to be one.
     """
-    centre = float(np.median(values))
-    skewed = centre > 0 and values.min() >= 0 and values.max() > _SKEWED * centre
-    return centre / 10 if skewed else None
+    floor = float(np.median(values)) / 10
+    skewed = floor > 0 and values.min() >= 0 and values.max() / 10 > _SKEWED * floor
+    return floor if skewed and np.isfinite(float(values.max()) / floor) else None
 
 
 def grid(x: Values, y: Values, bins: int = 60) -> pl.DataFrame:
@@ -111,10 +111,19 @@ def grid(x: Values, y: Values, bins: int = 60) -> pl.DataFrame:
 def _edges(values: Values, bins: int) -> Values:
     floor = log_floor(values)
     if floor is None:
-        return np.histogram_bin_edges(values, bins)
-    edges: Values = floor * np.expm1(np.histogram_bin_edges(np.log1p(values / floor), bins))
+        return _even_edges(values, bins)
+    edges: Values = floor * np.expm1(_even_edges(np.log1p(values / floor), bins))
     edges[[0, -1]] = values.min(), values.max()
     return edges
+
+
+def _even_edges(values: Values, bins: int) -> Values:
+    """Edges of so many bins, or of fewer where there are no numbers between that would tell them apart."""
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        around = max(0.5, bins * float(np.spacing(abs(low))))
+        low, high = low - around, high + around
+    return np.unique(np.linspace(low, high, bins + 1))
 
 
 MODEL_COLOUR: Final = "#0072b2"
