@@ -34,7 +34,8 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 test: lint  ## what CI runs
-	$(BIN)/python -m pytest -m 'not verify' --numprocesses logical --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m 'not verify' --hypothesis-profile same \
+	    --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 dist: $(INSTALLED)  ## wheel and sdist, installed where nothing else is
 	$(BIN)/python -m tools.check_dist dist
@@ -57,6 +58,7 @@ verify: $(INSTALLED)  ## judged by bcftools, R glmnet, Keras, the models' other 
 	HAPSIGHT_TRITON_FOLDER=.verify/triton \
 	HAPSIGHT_COOKBOOK_FOLDER=.verify/cookbook \
 	$(BIN)/python -m pytest -m verify
+	$(BIN)/python -m pytest -q -m 'not verify' --numprocesses logical --dist loadfile  # other random examples
 	$(BIN)/python -m tools.fuzz_campaign --seconds 480
 	$(BIN)/python -m tools.fault_campaign --kills 104
 	$(MAKE) docs

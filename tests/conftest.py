@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.planted import Planted
 
 settings.register_profile("busy", deadline=None)  # how long an example takes is the machine's affair
+settings.register_profile("same", deadline=None, derandomize=True)  # what CI judges by: `make test`
 settings.load_profile("busy")
 
 # Threads that wait for each other, where other work has the cores. Numba's parallel loops set the number of
