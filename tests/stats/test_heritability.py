@@ -11,7 +11,7 @@ from hapsight.linear.fits import Predictors
 from hapsight.linear.predictors import fit_blup
 from hapsight.stats import heritability
 from hapsight.stats.heritability import (
-    _along_eigenvectors,
+    Along,
     _rotate,
     _rotate_variants,
     _standardised,
@@ -71,7 +71,11 @@ def test_coordinates_along_eigenvectors_are_those_of_numpy(size, rank):
     """Where an eigenvalue comes several times, as 0 does, the sum of squares is what is told."""
     rng = np.random.default_rng(size + rank)
     rows, vector = rng.standard_normal((rank, size)), rng.standard_normal(size)
-    values, along = _along_eigenvectors(rows.T @ rows, vector)
+    kernel = rows.T @ rows
+    found = Along.of(kernel, vector)
+    values, along = found.values, found.coordinates
+    np.testing.assert_allclose(found.vector(along), vector, atol=1e-12)
+    np.testing.assert_allclose(found.vector(values * along), kernel @ vector, atol=1e-10 * values[-1])
     expected, vectors = np.linalg.eigh(rows.T @ rows)
     np.testing.assert_allclose(values, expected, atol=1e-10 * expected[-1])
     squares, twin = along**2, (vectors.T @ vector) ** 2

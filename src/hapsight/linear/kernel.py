@@ -285,20 +285,26 @@ def _look(data: Data, active: Active, screen: Screen, residual: Floats, limit: F
 def write_gradients(rows: Floats, which: Ints, residuals: Floats, norm: Floats, out: Floats) -> None:
     """Gradients of these predictors in all problems, (Q, P); 0 for one that is constant in a problem."""
     problems, n_people = residuals.shape
-    for j in which:
-        row = rows[j]
-        for q in range(0, problems - 3, 4):
-            a, b, c, d = residuals[q], residuals[q + 1], residuals[q + 2], residuals[q + 3]
-            sa = sb = sc = sd = 0.0
+    for k in range(0, len(which), 2):
+        j, other = which[k], which[min(k + 1, len(which) - 1)]
+        one, two = rows[j], rows[other]
+        for q in range(0, problems, 4):
+            last = problems - 1
+            qb, qc, qd = min(q + 1, last), min(q + 2, last), min(q + 3, last)
+            a, b, c, d = residuals[q], residuals[qb], residuals[qc], residuals[qd]
+            a1 = b1 = c1 = d1 = a2 = b2 = c2 = d2 = 0.0
             for i in range(n_people):
-                value = row[i]
-                sa += value * a[i]
-                sb += value * b[i]
-                sc += value * c[i]
-                sd += value * d[i]
-            out[q, j], out[q + 1, j], out[q + 2, j], out[q + 3, j] = sa, sb, sc, sd
-        for q in range(problems - problems % 4, problems):
-            out[q, j] = dot(row, residuals[q])
+                first, second = one[i], two[i]
+                a1 += first * a[i]
+                a2 += second * a[i]
+                b1 += first * b[i]
+                b2 += second * b[i]
+                c1 += first * c[i]
+                c2 += second * c[i]
+                d1 += first * d[i]
+                d2 += second * d[i]
+            out[q, j], out[qb, j], out[qc, j], out[qd, j] = a1, b1, c1, d1
+            out[q, other], out[qb, other], out[qc, other], out[qd, other] = a2, b2, c2, d2
     for q in range(problems):
         for j in which:
             out[q, j] = out[q, j] / norm[q, j] if norm[q, j] > 0.0 else 0.0

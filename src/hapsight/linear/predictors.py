@@ -16,7 +16,7 @@ import scipy
 from numpy.typing import NDArray
 
 from hapsight.linear.fits import LinearFit, Predictors, mean_only
-from hapsight.stats.heritability import products_of_variants, variant_coordinates
+from hapsight.stats.heritability import Along, products_of_variants, variant_coordinates
 
 __all__ = ["fit_blup", "fit_top_snp", "reml_share", "restricted_deviance"]
 
@@ -85,10 +85,12 @@ def fit_blup(predictors: Predictors, outcome: Floats, variances: Floats | None =
 def _solve_people(predictors: Predictors, root: Floats, outcome: Floats) -> tuple[float, Floats]:
     """Genetic share of variance, and (P,) ``Z (Z' Z + penalty)^-1 outcome`` of rows times their root, Z."""
     scaled = predictors.rows * root[:, None]
-    values, vectors = _eigen(scaled.T @ scaled)
-    rotated = vectors.T @ outcome
-    share = reml_share(values, rotated**2)
-    return share, scaled @ (vectors @ (rotated / (values + _penalty(share))))
+    kernel = scaled.T @ scaled  # of trace n
+    along = Along.of(kernel + 2.0, outcome)  # lifts the mean, of eigenvalue 0, above all others: the last
+    values = np.maximum(along.values[:-1], 0.0)
+    share = reml_share(values, along.coordinates[:-1] ** 2)
+    shrunk = along.coordinates / (np.append(values, np.inf) + _penalty(share))
+    return share, scaled @ along.vector(shrunk)
 
 
 def _solve_variants(predictors: Predictors, root: Floats, outcome: Floats) -> tuple[float, Floats]:
@@ -103,21 +105,14 @@ def _solve_variants(predictors: Predictors, root: Floats, outcome: Floats) -> tu
         float(outcome @ outcome),
         len(outcome) - 1,
     )
-    share, rank = reml_share(found.values, found.squares), found.vectors.shape[1]
-    return share, found.vectors @ (found.covariance / (found.values[:rank] + _penalty(share)))
+    share, known = reml_share(found.values, found.squares), slice(len(root) - found.rank, None)
+    shrunk = np.zeros(len(root))
+    shrunk[known] = found.along.coordinates[known] / (found.along.values[known] + _penalty(share))
+    return share, found.along.vector(shrunk)
 
 
 def _penalty(share: float) -> float:
     return (1.0 - share) / share if share > 0.0 else float("inf")
-
-
-def _eigen(kernel: Floats) -> tuple[Floats, Floats]:
-    """Eigenvalues (n - 1,) and eigenvectors (n, n - 1) of a centred kernel (n, n) of trace n, but the mean's.
-
-    Twice the matrix of ones lifts the mean, of eigenvalue 0, above all others, so that it is known: the last.
-    """
-    values, vectors = np.linalg.eigh(kernel + 2.0)
-    return np.maximum(values[:-1], 0.0), vectors[:, :-1]
 
 
 def reml_share(values: Floats, squares: Floats) -> float:

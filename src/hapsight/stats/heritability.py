@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import scipy
@@ -14,6 +14,7 @@ from hapsight.least_squares import Design
 from hapsight.stats.summary import Mean, mean_interval
 
 __all__ = [
+    "Along",
     "Heritability",
     "VariantCoordinates",
     "VariantProducts",
@@ -189,26 +190,54 @@ def _rotate(standard: Float, outcome: Float, design: Design) -> _Rotated:
     """Of (V, N) standardised dosages, from the products of people."""
     kinship = standard.T @ standard / len(standard)
     left = design.residuals(design.residuals(kinship).T)  # of rows and columns, fewer than the variants
-    values, along = _along_eigenvectors(left, outcome)
-    known = values > _RANK * max(float(values[-1]), 0.0)
-    directions = len(outcome) - design.rank
-    return _Rotated(*_with_rest(values[known], along[known] ** 2, float(outcome @ outcome), directions))
+    along = Along.of(left, outcome)
+    known = along.values > _RANK * max(float(along.values[-1]), 0.0)
+    directions, whole = len(outcome) - design.rank, float(outcome @ outcome)
+    return _Rotated(*_with_rest(along.values[known], along.coordinates[known] ** 2, whole, directions))
 
 
-def _along_eigenvectors(kernel: Float, vector: Float) -> tuple[Float, Float]:
-    """Eigenvalues of (K, K) `kernel`, rising, and the coordinates of (K,) `vector` along its eigenvectors.
+@dataclass(frozen=True, slots=True, eq=False)
+class Along:
+    """A vector along the eigenvectors of a symmetric kernel (K, K), which are not made.
 
-    These are the eigenvectors of the tridiagonal form that Householder's reflections make of the kernel,
-    which the vector is turned by as well: the kernel's own, K more sums of K^2 each, are not made.
+    They are those of the tridiagonal form that Householder's reflections make of the kernel, turned back by
+    these; the vector is turned instead, which saves K sums of K^2 each.
+
+    Attributes
+    ----------
+    values
+        (K,) eigenvalues, rising.
+    coordinates
+        (K,) of the vector.
     """
-    size = len(kernel)
-    reflected, diagonal, beside, tau, _ = scipy.linalg.lapack.dsytrd(kernel, lower=1, lwork=_PANEL * size)
+
+    values: Float
+    coordinates: Float
+    _vectors: Float
+    _reflections: tuple[Float, Float]
+
+    @classmethod
+    def of(cls, kernel: Float, vector: Float) -> Self:
+        """Of the kernel (K, K) and the vector (K,)."""
+        size = len(kernel)
+        reflected, diagonal, beside, tau, _ = scipy.linalg.lapack.dsytrd(kernel, lower=1, lwork=_PANEL * size)
+        values, vectors = scipy.linalg.eigh_tridiagonal(diagonal, beside)
+        reflections = (reflected[1:, :-1], tau)
+        return cls(values, vectors.T @ _reflect(vector, reflections, "T"), vectors, reflections)
+
+    def vector(self, coordinates: Float) -> Float:
+        """(K,) the vector that has these coordinates (K,)."""
+        return _reflect(self._vectors @ coordinates, self._reflections, "N")
+
+
+def _reflect(vector: Float, reflections: tuple[Float, Float], turn: str) -> Float:
+    """(K,) the vector in the tridiagonal form's coordinates ("T"), or back ("N")."""
     turned = vector.copy()
-    if size > 1:
-        below = reflected[1:, :-1]
-        turned[1:] = scipy.linalg.lapack.dormqr("L", "T", below, tau, vector[1:, None], _PANEL)[0][:, 0]
-    values, vectors = scipy.linalg.eigh_tridiagonal(diagonal, beside)
-    return values, vectors.T @ turned
+    if len(vector) > 1:
+        below, tau = reflections
+        rest = scipy.linalg.lapack.dormqr("L", turn, below, tau, vector[1:, None], _PANEL)
+        turned[1:] = rest[0][:, 0]
+    return turned
 
 
 def _with_rest(values: Float, squares: Float, whole: float, directions: int) -> tuple[Float, Float]:
@@ -303,16 +332,17 @@ class VariantCoordinates(NamedTuple):
     squares
         (M,) squared coordinates of the outcome. Where the kernel is 0 all directions are alike, and each has
         an equal part of what is left.
-    vectors
-        (V, r) orthonormal combinations of variants.
-    covariance
-        (r,) of these with the outcome: the square of it is ``values squares``.
+    rank
+        r.
+    along
+        Covariances (V,) of variants with the outcome along the eigenvectors of their kernel (V, V), of which
+        the last r eigenvalues are the first of `values`; squared coordinates are ``values squares``.
     """
 
     values: Float
     squares: Float
-    vectors: Float
-    covariance: Float
+    rank: int
+    along: Along
 
 
 def variant_coordinates(
@@ -331,9 +361,8 @@ def variant_coordinates(
     directions
         M, dimensions that are left to both.
     """
-    values, vectors = scipy.linalg.eigh(kernel)
-    known = values > _RANK * max(float(values[-1]), 0.0)
-    values, vectors = values[known], vectors[:, known]
-    along = vectors.T @ covariance
-    every = _with_rest(values, along**2 / values, squares, directions)
-    return VariantCoordinates(*every, vectors, along)
+    along = Along.of(kernel, covariance)
+    known = along.values > _RANK * max(float(along.values[-1]), 0.0)
+    values = along.values[known]
+    every = _with_rest(values, along.coordinates[known] ** 2 / values, squares, directions)
+    return VariantCoordinates(*every, len(values), along)
