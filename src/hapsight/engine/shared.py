@@ -44,8 +44,11 @@ __all__ = [
 Values = NDArray[np.float64]
 
 _EMBED_BASES = 16_384
-"""Bases that are embedded in one batch where embeddings are kept on the CPU. Larger arrays go back to the
-system after each layer, and to get them anew takes longer than the layer: `mini` 1.4 ms a kilobase, not 0.85."""
+"""Bases that are embedded in one batch where embeddings are kept on the CPU.
+
+Larger arrays go back to the system after each layer, and getting them anew takes longer than the layer:
+`mini` takes 1.4 ms a kilobase instead of 0.85.
+"""
 
 _EMBED_BASES_ON_DEVICE = 2**20
 """The same where everything stays on the device, as far as the memory for it reaches."""
