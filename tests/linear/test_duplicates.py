@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hapsight.least_squares import distinct_rows
 from hapsight.linear.elastic_net import ElasticNetOptions, fit_cross_validated, shared_penalty
-from hapsight.linear.fits import distinct_rows
 from tests.linear.cohort import simulated_gene
 from tests.linear.naive import elastic_net
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hapsight.errors import ConfigError, InputError
+from hapsight.least_squares import distinct_rows
 from hapsight.linear.elastic_net import ElasticNetOptions, fit_cross_validated, lambda_ladder, shared_penalty
-from hapsight.linear.fits import distinct_rows
 from hapsight.linear.paths import lockstep_paths
 from tests.linear.cohort import simulated_gene
 from tests.linear.naive import elastic_net, squared_errors

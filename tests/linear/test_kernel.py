@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import ElasticNet
 
-from hapsight.linear.fits import Active, Data, Pieces, Screen, distinct_rows
+from hapsight.least_squares import distinct_rows
+from hapsight.linear.fits import Active, Data, Pieces, Screen
 from hapsight.linear.kernel import _SLACK, _look, moments
 from hapsight.linear.paths import lockstep_paths
 from tests.linear.cohort import simulated_gene

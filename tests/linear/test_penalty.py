@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapsight.errors import InputError
+from hapsight.least_squares import distinct_rows
 from hapsight.linear.elastic_net import (
     ElasticNetOptions,
     fit_cross_validated,
     rescaled_factors,
     shared_penalty,
 )
-from hapsight.linear.fits import distinct_rows
 from tests.linear.cohort import simulated_gene
 from tests.linear.naive import elastic_net, squared_errors
 

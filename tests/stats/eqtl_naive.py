@@ -79,3 +79,9 @@ def haseman_elston(kinship: np.ndarray, expression: np.ndarray, covariates: np.n
     columns = np.column_stack([(project @ kinship @ project).ravel(), project.ravel()])
     genetic, rest = np.linalg.lstsq(columns, np.outer(outcome, outcome).ravel(), rcond=None)[0]
     return float(genetic / (genetic + rest))
+
+
+def relationship(dosage):
+    """Genetic relationship of people (N, N) over all V variants, and V; all of them vary."""
+    standard = (dosage - dosage.mean(axis=1, keepdims=True)) / dosage.std(axis=1, keepdims=True)
+    return standard.T @ standard / len(dosage), len(dosage)

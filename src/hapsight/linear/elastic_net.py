@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
-from hapsight.linear.fits import MAX_SWEEPS, DistinctRows, Dosage, Pieces, Predictors, varies, weighted_sum
+from hapsight.least_squares import DistinctRows
+from hapsight.linear.fits import MAX_SWEEPS, Dosage, Pieces, Predictors, varies, weighted_sum
 from hapsight.linear.paths import lockstep_paths
 
 __all__ = [

@@ -21,19 +21,18 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, plural
+from hapsight.least_squares import DistinctRows, distinct_rows
 
 __all__ = [
     "MAX_SWEEPS",
     "Active",
     "Data",
-    "DistinctRows",
     "Dosage",
     "LinearFit",
     "Outcome",
     "Pieces",
     "Predictors",
     "Screen",
-    "distinct_rows",
     "make_folds",
     "mean_only",
     "population_folds",
@@ -92,41 +91,6 @@ def weighted_sum(weights: Floats, dosage: Dosage) -> Floats:
 def mean_only(n_variants: int, outcome: Floats, penalty: float = float("nan")) -> LinearFit:
     """The predictor that knows nothing: the mean of the outcome (n,)."""
     return LinearFit(np.zeros(n_variants), float(outcome.mean()), penalty)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DistinctRows:
-    """Distinct rows of a dosage matrix, where a row and its complement ``2 - row`` count as the same.
-
-    Attributes
-    ----------
-    first
-        (P,) index of the first of the V rows of each group, ascending.
-    copies
-        (P,) rows in the group.
-    group
-        (V,) group of each row.
-    sign
-        (V,) 1 where the row equals the group's first row, -1 where it is its complement.
-    """
-
-    first: NDArray[np.int64]
-    copies: NDArray[np.int64]
-    group: NDArray[np.int64]
-    sign: NDArray[np.float64]
-
-
-def distinct_rows(dosage: Dosage) -> DistinctRows:
-    """Group equal and complementary rows of a dosage matrix (V, n), n > 0."""
-    flipped = dosage[np.arange(len(dosage)), np.argmax(dosage != 1, axis=1)] > 1
-    canonical = dosage + 0  # no -0.0
-    canonical[flipped] = 2 - canonical[flipped]
-    number: dict[bytes, int] = {}
-    group = np.array([number.setdefault(row.tobytes(), len(number)) for row in canonical], np.int64)
-    _, first = np.unique(group, return_index=True)
-    side = np.where(flipped, -1.0, 1.0)
-    sign = side * side[first[group]]
-    return DistinctRows(first, np.bincount(group), group, sign)
 
 
 def usable_variants(

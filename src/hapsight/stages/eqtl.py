@@ -343,7 +343,7 @@ def _map_unit(unit: EqtlUnit) -> str:
         ]
         nominal.append(nominal_table(window, nominal_scan(cis, outcome), halves))
         top.append(top_table(window.gene, nominal[-1], map_gene(cis, outcome, permutations)))
-        found = cis_heritability(window.dosage, expression, design)
+        found = cis_heritability(window.dosage, expression, design, cis.distinct)
         heritability.append(heritability_row(window.gene, len(expression), found))
     tables = {"top": top, "nominal": nominal, "heritability": heritability}
     whole = {name: pl.concat(parts) for name, parts in tables.items()}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import InputError
-from hapsight.least_squares import Design
+from hapsight.least_squares import Design, DistinctRows, distinct_rows
 
 __all__ = [
     "AlleleCounts",
@@ -55,27 +55,31 @@ class CisDosage:
         (V,) Euclidean norm of each dosage's residual on the design; 0 where none is left.
     design
         What `norm` was made with.
+    distinct
+        Which of them are copies of each other.
     """
 
     centred: Float
     norm: Float
     design: Design
+    distinct: DistinctRows
 
     @classmethod
     def of(cls, dosage: NDArray[Any], design: Design) -> CisDosage:
         """From (V, N) ALT dosages, 0 to 2."""
-        return cls._with_norm(dosage - dosage.mean(axis=1, keepdims=True, dtype=np.float64), design)
+        centred = dosage - dosage.mean(axis=1, keepdims=True, dtype=np.float64)
+        return cls._with_norm(centred, design, distinct_rows(dosage))
 
     def under(self, design: Design) -> CisDosage:
         """The same variants with other covariates projected out."""
-        return self._with_norm(self.centred, design)
+        return self._with_norm(self.centred, design, self.distinct)
 
     @classmethod
-    def _with_norm(cls, centred: Float, design: Design) -> CisDosage:
+    def _with_norm(cls, centred: Float, design: Design, distinct: DistinctRows) -> CisDosage:
         whole = np.einsum("vn,vn->v", centred, centred)
         explained = centred @ design.basis
         left = whole - np.einsum("vk,vk->v", explained, explained)
-        return cls(centred, np.sqrt(np.where(left > LEAST_NORM**2 * whole, left, 0.0)), design)
+        return cls(centred, np.sqrt(np.where(left > LEAST_NORM**2 * whole, left, 0.0)), design, distinct)
 
     @property
     def tested(self) -> NDArray[np.bool_]:

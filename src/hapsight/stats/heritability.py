@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from hapsight.least_squares import Design
+from hapsight.least_squares import Design, DistinctRows, distinct_rows
 from hapsight.stats.summary import Mean, mean_interval
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "cis_heritability",
     "mean_ceiling",
     "products_of_variants",
-    "relationship",
     "variant_coordinates",
 ]
 
@@ -123,25 +122,6 @@ def mean_ceiling(h2: Float) -> Mean:
     return mean_interval(np.sqrt(np.clip(h2, 0.0, 1.0)))
 
 
-def relationship(dosage: NDArray[Any]) -> tuple[Float, int]:
-    """Genetic relationship of N people over V variants: ``X X' / V``, X the standardised dosages.
-
-    Returns
-    -------
-    (N, N), with mean diagonal 1; and the number of variants that vary, V.
-    """
-    standard = _standardised(dosage)
-    return standard.T @ standard / max(len(standard), 1), len(standard)
-
-
-def _standardised(dosage: NDArray[Any]) -> Float:
-    """(V, N) of the V variants that vary, each of mean 0 and mean square 1."""
-    mean, spread = _mean_and_spread(dosage)
-    standard: Float = dosage[spread > 0] - mean[spread > 0, None]
-    standard /= spread[spread > 0, None]
-    return standard
-
-
 def _mean_and_spread(dosage: NDArray[Any]) -> tuple[Float, Float]:
     """(V,) mean and standard deviation of each row (V, N), a block of people at a time."""
     mean = dosage.mean(axis=1, dtype=np.float64)
@@ -158,37 +138,46 @@ def blocks_of_people(variants: int, people: int) -> Iterator[slice]:
     return (slice(first, first + size) for first in range(0, people, size))
 
 
-def cis_heritability(dosage: NDArray[Any], expression: Float, design: Design) -> Heritability | None:
+def cis_heritability(
+    dosage: NDArray[Any], expression: Float, design: Design, distinct: DistinctRows | None = None
+) -> Heritability | None:
     """Heritability of (N,) expression over (V, N) cis variants, covariates projected out (REML).
 
     Expression is normal with variance ``s_g relationship + s_e identity`` beside the covariates' effects,
     and h2 is ``s_g / (s_g + s_e)``. In the eigenvectors of the relationship of residuals the coordinates are
-    independent, which leaves a likelihood in h2 alone. Where there are fewer variants than people, these
-    come from products of variants, (V, V), and none of people is made.
+    independent, which leaves a likelihood in h2 alone. Where there are fewer distinct variants than people,
+    these come from products of variants, and none of people is made.
+
+    Parameters
+    ----------
+    distinct
+        Which variants are copies of each other, where it is known.
 
     Returns
     -------
     ``None`` where no variant, or no residual expression, varies.
     """
     outcome = design.residuals(expression)
-    mean, spread = _mean_and_spread(dosage)
+    distinct = distinct_rows(dosage) if distinct is None else distinct
+    rows = dosage[distinct.first]
+    mean, spread = _mean_and_spread(rows)
     vary = spread > 0
-    num_var = int(vary.sum())
+    num_var = int(distinct.copies[vary].sum())
     if not num_var or not outcome.any():
         return None
-    if num_var < len(outcome):
-        rotated = _rotate_variants(dosage[vary], outcome, design, mean[vary], spread[vary])
-    else:
-        rotated = _rotate(_standardised(dosage), outcome, design)
+    scale = spread[vary] / np.sqrt(distinct.copies[vary] / num_var)  # as if each copy were there
+    rotate = _rotate_variants if vary.sum() < len(outcome) else _rotate
+    rotated = rotate(rows[vary], outcome, design, mean[vary], scale)
     h2 = rotated.best()
     ratio = 2.0 * (rotated.log_likelihood(h2) - rotated.log_likelihood(0.0))
     pval = 0.5 * float(scipy.special.chdtrc(1, ratio)) if h2 > 0 else 1.0
     return Heritability(h2, rotated.standard_error(h2), pval, rotated.haseman_elston(), num_var)
 
 
-def _rotate(standard: Float, outcome: Float, design: Design) -> _Rotated:
-    """Of (V, N) standardised dosages, from the products of people."""
-    kinship = standard.T @ standard / len(standard)
+def _rotate(rows: NDArray[Any], outcome: Float, design: Design, mean: Float, scale: Float) -> _Rotated:
+    """Of the relationship ``Z' Z`` of people, Z being ``(rows - mean) / scale`` (V, N)."""
+    standard = (rows - mean[:, None]) / scale[:, None]
+    kinship = standard.T @ standard
     left = design.residuals(design.residuals(kinship).T)  # of rows and columns, fewer than the variants
     along = Along.of(left, outcome)
     known = along.values > _RANK * max(float(along.values[-1]), 0.0)
@@ -256,25 +245,18 @@ def _with_rest(values: Float, squares: Float, whole: float, directions: int) -> 
 
 
 def _rotate_variants(
-    rows: NDArray[Any],
-    outcome: Float,
-    design: Design,
-    mean: Float | float = 0.0,
-    spread: Float | float = 1.0,
+    rows: NDArray[Any], outcome: Float, design: Design, mean: Float, scale: Float
 ) -> _Rotated:
-    """The same of (V, N) dosages, V < N, of these means and standard deviations, from products of variants.
+    """The same where there are fewer rows than people, from products of variants.
 
-    ``R R' = Z Z' - (Z Q) (Z Q)'`` of the residuals R of standardised dosages Z beside the design's basis Q.
+    ``R R' = Z Z' - (Z Q) (Z Q)'`` of the residuals R of the rows Z beside the design's basis Q.
     """
-    products = products_of_variants(rows, mean, spread, outcome, design.basis)
+    products = products_of_variants(rows, mean, scale, outcome, design.basis)
     kernel = products.kernel - products.explained @ products.explained.T
     gone = np.diag(kernel) <= _CANCELLED * np.diag(products.kernel)
     kernel[gone] = kernel[:, gone] = 0.0
     found = variant_coordinates(
-        kernel / len(rows),
-        products.covariance / np.sqrt(len(rows)),
-        float(outcome @ outcome),
-        len(outcome) - design.rank,
+        kernel, products.covariance, float(outcome @ outcome), len(outcome) - design.rank
     )
     return _Rotated(found.values, found.squares)
 
