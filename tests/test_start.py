@@ -3,13 +3,20 @@
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
+from multiprocessing import active_children
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from hapsight.files import compiled_by_one
-from hapsight.run.config import load_config
+from hapsight.linear import kernel, paths
+from hapsight.linear.elastic_net import ElasticNetOptions, fit_cross_validated
+from hapsight.pipeline import compiling_meanwhile
+from hapsight.run.config import Config, load_config
 from hapsight.run.crew import compute
 from hapsight.run.executor import Pool, pools_kept, run_units
 from hapsight.run.opened import Opened
@@ -18,6 +25,11 @@ from hapsight.stages.eqtl import eqtl
 from tests.planted import quiet, write_planted
 from tests.run.units import loaded_of
 
+COHORT = {
+    "name": "start",
+    "output": "run",
+    "cohort": {"genotypes": "a.vcf.gz", "reference": "a.fa", "expression": "a.bed", "genes": "a.gtf"},
+}
 HEAVY = ("torch", "altair", "vl_convert", "jinja2", "h5py", "numba", "scipy.stats", "scipy.optimize")
 
 
@@ -107,3 +119,34 @@ def test_without_a_place_for_a_lock_each_compiles_for_itself(tmp_path):
     with compiled_by_one(kernel):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def leave_a_mark() -> None:
+    """What another process compiles, in its place."""
+    (Path(os.environ["MARK"]) / str(os.getpid())).touch()
+
+
+def test_the_nets_are_compiled_by_a_process_meanwhile_and_only_once(tmp_path, monkeypatch):
+    kept = SimpleNamespace(stats=SimpleNamespace(cache_path=str(tmp_path)))
+    monkeypatch.setattr(kernel, "follow", kept)
+    monkeypatch.setattr(paths, "_compile", leave_a_mark)
+    monkeypatch.setenv("MARK", str(tmp_path / "mark"))
+    (tmp_path / "mark").mkdir()
+    net = Config.model_validate({**COHORT, "baseline": {"methods": ["blup", "lasso"]}})
+    with compiling_meanwhile(net):
+        while not (marks := list((tmp_path / "mark").iterdir())):
+            time.sleep(0.01)
+    assert [int(mark.name) != os.getpid() for mark in marks] == [True]
+    assert not active_children()
+    (tmp_path / "kernel.follow-12.py3.nbi").touch()
+    for config in (net, Config.model_validate({**COHORT, "baseline": {"methods": ["blup"]}})):
+        with compiling_meanwhile(config):
+            assert not active_children()
+
+
+def test_what_is_compiled_meanwhile_is_what_a_fit_needs():
+    rng = np.random.default_rng(1)
+    dosage, folds = rng.integers(0, 3, (5, 40)).astype(float), np.arange(40) % 4
+    fit_cross_validated(dosage, rng.normal(size=40), folds, ElasticNetOptions(inner=4, alpha=1.0))
+    paths._compile()
+    assert len(kernel.follow.signatures) == 1

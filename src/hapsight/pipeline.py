@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hapsight.cohort.check import CheckResult
 from hapsight.models.protocol import SequenceModel
 from hapsight.report.build import build_report
 from hapsight.run.arms import Arm, arms_of
+from hapsight.run.config import Config
 from hapsight.run.crew import SetAside
 from hapsight.run.effects import EffectsRun
 from hapsight.run.executor import pools_kept
@@ -25,7 +27,7 @@ from hapsight.stages.explain import explain
 from hapsight.stages.gene_pages import gene_pages
 from hapsight.stages.predict import ModelRun, load_models, predict
 
-__all__ = ["compare", "do_units", "run"]
+__all__ = ["compare", "compiling_meanwhile", "do_units", "run"]
 
 
 def run(
@@ -102,6 +104,15 @@ def do_units(opened: Opened, models: Sequence[ModelRun | EffectsRun], progress: 
             with aside.later():
                 eqtl(opened, progress)
     aside.report()
+
+
+def compiling_meanwhile(config: Config) -> AbstractContextManager[None]:
+    """Compile what the first run of all would wait for, while cohort and models are read."""
+    if not config.baseline.run or not {"elastic_net", "lasso"} & set(config.baseline.methods):
+        return nullcontext()
+    from hapsight.linear.paths import compiling_meanwhile as nets
+
+    return nets()
 
 
 def compare(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:

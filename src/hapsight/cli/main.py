@@ -355,20 +355,22 @@ def _run(config: Config, notes: Sequence[str] = ()) -> None:
 
 def _do(config: Config, notes: Sequence[str]) -> None:
     from hapsight.cli.console import keeps, progress
+    from hapsight.pipeline import compiling_meanwhile
     from hapsight.pipeline import run as run_stages
     from hapsight.plan import timed
     from hapsight.run.opened import Opened, parts_of
 
     _say_resumed(config)
-    parts = parts_of(config)
-    loaded: dict[int, SequenceModel] = {}
-    with timed() as took:
-        checks = _check(config, parts, loaded)
-        opened = Opened.from_config(config, parts)
-        checked = {"name": "check", "detail": plural(len(checks), "check"), **_entry(took())}
-    keeps(config.output)
-    with progress() as show:
-        page = run_stages(opened, checks, show, notes, loaded, checked)
+    with compiling_meanwhile(config):
+        parts = parts_of(config)
+        loaded: dict[int, SequenceModel] = {}
+        with timed() as took:
+            checks = _check(config, parts, loaded)
+            opened = Opened.from_config(config, parts)
+            checked = {"name": "check", "detail": plural(len(checks), "check"), **_entry(took())}
+        keeps(config.output)
+        with progress() as show:
+            page = run_stages(opened, checks, show, notes, loaded, checked)
     _show_summary(config)
     _say(f"report: {page}")
 
