@@ -1,3 +1,4 @@
+import os
 import resource
 import subprocess
 import sys
@@ -42,6 +43,20 @@ def test_help_imports_nothing_heavy():
 
 def test_version():
     assert hapsight_command("--version").stdout.strip() == hapsight.__version__
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, "PASSIVE"), ("active", "ACTIVE")])
+def test_threads_of_models_do_not_wait_busily_unless_they_are_told_to(asked, expected):
+    code = (
+        "import sys; from hapsight.cli import main; main.app = lambda: print(__import__('torch').ones(1)); "
+        "main.main()"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_DISPLAY_ENV": "true"} | ({"OMP_WAIT_POLICY": asked} if asked else {})
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert f"OMP_WAIT_POLICY = '{expected}'" in done.stderr
 
 
 def test_usage_errors_exit_with_2(tmp_path):

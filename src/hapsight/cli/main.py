@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -88,6 +89,9 @@ def main() -> None:
     """Run the command line; errors a user can mend are told without a traceback."""
     from hapsight.errors import ConfigError, HapsightError, IncompleteError
 
+    # Threads of a model's products that wait for each other let others have the core. Else, on a machine
+    # that is busy, they take five times the processor time, and longer. OpenMP looks at it as it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app()
     except HapsightError as error:
