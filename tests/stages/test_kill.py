@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -90,6 +91,15 @@ def kill_after(planted: Planted, process: subprocess.Popen, stage: str, units: i
     process.stderr.close()
 
 
+def wait_for_workers(process: subprocess.Popen) -> None:
+    """Until they have noticed that their parent is gone; a second, where nobody buries the dead."""
+    deadline = time.monotonic() + 1.0
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.01)
+
+
 def tables(planted: Planted) -> dict[str, pl.DataFrame]:
     folder = planted.folder / "run"
     found = [
@@ -123,8 +133,9 @@ def killed(tmp_path, request):
     """A run that was killed, and the units that it had finished."""
     stage, units, delay = request.param
     planted = write(tmp_path / "cohort")
-    kill_after(planted, start(planted, delay), stage, units)
-    time.sleep(1.0)  # workers notice that their parent is gone
+    process = start(planted, delay)
+    kill_after(planted, process, stage, units)
+    wait_for_workers(process)
     finished = seals(planted, "predictions") | seals(planted, "baseline")
     assert len(finished) < UNITS
     return planted, finished
