@@ -63,9 +63,14 @@ def complete(planted: Planted) -> None:
     """Run, or resume, in this process: what is left of a killed run does not ask who goes on with it."""
     text = planted.config.read_text()
     planted.config.write_text(text.replace("workers = 2", "workers = 1"))
+    do(planted, "run")
+
+
+def do(planted: Planted, *words: str) -> None:
+    """A command, in this process."""
     with register("toy", load_toy), pytest.MonkeyPatch.context() as patch:
         without_drawings(patch)
-        found = CliRunner().invoke(app, ["run", str(planted.config)], catch_exceptions=False)
+        found = CliRunner().invoke(app, [*words, str(planted.config)], catch_exceptions=False)
     assert found.exit_code == 0, found.output
 
 
@@ -133,6 +138,8 @@ def killed(tmp_path, request):
     """A run that was killed, and the units that it had finished."""
     stage, units, delay = request.param
     planted = write(tmp_path / "cohort")
+    if stage == "baseline":  # with predictions, or its processes load torch for them first
+        do(planted, "predict", "--workers", "1")
     process = start(planted, delay)
     kill_after(planted, process, stage, units)
     wait_for_workers(process)
