@@ -78,7 +78,7 @@ class Run:
     """A run folder: its record, and its tables as polars frames; a table that is not there is an error."""
 
     folder: Path
-    _kept: dict[str, tuple[object, Any]] = field(default_factory=dict)
+    _kept: dict[str, tuple[object, Any]] = field(default_factory=dict, init=False)
 
     per_gene = _Table("evaluation/per_gene", PER_GENE, "R and its tests, by gene and model")
     per_person = _Table("evaluation/per_person", PER_PERSON, "R over genes, by person and model")
@@ -107,10 +107,10 @@ class Run:
     def _as_it_is(self, file: str, read: Callable[[Path], Read]) -> Read:
         """What a file of the run holds, read again where it has changed since."""
         path = self.folder / file
-        state = file_state(path)
-        if self._kept.get(file, (None,))[0] != state or state is None:
-            self._kept[file] = state, read(path)
-        found: Read = self._kept[file][1]
+        state, kept = file_state(path), self._kept.get(file)
+        if kept is None or kept[0] != state:
+            kept = self._kept[file] = state, read(path)
+        found: Read = kept[1]
         return found
 
     def __repr__(self) -> str:
