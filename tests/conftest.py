@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import gc
+import logging
 import os
 import pickle
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +56,44 @@ def _no_wait_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", os.fstat)
         yield
+
+
+_THEIRS = ("PYTEST_", "TORCH", "CUDA", "TRITON", "KMP_")
+"""Variables that pytest and torch set as they like."""
+
+
+def _process() -> dict[str, object]:
+    """What one file of tests could leave to the next, where they share a process."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    logger, models = logging.getLogger("hapsight"), sys.modules.get("hapsight.models.registry")
+    found: dict[str, object] = {
+        "folder": Path.cwd(),
+        "umask": umask,
+        "sys.path": list(sys.path),
+        "handlers": list(logger.handlers),
+        "level": logger.level,
+        "models": list(models._registered) if models else [],
+    }
+    found |= {name: value for name, value in os.environ.items() if not name.startswith(_THEIRS)}
+    if torch := sys.modules.get("torch"):
+        found["torch"] = (
+            *(torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled()),
+            torch.are_deterministic_algorithms_enabled(),
+        )
+    return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leaves_the_process_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Files of tests may run in any order."""
+    before = _process()
+    yield
+    after = _process()
+    if "torch" not in before:  # imported meanwhile
+        after.pop("torch", None)
+    if "verify" not in request.path.parts:
+        assert not {name for name in before | after if before.get(name) != after.get(name)}
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ class DaskProcesses:
         return process
 
     def worker(self, *options: str) -> subprocess.Popen:
-        """Start a worker with one thread; its nanny starts it anew when it dies."""
+        """Start a worker with one thread; its nanny, a process more, starts it anew when it dies."""
         given = ["--scheduler-file", str(self.file), "--host", "127.0.0.1", "--nthreads", "1"]
         given += ["--local-directory", str(self.folder)]
         return self._start("dask_worker", [*given, *options])

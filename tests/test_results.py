@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 
@@ -46,6 +47,19 @@ class TestTables:
             assert_frame_equal(run.table(file), getattr(run, name), check_dtypes=False)
         assert run.per_gene.schema == pl.Schema(PER_GENE)
         assert run.per_gene is run.per_gene
+
+    def test_are_read_again_where_the_run_has_gone_on(self, copied):
+        run = hs.read_run(copied)
+        before, record, path = run.per_gene, run.record, copied / "evaluation/per_gene.parquet"
+        table = before.with_columns(pearson_r=-pl.col("pearson_r"))
+        table.write_parquet(path.with_name("new"))
+        os.replace(path.with_name("new"), path)
+        (copied / "run.json").write_text(json.dumps(record | {"models": []}))
+        assert_frame_equal(run.per_gene, table)
+        assert run.per_gene is run.per_gene
+        assert not run.record["models"]
+        with pytest.raises(ConfigError, match="no such model"):
+            run.predictions()
 
     def test_say_what_they_are(self):
         assert Run.per_gene.__doc__.startswith(

@@ -33,6 +33,7 @@ __all__ = [
     "digest_of_input",
     "file_digest",
     "file_name",
+    "file_state",
     "locked",
     "open_own",
     "own_entries",
@@ -320,15 +321,16 @@ def digest_of_input(path: Path, known: Mapping[str, KnownDigest]) -> KnownDigest
         The file is not there.
     """
     before = known.get(os.path.abspath(path))
-    if before is not None and before.state is not None and before.state == _state(path):
+    if before is not None and before.state is not None and before.state == file_state(path):
         return before
-    state, now = _state(path), time.time_ns()
+    state, now = file_state(path), time.time_ns()
     digest = file_digest(path)
-    settled = state is not None and state == _state(path) and max(state[1:3]) < now - _SETTLED
+    settled = state is not None and state == file_state(path) and max(state[1:3]) < now - _SETTLED
     return KnownDigest(digest, state if settled else None)
 
 
-def _state(path: Path) -> tuple[int, int, int, int] | None:
+def file_state(path: Path) -> tuple[int, int, int, int] | None:
+    """What tells that a file has changed: size, times of change (of bytes, of anything), inode."""
     try:
         found = path.stat()
     except OSError:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 import numpy as np
 import polars as pl
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.people import read_sample_sheet
 from hapsight.errors import ConfigError, MissingExtraError, StoreError, plural
 from hapsight.explain.tables import DRIVER_SUMMARY, DRIVER_VARIANTS, DRIVERS, RELIABILITY
-from hapsight.files import file_name
+from hapsight.files import file_name, file_state
 from hapsight.report.run_folder import read_record, read_table
 from hapsight.run.config import load_config
 from hapsight.run.store import UnitKey, UnitStore
@@ -46,38 +45,40 @@ if TYPE_CHECKING:
 __all__ = ["Run", "read_run"]
 
 Float = NDArray[np.float64]
+Read = TypeVar("Read")
 
 _MADE_BY: Final = {"evaluation": "evaluate", "dropped": "evaluate", "eqtl": "eqtl", "explain": "drivers"}
 _FACTS: Final = ("gene_name", "contig", "tss", "strand")
 
 
-class _Table(cached_property[pl.DataFrame]):
-    """A table of a run, read when it is first asked for."""
+class _Table:
+    """A table of a run, read when it is first asked for, and again where its file has changed since."""
 
     def __init__(self, file: str, columns: Mapping[str, Any], says: str) -> None:
-        def read(run: Run) -> pl.DataFrame:
-            path = run.folder / f"{file}.parquet"
-            if not path.exists():
-                raise _no_table(path, f"run `hapsight {_MADE_BY[file.partition('/')[0]]}` first")
-            return read_table(path, columns)
+        self.file, self.columns = file, columns
+        self.__doc__ = f"{says} (``{file}.parquet``; columns: ``docs/formats.md``)."
 
-        read.__doc__ = f"{says} (``{file}.parquet``; columns: ``docs/formats.md``)."
-        self.file = file
-        super().__init__(read)
+    @overload
+    def __get__(self, run: None, owner: type[Run]) -> Self: ...
+
+    @overload
+    def __get__(self, run: Run, owner: type[Run]) -> pl.DataFrame: ...
+
+    def __get__(self, run: Run | None, owner: type[Run]) -> Self | pl.DataFrame:
+        return self if run is None else run._as_it_is(f"{self.file}.parquet", self._read)
+
+    def _read(self, path: Path) -> pl.DataFrame:
+        if not path.exists():
+            raise _no_table(path, f"run `hapsight {_MADE_BY[self.file.partition('/')[0]]}` first")
+        return read_table(path, self.columns)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
-    """A run folder: its record, and its tables as polars frames; a table that is not there is an error.
-
-    Attributes
-    ----------
-    record
-        ``run.json``: versions, inputs with digests, models, stages.
-    """
+    """A run folder: its record, and its tables as polars frames; a table that is not there is an error."""
 
     folder: Path
-    record: dict[str, Any]
+    _kept: dict[str, tuple[object, Any]] = field(default_factory=dict, init=False)
 
     per_gene = _Table("evaluation/per_gene", PER_GENE, "R and its tests, by gene and model")
     per_person = _Table("evaluation/per_person", PER_PERSON, "R over genes, by person and model")
@@ -97,6 +98,20 @@ class Run:
     driver_variants = _Table("explain/driver_variants", DRIVER_VARIANTS, "Every driver")
     driver_summary = _Table("explain/driver_summary", DRIVER_SUMMARY, "Drivers, counted")
     reliability = _Table("explain/reliability", RELIABILITY, "How probable a right sign is")
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """``run.json`` as it is now: versions, inputs with digests, models, stages."""
+        return self._as_it_is("run.json", lambda _: read_record(self.folder))
+
+    def _as_it_is(self, file: str, read: Callable[[Path], Read]) -> Read:
+        """What a file of the run holds, read again where it has changed since."""
+        path = self.folder / file
+        state, kept = file_state(path), self._kept.get(file)
+        if kept is None or kept[0] != state:
+            kept = self._kept[file] = state, read(path)
+        found: Read = kept[1]
+        return found
 
     def __repr__(self) -> str:
         tables, models = plural(len(self.tables), "table"), plural(len(self.record["models"]), "model")
@@ -303,8 +318,9 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     >>> run.tables, run.per_gene.filter(pl.col("qval") < 0.05)  # doctest: +SKIP
     >>> run.predictions("mini/chr22")  # doctest: +SKIP
     """
-    path = Path(folder).expanduser()
-    return Run(path, read_record(path))
+    run = Run(Path(folder).expanduser())
+    run.record  # noqa: B018 - an error now, where it is no run
+    return run
 
 
 def _layer(entry: Mapping[str, Any], count: Counter[str], track: str = "") -> str:

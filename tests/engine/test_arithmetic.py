@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,7 +21,8 @@ from hapsight.engine.split import rounded_to_tf32, split_product, tf32_product, 
 from hapsight.errors import ConfigError
 from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import SequenceModel
-from hapsight.models.registry import load_model
+from hapsight.models.registry import load_model, register
+from hapsight.run.models import ModelSource
 from tests.engine.test_shared import haplotypes
 from tests.engine.toy_shared import ToyShared, ToyWindowed
 
@@ -228,6 +231,21 @@ def test_bfloat16_is_near_float32_and_not_it():
     model = in_arithmetic(Single(), "cpu", "bfloat16")
     values, _ = shared_values(model, model.read_out(), codes, device="cpu")
     assert 0 < np.abs(values - plain).max() < 0.05 * np.abs(plain).max()
+
+
+def test_one_object_that_is_loaded_again_computes_as_it_is_asked_now():
+    """A loader of a notebook may give the same model every time."""
+    one, codes = Single(), torch.from_numpy(haplotypes(1))
+    plain, source = (
+        one.predict(codes, one.read_out()),
+        ModelSource("one", None, "{}", "cpu", "float32", False),
+    )
+    one.predict = own = partial(Single.predict, one)  # of the object, not of its class
+    with register("one", lambda *, device="cpu": one):
+        for precision in ("bfloat16", "float32"):
+            model, _ = replace(source, precision=precision).load()
+            assert torch.equal(model.predict(codes, one.read_out()), plain) == (precision == "float32")
+    assert one.predict is own
 
 
 @pytest.mark.parametrize(

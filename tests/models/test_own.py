@@ -148,6 +148,19 @@ class TestFile:
         assert edited.predict(torch.zeros((1, 500), dtype=torch.uint8), edited.read_out()).item() == 500
         assert fingerprint_as_loaded(name, edited) != first
 
+    def test_what_it_reads_beside_itself_is_read_again(self, tmp_path):
+        """Weights that were fitted anew, in one process: a notebook, or a worker that lives for days."""
+        text = (
+            f"from pathlib import Path\nSCALE = int(Path({str(tmp_path / 'scale')!r}).read_text())\n" + FILE
+        )
+        name = file_of(tmp_path, text.replace("Net(scale)", "Net(SCALE)"))
+        found = []
+        for scale in (2, 3):
+            (tmp_path / "scale").write_text(str(scale))
+            model = load_model(name, device="cpu")
+            found.append(model.predict(torch.zeros((1, 500), dtype=torch.uint8), model.read_out()).item())
+        assert found == [1000, 1500]
+
     def test_a_class_will_do_and_device_reaches_who_wants_it(self, tmp_path):
         text = FILE.replace("def load(weights=None, scale=1):", "def made(device):") + (
             "\nclass load(TorchModel):\n"

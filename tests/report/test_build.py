@@ -1,9 +1,11 @@
 import json
 import re
 from importlib.util import find_spec
+from typing import Any
 
 import polars as pl
 import pytest
+from fake_direction import write_direction
 from fake_run import Plan, write_run
 
 from hapsight.errors import MissingExtraError
@@ -53,6 +55,26 @@ def test_every_state_is_an_honest_page(tmp_path, plan) -> None:
     assert ("No baseline ran" in text) == (not plan.baseline)
     assert embedded(html) or plan.models == ()
     assert not list(tmp_path.rglob(".hapsight-*"))
+
+
+@needs_extra
+@pytest.mark.usefixtures("light")
+def test_pictures_are_the_same_whether_they_are_checked_or_not(tmp_path, monkeypatch, checked) -> None:
+    from altair.utils import schemapi
+
+    run, compared = write_direction(write_run(tmp_path, Plan(models=("a", "b")))), []
+    compare = schemapi.validate_jsonschema
+
+    def watched(*given: Any, **options: Any) -> Any:
+        compared.append(given)
+        return compare(*given, **options)
+
+    monkeypatch.setattr(schemapi, "validate_jsonschema", watched)
+    page, checks = build_report(run).read_bytes(), len(compared)
+    monkeypatch.setattr(schemapi, "debug_mode", checked)  # as it is for users
+    assert build_report(run).read_bytes() == page
+    assert len(compared) - checks < checks / 10
+    assert schemapi.DEBUG_MODE
 
 
 @needs_extra

@@ -16,6 +16,7 @@ from tests.run.units import (
     die_once,
     double,
     fail_at_two,
+    meet,
     pid_of,
     refuse_at_two,
     threads,
@@ -113,11 +114,14 @@ def test_one_process_gives_linear_algebra_one_thread_and_back():
         assert _blas_threads(0) == {2}
 
 
-def test_kept_processes_serve_the_next_stage_and_end_with_the_block():
+def test_kept_processes_serve_the_next_stage_and_end_with_the_block(tmp_path):
+    stages = [str(tmp_path / name) for name in ("one", "two")]
     with pools_kept():
-        first = set(run_units(pid_of, list(range(6)), workers=2))
-        second = set(run_units(pid_of, list(range(6)), workers=2))
-        assert second <= first
+        for stage in stages:
+            os.mkdir(stage)
+        first, second = (set(run_units(meet, [stage, stage], workers=2)) for stage in stages)
+        assert first == second
+        assert len(first) == 2
         assert peak_mb()[1] > 0
     assert not [pid for pid in first if Path(f"/proc/{pid}").exists()]
 

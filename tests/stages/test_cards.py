@@ -18,6 +18,7 @@ from hapsight.run.config import load_config
 from hapsight.run.models import asked_of, read_card
 from hapsight.run.opened import Opened
 from hapsight.stages.predict import load_models, read_models
+from tests.conftest import without_vega
 from tests.planted import write_planted
 
 SECTIONS = """
@@ -40,6 +41,8 @@ class NoTorch:
 
 sys.meta_path.insert(0, NoTorch())
 from hapsight.cli.main import app
+from hapsight.report import page
+page.vega_bundle = lambda: "/* vega */"
 for words in " ".join(sys.argv[1:]).split(" then "):
     app(words.split(), standalone_mode=False)
 """
@@ -58,7 +61,9 @@ def finished(tmp_path_factory):
     text = text.replace("[baseline]", '[baseline]\nmethods = ["top_snp"]')
     planted.config.write_text(text + SECTIONS)
     write_weights(planted.folder / "w.safetensors", 1)
-    assert call("run", planted.config).exit_code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        without_vega(patch)
+        assert call("run", planted.config).exit_code == 0
     (planted.folder / "w.safetensors").rename(planted.folder / "elsewhere")
     return planted
 

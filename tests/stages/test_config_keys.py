@@ -231,8 +231,8 @@ def of_evaluation(opened, runs):
 
 
 def of_training(opened, runs):
-    model, source = _chosen(opened, runs)
-    data = personal_data(opened, model, source, None, None)
+    model = _chosen(opened, runs)
+    data = personal_data(opened, model, None, None)
     yield from (_key(data, arm) for arm in trainings(opened, model.label, opened.config.train.arms))
 
 

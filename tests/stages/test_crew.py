@@ -79,8 +79,8 @@ def test_a_cluster_writes_the_same_bytes_and_no_person_passes_its_scheduler(
     with DaskProcesses(tmp_path / "dask") as dask:
         offer_model(dask.folder, "toy", "tests.planted:load_toy")
         dask.scheduler()
-        dask.worker()
-        dask.worker()
+        dask.worker("--no-nanny")
+        dask.worker("--no-nanny")
         assert tables_of(staffed(config, scheduler=str(dask.file))) == alone
     require_nobody(parcels, config)
     assert not (config.output / "crew").exists()

@@ -125,8 +125,8 @@ def test_a_cluster_writes_the_same_bytes_and_no_person_passes_its_scheduler(
     parcels = record_parcels(monkeypatch)
     with DaskProcesses(tmp_path / "dask") as dask:
         dask.scheduler()
-        dask.worker()
-        dask.worker()
+        dask.worker("--no-nanny")
+        dask.worker("--no-nanny")
         assert compared(staffed(config, scheduler=str(dask.file))) == alone
     require_nobody(parcels, config)
     assert not (config.output / "crew").exists()

@@ -115,7 +115,7 @@ def test_a_cluster_writes_the_same_bytes_and_no_person_passes_its_scheduler(
     with DaskProcesses(tmp_path / "dask") as dask:
         offer_model(dask.folder, "toy", "tests.planted:load_toy")
         dask.scheduler()
-        dask.worker()
+        dask.worker("--no-nanny")
         assert done_by(staffed(config, scheduler=str(dask.file)), *STAGES) == alone
     require_nobody(parcels, config)
     assert not (config.output / "crew").exists()

@@ -59,6 +59,7 @@ null_draws = 99
     return config
 
 
+@pytest.mark.usefixtures("light")
 @pytest.mark.parametrize(("model", "width"), MODELS)
 def test_runs_evaluates_and_reports(tmp_path, monkeypatch, model, width):
     config = write_config(tmp_path, model, f'weights = "random:0"\noptions = {{width = {width}}}')

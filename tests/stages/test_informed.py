@@ -1,6 +1,7 @@
 """Informed prediction through the chain: arms, controls, files of evidence, resuming, and export."""
 
 import gzip
+import os
 import sqlite3
 from contextlib import closing
 
@@ -255,6 +256,20 @@ def test_effects_are_the_largest_size_over_tracks(tmp_path):
     effects = EffectEvidence.opened(EvidenceEffectsConfig(label="m", path=path), [gene])
     assert effects.typical == 3.0
     np.testing.assert_allclose(effects.at(gene, near(5, 9, 20)), [np.log1p(2 / 3), 0.0, 0.0])
+
+
+def test_another_file_of_the_same_size_and_time_is_read(tmp_path):
+    """As `rsync -t` leaves one, in a process that has read the other."""
+    path = tmp_path / "effects.parquet"
+    config = EvidenceEffectsConfig(label="m", path=path)
+    found, size = [], set()
+    for effect in (2.0, 3.0):
+        write_effects(tmp_path / "new", [("g", "a", 5, "A", "C", effect)])
+        os.utime(tmp_path / "new", ns=(10**18, 10**18))
+        os.replace(tmp_path / "new", path)
+        size.add(path.stat().st_size)
+        found.append(EffectEvidence.opened(config, [Gene("g", CONTIG, 0)]).typical)
+    assert (found, len(size)) == ([2.0, 3.0], 1)
 
 
 def test_effects_are_aligned_as_weights_are(tmp_path):

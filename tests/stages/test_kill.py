@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -62,9 +63,14 @@ def complete(planted: Planted) -> None:
     """Run, or resume, in this process: what is left of a killed run does not ask who goes on with it."""
     text = planted.config.read_text()
     planted.config.write_text(text.replace("workers = 2", "workers = 1"))
+    do(planted, "run")
+
+
+def do(planted: Planted, *words: str) -> None:
+    """A command, in this process."""
     with register("toy", load_toy), pytest.MonkeyPatch.context() as patch:
         without_drawings(patch)
-        found = CliRunner().invoke(app, ["run", str(planted.config)], catch_exceptions=False)
+        found = CliRunner().invoke(app, [*words, str(planted.config)], catch_exceptions=False)
     assert found.exit_code == 0, found.output
 
 
@@ -88,6 +94,15 @@ def kill_after(planted: Planted, process: subprocess.Popen, stage: str, units: i
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stderr.close()
+
+
+def wait_for_workers(process: subprocess.Popen) -> None:
+    """Until they have noticed that their parent is gone; a second, where nobody buries the dead."""
+    deadline = time.monotonic() + 1.0
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.01)
 
 
 def tables(planted: Planted) -> dict[str, pl.DataFrame]:
@@ -123,8 +138,11 @@ def killed(tmp_path, request):
     """A run that was killed, and the units that it had finished."""
     stage, units, delay = request.param
     planted = write(tmp_path / "cohort")
-    kill_after(planted, start(planted, delay), stage, units)
-    time.sleep(1.0)  # workers notice that their parent is gone
+    if stage == "baseline":  # with predictions, or its processes load torch for them first
+        do(planted, "predict", "--workers", "1")
+    process = start(planted, delay)
+    kill_after(planted, process, stage, units)
+    wait_for_workers(process)
     finished = seals(planted, "predictions") | seals(planted, "baseline")
     assert len(finished) < UNITS
     return planted, finished

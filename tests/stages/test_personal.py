@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from hapsight.cli.train import _add_train_personal
-from hapsight.errors import ConfigError, InputError
+from hapsight.errors import ConfigError, InputError, WeightsError
 from hapsight.models.registry import register as register_model
 from hapsight.run.config import load_config
 from hapsight.run.crew import staffed
@@ -29,7 +29,7 @@ from hapsight.train.tables import CELLS, TRAIN_PER_GENE, TRAIN_RUNS, TRAIN_SUMMA
 from tests.dask_processes import require_nobody
 from tests.entry_point import offer_model
 from tests.planted import put_back, quiet, require_columns, write_planted
-from tests.train.toy_personal import load_trainable
+from tests.train.toy_personal import load_trainable, trainable
 
 NAMES = ("up1", "up2", "up3", "up4", "up5", "up6", "down1", "down2", "null1")
 SECTION = """
@@ -141,7 +141,7 @@ def test_the_weights_predict_what_was_judged(planted):
     judged = table(planted, "grid_per_gene").filter(
         pl.col("mode") == "frozen", pl.col("seed") == 1, pl.col("status") == "ok"
     )
-    data = personal_data(opened, runs[0], opened.config.models[0], None, None)
+    data = personal_data(opened, runs[0], None, None)
     for one in judged.iter_rows(named=True):
         mine = values.filter(pl.col("gene_id") == one["gene_id"], pl.col("sample_id") != "")
         predicted = mine["value"].to_numpy().reshape(-1, 2).astype(np.float64).mean(axis=1)
@@ -186,12 +186,12 @@ def test_a_region_is_held_out_whichever_way_its_contig_is_written(planted):
     region = f"1:{gene.tss - 1000:,}-{gene.tss + 1000:,}"
     train = opened.config.train.model_copy(update={"held_out": (region,), "unseen_share": 0.0})
     opened = replace(opened, config=opened.config.model_copy(update={"train": train}))
-    run, source = load_models(opened)[0], opened.config.models[0]
-    assert personal_data(opened, run, source, None, None).split.unseen_genes == (gene.gene_id,)
+    run = load_models(opened)[0]
+    assert personal_data(opened, run, None, None).split.unseen_genes == (gene.gene_id,)
     elsewhere = train.model_copy(update={"held_out": ("chr9:1-5",)})
     opened = replace(opened, config=opened.config.model_copy(update={"train": elsewhere}))
     with pytest.raises(InputError, match=r"no contig 'chr9'(.|\n)*held_out under"):
-        personal_data(opened, run, source, None, None)
+        personal_data(opened, run, None, None)
 
 
 @pytest.mark.usefixtures("changing")
@@ -295,8 +295,8 @@ def test_homologs_across_the_split_are_named_and_may_be_left_out(planted, changi
     assert sum(text.startswith(note) for text in record["notes"]) == 1
     assert note in run("homologs", str(made.config))
     opened = Opened.from_config(load_config(made.config))
-    (model,), (source,) = load_models(opened), opened.config.models
-    split = personal_data(opened, model, source, None, None).split
+    (model,) = load_models(opened)
+    split = personal_data(opened, model, None, None).split
     seen, unseen = split.seen_genes[0], split.unseen_genes[0]
     pairs = [Homologs(unseen, seen, 50, 0.5), Homologs(seen, split.seen_genes[1], 40, 0.4)]
     monkeypatch.setattr(personal_data_module, "homologs", lambda *_: pairs)
@@ -305,7 +305,19 @@ def test_homologs_across_the_split_are_named_and_may_be_left_out(planted, changi
     assert said.endswith(f"{seen.upper()} and {unseen.upper()} (0.50).")
     train = opened.config.train.model_copy(update={"homologs": "leave_out"})
     left = replace(opened, config=opened.config.model_copy(update={"train": train}))
-    other = personal_data(left, model, source, None, None).split
+    other = personal_data(left, model, None, None).split
     assert other.unseen_genes == split.unseen_genes
     assert set(split.seen_genes) - set(other.seen_genes) == {seen} <= set(other.guard_genes)
     assert "Homologs: 0 of 2 pairs" in homologs_in_words(left, pairs, other)
+
+
+def test_a_loader_that_gives_one_object_again_does_not_go_on_from_what_was_trained(planted):
+    config, one = load_config(planted[0].config), trainable()
+    models = (config.models[0].model_copy(update={"name": "same"}),)
+    with register_model("same", lambda *, device="cpu": one):
+        opened = Opened.from_config(config.model_copy(update={"models": models}))
+        data = personal_data(opened, load_models(opened)[0], None, None)
+        assert data.fresh_model() is one
+        next(one.network.parameters()).data += 1
+        with pytest.raises(WeightsError, match=r"not as it was(.|\n)*a new model each time"):
+            data.fresh_model()

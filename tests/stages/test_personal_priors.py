@@ -89,7 +89,7 @@ def data_of(made, **section):
     opened = Opened.from_config(load_config(made.config))
     train = opened.config.train.model_copy(update=section)
     opened = replace(opened, config=opened.config.model_copy(update={"train": train}))
-    return personal_data(opened, load_models(opened)[0], opened.config.models[0], None, None)
+    return personal_data(opened, load_models(opened)[0], None, None)
 
 
 def test_every_arm_is_in_the_table_with_its_prior(planted):

@@ -183,6 +183,7 @@ def test_another_seed_computes_the_baseline_anew_and_the_predictions_not(copied)
     assert new == {"baseline", "eqtl", "evaluation", "explain"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_plan_has_what_run_ran(finished, tmp_path):
     out, before = tmp_path / "plan.json", sorted(finished[0].folder.rglob("*"))
     with register("toy", load_toy):

@@ -77,20 +77,31 @@ def in_arithmetic(
     if isinstance(model, ElementSum):
         in_arithmetic(model.element, device, precision, compiled=compiled)
         return model
-    mode = _mode(precision, torch.device(device))
-    for step in _steps(model):
-        model.__dict__.pop(step, None)  # the class's own
+    _put_back(model)
+    mode, kept = _mode(precision, torch.device(device)), dict[str, object]()
+    for step in _steps(model) if compiled or mode is not None else ():
         function = getattr(model, step)
         if compiled and step in _COMPILED:
             function = torch.compile(function, dynamic=False)
         if mode is not None:
             function = _within(function, mode)
-        if compiled or mode is not None:
-            setattr(model, step, function)
+        kept[step] = vars(model).get(step)
+        setattr(model, step, function)
+    if kept:
+        vars(model)[_KEPT] = kept
     return model
 
 
 _COMPILED = ("read", "embed_window", "read_windows")
+_KEPT = "_before_in_arithmetic"
+
+
+def _put_back(model: SequenceModel) -> None:
+    """Give a model its own steps again: an object's where it had one, else the class's."""
+    for step, own in vars(model).pop(_KEPT, {}).items():
+        del vars(model)[step]
+        if own is not None:
+            setattr(model, step, own)
 
 
 def _steps(model: SequenceModel) -> list[str]:

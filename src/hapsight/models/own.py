@@ -208,7 +208,7 @@ def file_digest_of(name: str) -> str:
 
 
 def _module(path: Path) -> ModuleType:
-    """The module that a file is; of the same bytes the same one."""
+    """The module that a file is, run anew: what it read when it was run before may have changed."""
     try:
         source = path.read_bytes()
     except OSError as error:
@@ -217,8 +217,6 @@ def _module(path: Path) -> ModuleType:
         ) from None
     _digests[path] = digest = hashlib.sha256(source).hexdigest()
     name = f"hapsight_file_{digest[:16]}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
     module = ModuleType(name)
     module.__file__ = str(path)
     sys.modules[name] = module  # dataclasses and pickles look for it there

@@ -94,7 +94,9 @@ class Registration:
 def register(name: str, loader: Loader) -> Registration:
     """Offer a model of your own in this process, such as a notebook.
 
-    Other processes (a pool, a cluster) do not see it: a model for these needs an entry point.
+    Other processes (a pool, a cluster) do not see it: a model for these needs an entry point. The loader is
+    called whenever the model is needed; one that is to be trained is made anew each time, for training
+    changes its weights in place.
 
     Raises
     ------

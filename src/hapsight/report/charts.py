@@ -8,12 +8,14 @@ Counts of points in bins: what a histogram or a heat map draws instead of every 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import altair as alt
 import numpy as np
 import polars as pl
+from altair.utils import schemapi
 from numpy.typing import NDArray
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "inline",
     "log_floor",
     "round_edges",
+    "unchecked",
     "zero_rule",
 ]
 
@@ -357,9 +360,19 @@ def finish(chart: Any, height: int, alt_text: str) -> dict[str, Any]:
     styled = chart.properties(
         width="container", height=height, background="transparent", description=alt_text, config=_looks()
     )
-    spec: dict[str, Any] = styled.to_dict()
+    spec: dict[str, Any] = styled.to_dict(validate=schemapi.DEBUG_MODE)
     spec.pop("$schema", None)
     return spec
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Draw without comparing each part with Vega-Lite's schema, which takes as long as the drawing.
+
+    Tests draw every picture with it.
+    """
+    with schemapi.debug_mode(False):
+        yield
 
 
 def _looks() -> alt.Config:

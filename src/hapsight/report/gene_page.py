@@ -18,6 +18,7 @@ from hapsight.cohort.tables import csv_text
 from hapsight.explain.tables import PAGE_VARIANTS, WITHHELD
 from hapsight.files import file_name, write_atomically
 from hapsight.report import gene_charts, words
+from hapsight.report.charts import unchecked
 from hapsight.report.disclosure import FEWEST, disclosed, nearest_five, rounded, step
 from hapsight.report.gene_pictures import (
     Picture,
@@ -198,10 +199,12 @@ def _shown(page: GenePage) -> tuple[GenePage, pl.DataFrame]:
 def _html(page: GenePage) -> str:
     from hapsight.report.page import render
 
+    with unchecked():
+        views = [_view(page, view) for view in page.views]
     context = {
         "page": page,
         "peaks": page.peaks,
-        "views": [_view(page, view) for view in page.views],
+        "views": views,
         "csv": quote(file_name(page.gene_id, suffix=".csv")),
         "mark": Markup(MARK if page.individuals else RULED),
     }

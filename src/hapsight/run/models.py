@@ -79,6 +79,7 @@ class ModelSource:
         loaded
             The model as it was loaded onto another device and used in float32, if it was.
         """
+        from hapsight.engine.arithmetic import in_arithmetic
         from hapsight.models.registry import fingerprint_as_loaded, load_model, resolve_device
 
         if loaded is None:
@@ -86,10 +87,7 @@ class ModelSource:
         else:
             model = loaded.to(resolve_device(self.device))
         fingerprint = fingerprint_as_loaded(self.name, model)
-        if self.precision != "float32" or self.compiled:
-            from hapsight.engine.arithmetic import in_arithmetic
-
-            in_arithmetic(model, self.device, self.precision, compiled=self.compiled)
+        in_arithmetic(model, self.device, self.precision, compiled=self.compiled)
         return model, fingerprint
 
 
@@ -147,7 +145,7 @@ def model_here(source: ModelSource, fingerprint: str) -> SequenceModel:
             where=source.name,
             expected=fingerprint,
             got=found,
-            fix="install the same weights and packages on all hosts",
+            fix="install the same weights and packages on all hosts, and start the workers anew",
         )
     return model
 

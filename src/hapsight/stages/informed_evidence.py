@@ -23,7 +23,7 @@ from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.effect_tables import ROWS, EffectTable, read_effect_table
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.errors import ConfigError, InputError
-from hapsight.files import file_digest
+from hapsight.files import file_digest, file_state
 from hapsight.linear.informed import distance_evidence, shuffled_evidence
 from hapsight.run.config import (
     EvidenceEffectsConfig,
@@ -216,9 +216,7 @@ class EffectEvidence:
 
     def read(self) -> EffectTable:
         """The rows of the cohort's genes, one for each variant; read once by a process."""
-        stat = self.path.stat() if self.path.is_file() else None
-        stamp = stat and (stat.st_mtime_ns, stat.st_size)
-        return _largest_sizes(self.path, stamp, self.genes, self.contigs)
+        return _largest_sizes(self.path, file_state(self.path), self.genes, self.contigs)
 
     def rows(self, gene: Gene) -> tuple[WeightRow, ...]:
         """Those of a gene."""

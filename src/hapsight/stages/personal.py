@@ -134,13 +134,13 @@ def train_units(opened: Opened, runs: Sequence[ModelRun], arms: Sequence[TrainAr
     ConfigError
         There is no model to train, or people and genes cannot be split.
     """
-    run, source = _chosen(opened, runs)
+    run = _chosen(opened, runs)
     store, found = UnitStore(opened.folder.path / "train"), list[TrainUnit]()
     data = dict[tuple[int | None, float | None], PersonalData]()
     for one in trainings(opened, run.label, arms):
         place = (one.most_people, one.min_maf)
         if place not in data:
-            data[place] = personal_data(opened, run, source, *place)
+            data[place] = personal_data(opened, run, *place)
         key = _key(data[place], one)
         found.append(TrainUnit(store.name_for(one.unit, key), key, store, one, data[place]))
     return found
@@ -198,8 +198,8 @@ def _train_elsewhere(unit: TrainUnit) -> str:
 
 def homolog_rows(opened: Opened, runs: Sequence[ModelRun]) -> tuple[str, list[list[str]]]:
     """The sentence of `homologs_in_words`, and all pairs in words, with what is trained on of each."""
-    run, source = _chosen(opened, runs)
-    split, found = personal_data(opened, run, source, None, None).split, homologs(opened, run)
+    run = _chosen(opened, runs)
+    split, found = personal_data(opened, run, None, None).split, homologs(opened, run)
     seen, unseen = set(split.seen_genes), set(split.unseen_genes)
     names = {gene.gene_id: gene.gene_name or gene.gene_id for gene in opened.cohort.genes}
     rows = []
@@ -356,12 +356,12 @@ def _arguments(opened: Opened, one: Training) -> TrainArguments:
     )
 
 
-def _chosen(opened: Opened, runs: Sequence[ModelRun]) -> tuple[ModelRun, ModelConfig]:
+def _chosen(opened: Opened, runs: Sequence[ModelRun]) -> ModelRun:
     """The model to train, with the read-out to train it by: what ``[train] model`` names, or the first."""
     wanted = opened.config.train.model
     for run, source in zip(runs, opened.config.models, strict=True):
         if wanted is None or wanted == run.label:
-            return run.reading(_read_out(opened, run, source)), source
+            return run.reading(_read_out(opened, run, source))
     raise ConfigError(
         "There is no such model to train.",
         expected=", ".join(run.label for run in runs) or "a model under [[models]]",

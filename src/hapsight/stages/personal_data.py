@@ -23,7 +23,7 @@ from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Dropped, Gene, Interval
 from hapsight.cohort.selection import parse_region
 from hapsight.engine.views import require_fitting, window_of
-from hapsight.errors import ConfigError
+from hapsight.errors import ConfigError, WeightsError
 from hapsight.files import file_digest
 from hapsight.linear.elastic_net import ElasticNetOptions
 from hapsight.linear.fits import Predictors
@@ -34,7 +34,7 @@ from hapsight.priors.regulons import read_regulons
 from hapsight.priors.sign_table import SignPriors, read_sign_priors
 from hapsight.priors.tables import SIGNS_LEARNED
 from hapsight.run.blocks import VariantReader
-from hapsight.run.config import USUAL_BUDGET, ModelConfig
+from hapsight.run.config import USUAL_BUDGET
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.store import UnitKey, UnitStore, content_key
 from hapsight.seeds import stream
@@ -75,15 +75,14 @@ class PersonalData:
 
     Attributes
     ----------
-    run, source
-        The model, and what the configuration says of it.
+    run
+        The model.
     min_maf
         Frequency floor of the variants in sequences.
     """
 
     opened: Opened
     run: ModelRun
-    source: ModelConfig
     split: Split
     min_maf: float
     _kept: dict[str, Haplotypes] = field(default_factory=dict)
@@ -138,11 +137,25 @@ class PersonalData:
         )
 
     def fresh_model(self) -> SequenceModel:
-        """The model, loaded anew: training changes its weights in place."""
-        from hapsight.models.registry import load_model
+        """The model, loaded anew: training changes its weights in place.
 
-        source = self.source
-        return load_model(source.name, source.weights, self.run.device, **source.options)
+        Raises
+        ------
+        WeightsError
+            It is not the model of the run.
+        """
+        source = replace(self.run.source, device=self.run.device, precision="float32", compiled=False)
+        model, found = source.load()
+        if found != self.run.fingerprint:
+            raise WeightsError(
+                "A model that is to be trained is not as it was when the run began.",
+                where=f"model {self.run.label}",
+                expected=self.run.fingerprint,
+                got=found,
+                fix="leave its weights as they are until the run has ended; a loader of your own makes a new "
+                "model each time, for training changes weights in place",
+            )
+        return model
 
     @cached_property
     def _genotypes(self) -> Genotypes:
@@ -176,7 +189,7 @@ class PersonalData:
 
 
 def personal_data(
-    opened: Opened, run: ModelRun, source: ModelConfig, most_people: int | None, min_maf: float | None
+    opened: Opened, run: ModelRun, most_people: int | None, min_maf: float | None
 ) -> PersonalData:
     """Split people and genes as ``[train]`` has it; the same for every arm and seed of a run.
 
@@ -204,7 +217,7 @@ def personal_data(
     if config.homologs == "leave_out":
         split = leave_out_homologs(homologs(opened, run), split)
     floor = opened.config.cohort.min_maf if min_maf is None else min_maf
-    return PersonalData(opened, run, source, split, floor)
+    return PersonalData(opened, run, split, floor)
 
 
 def _windows(opened: Opened, run: ModelRun) -> dict[str, Interval]:
