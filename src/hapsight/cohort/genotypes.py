@@ -16,7 +16,7 @@ import pysam
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig, resolve_contig
-from hapsight.cohort.density import Density, index_densities
+from hapsight.cohort.density import Density, index_densities, index_of, require_own_index
 from hapsight.cohort.genotype_source import (
     PhaseSets,
     calls_of_lines,
@@ -81,7 +81,8 @@ class GenotypeFile:
     Raises
     ------
     InputError
-        The file or its index is missing, is no VCF or BCF, is cut off, or lacks a person asked for.
+        The file or its index is missing, is no VCF or BCF, is cut off, do not fit each other, or the file
+        lacks a person asked for.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class GenotypeFile:
         _require_indexed(self.path)
         self._is_bcf = _is_bcf(self.path)
         self.samples_in_file, self.contigs, self._phase_set_tag = _header(self.path, self._is_bcf)
+        require_own_index(self.path)
         self.samples = self.samples_in_file if samples is None else tuple(samples)
         require_samples(self.path, self.samples, self.samples_in_file)
         self._open: tuple[int, Any, Any] | None = None
@@ -420,8 +422,7 @@ def variants_of(contig: str, parts: list[Rows], samples: tuple[str, ...], ploidy
 def _indexed(path: Path, is_bcf: bool) -> Any:
     if is_bcf:
         return pysam.VariantFile(str(path))
-    suffix = ".tbi" if Path(f"{path}.tbi").is_file() else ".csi"
-    return pysam.TabixFile(str(path), index=f"{path}{suffix}", encoding=_BYTES)
+    return pysam.TabixFile(str(path), index=str(index_of(path)), encoding=_BYTES)
 
 
 def _is_bcf(path: Path) -> bool:
