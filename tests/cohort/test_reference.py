@@ -144,7 +144,7 @@ def test_an_index_made_before_the_fasta_was_changed_is_refused(tmp_path, name, c
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("width", [7, 60, 1000])
 def test_indices_of_fastas_of_all_forms_are_taken(tmp_path, end, width):
-    """Descriptions, lines of any length and end, soft masks, an empty line behind, an index of some contigs."""
+    """Descriptions, lines of any length and end, soft masks, an empty line; an index of some contigs."""
     path = tmp_path / "g.fa"
     contigs = {"chr1  a  long > description": "acGT" * 35, "2": "G", "HLA-A*01:01:01:01 HLA00001": "ACG" * 20}
     lines = [f">{name}{end}" + "".join(f"{s[i : i + width]}{end}" for i in range(0, len(s), width))

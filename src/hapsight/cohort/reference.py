@@ -34,6 +34,9 @@ _IUPAC: Final = {
 _HEADER: Final = 4096
 """Bytes in which a contig's header ends."""
 
+_BLOCK: Final = 1 << 16
+"""Bytes of an unpacked block of bgzip, at most."""
+
 _DIGITS: Final = 10
 """Of the longest contig's length."""
 
@@ -193,7 +196,7 @@ def _require_own_index(path: Path) -> None:
             raise InputError(
                 "The FASTA's index is not of the file as it is now.",
                 where=f"{index}, contig {name}",
-                expected=f"the line >{name} before byte {start:,} of the unpacked file, and an end at {end:,}",
+                expected=f"the line >{name} before byte {start:,} of the unpacked file, its end at {end:,}",
                 got="something else there: the FASTA was changed after it was indexed",
                 fix=f"index it again: samtools faidx {path}",
             )
@@ -202,7 +205,7 @@ def _require_own_index(path: Path) -> None:
 def _place(line: str) -> tuple[int, int, str] | None:
     """Where the bases of a line of the index start and end in the unpacked file, and of which contig."""
     name, *numbers = line.split("\t")
-    if len(numbers) < 4 or not all(number.isdecimal() for number in numbers[:4]):
+    if len(numbers) < 4 or not all(n.isdecimal() and len(n) <= _DIGITS + 2 for n in numbers[:4]):
         return None
     length, start, bases, width = map(int, numbers[:4])
     whole, rest = divmod(max(length - 1, 0), max(bases, 1))
@@ -218,6 +221,8 @@ def _bytes_of(path: Path, start: int, end: int) -> bytes:
     blocks = np.fromfile(f"{path}.gzi", "<u8")[1:]
     packed, unpacked = np.append([0], blocks[::2]), np.append([0], blocks[1::2])
     block = int(np.searchsorted(unpacked, start, side="right")) - 1
+    if start - int(unpacked[block]) > _BLOCK:
+        return b""
     try:
         with pysam.BGZFile(str(path), "r") as file:
             file.seek(int(packed[block]) << 16)
