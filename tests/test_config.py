@@ -31,6 +31,17 @@ def test_paths_start_at_the_file(tmp_path):
     assert config.cohort.genes is None
 
 
+def test_text_as_windows_writes_it(tmp_path):
+    path = write(tmp_path, "")
+    for encoding in ("utf-8", "utf-8-sig"):
+        path.write_bytes(MINIMAL.replace("\n", "\r\n").encode(encoding))
+        assert load_config(path).name == "toy"
+    for encoding in ("utf-16", "latin-1"):
+        path.write_bytes((MINIMAL + "# café\n").encode(encoding))
+        with pytest.raises(ConfigError, match=r"no text in UTF-8[\s\S]*to mend: save the file as text"):
+            load_config(path)
+
+
 def test_resolved_config_reads_back_equal(tmp_path):
     config = load_config(
         write(tmp_path, MINIMAL + '[[models]]\nname = "xpresso"\noptions = {tss_index = 6999}')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -446,7 +447,24 @@ def _header(path: Path, is_bcf: bool) -> tuple[tuple[str, ...], tuple[str, ...],
         contigs = tuple(name for name in index.index if next(index.fetch(name), None) is not None)
         return samples, contigs, tag
     except Exception as error:  # cyvcf2 raises no narrower one
+        _require_once(path)
         raise _unreadable(path, error) from error
+
+
+def _require_once(path: Path) -> None:
+    """Refuse a VCF that htslib cannot open, where that is because a person is in its header twice."""
+    with suppress(OSError, EOFError, zlib.error), gzip.open(path, "rt", encoding=_BYTES) as file:
+        header = next((line for line in file if not line.startswith("##")), "")
+        names = header.rstrip("\r\n").split("\t")[_SITE + 1 :]
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise InputError(
+                f"{plural(len(twice), 'people')} in the genotype file are there twice.",
+                where=f"{path}, line #CHROM",
+                expected="a name for each column of calls",
+                got=", ".join(twice[:5]),
+                fix=f"bcftools reheader -s names.txt -o NEW.vcf.gz {path}, names.txt with a name of its own "
+                "for each column, one a line; then index it",
+            )
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

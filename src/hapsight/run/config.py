@@ -333,11 +333,14 @@ def load_config(path: Path) -> Config:
         The file is not there, not TOML, or has a key or value that hapsight does not know.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError("There is no such configuration file.", where=path) from None
     except OSError as error:
         raise ConfigError("The configuration cannot be read.", where=path, got=error) from None
+    except UnicodeDecodeError as error:
+        fix = "save the file as text in UTF-8"
+        raise ConfigError("The configuration is no text in UTF-8.", where=path, got=error, fix=fix) from None
     except (ValueError, RecursionError) as error:  # what tomllib raises, its own error included
         raise ConfigError("The configuration is not TOML.", where=path, got=error) from None
     try:
