@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import hapsight
 from hapsight.files import compiled_by_one
 from hapsight.run.config import load_config
 from hapsight.run.crew import compute
@@ -78,10 +80,9 @@ def test_a_single_unit_starts_no_process():
 
 KERNEL = """
 import sys
-from numba import njit
-from hapsight.files import compiled_by_one
+from hapsight.files import compiled, compiled_by_one
 
-@njit(cache=True)
+@compiled()
 def kernel(x):
     return x + 1
 
@@ -99,6 +100,21 @@ def test_one_of_several_processes_compiles_and_the_others_load(tmp_path):
     command = [sys.executable, str(tmp_path / "kernel.py")]
     processes = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(3)]
     assert sorted(int(process.communicate()[0]) for process in processes) == [0, 0, 1]
+
+
+def test_without_a_place_for_compiled_code_each_process_compiles():
+    """As in a container that is read-only, whoever runs it: Numba itself raises there."""
+    nowhere = "/proc/none"
+    environment = {**os.environ, "HOME": nowhere, "XDG_CACHE_HOME": nowhere, "NUMBA_CACHE_DIR": ""}
+    script = f"exec(compile({KERNEL!r}, '{nowhere}/kernel.py', 'exec'))"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
+def test_every_compiled_loop_may_be_where_no_code_can_be_kept():
+    found = [path for path in Path(hapsight.__file__).parent.rglob("*.py") if "njit(" in path.read_text()]
+    assert [path.name for path in found] == ["files.py"]
 
 
 def test_without_a_place_for_a_lock_each_compiles_for_itself(tmp_path):

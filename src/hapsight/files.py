@@ -19,7 +19,7 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from hapsight.errors import InputError, StoreError
 
 __all__ = [
     "KnownDigest",
+    "compiled",
     "compiled_by_one",
     "digest_of_input",
     "file_digest",
@@ -209,6 +210,28 @@ def locked(path: Path) -> Iterator[int]:
         os.close(handle)
 
 
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function with Numba, without Python's lock; its code is kept, where there is a place for it.
+
+    Numba refuses to compile where it can write neither beside the source nor into the user's cache, as in a
+    container that is read-only: each process then compiles for itself (`NUMBA_CACHE_DIR` names a place).
+
+    Parameters
+    ----------
+    options
+        Of `numba.njit`.
+    """
+    from numba import njit
+
+    def made(function: Callable[..., Any]) -> Any:
+        try:
+            return njit(cache=True, nogil=True, **options)(function)
+        except RuntimeError:
+            return njit(nogil=True, **options)(function)
+
+    return made
+
+
 @contextmanager
 def compiled_by_one(kernel: Any) -> Iterator[None]:
     """Let one process compile a Numba function of which compiled code is kept; others wait, and load it.
@@ -216,7 +239,8 @@ def compiled_by_one(kernel: Any) -> Iterator[None]:
     Holds a lock beside the kept code for as long as this process has not called `kernel` before. Where there
     is no lock to be had, each process compiles for itself.
     """
-    handle = None if kernel.signatures else _lock_in(Path(kernel.stats.cache_path))
+    kept = kernel.stats.cache_path
+    handle = None if kernel.signatures or kept is None else _lock_in(Path(kept))
     try:
         yield
     finally:
