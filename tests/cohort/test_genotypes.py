@@ -116,7 +116,7 @@ def lines_of_a_vcf(draw: st.DrawFn) -> list[str]:
 
 def outcome(file: GenotypeFile, plainly: bool) -> object:
     """What a file holds, or what is wrong with it; by the general way alone unless `plainly`."""
-    file._close()
+    file.close()
     file._handles()[1]._usual = plainly
     try:
         variants, dropped = file.read(ALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import weakref
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +41,7 @@ from hapsight.cohort.reference import Reference
 from hapsight.cohort.tables import is_bgzip, require_end, require_file
 from hapsight.errors import InputError, plural
 
-__all__ = ["GenotypeFile", "GenotypePolicy", "require_samples", "variants_of"]
+__all__ = ["GenotypeFile", "GenotypePolicy", "keep_few_open", "require_samples", "variants_of"]
 
 _BYTES: Final = "latin-1"
 """Encoding of the text that pysam gives: a character for each byte, so that none is refused."""
@@ -50,6 +51,12 @@ _AT_ONCE: Final = 2 * 2**20
 
 _MOST_LINES: Final = 512
 """That are read at once."""
+
+_MOST_OPEN: Final = 64
+"""Genotype files, of up to three open ones each; systems let a process have 256 or 1,024."""
+
+_read: Final[list[weakref.ref[Any]]] = []
+"""Open genotype files of this process, those that were read last behind the others."""
 
 _SITE: Final = 8
 """Columns of a line before FORMAT."""
@@ -203,7 +210,7 @@ class GenotypeFile:
             lines = calls_of_lines(found, self._phase_set_tag, self.samples_in_file)
             return phase_sets_of(variants, lines)
         except (OSError, ValueError, LookupError) as error:
-            self._close()
+            self.close()
             raise self._damaged(interval, "records up to its end", error) from error
 
     def expected_records(self, interval: Interval) -> float:
@@ -228,10 +235,10 @@ class GenotypeFile:
         try:
             yield from self._binary(interval) if self._is_bcf else self._lines(interval)
         except InputError:
-            self._close()
+            self.close()
             raise
         except Exception as error:  # cyvcf2 raises no narrower one
-            self._close()
+            self.close()
             raise self._damaged(interval, "records up to its end", error) from error
 
     def _lines(self, interval: Interval) -> Iterator[Any]:
@@ -271,10 +278,11 @@ class GenotypeFile:
             fix=f"copy the file again; find the place with: bcftools view {self.path} > /dev/null",
         )
 
-    def _close(self) -> None:
-        """Let go of handles that met an error: they would meet it again anywhere in the file."""
-        with suppress(OSError):
-            self._handles()[2].close()
+    def close(self) -> None:
+        """Let go of open files, which are opened again when they are read: so after an error, and of many."""
+        if self._open is not None and self._open[0] == os.getpid():
+            with suppress(OSError):
+                self._open[2].close()
         self._open = None
 
     def _order(self) -> NDArray[np.intp]:
@@ -295,7 +303,17 @@ class GenotypeFile:
             if header is not None:
                 reader = _Lines(header, reader, self.samples_in_file, self.samples)
             self._open = (os.getpid(), reader, index)
+        keep_few_open(self)
         return self._open
+
+
+def keep_few_open(file: Any) -> None:
+    """Note that a genotype file is read; of many, the one that was read longest ago is closed."""
+    others = [other for other in _read if other() is not None and other() is not file]
+    _read[:] = [*others[-_MOST_OPEN + 1 :], weakref.ref(file)]
+    for other in others[: -_MOST_OPEN + 1]:
+        if (old := other()) is not None:
+            old.close()
 
 
 def _in_blocks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
