@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hapsight.cohort import genotypes
+from hapsight.cohort import genotype_source
 from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
 from hapsight.cohort.nouns import Interval
 from hapsight.cohort.split import SplitGenotypes, open_genotypes
@@ -49,7 +49,7 @@ def test_a_pattern_may_name_the_chromosome_twice(tmp_path):
 @pytest.mark.parametrize("form", ["vcf", "pgen"])
 def test_many_files_are_not_all_open_at_once(tmp_path, monkeypatch, form):
     """As one for each scaffold: a process may have 256 open files, beyond which VCFs seemed damaged."""
-    monkeypatch.setattr(genotypes, "_MOST_OPEN", 3)
+    monkeypatch.setattr(genotype_source, "_MOST_OPEN", 3)
     names = [f"s{number}" for number in range(9)]
     paths = []
     for name in names:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
-import weakref
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,8 +21,10 @@ from hapsight.cohort.genotype_source import (
     PhaseSets,
     calls_of_lines,
     calls_of_records,
+    keep_few_open,
     phase_set_tag,
     phase_sets_of,
+    require_people_once,
 )
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.ploidy import Ploidy, Sex
@@ -41,7 +41,7 @@ from hapsight.cohort.reference import Reference
 from hapsight.cohort.tables import is_bgzip, require_end, require_file
 from hapsight.errors import InputError, plural
 
-__all__ = ["GenotypeFile", "GenotypePolicy", "keep_few_open", "require_samples", "variants_of"]
+__all__ = ["GenotypeFile", "GenotypePolicy", "require_samples", "variants_of"]
 
 _BYTES: Final = "latin-1"
 """Encoding of the text that pysam gives: a character for each byte, so that none is refused."""
@@ -51,12 +51,6 @@ _AT_ONCE: Final = 2 * 2**20
 
 _MOST_LINES: Final = 512
 """That are read at once."""
-
-_MOST_OPEN: Final = 64
-"""Genotype files, of up to three open ones each; systems let a process have 256 or 1,024."""
-
-_read: Final[list[weakref.ref[Any]]] = []
-"""Open genotype files of this process, those that were read last behind the others."""
 
 _SITE: Final = 8
 """Columns of a line before FORMAT."""
@@ -307,15 +301,6 @@ class GenotypeFile:
         return self._open
 
 
-def keep_few_open(file: Any) -> None:
-    """Note that a genotype file is read; of many, the one that was read longest ago is closed."""
-    others = [other for other in _read if other() is not None and other() is not file]
-    _read[:] = [*others[-_MOST_OPEN + 1 :], weakref.ref(file)]
-    for other in others[: -_MOST_OPEN + 1]:
-        if (old := other()) is not None:
-            old.close()
-
-
 def _in_blocks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
     """So many lines at a time; those before an error come before it."""
     block = list[str]()
@@ -465,24 +450,8 @@ def _header(path: Path, is_bcf: bool) -> tuple[tuple[str, ...], tuple[str, ...],
         contigs = tuple(name for name in index.index if next(index.fetch(name), None) is not None)
         return samples, contigs, tag
     except Exception as error:  # cyvcf2 raises no narrower one
-        _require_once(path)
+        require_people_once(path)
         raise _unreadable(path, error) from error
-
-
-def _require_once(path: Path) -> None:
-    """Refuse a VCF that htslib cannot open, where that is because a person is in its header twice."""
-    with suppress(OSError, EOFError, zlib.error), gzip.open(path, "rt", encoding=_BYTES) as file:
-        header = next((line for line in file if not line.startswith("##")), "")
-        names = header.rstrip("\r\n").split("\t")[_SITE + 1 :]
-        if twice := [name for name, count in Counter(names).items() if count > 1]:
-            raise InputError(
-                f"{plural(len(twice), 'people')} in the genotype file are there twice.",
-                where=f"{path}, line #CHROM",
-                expected="a name for each column of calls",
-                got=", ".join(twice[:5]),
-                fix=f"bcftools reheader -s names.txt -o NEW.vcf.gz {path}, names.txt with a name of its own "
-                "for each column, one a line; then index it",
-            )
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

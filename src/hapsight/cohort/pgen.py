@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig, plink_contigs, resolve_contig
-from hapsight.cohort.genotypes import keep_few_open, require_samples, variants_of
+from hapsight.cohort.genotype_source import keep_few_open
+from hapsight.cohort.genotypes import require_samples, variants_of
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.ploidy import Sex, parse_sexes
 from hapsight.cohort.policies import GenotypePolicy, RowFilter

@@ -31,6 +31,7 @@ from hapsight.run.sections import (
     TrainArmConfig,
     TrainConfig,
     is_address,
+    section_at,
 )
 from hapsight.stats.protocols import PROTOCOLS
 
@@ -388,28 +389,33 @@ def config_part(kind: Callable[..., _Part], **values: Any) -> _Part:
     try:
         return kind(**values)
     except ValidationError as error:
-        raise ConfigError(*_first_complaints(error)) from None
+        raise ConfigError(*_first_complaints(error, kind)) from None
 
 
-def _first_complaints(error: ValidationError) -> tuple[str]:
-    """What is wrong with a configuration, as the first argument of a `ConfigError`."""
+def _first_complaints(error: ValidationError, whole: object = None) -> tuple[str]:
+    """What is wrong with a configuration, or another `whole`, as the first argument of a `ConfigError`."""
     lines = []
     for found in error.errors(include_url=False):
         key = ".".join(str(part) for part in found["loc"]) or "configuration"
         text = found["msg"].removeprefix("Value error, ")
         if found["type"] == "extra_forbidden":
-            text = "unknown key" + _did_you_mean(str(found["loc"][-1]))
+            section = section_at(whole or Config, found["loc"][:-1])
+            text = "unknown key" + _did_you_mean(str(found["loc"][-1]), section)
         elif found["type"] != "missing" and found["loc"]:
             text += f", got {found['input']!r}"
         lines.append(f"  {key}: {text}")
     return ("\n".join(["The configuration is not valid.", *lines]),)
 
 
-def _did_you_mean(key: str) -> str:
-    sections: list[type[BaseModel]] = [*Section.__subclasses__(), ModelConfig]
-    known = {name for section in sections for name in section.model_fields}
-    close = difflib.get_close_matches(key, known, 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+def _did_you_mean(key: str, section: type[BaseModel] | None) -> str:
+    """The key of the section that is nearly called so, or the sections that have this key."""
+    if section is not None and (close := difflib.get_close_matches(key, section.model_fields, 1)):
+        return f"; did you mean {close[0]!r}?"
+    parts = {name: section_at(field.annotation, ()) for name, field in Config.model_fields.items()}
+    having = [f"[{name}]" for name, part in parts.items() if part is not None and key in part.model_fields]
+    if key in parts:
+        return f"; {key!r} stands above all sections"
+    return f"; there is one in {', '.join(having)}" if having else ""
 
 
 def _absolute(config: Config, folder: Path) -> Config:
