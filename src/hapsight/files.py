@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from hapsight.errors import InputError, StoreError
 
@@ -41,6 +41,8 @@ __all__ = [
     "temporary_name",
     "write_atomically",
 ]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_=+-]*(?:\.\d+)*")
 """Lower case only: some file systems hold `A` and `a` to be one name."""
@@ -210,7 +212,7 @@ def locked(path: Path) -> Iterator[int]:
         os.close(handle)
 
 
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+def compiled(**options: Any) -> Callable[[_Function], _Function]:
     """Compile a function with Numba, without Python's lock; its code is kept, where there is a place for it.
 
     Numba refuses to compile where it can write neither beside the source nor into the user's cache, as in a
@@ -223,11 +225,12 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
     from numba import njit
 
-    def made(function: Callable[..., Any]) -> Any:
+    def made(function: _Function) -> _Function:
         try:
-            return njit(cache=True, nogil=True, **options)(function)
+            loop: _Function = njit(cache=True, nogil=True, **options)(function)
         except RuntimeError:
-            return njit(nogil=True, **options)(function)
+            loop = njit(nogil=True, **options)(function)
+        return loop
 
     return made
 

@@ -112,7 +112,7 @@ def _ends_with_file(path: Path, *_stamps: tuple[int, int]) -> bool:
     if end >> _OFFSET_BITS > path.stat().st_size:
         return False
     try:
-        with pysam.BGZFile(str(path), "r") as file:
+        with pysam.BGZFile(str(path), "r", None) as file:
             file.seek(end)
             rest = file.read(_UNPACKED) if end else b""
     except (OSError, ValueError):

@@ -224,7 +224,7 @@ def _bytes_of(path: Path, start: int, end: int) -> bytes:
     if start - int(unpacked[block]) > _BLOCK:
         return b""
     try:
-        with pysam.BGZFile(str(path), "r") as file:
+        with pysam.BGZFile(str(path), "r", None) as file:
             file.seek(int(packed[block]) << 16)
             file.read(start - int(unpacked[block]))
             return bytes(file.read(end - start))
