@@ -132,6 +132,21 @@ def test_a_person_twice_in_a_vcf(tmp_path):
     assert GenotypeFile(new).samples == ("ann", "ann.2", "cyd", "dan")
 
 
+def test_a_variant_twice_of_which_one_is_joined_with_another(tmp_path):
+    calls = ["0|1", "0|0", "0|1", "0|0"]
+    rows = [Record(10, "C", "T,G", ["0|1", "0|2", "0|1", "0|0"]), Record(10, "C", "T", calls)]
+    path, new = write_vcf(tmp_path / "g.vcf.gz", rows), tmp_path / "NEW.vcf.gz"
+    read = Interval(CONTIG, 0, 200)
+    cure = "bcftools norm -m -any FILE | bcftools norm --rm-dup exact -Oz -o NEW.vcf.gz -"
+    fails(lambda: GenotypeFile(path).read(read), cure)
+    command = cure.replace("FILE", str(path)).replace("NEW.vcf.gz", str(new))
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+    pysam.tabix_index(str(new), preset="vcf", force=True)
+    kept = GenotypeFile(path, policy=GenotypePolicy(duplicates="first")).read(read)[0]
+    for found in (kept, GenotypeFile(new).read(read)[0]):
+        assert (found.alt, found.alleles.sum(axis=(1, 2)).tolist()) == (("T", "G"), [2, 1])
+
+
 def test_the_header_of_r_without_the_name_of_row_names(tmp_path):
     path, rows = tmp_path / "c.tsv", [["PC1", 0.1, 0.2, -0.3, 0.4], ["PC2", 1, 0, 1, 1]]
     fails(lambda: read_covariates(write_table(path, [PEOPLE, *rows]), PEOPLE), "col.names = NA")
