@@ -118,6 +118,22 @@ def test_sexes_that_do_not_fit_calls(tmp_path):
     assert chrx(tmp_path, ["0|0", *calls[1:]], replace(without, ploidy=Ploidy(men, women, par=()))) == 1
 
 
+@pytest.mark.parametrize("name", ["g.vcf", "g.vcf.gz", "g.gz", "g"])
+def test_a_vcf_that_is_not_bgzipped_is_left_as_it_is(tmp_path, monkeypatch, name):
+    """The command printed for a gzipped one wrote to the file that it read."""
+    text = gzip.decompress(write_vcf(tmp_path / "a.vcf.gz", [Record(10, "C", "T", ["0|1"] * 4)]).read_bytes())
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    before = path.read_bytes()
+    with pytest.raises(HapsightError, match="not bgzipped") as error:
+        GenotypeFile(path)
+    monkeypatch.chdir(tmp_path)
+    command = error.value.details["to mend"].partition(";")[0]
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+    assert path.read_bytes() == before
+    assert GenotypeFile(tmp_path / "g.bgzipped.vcf.gz").samples == PEOPLE
+
+
 def test_a_person_twice_in_a_vcf(tmp_path):
     path = write_vcf(tmp_path / "g.vcf.gz", [Record(10, "C", "T", ["0|1"] * 4)], index=False)
     text = gzip.decompress(path.read_bytes()).replace(b"bob", b"ann")

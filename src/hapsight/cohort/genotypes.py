@@ -461,10 +461,11 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 def _require_indexed(path: Path) -> None:
     require_file(path, "genotype")
     if not is_bgzip(path):
+        new = path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.vcf')}.bgzipped.vcf.gz")
         raise InputError(
             "The genotype file is not bgzipped, so it cannot be indexed.",
             where=path,
-            fix=f"bcftools view -Oz -o {path.stem}.gz {path} && bcftools index -t {path.stem}.gz",
+            fix=f"bcftools view -Oz -o {new} {path} && bcftools index -t {new}; then give that file",
         )
     require_end(path)
     if not any(Path(f"{path}{suffix}").is_file() for suffix in (".tbi", ".csi")):
