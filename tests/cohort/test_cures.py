@@ -22,6 +22,7 @@ from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
 from hapsight.cohort.people import read_covariates
 from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.policies import GenotypePolicy
+from hapsight.cohort.split import open_genotypes
 from hapsight.errors import HapsightError
 from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE, Record, write_cohort, write_table, write_vcf
 
@@ -132,6 +133,20 @@ def test_a_vcf_that_is_not_bgzipped_is_left_as_it_is(tmp_path, monkeypatch, name
     subprocess.run(command, shell=True, check=True, capture_output=True)
     assert path.read_bytes() == before
     assert GenotypeFile(tmp_path / "g.bgzipped.vcf.gz").samples == PEOPLE
+
+
+def test_files_with_people_in_other_orders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [[Record(10, "C", "T", ["0|1", "0|0", "0|0", "0|0"], contig=name)] for name in ("chr1", "chr2")]
+    lengths = {"chr1": 200, "chr2": 200}
+    one = write_vcf(tmp_path / "1.vcf.gz", rows[0], contigs=lengths)
+    two = write_vcf(tmp_path / "2.vcf.gz", rows[1], PEOPLE[::-1], contigs=lengths)
+    with pytest.raises(HapsightError) as error:
+        open_genotypes([one, two])
+    command = error.value.details["to mend"].partition(";")[0]
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+    found = open_genotypes([one, tmp_path / "NEW.vcf.gz"]).read(Interval("chr2", 0, 50))[0]
+    assert (found.samples, found.alleles[0].sum(axis=1).tolist()) == (PEOPLE, [0, 0, 0, 1])
 
 
 def test_a_person_twice_in_a_vcf(tmp_path):
