@@ -31,6 +31,17 @@ def test_paths_start_at_the_file(tmp_path):
     assert config.cohort.genes is None
 
 
+def test_text_as_windows_writes_it(tmp_path):
+    path = write(tmp_path, "")
+    for encoding in ("utf-8", "utf-8-sig"):
+        path.write_bytes(MINIMAL.replace("\n", "\r\n").encode(encoding))
+        assert load_config(path).name == "toy"
+    for encoding in ("utf-16", "latin-1"):
+        path.write_bytes((MINIMAL + "# café\n").encode(encoding))
+        with pytest.raises(ConfigError, match=r"no text in UTF-8[\s\S]*to mend: save the file as text"):
+            load_config(path)
+
+
 def test_resolved_config_reads_back_equal(tmp_path):
     config = load_config(
         write(tmp_path, MINIMAL + '[[models]]\nname = "xpresso"\noptions = {tss_index = 6999}')
@@ -42,6 +53,21 @@ def test_resolved_config_reads_back_equal(tmp_path):
     ("text", "message"),
     [
         (MINIMAL + "minmaf = 0.1", r"cohort\.minmaf: unknown key; did you mean 'min_maf'\?"),
+        (
+            MINIMAL + "[[baseline.imported]]\nname = 1",
+            r"imported\.0\.name: unknown key; 'name' stands above all",
+        ),
+        (MINIMAL + "workers = 2", r"cohort\.workers: unknown key; 'workers' stands above all sections"),
+        (MINIMAL + "folds = 2", r"cohort\.folds: unknown key\n"),
+        (MINIMAL + "inner_folds = 2", r"cohort\.inner_folds: unknown key; there is one in \[baseline\]\n"),
+        (
+            MINIMAL + "[eqtl]\npermutation = 9",
+            r"eqtl\.permutation: unknown key; did you mean 'permutations'\?",
+        ),
+        (
+            MINIMAL + "[[models]]\nname = 'x'\nweigths = 'y'",
+            r"models\.0\.weigths: .*did you mean 'weights'\?",
+        ),
         (MINIMAL + "min_maf = 0.7", r"cohort\.min_maf: [\s\S]*less than 0\.5, got 0\.7"),
         (MINIMAL.replace("name = ", "nome = "), r"name: Field required"),
         ("name = [", "not TOML"),

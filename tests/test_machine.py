@@ -17,6 +17,7 @@ from tests.report.fake_run import write_run
     ("error", "words"),
     [
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/run/report.html"), "ENOSPC: No space left"),
+        (OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/run/a"), "limit of open files (ulimit -n 4096)"),
         (PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/run/a"), "where: /run/a"),
         (MemoryError(), "memory of this process is used up"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "memory of this process"),
@@ -40,6 +41,12 @@ def test_it_is_said(error, words, monkeypatch, capsys):
 )
 def test_a_fault_of_the_program_is_not_hidden(error):
     assert in_words(error) is None
+
+
+def test_output_that_is_closed():
+    """As a scheduler may start a command."""
+    command = f"{sys.executable} -m hapsight schema >&- 2>&- <&-"
+    assert subprocess.run(command, shell=True, check=False).returncode == 0
 
 
 def test_a_full_disk_in_the_report(tmp_path):

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import hapsight
 from hapsight.files import compiled_by_one
 from hapsight.linear import kernel, paths
 from hapsight.linear.elastic_net import ElasticNetOptions, fit_cross_validated
@@ -90,10 +91,9 @@ def test_a_single_unit_starts_no_process():
 
 KERNEL = """
 import sys
-from numba import njit
-from hapsight.files import compiled_by_one
+from hapsight.files import compiled, compiled_by_one
 
-@njit(cache=True)
+@compiled()
 def kernel(x):
     return x + 1
 
@@ -111,6 +111,53 @@ def test_one_of_several_processes_compiles_and_the_others_load(tmp_path):
     command = [sys.executable, str(tmp_path / "kernel.py")]
     processes = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(3)]
     assert sorted(int(process.communicate()[0]) for process in processes) == [0, 0, 1]
+
+
+MOVED = """
+import sys
+from typing import NamedTuple
+from hapsight.files import compiled, compiled_by_one
+
+class Pair(NamedTuple):
+    a: int
+    b: int
+
+Pair.__module__ = sys.argv[1]
+sys.modules[sys.argv[1]] = sys.modules["__main__"]
+
+@compiled()
+def kernel(pair):
+    return pair.a + pair.b
+
+with compiled_by_one(kernel):
+    assert kernel(Pair(1, 2)) == 3
+print(sum(kernel.stats.cache_misses.values()))
+"""
+
+
+def test_code_that_is_kept_of_a_class_that_has_moved_is_compiled_anew(tmp_path):
+    """Numba raises there: findings/numba-kept-code-moved-type.sh."""
+    (tmp_path / "kernel.py").write_text(MOVED)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    for module, compiles in (("first", "1"), ("first", "0"), ("second", "1"), ("second", "0")):
+        command = [sys.executable, str(tmp_path / "kernel.py"), module]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, f"{compiles}\n"), done.stderr
+
+
+def test_without_a_place_for_compiled_code_each_process_compiles():
+    """As in a container that is read-only, whoever runs it: Numba itself raises there."""
+    nowhere = "/proc/none"
+    environment = {**os.environ, "HOME": nowhere, "XDG_CACHE_HOME": nowhere, "NUMBA_CACHE_DIR": ""}
+    script = f"exec(compile({KERNEL!r}, '{nowhere}/kernel.py', 'exec'))"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
+def test_every_compiled_loop_may_be_where_no_code_can_be_kept():
+    found = [path for path in Path(hapsight.__file__).parent.rglob("*.py") if "njit(" in path.read_text()]
+    assert [path.name for path in found] == ["files.py"]
 
 
 def test_without_a_place_for_a_lock_each_compiles_for_itself(tmp_path):

@@ -14,21 +14,23 @@ import fcntl
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 import stat
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from hapsight.errors import InputError, StoreError
 
 __all__ = [
     "KnownDigest",
+    "compiled",
     "compiled_by_one",
     "digest_of_input",
     "file_digest",
@@ -41,6 +43,8 @@ __all__ = [
     "temporary_name",
     "write_atomically",
 ]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _PLAIN: Final = re.compile(r"[a-z0-9_][a-z0-9_=+-]*(?:\.\d+)*")
 """Lower case only: some file systems hold `A` and `a` to be one name."""
@@ -210,6 +214,29 @@ def locked(path: Path) -> Iterator[int]:
         os.close(handle)
 
 
+def compiled(**options: Any) -> Callable[[_Function], _Function]:
+    """Compile a function with Numba, without Python's lock; its code is kept, where there is a place for it.
+
+    Numba refuses to compile where it can write neither beside the source nor into the user's cache, as in a
+    container that is read-only: each process then compiles for itself (`NUMBA_CACHE_DIR` names a place).
+
+    Parameters
+    ----------
+    options
+        Of `numba.njit`.
+    """
+    from numba import njit
+
+    def made(function: _Function) -> _Function:
+        try:
+            loop: _Function = njit(cache=True, nogil=True, **options)(function)
+        except RuntimeError:
+            loop = njit(nogil=True, **options)(function)
+        return loop
+
+    return made
+
+
 @contextmanager
 def compiled_by_one(kernel: Any) -> Iterator[None]:
     """Let one process compile a Numba function of which compiled code is kept; others wait, and load it.
@@ -217,12 +244,28 @@ def compiled_by_one(kernel: Any) -> Iterator[None]:
     Holds a lock beside the kept code for as long as this process has not called `kernel` before. Where there
     is no lock to be had, each process compiles for itself.
     """
-    handle = None if kernel.signatures else _lock_in(Path(kernel.stats.cache_path))
+    kept = kernel.stats.cache_path
+    handle = None if kernel.signatures or kept is None else _lock_in(Path(kept))
+    if handle is not None:
+        _forget_unreadable(Path(kept))
     try:
         yield
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def _forget_unreadable(folder: Path) -> None:
+    """Remove indexes of kept code that name a class which is not there any more, as after an upgrade.
+
+    Numba reads them, and fails, before it sees that they are of an older source.
+    """
+    for index in folder.glob("*.nbi"):
+        with index.open("rb") as file:
+            try:
+                pickle.load(file), pickle.load(file)  # Numba's version, and the signatures
+            except Exception:  # whatever their classes' modules raise
+                index.unlink(missing_ok=True)
 
 
 def _lock_in(folder: Path) -> int | None:

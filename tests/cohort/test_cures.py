@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pysam
 import pytest
 
 from hapsight.cohort.effect_tables import read_effect_table
@@ -14,10 +17,12 @@ from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.join import open_cohort
-from hapsight.cohort.matching import find_genes
-from hapsight.cohort.nouns import Gene, Interval
+from hapsight.cohort.matching import find_genes, match_genes
+from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
+from hapsight.cohort.people import read_covariates
 from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.policies import GenotypePolicy
+from hapsight.cohort.split import open_genotypes
 from hapsight.errors import HapsightError
 from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE, Record, write_cohort, write_table, write_vcf
 
@@ -112,6 +117,102 @@ def test_sexes_that_do_not_fit_calls(tmp_path):
     without = GenotypePolicy(ploidy=Ploidy(men, women, par=None))
     fails(lambda: chrx(tmp_path, ["0|0", *calls[1:]], without), "give the pseudo-autosomal regions")
     assert chrx(tmp_path, ["0|0", *calls[1:]], replace(without, ploidy=Ploidy(men, women, par=()))) == 1
+
+
+@pytest.mark.parametrize("name", ["g.vcf", "g.vcf.gz", "g.gz", "g"])
+def test_a_vcf_that_is_not_bgzipped_is_left_as_it_is(tmp_path, monkeypatch, name):
+    """The command printed for a gzipped one wrote to the file that it read."""
+    text = gzip.decompress(write_vcf(tmp_path / "a.vcf.gz", [Record(10, "C", "T", ["0|1"] * 4)]).read_bytes())
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    before = path.read_bytes()
+    with pytest.raises(HapsightError, match="not bgzipped") as error:
+        GenotypeFile(path)
+    monkeypatch.chdir(tmp_path)
+    command = error.value.details["to mend"].partition(";")[0]
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+    assert path.read_bytes() == before
+    assert GenotypeFile(tmp_path / "g.bgzipped.vcf.gz").samples == PEOPLE
+
+
+def test_files_with_people_in_other_orders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [[Record(10, "C", "T", ["0|1", "0|0", "0|0", "0|0"], contig=name)] for name in ("chr1", "chr2")]
+    lengths = {"chr1": 200, "chr2": 200}
+    one = write_vcf(tmp_path / "1.vcf.gz", rows[0], contigs=lengths)
+    two = write_vcf(tmp_path / "2.vcf.gz", rows[1], PEOPLE[::-1], contigs=lengths)
+    with pytest.raises(HapsightError) as error:
+        open_genotypes([one, two])
+    command = error.value.details["to mend"].partition(";")[0]
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+    found = open_genotypes([one, tmp_path / "NEW.vcf.gz"]).read(Interval("chr2", 0, 50))[0]
+    assert (found.samples, found.alleles[0].sum(axis=1).tolist()) == (PEOPLE, [0, 0, 0, 1])
+
+
+def test_a_person_twice_in_a_vcf(tmp_path):
+    path = write_vcf(tmp_path / "g.vcf.gz", [Record(10, "C", "T", ["0|1"] * 4)], index=False)
+    text = gzip.decompress(path.read_bytes()).replace(b"bob", b"ann")
+    (tmp_path / "g.vcf").write_bytes(text)
+    pysam.tabix_compress(str(tmp_path / "g.vcf"), str(path), force=True)
+    pysam.tabix_index(str(path), preset="vcf", force=True)
+    fails(lambda: GenotypeFile(path), f"bcftools reheader -s names.txt -o NEW.vcf.gz {path}")
+    (tmp_path / "names.txt").write_text("ann\nann.2\ncyd\ndan\n")
+    new = tmp_path / "NEW.vcf.gz"
+    subprocess.run(["bcftools", "reheader", "-s", tmp_path / "names.txt", "-o", new, path], check=True)
+    pysam.tabix_index(str(new), preset="vcf", force=True)
+    assert GenotypeFile(new).samples == ("ann", "ann.2", "cyd", "dan")
+
+
+def test_a_variant_twice_of_which_one_is_joined_with_another(tmp_path):
+    calls = ["0|1", "0|0", "0|1", "0|0"]
+    rows = [Record(10, "C", "T,G", ["0|1", "0|2", "0|1", "0|0"]), Record(10, "C", "T", calls)]
+    path, new = write_vcf(tmp_path / "g.vcf.gz", rows), tmp_path / "NEW.vcf.gz"
+    read = Interval(CONTIG, 0, 200)
+    cure = "bcftools norm -m -any FILE | bcftools norm --rm-dup exact -Oz -o NEW.vcf.gz -"
+    fails(lambda: GenotypeFile(path).read(read), cure)
+    command = cure.replace("FILE", str(path)).replace("NEW.vcf.gz", str(new))
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+    pysam.tabix_index(str(new), preset="vcf", force=True)
+    kept = GenotypeFile(path, policy=GenotypePolicy(duplicates="first")).read(read)[0]
+    for found in (kept, GenotypeFile(new).read(read)[0]):
+        assert (found.alt, found.alleles.sum(axis=(1, 2)).tolist()) == (("T", "G"), [2, 1])
+
+
+def test_the_header_of_r_without_the_name_of_row_names(tmp_path):
+    path, rows = tmp_path / "c.tsv", [["PC1", 0.1, 0.2, -0.3, 0.4], ["PC2", 1, 0, 1, 1]]
+    fails(lambda: read_covariates(write_table(path, [PEOPLE, *rows]), PEOPLE), "col.names = NA")
+    assert read_covariates(write_table(path, [["", *PEOPLE], *rows]), PEOPLE)[0].names == ("PC1", "PC2")
+
+
+def test_names_that_come_twice(tmp_path):
+    path, row = tmp_path / "c.tsv", ["PC1", 0.1, 0.2, -0.3, 0.4]
+    fails(lambda: read_covariates(write_table(path, [["id", *PEOPLE], row, row]), PEOPLE), "one row of each")
+    twice = [["id", "ann", *PEOPLE], [*row, 1]]
+    fails(lambda: read_covariates(write_table(path, twice), PEOPLE), "keep one column of each name")
+
+
+def test_text_that_is_not_utf8(tmp_path):
+    """As Excel's "Unicode Text" is."""
+    path = write_table(tmp_path / "c.tsv", [["id", *PEOPLE], ["PC1", 0.1, 0.2, -0.3, 0.4]])
+    text = path.read_text()
+    path.write_bytes(text.encode("utf-16"))
+    fails(lambda: read_covariates(path, PEOPLE), "save it as text in UTF-8")
+    path.write_bytes(text.encode("utf-8-sig"))
+    assert read_covariates(path, PEOPLE)[0].names == ("PC1",)
+
+
+def test_lines_that_end_in_a_tab(tmp_path):
+    path = bed(tmp_path / "e.bed", 39, 40)
+    path.write_text(path.read_text().replace("\n", "\t\n"))
+    assert read_expression(path).samples == PEOPLE
+    path.write_text(path.read_text().replace("4.5\t", "4.5\t1.0"))
+    assert len(read_expression(path).samples) == len(PEOPLE) + 1  # a column with values stays
+
+
+def test_two_versions_of_a_gene(tmp_path):
+    genes = [Gene("ENSG1.1", CONTIG, 5, None), Gene("ENSG1.2", CONTIG, 5, None)]
+    table = [Gene("ENSG1.2", CONTIG, 5, Strand.PLUS)]
+    fails(lambda: match_genes(genes, table, "genes.tsv", Dropped()), "keep one of these rows")
 
 
 def test_gff3(tmp_path):

@@ -115,3 +115,39 @@ def test_the_real_cohort(shared_data):
         with pysam.TabixFile(str(path)) as file:
             counted = sum(1 for _ in file.fetch(contig, interval.start, interval.end))
         assert genotypes.expected_records(interval) == pytest.approx(counted, rel=0.15)
+
+
+@pytest.mark.parametrize("kind", ["tbi", "csi", "bcf"])
+@pytest.mark.parametrize("change", [slice(0, -200), slice(0, None, 2)])
+@pytest.mark.parametrize("grows", [True, False])
+def test_an_index_of_another_version_of_the_file_is_refused(tmp_path, kind, change, grows):
+    """As where a VCF is written anew and its index is not: htslib warns, and reads what it finds."""
+    every = [Record(place, "A", "C", [f"{place % 2}|1"] * 40) for place in range(1, 4001)]
+    old, new = (every[change], every) if grows else (every, every[change])
+    path = tmp_path / ("a.bcf" if kind == "bcf" else "a.vcf.gz")
+    for records in (old, new):
+        made = write_vcf(
+            tmp_path / "made.vcf.gz", records, [f"P{i}" for i in range(40)], contigs={"chr1": 9000}
+        )
+        if kind == "bcf":
+            subprocess.run(["bcftools", "view", "-Ob", "-o", path, made], check=True, capture_output=True)
+        else:
+            path.write_bytes(made.read_bytes())
+        if records is old:
+            subprocess.run(["bcftools", "index", f"--{kind if kind == 'tbi' else 'csi'}", path], check=True)
+            assert len(GenotypeFile(path).read(Interval("chr1", 0, 9000))[0]) == len(old)
+    with pytest.raises(InputError, match="not of this file as it is now") as error:
+        GenotypeFile(path)
+    subprocess.run(error.value.details["to mend"].partition(": ")[2].partition(";")[0].split(), check=True)
+    assert len(GenotypeFile(path).read(Interval("chr1", 0, 9000))[0]) == len(new)
+
+
+def test_what_is_no_record_may_follow_the_last_one(tmp_path):
+    path = tmp_path / "a.vcf.gz"
+    plain = gzip.decompress(write_vcf(path, [Record(9, "A", "C", ["0|1"] * 4)]).read_bytes())
+    (tmp_path / "a.vcf").write_bytes(plain + b"# made by hand\n")
+    pysam.tabix_compress(str(tmp_path / "a.vcf"), str(path), force=True)
+    pysam.tabix_index(str(path), preset="vcf", force=True)
+    assert len(GenotypeFile(path).read(Interval("chr1", 0, 50))[0]) == 1
+    empty = write_vcf(tmp_path / "empty.vcf.gz", [])
+    assert GenotypeFile(empty).contigs == ()

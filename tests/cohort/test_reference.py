@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import pysam
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,6 +115,47 @@ def test_less_sequence_than_the_index_says(tmp_path: Path) -> None:
     path.write_text(path.read_text()[:100])
     with pytest.raises(InputError, match=r"does not hold what its index says[\s\S]*expected: 200 bases"):
         Reference(path).fetch(Interval("chr1", 0, 200))
+
+
+@pytest.mark.parametrize("name", ["g.fa", "g.fa.gz"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"chr1 of another release": "ACGT" * 50, "chr2": "GGA" * 40},
+        {"chr2": "GGA" * 40, "chr1": "ACGT" * 50},
+        {"chr1": "ACGT" * 51, "chr2": "GGA" * 40},
+        {"chr1": "ACGT" * 50, "chr2": "GGA" * 41},
+        {"1": "ACGT" * 50, "chr2": "GGA" * 40},
+    ],
+)
+def test_an_index_made_before_the_fasta_was_changed_is_refused(tmp_path, name, changed):
+    """Else bases are read from beside their place: samtools and pysam say nothing."""
+    path = write_fasta(tmp_path / name, {"chr1": "ACGT" * 50, "chr2": "GGA" * 40})
+    indices = {suffix: Path(f"{path}{suffix}").read_bytes() for suffix in (".fai", ".gzi")[: name.count(".")]}
+    write_fasta(path, changed)
+    for suffix, old in indices.items():
+        Path(f"{path}{suffix}").write_bytes(old)
+    with pytest.raises(InputError, match=rf"index is not of the file[\s\S]*to mend: .*samtools faidx {path}"):
+        Reference(path)
+    pysam.faidx(str(path))
+    assert decode(Reference(path).fetch(Interval("chr2", 0, 6))) == "GGAGGA"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("width", [7, 60, 1000])
+def test_indices_of_fastas_of_all_forms_are_taken(tmp_path, end, width):
+    """Descriptions, lines of any length and end, soft masks, an empty line; an index of some contigs."""
+    path = tmp_path / "g.fa"
+    contigs = {"chr1  a  long > description": "acGT" * 35, "2": "G", "HLA-A*01:01:01:01 HLA00001": "ACG" * 20}
+    lines = [f">{name}{end}" + "".join(f"{s[i : i + width]}{end}" for i in range(0, len(s), width))
+             for name, s in contigs.items()]  # fmt: skip
+    for text in ("".join(lines), "".join(lines).rstrip(), "".join(lines) + end):
+        path.write_bytes(text.encode())
+        pysam.faidx(str(path))
+        assert decode(Reference(path).fetch(Interval("chr1", 0, 4))) == "ACGT"
+    some = Path(f"{path}.fai").read_text().splitlines(keepends=True)
+    Path(f"{path}.fai").write_text("".join(some[1:]))
+    assert list(Reference(path).contigs) == ["2", "HLA-A*01:01:01:01"]
 
 
 def test_real_contig(shared_data: Path) -> None:

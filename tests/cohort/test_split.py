@@ -1,15 +1,18 @@
 """One file for each chromosome is one cohort."""
 
+import os
 import pickle
 from pathlib import Path
 
 import pytest
 
+from hapsight.cohort import genotype_source
 from hapsight.cohort.genotypes import GenotypeFile, GenotypePolicy
 from hapsight.cohort.nouns import Interval
 from hapsight.cohort.split import SplitGenotypes, open_genotypes
 from hapsight.errors import InputError
 from tests.cohort.files import PEOPLE, SEQUENCE, Record, write_vcf
+from tests.cohort.pgen_files import write_pgen
 
 LENGTHS = {"chr2": 200, "chr10": 200, "chrX": 200}
 CALLS = ["0|1", "0|0", "1|1", "1|0"]
@@ -41,6 +44,28 @@ def test_a_pattern_may_name_the_chromosome_twice(tmp_path):
         write(tmp_path / inside, f"chr{name}.vcf.gz", f"chr{name}")
     found = open_genotypes(tmp_path / "{chrom}" / "chr{chrom}.vcf.gz")
     assert found.paths == (tmp_path / "2/chr2.vcf.gz", tmp_path / "10/chr10.vcf.gz")
+
+
+@pytest.mark.parametrize("form", ["vcf", "pgen"])
+def test_many_files_are_not_all_open_at_once(tmp_path, monkeypatch, form):
+    """As one for each scaffold: a process may have 256 open files, beyond which VCFs seemed damaged."""
+    monkeypatch.setattr(genotype_source, "_MOST_OPEN", 3)
+    names = [f"s{number}" for number in range(9)]
+    paths = []
+    for name in names:
+        records = [Record(10, "C", "T", ["0|1"] * 4, contig=name)]
+        paths.append(write_vcf(tmp_path / f"{name}.vcf.gz", records, contigs={name: 200}))
+    if form == "pgen":
+        paths = [write_pgen(path, tmp_path / path.name.replace("vcf.gz", "pgen")) for path in paths]
+    files = open_genotypes(paths)
+    others = files.keeping(PEOPLE[:2], GenotypePolicy())
+    before = len(os.listdir("/proc/self/fd"))
+    for name in [*names, *names[::-1]]:
+        assert len(files.read(Interval(name, 0, 200))[0]) == 1
+        assert len(others.read(Interval(name, 0, 200))[0]) == 1
+        assert sum(part._open is not None for part in (*files._parts, *others._parts)) <= 3
+    assert len(os.listdir("/proc/self/fd")) <= before + 9
+    assert len(pickle.loads(pickle.dumps(files)).read(Interval("s8", 0, 200))[0]) == 1
 
 
 def test_each_contig_is_read_from_its_file(folder):

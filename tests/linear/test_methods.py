@@ -159,6 +159,13 @@ def test_populations_that_cannot_be_held_out_are_refused(populations: list[str |
         population_folds(populations)
 
 
+def test_people_without_a_population_may_be_left_out() -> None:
+    with pytest.raises(ConfigError) as error:
+        population_folds(["CEU", None, "TSI"])
+    assert error.value.details["to mend"].endswith('populations = ["CEU", "TSI"] there')
+    assert population_folds(["CEU", "TSI"])[1] == ("CEU", "TSI")
+
+
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"no such baseline[\s\S]*elastic_net, lasso, blup, top_snp[\s\S]*got: ridge"

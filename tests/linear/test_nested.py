@@ -13,9 +13,20 @@ from hapsight.errors import ConfigError, InputError
 from hapsight.least_squares import residualise
 from hapsight.linear.elastic_net import ElasticNetOptions
 from hapsight.linear.fits import Predictors, make_folds
-from hapsight.linear.methods import ElasticNet, method_named
-from hapsight.linear.nested import GeneStatus, fit_held_out, fit_together, haplotype_differences
+from hapsight.linear.methods import Blup, ElasticNet, method_named
+from hapsight.linear.nested import (
+    GeneStatus,
+    fit_held_out,
+    fit_together,
+    haplotype_differences,
+    require_people,
+)
 from tests.linear.cohort import simulated_dosage, simulated_gene
+
+
+def net(inner: int) -> ElasticNet:
+    return ElasticNet(ElasticNetOptions(inner=inner))
+
 
 SMALL = ElasticNet(ElasticNetOptions(n_lambdas=20, inner=5, thresh=1e-6))
 
@@ -140,6 +151,27 @@ def test_statuses() -> None:
     nothing = fit_held_out(dosage, noise, None, folds, 1, SMALL)
     assert nothing.status == "no_model"
     assert np.isnan(nothing.fold_r).all()
+
+
+@pytest.mark.parametrize(
+    ("method", "folds", "cure", "right"),
+    [
+        (Blup(), 3, "of random folds, outer_folds = 6", (Blup(), 6)),
+        (net(5), 3, "inner_folds = 4", (net(4), 3)),
+        (net(5), 3, "outer_folds = 6", (net(5), 6)),
+        (net(6), 3, "inner_folds = 4; or no such method in `methods`", (net(4), 3)),
+    ],
+)
+def test_what_leaves_enough_people_is_told_and_true(method, folds, cure, right) -> None:
+    with pytest.raises(ConfigError) as error:
+        require_people(np.arange(12) % folds, method)
+    assert cure in error.value.details["to mend"]
+    require_people(np.arange(12) % right[1], right[0])
+
+
+def test_population_folds_have_no_cure_of_random_ones() -> None:
+    with pytest.raises(ConfigError, match=r"to mend: under \[baseline\], no such method in"):
+        require_people(np.array([0] * 9 + [1]), Blup())
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,9 @@ def test_a_changed_or_cut_table_is_not_done(store):
     assert not store.done("block-0", "key")
 
 
-@pytest.mark.parametrize("seal", ["", "{", "[]", '{"key": "key"}', '{"key": "key", "tables": 3}'])
+@pytest.mark.parametrize(
+    "seal", ["", "{", "[]", '{"key": "key"}', '{"key": "key", "tables": 3}', '{"key": "key", "tables": {}}']
+)
 def test_a_broken_seal_is_not_done(store, seal):
     (store.folder / "block-0.json").write_text(seal)
     assert not store.done("block-0", "key")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import re
 import resource
 import shlex
@@ -49,6 +50,9 @@ _PLAIN_WIDTH = 160
 _STDOUT: Final = "-"
 """For ``--json``: the JSON alone on standard output."""
 
+for _stream in ("stdout", "stderr"):
+    if getattr(sys, _stream) is None:  # closed by whoever started the process
+        setattr(sys, _stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -307,6 +311,7 @@ def in_time(seconds: float) -> str:
 
 
 _ROOM: Final = "make room or mend the folder, and run the same command again: finished units are kept"
+_MORE_FILES: Final = "raise the limit of open files (ulimit -n 4096), and run the same command again"
 _MEMORY: Final = "raise the limit (ulimit -v), or take fewer --workers, or a smaller budget_gb in [predict]"
 
 _LEAST: Final = 2 * 2**30
@@ -349,7 +354,8 @@ def in_words(error: BaseException) -> str | None:
         name = errno.errorcode.get(error.errno, str(error.errno))
         where = f"\n  where: {error.filename}" if error.filename else ""
         got = f"\n  got: {name}: {error.strerror}"
-        return f"A file cannot be read or written.{where}{got}\n  to mend: {_ROOM}"
+        fix = _MORE_FILES if error.errno in (errno.EMFILE, errno.ENFILE) else _ROOM
+        return f"A file cannot be read or written.{where}{got}\n  to mend: {fix}"
     return None
 
 

@@ -1,22 +1,29 @@
-"""Where on a contig a file's records lie, from its index alone: about, and without reading a record."""
+"""Where on a contig a file's records lie, from its index alone: about, and without reading a record.
+
+Whether the index is of the file as it is now.
+"""
 
 from __future__ import annotations
 
 import gzip
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
+import pysam
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Interval
 from hapsight.errors import InputError
 
-__all__ = ["Density", "index_densities"]
+__all__ = ["Density", "index_densities", "index_of", "require_own_index"]
+
+_Read = TypeVar("_Read")
 
 _TABIX_SHIFT: Final = 14
 """Each window of a tabix index has 2 ** 14 bases."""
@@ -69,10 +76,73 @@ def index_densities(path: Path, contigs: Sequence[str]) -> dict[str, Density]:
     InputError
         The index cannot be read.
     """
-    index = next(Path(f"{path}{suffix}") for suffix in (".tbi", ".csi") if Path(f"{path}{suffix}").is_file())
+    return _read(path, lambda data: dict(_tabix(data) if _is_tabix(data) else _csi(data, contigs)))
+
+
+def index_of(path: Path) -> Path:
+    """The index beside a VCF or BCF that is read, the ``.tbi`` where there are two; there must be one."""
+    return next(Path(f"{path}{suffix}") for suffix in (".tbi", ".csi") if Path(f"{path}{suffix}").is_file())
+
+
+def require_own_index(path: Path) -> None:
+    """Refuse an index that was made of other content: records would be missed without a word.
+
+    Raises
+    ------
+    InputError
+        By the index, records do not end where those of the file do; or it cannot be read.
+    """
+    index = index_of(path)
+    stamps = [(stat.st_mtime_ns, stat.st_size) for stat in (path.stat(), index.stat())]
+    if not _ends_with_file(path, *stamps):
+        renew = "tabix -f -p vcf" if index.suffix == ".tbi" else "bcftools index -f"
+        raise InputError(
+            "The index is not of this file as it is now.",
+            where=index,
+            expected=f"an index whose last record is the last one of {path}",
+            got="another end: the file was changed after it was indexed, or it is cut off or damaged",
+            fix=f"make the index again: {renew} {path}; if that fails, copy the file again",
+        )
+
+
+@lru_cache(maxsize=256)
+def _ends_with_file(path: Path, *_stamps: tuple[int, int]) -> bool:
+    """Whether nothing but comments follows the last record of the index; looked at once a process."""
+    end = _read(path, _last_offset)
+    if end >> _OFFSET_BITS > path.stat().st_size:
+        return False
     try:
-        data = _Bytes(gzip.decompress(index.read_bytes()))
-        return dict(_tabix(data) if data.take(4) == b"TBI\1" else _csi(data, contigs))
+        with pysam.BGZFile(str(path), "r", None) as file:
+            file.seek(end)
+            rest = file.read(_UNPACKED) if end else b""
+    except (OSError, ValueError):
+        return False
+    return all(not line.strip() or line.startswith(b"#") for line in rest.split(b"\n"))
+
+
+def _last_offset(data: _Bytes) -> int:
+    """Virtual offset behind the last record of any contig; 0 where there is none."""
+    is_tabix, depth, last = _is_tabix(data), _TABIX_DEPTH, 0
+    if is_tabix:
+        count, *_, length = data.ints("8i")
+        data.take(length)
+    else:
+        _, depth, length = data.ints("3i")
+        data.take(length)
+        (count,) = data.ints("i")
+    for _ in range(count):
+        parts = [part for number, (_, part) in _bins(data, not is_tabix) if number < _bins_before(depth + 1)]
+        last = max([last, *(int(part.max()) for part in parts if part.size)])
+        if is_tabix:
+            data.offsets(*data.ints("i"))
+    return last
+
+
+def _read(path: Path, read: Callable[[_Bytes], _Read]) -> _Read:
+    """What is read of a file's index, unpacked."""
+    index = index_of(path)
+    try:
+        return read(_Bytes(gzip.decompress(index.read_bytes())))
     except (OSError, EOFError, ValueError, IndexError, struct.error, zlib.error) as error:
         raise InputError(
             "The index of the genotypes cannot be read.",
@@ -80,6 +150,10 @@ def index_densities(path: Path, contigs: Sequence[str]) -> dict[str, Density]:
             got=error,
             fix=f"delete it and make it again: bcftools index {path}",
         ) from error
+
+
+def _is_tabix(data: _Bytes) -> bool:
+    return data.take(4) == b"TBI\1"
 
 
 class _Bytes:

@@ -1,12 +1,18 @@
 """What every source of genotypes offers, whatever its format and however many files it lies in.
 
+How many of them are open at once.
+
 Phase sets (FORMAT PS, PSL): haplotypes of two sets are not known to be of one parent.
 """
 
 from __future__ import annotations
 
+import gzip
+import weakref
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -18,6 +24,7 @@ from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.ploidy import Sex
 from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.reference import Reference
+from hapsight.errors import InputError, plural
 
 __all__ = [
     "ACROSS_SETS",
@@ -25,9 +32,11 @@ __all__ = [
     "PhaseSets",
     "calls_of_lines",
     "calls_of_records",
+    "keep_few_open",
     "people_across_sets",
     "phase_set_tag",
     "phase_sets_of",
+    "require_people_once",
 ]
 
 
@@ -186,3 +195,39 @@ def _across(variants: Variants, sets: PhaseSets) -> int:
     lowest = np.where(het, sets, bounds.max).min(axis=0)
     highest = np.where(het, sets, bounds.min).max(axis=0)
     return int((lowest < highest).sum())
+
+
+_MOST_OPEN: Final = 64
+"""Genotype files, of up to three open ones each; systems let a process have 256 or 1,024."""
+
+_read: Final[list[weakref.ref[Any]]] = []
+"""Open genotype files of this process, those that were read last behind the others."""
+
+
+def keep_few_open(file: Any) -> None:
+    """Note that a genotype file is read; of many, the one that was read longest ago is closed."""
+    others = [other for other in _read if other() is not None and other() is not file]
+    _read[:] = [*others[-_MOST_OPEN + 1 :], weakref.ref(file)]
+    for other in others[: -_MOST_OPEN + 1]:
+        if (old := other()) is not None:
+            old.close()
+
+
+_COLUMNS: Final = 9
+"""Of a VCF before those of people."""
+
+
+def require_people_once(path: Path) -> None:
+    """Refuse a VCF that htslib cannot open, where that is because a person is in its header twice."""
+    with suppress(OSError, EOFError, zlib.error), gzip.open(path, "rt", encoding="latin-1") as file:
+        header = next((line for line in file if not line.startswith("##")), "")
+        names = header.rstrip("\r\n").split("\t")[_COLUMNS:]
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise InputError(
+                f"{plural(len(twice), 'people')} in the genotype file are there twice.",
+                where=f"{path}, line #CHROM",
+                expected="a name for each column of calls",
+                got=", ".join(twice[:5]),
+                fix=f"bcftools reheader -s names.txt -o NEW.vcf.gz {path}, names.txt with a name of its own "
+                "for each column, one a line; then index it",
+            )

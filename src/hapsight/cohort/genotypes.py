@@ -16,13 +16,15 @@ import pysam
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig, resolve_contig
-from hapsight.cohort.density import Density, index_densities
+from hapsight.cohort.density import Density, index_densities, index_of, require_own_index
 from hapsight.cohort.genotype_source import (
     PhaseSets,
     calls_of_lines,
     calls_of_records,
+    keep_few_open,
     phase_set_tag,
     phase_sets_of,
+    require_people_once,
 )
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.ploidy import Ploidy, Sex
@@ -81,7 +83,8 @@ class GenotypeFile:
     Raises
     ------
     InputError
-        The file or its index is missing, is no VCF or BCF, is cut off, or lacks a person asked for.
+        The file or its index is missing, is no VCF or BCF, is cut off, do not fit each other, or the file
+        lacks a person asked for.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class GenotypeFile:
         _require_indexed(self.path)
         self._is_bcf = _is_bcf(self.path)
         self.samples_in_file, self.contigs, self._phase_set_tag = _header(self.path, self._is_bcf)
+        require_own_index(self.path)
         self.samples = self.samples_in_file if samples is None else tuple(samples)
         require_samples(self.path, self.samples, self.samples_in_file)
         self._open: tuple[int, Any, Any] | None = None
@@ -200,7 +204,7 @@ class GenotypeFile:
             lines = calls_of_lines(found, self._phase_set_tag, self.samples_in_file)
             return phase_sets_of(variants, lines)
         except (OSError, ValueError, LookupError) as error:
-            self._close()
+            self.close()
             raise self._damaged(interval, "records up to its end", error) from error
 
     def expected_records(self, interval: Interval) -> float:
@@ -225,10 +229,10 @@ class GenotypeFile:
         try:
             yield from self._binary(interval) if self._is_bcf else self._lines(interval)
         except InputError:
-            self._close()
+            self.close()
             raise
         except Exception as error:  # cyvcf2 raises no narrower one
-            self._close()
+            self.close()
             raise self._damaged(interval, "records up to its end", error) from error
 
     def _lines(self, interval: Interval) -> Iterator[Any]:
@@ -268,10 +272,11 @@ class GenotypeFile:
             fix=f"copy the file again; find the place with: bcftools view {self.path} > /dev/null",
         )
 
-    def _close(self) -> None:
-        """Let go of handles that met an error: they would meet it again anywhere in the file."""
-        with suppress(OSError):
-            self._handles()[2].close()
+    def close(self) -> None:
+        """Let go of open files, which are opened again when they are read: so after an error, and of many."""
+        if self._open is not None and self._open[0] == os.getpid():
+            with suppress(OSError):
+                self._open[2].close()
         self._open = None
 
     def _order(self) -> NDArray[np.intp]:
@@ -292,6 +297,7 @@ class GenotypeFile:
             if header is not None:
                 reader = _Lines(header, reader, self.samples_in_file, self.samples)
             self._open = (os.getpid(), reader, index)
+        keep_few_open(self)
         return self._open
 
 
@@ -420,8 +426,7 @@ def variants_of(contig: str, parts: list[Rows], samples: tuple[str, ...], ploidy
 def _indexed(path: Path, is_bcf: bool) -> Any:
     if is_bcf:
         return pysam.VariantFile(str(path))
-    suffix = ".tbi" if Path(f"{path}.tbi").is_file() else ".csi"
-    return pysam.TabixFile(str(path), index=f"{path}{suffix}", encoding=_BYTES)
+    return pysam.TabixFile(str(path), index=str(index_of(path)), encoding=_BYTES)
 
 
 def _is_bcf(path: Path) -> bool:
@@ -445,6 +450,7 @@ def _header(path: Path, is_bcf: bool) -> tuple[tuple[str, ...], tuple[str, ...],
         contigs = tuple(name for name in index.index if next(index.fetch(name), None) is not None)
         return samples, contigs, tag
     except Exception as error:  # cyvcf2 raises no narrower one
+        require_people_once(path)
         raise _unreadable(path, error) from error
 
 
@@ -455,10 +461,11 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 def _require_indexed(path: Path) -> None:
     require_file(path, "genotype")
     if not is_bgzip(path):
+        new = path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.vcf')}.bgzipped.vcf.gz")
         raise InputError(
             "The genotype file is not bgzipped, so it cannot be indexed.",
             where=path,
-            fix=f"bcftools view -Oz -o {path.stem}.gz {path} && bcftools index -t {path.stem}.gz",
+            fix=f"bcftools view -Oz -o {new} {path} && bcftools index -t {new}; then give that file",
         )
     require_end(path)
     if not any(Path(f"{path}{suffix}").is_file() for suffix in (".tbi", ".csi")):

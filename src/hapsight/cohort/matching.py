@@ -238,6 +238,7 @@ def _require_once(measured: Sequence[Gene], found: Mapping[int, Gene], where: ob
                 f"Two genes of the expression file are {gene.gene_id} in the gene table.",
                 where=where,
                 got=f"{other} and {measured[index].gene_id}",
+                fix="keep one of these rows in the expression file",
             )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig, plink_contigs, resolve_contig
+from hapsight.cohort.genotype_source import keep_few_open
 from hapsight.cohort.genotypes import require_samples, variants_of
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.ploidy import Sex, parse_sexes
@@ -145,6 +146,10 @@ class PgenFile:
         parts = self._parts[contig] if contig is not None else ()
         return sum(self._pvar.density(part).within(interval) for part in parts)
 
+    def close(self) -> None:
+        """Let go of open files, which are opened again when they are read."""
+        self._open = None
+
     def _keep(self, samples: Sequence[str], policy: GenotypePolicy) -> None:
         self.samples, self.policy = tuple(samples), policy
         require_samples(self.path, self.samples, self.samples_in_file)
@@ -168,6 +173,7 @@ class PgenFile:
         if self._open is None or self._open[0] != os.getpid():
             reader = _open_pgen(self.path, self._pvar, len(self.samples_in_file), np.sort(self._columns))
             self._open = (os.getpid(), reader, map_text(self._pvar.path))
+        keep_few_open(self)
         return self._open
 
 

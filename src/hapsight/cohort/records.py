@@ -302,7 +302,8 @@ class RecordReader:
             raise InputError(
                 "A variant is in the file twice.",
                 where=f"{self.path}, {self._name(position, ref, alt)}",
-                fix="bcftools norm --rm-dup exact, or duplicates = 'first' to keep the first of them",
+                fix="bcftools norm -m -any FILE | bcftools norm --rm-dup exact -Oz -o NEW.vcf.gz -, "
+                "and index that; or duplicates = 'first' to keep the first of them",
             )
         return True
 

@@ -31,6 +31,12 @@ _IUPAC: Final = {
 }
 """What a VCF may have as REF where the FASTA has an ambiguity code."""
 
+_HEADER: Final = 4096
+"""Bytes in which a contig's header ends."""
+
+_BLOCK: Final = 1 << 16
+"""Bytes of an unpacked block of bgzip, at most."""
+
 _DIGITS: Final = 10
 """Of the longest contig's length."""
 
@@ -53,13 +59,15 @@ class Reference:
     Raises
     ------
     InputError
-        The file or its index is missing, it is gzipped but not bgzipped, or it is cut off.
+        The file or its index is missing, it is gzipped but not bgzipped, it is cut off, or the index is of
+        another file.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         _require_indexed(self.path)
         self.contigs: dict[str, int] = _contig_lengths(Path(f"{self.path}.fai"))
+        _require_own_index(self.path)
         self._open: tuple[int, Any] | None = None
 
     def __getstate__(self) -> dict[str, object]:
@@ -170,6 +178,58 @@ def _require_indexed(path: Path) -> None:
                 expected=f"{path}{suffix}",
                 fix=f"samtools faidx {path}",
             )
+
+
+def _require_own_index(path: Path) -> None:
+    """Refuse an index made before the FASTA was changed: bases would be read from places beside their own.
+
+    The first and the last contig are looked at: what changes before the last one moves it.
+    """
+    index = Path(f"{path}.fai")
+    found = [_place(line) for line in index.read_text(encoding="utf-8").split("\n")]
+    places = sorted(place for place in found if place is not None)
+    for start, end, name in (places[0], places[-1]) if places else ():
+        before, behind = _bytes_of(path, max(start - _HEADER, 0), start), _bytes_of(path, end, end + 2)
+        header = before.rstrip(b"\r\n").rpartition(b"\n")[2].split()
+        own = before.endswith(b"\n") and header[:1] == [b">" + name.encode()]
+        if not own or behind.strip()[:1] not in b">":
+            raise InputError(
+                "The FASTA's index is not of the file as it is now.",
+                where=f"{index}, contig {name}",
+                expected=f"the line >{name} before byte {start:,} of the unpacked file, its end at {end:,}",
+                got="something else there: the FASTA was changed after it was indexed",
+                fix=f"index it again: samtools faidx {path}",
+            )
+
+
+def _place(line: str) -> tuple[int, int, str] | None:
+    """Where the bases of a line of the index start and end in the unpacked file, and of which contig."""
+    name, *numbers = line.split("\t")
+    if len(numbers) < 4 or not all(n.isdecimal() and len(n) <= _DIGITS + 2 for n in numbers[:4]):
+        return None
+    length, start, bases, width = map(int, numbers[:4])
+    whole, rest = divmod(max(length - 1, 0), max(bases, 1))
+    return (start, start + whole * width + rest + 1, name) if length else None
+
+
+def _bytes_of(path: Path, start: int, end: int) -> bytes:
+    """Bytes ``[start, end)`` of the unpacked FASTA; fewer where it ends before."""
+    if not is_gzip(path):
+        with open(path, "rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+    blocks = np.fromfile(f"{path}.gzi", "<u8")[1:]
+    packed, unpacked = np.append([0], blocks[::2]), np.append([0], blocks[1::2])
+    block = int(np.searchsorted(unpacked, start, side="right")) - 1
+    if start - int(unpacked[block]) > _BLOCK:
+        return b""
+    try:
+        with pysam.BGZFile(str(path), "r", None) as file:
+            file.seek(int(packed[block]) << 16)
+            file.read(start - int(unpacked[block]))
+            return bytes(file.read(end - start))
+    except (OSError, ValueError):
+        return b""
 
 
 def _contig_lengths(index: Path) -> dict[str, int]:

@@ -206,8 +206,18 @@ def _require_same_people(parts: Sequence[GenotypeFile | PgenFile]) -> None:
             expected=f"{_at(first.samples_in_file, place)}, as in {first.path}",
             got=f"{_at(part.samples_in_file, place)}; {plural(len(part.samples_in_file), 'people')} "
             f"where that has {len(first.samples_in_file):,}",
-            fix=f"bcftools query -l {first.path} > people.txt && bcftools view -S people.txt {part.path}",
+            fix=_one_order(first.path, part.path),
         )
+
+
+def _one_order(first: Path, other: Path) -> str:
+    if other.suffix == ".pgen":
+        return "plink2 --keep and --indiv-sort file put the people of all files into one order"
+    return (
+        f"bcftools query -l {first} > people.txt && bcftools view -S people.txt -Oz -o NEW.vcf.gz {other} && "
+        "bcftools index -t NEW.vcf.gz; then give NEW.vcf.gz (where people differ: take those whom all files "
+        "have into people.txt, and make all files anew)"
+    )
 
 
 def _at(people: Sequence[str], place: int) -> str:

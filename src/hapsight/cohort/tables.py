@@ -156,7 +156,10 @@ def read_lines(path: Path, what: str) -> Iterator[str]:
         with open(path, "rb") as raw, _text(path, raw, compressed) as file:
             for line in file:
                 yield line.rstrip("\r\n")
-    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        fix = "save it as text in UTF-8 (of Excel: CSV UTF-8, or Text (Tab delimited))"
+        raise InputError(f"The {what} file is no text in UTF-8.", where=path, got=error, fix=fix) from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"The {what} file is damaged or no text.", where=path, got=error) from error
 
 
@@ -210,6 +213,8 @@ def table_of(lines: Sequence[str], path: Path, what: str) -> pl.DataFrame:
     header = [name.strip().strip('"').strip() for name in lines[0].split(separator)]
     require_unique(header, "column", path)
     table = _parsed(path, lines, separator)
+    if len(header) > 1 and not header[-1] and table[:, -1].is_null().all():  # each line ends in a separator
+        table = table[:, :-1]
     return table.rename(lambda name: name.strip())
 
 
@@ -235,8 +240,14 @@ def _misquoted(path: Path, got: str) -> InputError:
     )
 
 
+_ROW_NAMES: Final = (
+    "name the first column too; R's write.table does so with col.names = NA where it writes row names"
+)
+
+
 def _require_even(path: Path, lines: Sequence[str], separator: str) -> None:
     wanted = lines[0].count(separator)
+    one_more = all(line.count(separator) == wanted + 1 for line in lines[1:])
     for number, line in enumerate(lines, start=1):
         if line.count(separator) != wanted and '"' not in line:
             raise InputError(
@@ -244,6 +255,7 @@ def _require_even(path: Path, lines: Sequence[str], separator: str) -> None:
                 where=f"{path}, row {number} ({line.split(separator)[0]})",
                 expected=f"{wanted + 1} fields, separated by {'a comma' if separator == ',' else 'a tab'}",
                 got=f"{line.count(separator) + 1} fields",
+                fix=_ROW_NAMES if one_more else None,
             )
 
 
@@ -259,6 +271,9 @@ def require_columns(table: pl.DataFrame, columns: Collection[str], what: str, wh
         )
 
 
+_PARTS: Final = ("row", "column")
+
+
 def require_unique(names: Iterable[str], what: str, where: object) -> None:
     """Refuse a name that comes twice."""
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -267,7 +282,7 @@ def require_unique(names: Iterable[str], what: str, where: object) -> None:
             f"A {what} is there twice.",
             where=where,
             got=", ".join(twice[:5]),
-            fix=f"keep one row for each {what}",
+            fix=f"keep one {what} of each name" if what in _PARTS else f"keep one row for each {what}",
         )
 
 

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit, typed, types
+from numba import typed, types
 from numpy.typing import NDArray
 
 from hapsight.dna import Codes
 from hapsight.engine.buffers import Buffer
 from hapsight.errors import ConfigError
+from hapsight.files import compiled
 from hapsight.models.protocol import Grid
 
 __all__ = [
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def hash_stretches(
     codes: NDArray[np.uint8], rows: NDArray[np.intp], start: NDArray[np.intp], weights: NDArray[np.uint64]
 ) -> NDArray[np.uint64]:
@@ -53,7 +54,7 @@ def hash_stretches(
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _all_equal(
     codes: NDArray[np.uint8],
     rows: NDArray[np.intp],
@@ -81,13 +82,13 @@ def _all_equal(
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _numbers_of_hashes() -> typed.Dict:
     """An empty dictionary for `number_positions`."""
     return typed.Dict.empty(types.uint64, types.int64)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def number_positions(
     codes: NDArray[np.uint8],
     begin: NDArray[np.intp],
@@ -162,7 +163,7 @@ def number_positions(
             index[r, p] = number
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _same_positions(
     codes: NDArray[np.uint8],
     begin: NDArray[np.intp],

@@ -11,6 +11,7 @@ What the elastic net's loops hand to each other.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -245,7 +246,8 @@ def population_folds(
                 f"{plural(len(names), word)} ({', '.join(names) or 'none'}), "
                 f"{plural(without, 'people')} without one"
             ),
-            fix=f"give a sample sheet with a column {split} for each person: `samples` under [cohort]",
+            fix=f"give a sample sheet with a column {split} for each person: `samples` under [cohort]"
+            + (f"; or take those who have one: populations = {json.dumps(names)} there" if names[1:] else ""),
         )
     place = {name: fold for fold, name in enumerate(names)}
     return np.array([place[p] for p in populations if p is not None], dtype=np.int64), names

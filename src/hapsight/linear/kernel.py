@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from hapsight.files import compiled
 from hapsight.linear.fits import MAX_SWEEPS, Active, Data, Outcome, Pieces, Screen
 
 __all__ = ["dot", "follow", "moments", "subtract", "write_gradients"]
@@ -23,7 +23,7 @@ __all__ = ["dot", "follow", "moments", "subtract", "write_gradients"]
 Floats = NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def dot(a: Floats, b: Floats) -> float:
     """Inner product of two vectors of one length."""
     total = 0.0
@@ -32,7 +32,7 @@ def dot(a: Floats, b: Floats) -> float:
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def subtract(vector: Floats, factor: float, other: Floats) -> None:
     """Take `factor` times `other` from `vector`."""
     for i in range(len(vector)):
@@ -50,7 +50,7 @@ _MIN_GAIN: Final = 1e-5  # fdev
 _CANCELLED: Final = 1e-3  # of a sum of squares: what is less than this after a subtraction is added up anew
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _allocate(size: Ints, member: Flags, room: int, n_people: int) -> Active:
     problems = len(size)
     return Active(
@@ -64,7 +64,7 @@ def _allocate(size: Ints, member: Flags, room: int, n_people: int) -> Active:
     )
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _with_room(active: Active, wanted: int) -> Active:
     """The same with room for so many predictors of each problem, if there is less."""
     room, n_people = active.which.shape[1], active.columns.shape[2]
@@ -85,7 +85,7 @@ def _with_room(active: Active, wanted: int) -> Active:
     return larger
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _enter(data: Data, active: Active, q: int, predictor: int, gradient: float) -> None:
     """Let a predictor into problem q, which has room: its column, and its products with those there."""
     place = active.size[q]
@@ -104,7 +104,7 @@ def _enter(data: Data, active: Active, q: int, predictor: int, gradient: float) 
     active.size[q] = place + 1
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _shrunk(pull: float, pieces: Pieces, predictor: int, l1: float, l2: float) -> float:
     """The coefficient at which this predictor's pull and its penalty are in balance."""
     size = 0.0
@@ -116,7 +116,7 @@ def _shrunk(pull: float, pieces: Pieces, predictor: int, l1: float, l2: float) -
     return float(np.copysign(size, pull))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _descend(active: Active, pieces: Pieces, q: int, l1: float, l2: float, thresh: float) -> bool:
     """Cycle through the active predictors until none changes much; false if that never comes."""
     size = active.size[q]
@@ -142,7 +142,7 @@ def _descend(active: Active, pieces: Pieces, q: int, l1: float, l2: float, thres
     return False
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _write_residual(data: Data, active: Active, q: int, residual: Floats) -> None:
     for i in range(len(residual)):
         residual[i] = data.target[q, i]
@@ -151,7 +151,7 @@ def _write_residual(data: Data, active: Active, q: int, residual: Floats) -> Non
             subtract(residual, active.beta[q, place], active.columns[q, place])
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _count(data: Data, active: Active, q: int, gradient: Floats, cut: float) -> int:
     """How many candidates there are."""
     least, member = data.pieces.least, active.member[q]
@@ -161,7 +161,7 @@ def _count(data: Data, active: Active, q: int, gradient: Floats, cut: float) -> 
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _candidates(data: Data, active: Active, q: int, gradient: Floats, cut: float) -> Ints:
     """Predictors not yet in problem q whose gradient exceeds `cut` and their factor."""
     least, member = data.pieces.least, active.member[q]
@@ -173,7 +173,7 @@ def _candidates(data: Data, active: Active, q: int, gradient: Floats, cut: float
     return found
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _most(data: Data, active: Active, gradient: Floats, cut: Floats) -> int:
     """Most predictors that a problem has with its candidates."""
     most = 0
@@ -182,7 +182,7 @@ def _most(data: Data, active: Active, gradient: Floats, cut: Floats) -> int:
     return most
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _solve(
     data: Data,
     active: Active,
@@ -216,7 +216,7 @@ def _solve(
             return converged
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _solve_all(
     data: Data,
     active: Active,
@@ -256,7 +256,7 @@ def _solve_all(
     return active, converged
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _look(data: Data, active: Active, screen: Screen, residual: Floats, limit: Floats) -> None:
     """Bring up to date the gradients of active predictors, and of those that may exceed `limit` (Q,).
 
@@ -281,7 +281,7 @@ def _look(data: Data, active: Active, screen: Screen, residual: Floats, limit: F
             screen.least[q, seen] = abs(screen.gradient[q, seen]) - screen.path[q]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled(fastmath=True)
 def write_gradients(rows: Floats, which: Ints, residuals: Floats, norm: Floats, out: Floats) -> None:
     """Gradients of these predictors in all problems, (Q, P); 0 for one that is constant in a problem."""
     problems, n_people = residuals.shape
@@ -310,7 +310,7 @@ def write_gradients(rows: Floats, which: Ints, residuals: Floats, norm: Floats, 
             out[q, j] = out[q, j] / norm[q, j] if norm[q, j] > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def moments(rows: Floats, left_out: Flags) -> tuple[Floats, Floats]:
     """Mean and centred norm (Q, P) of each row over the people of each problem; norm 0 where constant.
 
@@ -339,7 +339,7 @@ def moments(rows: Floats, left_out: Flags) -> tuple[Floats, Floats]:
     return mean, norm
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _moments_of(row: Floats, kept: Flags) -> tuple[float, float]:
     """Mean and centred norm of a row over these people; norm 0 where it is constant."""
     total = squares = 0.0
@@ -355,7 +355,7 @@ def _moments_of(row: Floats, kept: Flags) -> tuple[float, float]:
     return mean, np.sqrt(squares) if squares > 1e-20 * (squares + n * mean**2) else 0.0
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _write_held_out(data: Data, active: Active, q: int, mean: float, norm: float, out: Floats) -> None:
     """Predict the outcome, of this `mean` and `norm`, of the people that problem q left out."""
     people = np.flatnonzero(data.left_out[q])
@@ -370,7 +370,7 @@ def _write_held_out(data: Data, active: Active, q: int, mean: float, norm: float
         out[i] = mean + norm * total[k]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _ends(step: int, explained: float, before: float) -> bool:
     """Whether glmnet ends a path after this step: no longer a gain, or nothing left to explain."""
     return step + 1 >= _MIN_STEPS and (
@@ -378,7 +378,7 @@ def _ends(step: int, explained: float, before: float) -> bool:
     )
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _mean_square(a: Floats, b: Floats) -> float:
     total = 0.0
     for i in range(len(a)):
@@ -386,7 +386,7 @@ def _mean_square(a: Floats, b: Floats) -> float:
     return total / len(a)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def follow(
     data: Data,
     screen: Screen,

@@ -20,7 +20,7 @@ from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
 from hapsight.least_squares import residualise
 from hapsight.linear.fits import Dosage, LinearFit, Predictors, usable_variants
-from hapsight.linear.methods import Method
+from hapsight.linear.methods import ElasticNet, Method
 
 __all__ = [
     "GeneFit",
@@ -33,6 +33,10 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+_PEOPLE_IN_INNER_FOLD: Final = 2
+_FEWEST_INNER_FOLDS: Final = 3
+"""That the configuration takes."""
 
 _LEAST: Final = -np.finfo(np.float64).max
 """The least number that is finite."""
@@ -373,8 +377,19 @@ def require_people(outer_folds: Ints, method: Method, learners: NDArray[np.bool_
             "One outer fold leaves too few people to learn from.",
             expected=f"at least {method.least_people} people in the other folds",
             got=f"{left} of {n}",
-            fix="use fewer inner folds (`inner_folds` under [baseline]), or more people",
+            fix=_more_to_learn_from(n, left, method),
         )
+
+
+def _more_to_learn_from(n: int, left: int, method: Method) -> str:
+    """What under [baseline] leaves `method` enough of n people, of whom a fold now leaves `left`."""
+    cures, inner = [], left // _PEOPLE_IN_INNER_FOLD
+    if isinstance(method, ElasticNet) and inner >= _FEWEST_INNER_FOLDS:
+        cures.append(f"inner_folds = {inner}")
+    if method.least_people < n:
+        cures.append(f"of random folds, outer_folds = {-(-n // (n - method.least_people))}")
+    cures.append("no such method in `methods`, or none of these folds in `splits`")
+    return f"under [baseline], {'; or '.join(cures)}"
 
 
 def _check_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +129,8 @@ def _is_kept() -> bool:
     """Whether there is compiled code that is newer than its source."""
     from hapsight.linear import kernel
 
-    kept = kernel.follow.stats.cache_path
+    loop: Any = kernel.follow
+    kept = loop.stats.cache_path
     if kept is None:
         return True  # by nobody: each process compiles for itself
     written = Path(kernel.__file__).stat().st_mtime

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from hapsight.errors import InputError
+from hapsight.files import compiled
 from hapsight.linear.fits import LinearFit, Predictors, mean_only
 from hapsight.linear.kernel import dot, subtract
 
@@ -80,7 +80,7 @@ def log_bayes_factors(slope: Floats, noise: float) -> Floats:
     return factors
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def single_effect(rows: Floats, outcome: Floats, noise: float, log_prior: Floats) -> SingleEffect:
     """The posterior, by one reading of the rows, which takes longer than the arithmetic.
 

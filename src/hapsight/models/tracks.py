@@ -84,7 +84,7 @@ def text_lines(path: Path) -> list[str]:
         The file is no text, or has a line that no such list has.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise WeightsError("A list of tracks is no text.", where=path, got=error) from error
     long = next((number for number, line in enumerate(lines, start=1) if len(line) > LONGEST), None)

@@ -31,6 +31,7 @@ from hapsight.run.sections import (
     TrainArmConfig,
     TrainConfig,
     is_address,
+    section_at,
 )
 from hapsight.stats.protocols import PROTOCOLS
 
@@ -333,11 +334,14 @@ def load_config(path: Path) -> Config:
         The file is not there, not TOML, or has a key or value that hapsight does not know.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError("There is no such configuration file.", where=path) from None
     except OSError as error:
         raise ConfigError("The configuration cannot be read.", where=path, got=error) from None
+    except UnicodeDecodeError as error:
+        fix = "save the file as text in UTF-8"
+        raise ConfigError("The configuration is no text in UTF-8.", where=path, got=error, fix=fix) from None
     except (ValueError, RecursionError) as error:  # what tomllib raises, its own error included
         raise ConfigError("The configuration is not TOML.", where=path, got=error) from None
     try:
@@ -385,28 +389,33 @@ def config_part(kind: Callable[..., _Part], **values: Any) -> _Part:
     try:
         return kind(**values)
     except ValidationError as error:
-        raise ConfigError(*_first_complaints(error)) from None
+        raise ConfigError(*_first_complaints(error, kind)) from None
 
 
-def _first_complaints(error: ValidationError) -> tuple[str]:
-    """What is wrong with a configuration, as the first argument of a `ConfigError`."""
+def _first_complaints(error: ValidationError, whole: object = None) -> tuple[str]:
+    """What is wrong with a configuration, or another `whole`, as the first argument of a `ConfigError`."""
     lines = []
     for found in error.errors(include_url=False):
         key = ".".join(str(part) for part in found["loc"]) or "configuration"
         text = found["msg"].removeprefix("Value error, ")
         if found["type"] == "extra_forbidden":
-            text = "unknown key" + _did_you_mean(str(found["loc"][-1]))
+            section = section_at(whole or Config, found["loc"][:-1])
+            text = "unknown key" + _did_you_mean(str(found["loc"][-1]), section)
         elif found["type"] != "missing" and found["loc"]:
             text += f", got {found['input']!r}"
         lines.append(f"  {key}: {text}")
     return ("\n".join(["The configuration is not valid.", *lines]),)
 
 
-def _did_you_mean(key: str) -> str:
-    sections: list[type[BaseModel]] = [*Section.__subclasses__(), ModelConfig]
-    known = {name for section in sections for name in section.model_fields}
-    close = difflib.get_close_matches(key, known, 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+def _did_you_mean(key: str, section: type[BaseModel] | None) -> str:
+    """The key of the section that is nearly called so, or the sections that have this key."""
+    if section is not None and (close := difflib.get_close_matches(key, section.model_fields, 1)):
+        return f"; did you mean {close[0]!r}?"
+    parts = {name: section_at(field.annotation, ()) for name, field in Config.model_fields.items()}
+    having = [f"[{name}]" for name, part in parts.items() if part is not None and key in part.model_fields]
+    if key in parts:
+        return f"; {key!r} stands above all sections"
+    return f"; there is one in {', '.join(having)}" if having else ""
 
 
 def _absolute(config: Config, folder: Path) -> Config:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -41,6 +42,7 @@ __all__ = [
     "TrainConfig",
     "find_address",
     "is_address",
+    "section_at",
 ]
 
 Split = Literal["random", "population", "super_population"]
@@ -443,3 +445,15 @@ class ReportConfig(Section):
     include_individuals: bool = Field(
         False, description="names of people, and pages with a point per person, expression and genotype"
     )
+
+
+def section_at(whole: object, place: Sequence[int | str]) -> type[BaseModel] | None:
+    """The section at a place of a configuration, or of another `whole`; None where there is none."""
+    kinds = [whole, *get_args(whole)]
+    found = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    if not place:
+        return found
+    if isinstance(place[0], int):
+        return section_at(whole, place[1:])
+    field = None if found is None else found.model_fields.get(place[0])
+    return None if field is None else section_at(field.annotation, place[1:])

@@ -151,7 +151,7 @@ class UnitStore:
         """Whether the unit is whole and was made from the inputs of this key."""
         try:
             seal = json.loads(self._seal(unit).read_bytes())
-            return bool(seal["key"] == key) and all(
+            return bool(seal["key"] == key and seal["tables"]) and all(
                 hashlib.sha256(self._table(unit, name).read_bytes()).hexdigest() == digest
                 for name, digest in seal["tables"].items()
             )

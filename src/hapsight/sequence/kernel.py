@@ -6,15 +6,16 @@ Numba is imported with this module, so who calls these loops imports it where it
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from hapsight.files import compiled
 
 __all__ = ["build", "keep_first_of_overlapping"]
 
 Int = NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def keep_first_of_overlapping(
     first: Int,
     carried: Int,
@@ -47,7 +48,7 @@ def keep_first_of_overlapping(
     return keep
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@compiled(forceinline=True)
 def _put(
     target: NDArray[np.generic],
     length: int,
@@ -75,7 +76,7 @@ def _put(
     return at + size
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def build(
     out: NDArray[np.generic],
     length: int,

@@ -434,5 +434,6 @@ def require_evidence(config: InformedConfig, evidence: str, split: str) -> Evide
             where="[informed]",
             expected="; ".join(f"{one.name}, {one.split}" for one in known),
             got=f"{evidence}, {split}",
+            fix=f"name one of these, such as --evidence {known[-1].name} --split {known[-1].split}",
         )
     return one

@@ -263,10 +263,15 @@ def load_plan(path: Path, **changes: object) -> ReferencePlan:
         The file is missing, is not TOML, or a key is unknown, missing or out of range.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError("There is no plan of a training at this path.", where=path) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        fix = "save the file as text in UTF-8"
+        raise ConfigError(
+            "A plan of a training is no text in UTF-8.", where=path, got=error, fix=fix
+        ) from None
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError("A plan of a training is not TOML.", where=path, got=error) from None
     fit: dict[str, Any] = found.setdefault("fit", {})
     fit |= {name: value for name, value in changes.items() if value is not None}
