@@ -1,20 +1,21 @@
 #!/bin/sh
-# Question: bcftools' filters know AC and AF; where INFO does not have them, they are counted from the genotypes. Does a filter
-# keep the same sites either way, where a site has two alternate alleles?
+# Question: bcftools' filters know AC and AF; where INFO does not have them, they are counted from the genotypes. Does
+# a filter keep the same sites either way, where a site has two alternate alleles?
 #
-# Guess, written before the run: yes, in both versions; of several values any one that fits is enough, as the manual says.
-# (The first difference was seen by chance, in a comparison with another program.)
+# Guess, written before the run: yes, in both versions; of several values any one that fits is enough, as the manual
+# says. (The first difference was seen by chance, in a comparison with another program.)
 #
 # Versions: bcftools 1.16 (Debian 12) and the bcftools 1.24 inside pysam 0.24.1.
 #
-# Seen: no, and the two versions are wrong in opposite ways, both only where INFO lacks the tags. 1.16 looks at the first ALT
-# alone when no subscript is given, so that AC>2 loses a site whose second ALT is the common one, and AC[1] of a site
-# with one ALT is 0. 1.24 mends both, and takes no notice of the subscript: AC[0]>2 keeps a site whose first ALT was seen
-# once, AC[1]<2 one whose second was seen four times. With the tags in INFO (`+fill-tags`) both versions are right. So a
-# filter for common variants keeps other sites before than after `bcftools view -s`, which writes AC and AN. No warning,
-# exit status 0.
+# Seen: no, and the two versions are wrong in opposite ways, both only where INFO lacks the tags. 1.16 looks at the
+# first ALT alone when no subscript is given, so that AC>2 loses a site whose second ALT is the common one, and AC[1]
+# of a site with one ALT is 0. 1.24 mends both, and takes no notice of the subscript: AC[0]>2 keeps a site whose first
+# ALT was seen once, AC[1]<2 one whose second was seen four times. With the tags in INFO (`+fill-tags`) both versions
+# are right. So a filter for common variants keeps other sites before than after `bcftools view -s`, which writes AC
+# and AN. No warning, exit status 0.
 #
-# Output (sites that are kept; counts of site 10 are 3, of site 20 1 and 4, of site 30 4 and 1; "filled" has the tags in INFO):
+# Output (sites that are kept; counts of site 10 are 3, of site 20 1 and 4, of site 30 4 and 1; "filled" has the tags
+# in INFO):
 #   1.16 AC>2: counted 10 30, filled 10 20 30
 #   1.16 AF>0.3: counted 10 30, filled 10 20 30
 #   1.16 AC[0]>2: counted 10 30, filled 10 30

@@ -1,16 +1,17 @@
 #!/bin/sh
-# Question: how many alleles does `bcftools merge` give a person for whom a file has no record at a chrX site, where men have one
-# allele and women two in the other records of the same files?
+# Question: how many alleles does `bcftools merge` give a person for whom a file has no record at a chrX site, where
+# men have one allele and women two in the other records of the same files?
 #
 # Guess, written before the run: `./.` for everybody, and with `-0` (missing to reference) `0/0`, for men too.
 #
 # Versions: bcftools 1.16 (Debian 12) and the bcftools 1.24 inside pysam 0.24.1.
 #
-# Seen: as many as the widest call of the other files at that site. Where only the man's file has the record, the woman gets a
-# haploid `.`, and with `-0` a haploid `0`: she has one X at this site and two at the next. Where only hers has it, he
-# gets `./.` and `0/0`. Files of single people are merged this way, and hardly any of their sites are shared, so that a person's number of
-# alleles changes from record to record with what the others carry. What reads two haplotypes of her sees a second one
-# that is missing, and what tells men by their haploid calls sees her as one. `-0` warns of nothing.
+# Seen: as many as the widest call of the other files at that site. Where only the man's file has the record, the
+# woman gets a haploid `.`, and with `-0` a haploid `0`: she has one X at this site and two at the next. Where only
+# hers has it, he gets `./.` and `0/0`. Files of single people are merged this way, and hardly any of their sites are
+# shared, so that a person's number of alleles changes from record to record with what the others carry. What reads
+# two haplotypes of her sees a second one that is missing, and what tells men by their haploid calls sees her as one.
+# `-0` warns of nothing.
 #
 # Output (site 10 is in both files, 20 in the man's alone, 30 in the woman's alone; calls of the man, then the woman):
 #   1.16 merge: 10 1 0|1, 20 1 ., 30 ./. 0|1

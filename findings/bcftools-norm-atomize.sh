@@ -1,16 +1,17 @@
 #!/bin/sh
-# Question: does `bcftools norm -a` (atomize) leave a person's two sequences as they were, read by `bcftools consensus`?
+# Question: does `bcftools norm -a` (atomize) leave a person's two sequences as they were, read by `bcftools
+# consensus`?
 #
 # Guess, written before the run: yes, in both versions: atoms are the same change in smaller steps, and phase is kept.
 #
 # Versions: bcftools 1.16 (Debian 12) and the bcftools 1.24 inside pysam 0.24.1.
 #
-# Seen: not where a site has two alternate alleles of which one is an indel. On the atoms of the one, the haplotype of the
-# other gets `*`, on the base that an indel is anchored on too, which is not deleted. `consensus` writes the `*` into the
-# sequence as a letter, in place of that base; and where two deletions begin at one POS, it writes one `*` over what the
-# shorter one deletes and skips the longer one, so that bases come back. Phase is kept, and nothing is said but the
-# number of records applied. With `--atom-overlaps .` these are as they were. 1.24 besides takes TC>AGG apart into A and
-# two records at the next base, of which one is applied; there no option helps, and 1.16 is right.
+# Seen: not where a site has two alternate alleles of which one is an indel. On the atoms of the one, the haplotype of
+# the other gets `*`, on the base that an indel is anchored on too, which is not deleted. `consensus` writes the `*`
+# into the sequence as a letter, in place of that base; and where two deletions begin at one POS, it writes one `*`
+# over what the shorter one deletes and skips the longer one, so that bases come back. Phase is kept, and nothing is
+# said but the number of records applied. With `--atom-overlaps .` these are as they were. 1.24 besides takes TC>AGG
+# apart into A and two records at the next base, of which one is applied; there no option helps, and 1.16 is right.
 #
 # Output (haplotypes 1 and 2 before and after, around the site; - is no change):
 #   1.16 TC>AG 0|1: -

@@ -1,16 +1,16 @@
 #!/bin/sh
-# Question: gReLU's BigWigSeqDataset pairs the sequence of an interval with a bigWig's values. Where the interval is on
-# the minus strand, does it turn both round?
+# Question: gReLU's BigWigSeqDataset pairs the sequence of an interval with a bigWig's values. Where the interval is
+# on the minus strand, does it turn both round?
 #
-# Guess, written before the run: yes; the sequence is the reverse complement, and the values are reversed along with it, as `rc=True`
-# (augmentation) does.
+# Guess, written before the run: yes; the sequence is the reverse complement, and the values are reversed along with
+# it, as `rc=True` (augmentation) does.
 #
 # Versions: gReLU 1.1.0, torch 2.13.0 (CPU), pyBigWig 0.3.29, pyfaidx 0.9.2.2, numpy 2.4.6, pandas 2.3.3.
 #
-# Seen: the sequence is turned round, the values are not: a peak over the first bases of the interval stands over its last
-# ones. A profile model that is trained on genes or peaks with a strand column learns half of its examples
-# mirror-inverted, and shapes and sums look right. With `rc=True` the augmented pair is turned as a whole, so the
-# same class does both. The docstring does not hold the word strand. (What is summed over the whole interval is not
+# Seen: the sequence is turned round, the values are not: a peak over the first bases of the interval stands over its
+# last ones. A profile model that is trained on genes or peaks with a strand column learns half of its examples
+# mirror-inverted, and shapes and sums look right. With `rc=True` the augmented pair is turned as a whole, so the same
+# class does both. The docstring does not hold the word strand. (What is summed over the whole interval is not
 # touched.)
 #
 # Output (the bases under the values that are not 0):

@@ -1,18 +1,19 @@
 #!/bin/sh
-# Question: which two sequences does gReLU build for an insertion or a deletion, by `variant_to_seqs` and in the dataset
-# that `predict_variant_effects` predicts?
+# Question: which two sequences does gReLU build for an insertion or a deletion, by `variant_to_seqs` and in the
+# dataset that `predict_variant_effects` predicts?
 #
-# Guess, written before the run: the reference is the genome's window, and the alternate sequence has the indel, cut or
-# filled up to the same length.
+# Guess, written before the run: the reference is the genome's window, and the alternate sequence has the indel, cut
+# or filled up to the same length.
 #
 # Versions: gReLU 1.1.0, torch 2.13.0 (CPU), pyfaidx 0.9.2.2, numpy 2.4.6, pandas 2.3.3.
 #
-# Seen: SNVs are right, indels are not, and both ways agree. Each allele is written over as many bases of the window as it
-# has itself, and nothing behind it moves. A deletion of one base gives two equal sequences, so its effect is 0. One of
-# two bases has a "reference" that is not the genome (TCT stands one base to the left, over other bases) and an
-# "alternate" that is. An insertion overwrites the two bases behind it. `variant_to_seqs` warns, for a REF of three bases or
-# more, that the sequence is not centred on the reference; the dataset does not. (`filter_variants` drops indels by
-# default, and has an option to keep those up to a length. A table of alleles of different lengths is an error.)
+# Seen: SNVs are right, indels are not, and both ways agree. Each allele is written over as many bases of the window
+# as it has itself, and nothing behind it moves. A deletion of one base gives two equal sequences, so its effect is 0.
+# One of two bases has a "reference" that is not the genome (TCT stands one base to the left, over other bases) and an
+# "alternate" that is. An insertion overwrites the two bases behind it. `variant_to_seqs` warns, for a REF of three
+# bases or more, that the sequence is not centred on the reference; the dataset does not. (`filter_variants` drops
+# indels by default, and has an option to keep those up to a length. A table of alleles of different lengths is an
+# error.)
 #
 # Output (window of 16; "meant" is the genome with the record applied, cut to 16):
 #   G>T: genome CAGTCAGGTTCTCATG, ref the same, alt as meant; warnings 0

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Question: are genotypes that pandas-plink read with `ref="a0"` (count the first allele of the .bim, as plink2 counts ALT)
-# the same after `write_plink1_bin` and a second reading?
+# Question: are genotypes that pandas-plink read with `ref="a0"` (count the first allele of the .bim, as plink2 counts
+# ALT) the same after `write_plink1_bin` and a second reading?
 #
 # Guess, written before the run: yes; the array knows which allele it counts, or the writer asks.
 #
 # Versions: pandas-plink 2.3.2, bed-reader 1.1.0, numpy 1.26.4, pandas 2.3.3.
 #
-# Seen: only with the default, `ref="a1"`. What was read with "a0" is written as if it counted a1: every homozygous call
-# of the .bed is turned round, and the .bim has its alleles in the old order. So a subset of a cohort, read by ALT and written
-# again, has every allele frequency f as 1 - f. The array does not say which allele it counts, the writer has no
-# argument for it, and its documentation does not name one. No warning.
+# Seen: only with the default, `ref="a1"`. What was read with "a0" is written as if it counted a1: every homozygous
+# call of the .bed is turned round, and the .bim has its alleles in the old order. So a subset of a cohort, read by
+# ALT and written again, has every allele frequency f as 1 - f. The array does not say which allele it counts, the
+# writer has no argument for it, and its documentation does not name one. No warning.
 #
 # Output (a0 is G and a1 is A; copies of G in the .bed as bed-reader counts them):
 #   before: 2 1 0 nan 0

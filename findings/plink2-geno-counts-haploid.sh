@@ -1,16 +1,16 @@
 #!/bin/sh
 # Question: does `plink2 --geno-counts` count men's haploid calls of a second and third ALT on chrX?
 #
-# Guess (not written down before it was first seen, beside another question; it would have been: yes, in HAP_ALT_CTS, as
-# `--freq` and `--missing` count it).
+# Guess (not written down before it was first seen, beside another question; it would have been: yes, in HAP_ALT_CTS,
+# as `--freq` and `--missing` count it).
 #
 # Versions: plink2 2.00a3.5 (Debian 12).
 #
-# Seen: no. From the second ALT on, men's counts stand one place too far to the right: of two ALTs the second is counted as
-# missing, of three the second stands as the third and the third as missing. Men with `2 2 1 0 .` give HAP_ALT_CTS 1,0 and
-# MISSING_CT 3, where `--missing` of the same run says 1 and `--freq counts` counts both `2`. Women on chrX and haploid
-# calls on MT are right. A filter on missing calls that takes this table drops multi-allelic sites of chrX, the more the
-# commoner the last ALT is. No warning. Later plink2 versions were not tried.
+# Seen: no. From the second ALT on, men's counts stand one place too far to the right: of two ALTs the second is
+# counted as missing, of three the second stands as the third and the third as missing. Men with `2 2 1 0 .` give
+# HAP_ALT_CTS 1,0 and MISSING_CT 3, where `--missing` of the same run says 1 and `--freq counts` counts both `2`.
+# Women on chrX and haploid calls on MT are right. A filter on missing calls that takes this table drops multi-allelic
+# sites of chrX, the more the commoner the last ALT is. No warning. Later plink2 versions were not tried.
 #
 # Output (five men, then three women; HAP_REF_CT, HAP_ALT_CTS, MISSING_CT of --geno-counts; ALT_CTS of --freq counts;
 # MISSING_CT of --missing):

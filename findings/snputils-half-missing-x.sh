@@ -1,16 +1,16 @@
 #!/bin/sh
-# Question: which dosage does snputils' VCFReader give a woman's half-missing call (`.|1`), and which value stands for a
-# missing one?
+# Question: which dosage does snputils' VCFReader give a woman's half-missing call (`.|1`), and which value stands for
+# a missing one?
 #
 # Guess, written before the run: missing, on every chromosome, and -1 from every reader.
 #
 # Versions: snputils 1.1.1, pgenlib 0.95.1, numpy 2.4.6, plink2 2.00a3.5 (Debian 12).
 #
-# Seen: missing on autosomes; on chrX `.|1` is 2 and `.|0` is 0, as if the allele that was not seen were like the other: the rule
-# that gives a man's haploid `1` the dosage 2 does not look at how many alleles a call has. So on chrX calls that plink2
-# refuses or sets to missing are homozygous, and heterozygous women are lost from the count. And the missing value is -1 from
-# VCF, but -9 from PGEN, except on chrX, where it is -1 again: code that asks for == -1 takes -9 as
-# a dosage in one format and not in the other. No warning.
+# Seen: missing on autosomes; on chrX `.|1` is 2 and `.|0` is 0, as if the allele that was not seen were like the
+# other: the rule that gives a man's haploid `1` the dosage 2 does not look at how many alleles a call has. So on chrX
+# calls that plink2 refuses or sets to missing are homozygous, and heterozygous women are lost from the count. And the
+# missing value is -1 from VCF, but -9 from PGEN, except on chrX, where it is -1 again: code that asks for == -1 takes
+# -9 as a dosage in one format and not in the other. No warning.
 #
 # Output (a man's 1 as 1|1 on chr1, then .|1 .|0 .|. 0|1; genotype_mode="dosage"):
 #   chr1 VCF: 2 -1 -1 -1 1

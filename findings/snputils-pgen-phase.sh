@@ -1,15 +1,15 @@
 #!/bin/sh
 # Question: what does snputils' PGENReader make of unphased calls in a PGEN whose other calls are phased?
 #
-# Guess, written before the run: what its documentation says of `genotype_mode="auto"`: phased calls where possible, dosages
-# where calls are unphased, as its VCFReader does with the same calls.
+# Guess, written before the run: what its documentation says of `genotype_mode="auto"`: phased calls where possible,
+# dosages where calls are unphased, as its VCFReader does with the same calls.
 #
 # Versions: snputils 1.1.1, pgenlib 0.95.1, numpy 2.4.6, plink2 2.00a3.5 (Debian 12).
 #
-# Seen: one phased call anywhere in the file makes all of them phased: `0/1` comes as (0, 1), in "auto" and in "phased",
-# and nothing tells it from a phased `0|1`. From the VCF, "auto" gives dosages and "phased" is an error. A PGEN without any phased
-# call is treated as documented. So a cohort that was phased in part, or imputed and merged, has an
-# invented phase for the rest: always the ALT on the second haplotype. No warning.
+# Seen: one phased call anywhere in the file makes all of them phased: `0/1` comes as (0, 1), in "auto" and in
+# "phased", and nothing tells it from a phased `0|1`. From the VCF, "auto" gives dosages and "phased" is an error. A
+# PGEN without any phased call is treated as documented. So a cohort that was phased in part, or imputed and merged,
+# has an invented phase for the rest: always the ALT on the second haplotype. No warning.
 #
 # Output (calls of three people; two alleles each, or dosages):
 #   0/1 1|0 0/1 auto: VCF 1 1 1; PGEN 0|1 1|0 0|1

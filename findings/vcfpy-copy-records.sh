@@ -5,10 +5,10 @@
 #
 # Versions: vcfpy 0.14.2.
 #
-# Seen: a call whose last fields are left out, as VCF allows and callers write for missing calls (`./.` under GT:AD), cannot be
-# written where such a field has more than one value: write_record raises ValueError. With DP, which has one, it is
-# filled up with a dot. And `is_phased` of a call that is a plain `.`, read from a valid file, raises TypeError. Both show
-# on the first such call, which may be deep in a file.
+# Seen: a call whose last fields are left out, as VCF allows and callers write for missing calls (`./.` under GT:AD),
+# cannot be written where such a field has more than one value: write_record raises ValueError. With DP, which has
+# one, it is filled up with a dot. And `is_phased` of a call that is a plain `.`, read from a valid file, raises
+# TypeError. Both show on the first such call, which may be deep in a file.
 #
 # Output (format and call; written as, is_phased):
 #   GT:AD 0|1:3,4: 0|1:3,4, True

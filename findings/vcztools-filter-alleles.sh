@@ -2,16 +2,16 @@
 # Question: does `vcztools query -i` keep the records that `bcftools query -i` keeps, of the same VCF, where the
 # expression asks for REF, ALT or missing calls?
 #
-# Guess, written before the run: yes, or vcztools refuses what it cannot do. (It does refuse much: GT, TYPE="indel", MAF,
-# regular expressions.)
+# Guess, written before the run: yes, or vcztools refuses what it cannot do. (It does refuse much: GT, TYPE="indel",
+# MAF, regular expressions.)
 #
 # Versions: vcztools 0.2.0, bio2zarr 0.2.1, cyvcf2 0.35.0, zarr 3.1.6, numpy 2.4.6, bcftools 1.16 (Debian 12).
 #
-# Seen: no. REF and ALT both stand for all alleles of the record: `REF="C"` keeps a T>C site as well, `ALT="G"` one whose
-# REF is G, `ALT!="T"` keeps every site, as some other allele is always not T, and `REF="C" & ALT="T"` keeps nothing, as no
-# allele is both. And a call with one allele missing (`.|1`) counts as called, where bcftools counts it as missing, so
-# that N_MISSING and F_MISSING keep other sites (a docstring inside vcztools says so, the command does not). AC, AN,
-# N_ALT, POS, ID and FILTER agree. No warning, exit status 0.
+# Seen: no. REF and ALT both stand for all alleles of the record: `REF="C"` keeps a T>C site as well, `ALT="G"` one
+# whose REF is G, `ALT!="T"` keeps every site, as some other allele is always not T, and `REF="C" & ALT="T"` keeps
+# nothing, as no allele is both. And a call with one allele missing (`.|1`) counts as called, where bcftools counts it
+# as missing, so that N_MISSING and F_MISSING keep other sites (a docstring inside vcztools says so, the command does
+# not). AC, AN, N_ALT, POS, ID and FILTER agree. No warning, exit status 0.
 #
 # Output (10 C>T, 20 T>C, 30 A>G, 40 G>A; one of four calls is `.|1` at 20 and `.|.` at 40):
 #   REF="C": bcftools 10, vcztools 10 20

@@ -13,6 +13,7 @@ from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
 from hapsight.sequence.haplotypes import Window, personal_sequences
+from tests.cohort.files import CONTIG, Record, write_fasta, write_vcf
 from tests.verify.bcftools_oracle import Triple, consensus, random_triples
 
 DATA = Path(__file__).parents[1] / "data"
@@ -32,6 +33,26 @@ def test_equals_the_stored_consensus_of_bcftools():
         expected = row.pop("sha256")
         found = ours(Triple(**row), DATA / "indels.vcf.gz", DATA / "indels.fa.gz")
         assert hashlib.sha256(found.encode()).hexdigest() == expected, row
+
+
+@pytest.mark.parametrize(
+    ("whole", "atoms"),
+    [
+        (("TGCA", "TACA,T", "1|2"), [("TGCA", "T,*", "2|1"), ("G", "A,*", "1|2")]),
+        (("TGCA", "T,TCA", "1|2"), [("TG", "T,*", "2|1"), ("TGCA", "T,*", "1|2")]),
+        (("T", "A,TGG", "1|2"), [("T", "A,*", "1|2"), ("T", "TGG,*", "2|1")]),
+    ],
+)
+def test_atoms_of_bcftools_norm_give_the_sequences_of_the_whole_record(tmp_path, whole, atoms):
+    """`consensus` itself writes their `*` into the sequence: findings/bcftools-norm-atomize.sh."""
+    fasta, found = write_fasta(tmp_path / "g.fa"), []
+    for name, records in (("whole", [whole]), ("atoms", atoms)):
+        rows = [Record(106 if ref == "G" else 105, ref, alt, [call]) for ref, alt, call in records]
+        vcf = write_vcf(tmp_path / f"{name}.vcf.gz", rows, ["ann"])
+        both = [Triple("ann", haplotype, CONTIG, 100, 50, 50) for haplotype in (1, 2)]
+        found.append([ours(one, vcf, fasta) for one in both])
+    assert found[0] == found[1]
+    assert found[0][0] != found[0][1]
 
 
 @pytest.mark.verify
