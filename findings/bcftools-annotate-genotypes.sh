@@ -3,15 +3,14 @@
 # them where the two files have the alternate alleles of a site in another order, or one file has an allele more?
 #
 # Guess, written before the run: GT is renumbered to the alleles of the file that is written, as INFO fields of one
-# value an allele are put in order, or such a record is left alone.
+# value an allele are put in order, or such a record is refused.
 #
 # Versions: bcftools 1.16 (Debian 12) and the bcftools 1.24 inside pysam 0.24.1.
 #
 # Seen: the numbers are copied as they stand. INFO with one value an allele (Number=A) is put in the order of the file
 # that is written, in the same command; GT is not. `1|1`, which is T and T where ALT is T,G, is G and G where ALT is
-# G,T. And `2|2` of a site with two ALTs comes to a site with one, where no allele 2 is: a record that other programs
-# refuse. No warning, exit status 0. Copying the phase back into the calls that were phased is the usual reason for
-# the command.
+# G,T. And `2|2` of a site with two ALTs comes to a site with one, where no allele 2 is. No warning, exit status 0.
+# Copying the phase back into the calls that were phased is the usual reason for the command.
 #
 # Output (site; what the person has in the source, bases and INFO's value of each ALT; the same in the copy):
 #   1.16 10: T,G 1|1, T is 0.2, G is 0.1 > G,T 1|1, G is 0.1, T is 0.2

@@ -2,7 +2,7 @@
 # Question: are genotypes that pandas-plink read with `ref="a0"` (count the first allele of the .bim, as plink2 counts
 # ALT) the same after `write_plink1_bin` and a second reading?
 #
-# Guess, written before the run: yes; the array knows which allele it counts, or the writer asks.
+# Guess, written before the run: yes; what pandas-plink read it writes as it was.
 #
 # Versions: pandas-plink 2.3.2, bed-reader 1.1.0, numpy 1.26.4, pandas 2.3.3.
 #

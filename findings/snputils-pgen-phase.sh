@@ -1,8 +1,8 @@
 #!/bin/sh
 # Question: what does snputils' PGENReader make of unphased calls in a PGEN whose other calls are phased?
 #
-# Guess, written before the run: what its documentation says of `genotype_mode="auto"`: phased calls where possible,
-# dosages where calls are unphased, as its VCFReader does with the same calls.
+# Guess (written down only after it was first seen by chance): what its documentation says of `genotype_mode="auto"`:
+# phased calls where possible, dosages where calls are unphased, as its VCFReader does with the same calls.
 #
 # Versions: snputils 1.1.1, pgenlib 0.95.1, numpy 2.4.6, plink2 2.00a3.5 (Debian 12).
 #
