@@ -26,6 +26,7 @@ settings.load_profile("busy")
 # OpenMP's threads for the whole process: without the last one, a search for motifs gives torch all cores.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command sets it, which tests call
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (
