@@ -56,6 +56,18 @@ def test_the_baseline_learns_both_directions(finished):
     assert "fitted in the training folds" in genes["up1"]["observed"]
 
 
+def test_a_run_ends_with_its_numbers_and_where_they_are(finished):
+    planted, said = finished
+    folder = str(planted.folder / "run")
+    assert said.splitlines()[-1] == f"report: {folder}/report.html"
+    assert f"hapsight pages {folder}/config.toml GENE" in said
+    lines = [line for line in said.splitlines() if "genes with q < 0.05" in line]
+    tests = {"toy": "(random weights, empirical)", "elastic_net": "(plain p of each held-out fold, combined)"}
+    assert len(lines) == len({line.split()[0] for line in lines})
+    for model, test in tests.items():
+        assert any(line.startswith(model) and test in line for line in lines)
+
+
 def test_summary_counts_what_the_table_holds(finished):
     folder = finished[0].folder / "run/evaluation"
     summary = pl.read_parquet(folder / "summary.parquet").filter(pl.col("model") == "toy")
