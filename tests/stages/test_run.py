@@ -12,6 +12,7 @@ from hapsight.cli.main import app
 from hapsight.errors import ConfigError
 from hapsight.files import file_name
 from hapsight.models.registry import register
+from hapsight.run.config import load_config
 from tests.planted import copied_planted, load_toy, write_planted
 
 pytestmark = pytest.mark.usefixtures("light")
@@ -61,6 +62,7 @@ def test_a_run_ends_with_its_numbers_and_where_they_are(finished):
     folder = str(planted.folder / "run")
     assert said.splitlines()[-1] == f"report: {folder}/report.html"
     assert f"hapsight pages {folder}/config.toml GENE" in said
+    assert load_config(planted.folder / "run/config.toml") == load_config(planted.config)
     lines = [line for line in said.splitlines() if "genes with q < 0.05" in line]
     tests = {"toy": "(random weights, empirical)", "elastic_net": "(plain p of each held-out fold, combined)"}
     assert len(lines) == len({line.split()[0] for line in lines})

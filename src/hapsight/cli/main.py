@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -235,7 +236,7 @@ def evaluate(config: ConfigPath, workers: WorkersOption = None, scheduler: Sched
     with at_work(opened) as report:
         compare(opened, arms_of(opened, tools), report)
     folder = opened.config.output
-    _say(f"tables: {folder / 'evaluation'}; `hapsight report {folder}` writes the report of them")
+    _say(f"tables: {folder / 'evaluation'}; the report of them: hapsight report {shlex.quote(str(folder))}")
 
 
 @app.command()
@@ -393,7 +394,7 @@ def _say_where(config: Config) -> None:
     """Where the results of a run are, and what may come next."""
     folder = config.output
     if config.models:
-        _say(f"why a gene's sign is wrong: hapsight pages {folder / 'config.toml'} GENE")
+        _say(f"why a gene's sign is wrong: hapsight pages {shlex.quote(str(folder / 'config.toml'))} GENE")
     _say(f"tables: {folder / 'evaluation'} (docs/formats.md)")
     _say(f"report: {folder / 'report.html'}")
 
