@@ -108,7 +108,7 @@ def test_no_file(tmp_path):
 
 
 def test_a_folder_is_no_configuration(tmp_path):
-    with pytest.raises(ConfigError, match=r"a folder, not a configuration[\s\S]*`hapsight init FOLDER`"):
+    with pytest.raises(ConfigError, match=r"cannot be read: it is a folder[\s\S]*`hapsight init FOLDER`"):
         load_config(tmp_path)
     (tmp_path / "config.toml").write_text(MINIMAL)
     with pytest.raises(ConfigError, match=r"give its configuration, \S+config\.toml"):

@@ -344,7 +344,7 @@ def load_config(path: Path) -> Config:
     except IsADirectoryError:
         given = path / "config.toml"
         fix = f"give its configuration, {given}" if given.is_file() else _WRITES_ONE
-        raise ConfigError("This is a folder, not a configuration.", where=path, fix=fix) from None
+        raise ConfigError("The configuration cannot be read: it is a folder.", where=path, fix=fix) from None
     except OSError as error:
         raise ConfigError("The configuration cannot be read.", where=path, got=error) from None
     except UnicodeDecodeError as error:
