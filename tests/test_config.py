@@ -87,9 +87,32 @@ def test_errors_name_the_key(tmp_path, text, message):
     assert str(tmp_path / "toy.toml") in str(error.value)
 
 
+def test_a_wrong_entry_of_a_list_is_one_mistake(tmp_path):
+    text = MINIMAL + "minmaf = 0.1\n" + '[baseline]\nmethods = ["elastic-net"]'
+    with pytest.raises(ConfigError) as error:
+        load_config(write(tmp_path, text))
+    lines = str(error.value).splitlines()
+    assert [line.split(":")[0].strip() for line in lines[1:]] == [
+        "cohort.minmaf",
+        "baseline.methods.0",
+        "where",
+        "to mend",
+    ]
+    with pytest.raises(ConfigError, match=r"baseline\.methods: Tuple should have at least 1 item"):
+        load_config(write(tmp_path, MINIMAL + "[baseline]\nmethods = []"))
+
+
 def test_no_file(tmp_path):
-    with pytest.raises(ConfigError, match="no such configuration"):
+    with pytest.raises(ConfigError, match=r"no such configuration[\s\S]*`hapsight init FOLDER`"):
         load_config(tmp_path / "none.toml")
+
+
+def test_a_folder_is_no_configuration(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot be read: it is a folder[\s\S]*`hapsight init FOLDER`"):
+        load_config(tmp_path)
+    (tmp_path / "config.toml").write_text(MINIMAL)
+    with pytest.raises(ConfigError, match=r"give its configuration, \S+config\.toml"):
+        load_config(tmp_path)
 
 
 def test_protocol_fills_in_what_it_fixes(tmp_path):

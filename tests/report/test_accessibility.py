@@ -127,7 +127,8 @@ CONTRAST = """(() => {
 
 
 @pytest.mark.parametrize(
-    ("which", "scheme"), [("report", "dark"), ("gene_page", "dark"), ("gene_page", "light")]
+    ("which", "scheme"),
+    [("report", "dark"), ("report", "light"), ("gene_page", "dark"), ("gene_page", "light")],
 )
 def test_points_and_lines_stand_out_from_the_paper(request, page, which, scheme) -> None:
     page.open(request.getfixturevalue(which), scheme=scheme)

@@ -67,4 +67,4 @@ def test_the_section_is_on_the_page(tmp_path, models) -> None:
     pytest.importorskip("altair")
     html = build_report(write_run(tmp_path, Plan(models=models))).read_text()
     assert "<h2>Which test?</h2>" in html
-    assert html.count("this report’s</small>") == len(models) + 1
+    assert html.count("leads this report</small>") == len(models) + 1

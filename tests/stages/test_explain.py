@@ -25,6 +25,7 @@ from hapsight.models.registry import register
 from hapsight.run.arrays import open_array, write_track
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
+from hapsight.stages.explain import _in_words as in_words
 from hapsight.stages.explain import explain, explain_store, explain_units
 from hapsight.stages.saturation import strongest
 from hapsight.stages.score import score
@@ -403,3 +404,10 @@ def test_scoring_a_vcf_that_does_not_fit(planted):
     broken.write_text("not a VCF\n")
     with pytest.raises(InputError, match="no VCF or BCF"):
         score(opened, runs, broken, None, quiet)
+
+
+@pytest.mark.parametrize(("asked", "said"), [(40, "2.0x fewer"), (8, "with people's own haplotypes")])
+def test_a_saving_is_said_where_there_is_one(asked, said):
+    additivity = pl.DataFrame({"gene_id": ["a"], "asked": [asked], "distinct": [20], "pearson_r": [0.5]})
+    tables = {"effects": pl.DataFrame({"effect": [0.1, 0.2]}), "additivity": additivity}
+    assert f"{asked} sequences, 20 distinct ({said})" in in_words(tables, 1, 0, 0)

@@ -12,6 +12,7 @@ from hapsight.cli.main import app
 from hapsight.errors import ConfigError
 from hapsight.files import file_name
 from hapsight.models.registry import register
+from hapsight.run.config import load_config
 from tests.planted import copied_planted, load_toy, write_planted
 
 pytestmark = pytest.mark.usefixtures("light")
@@ -54,6 +55,19 @@ def test_the_baseline_learns_both_directions(finished):
         assert genes[gene_id]["pearson_r"] > 0.4, gene_id
     assert genes["bare"]["status"] in ("no_variants", "no_model")
     assert "fitted in the training folds" in genes["up1"]["observed"]
+
+
+def test_a_run_ends_with_its_numbers_and_where_they_are(finished):
+    planted, said = finished
+    folder = str(planted.folder / "run")
+    assert said.splitlines()[-1] == f"report: {folder}/report.html"
+    assert f"hapsight pages {folder}/config.toml GENE" in said
+    assert load_config(planted.folder / "run/config.toml") == load_config(planted.config)
+    lines = [line for line in said.splitlines() if "genes with q < 0.05" in line]
+    tests = {"toy": "(random weights, empirical)", "elastic_net": "(plain p of each held-out fold, combined)"}
+    assert len(lines) == len({line.split()[0] for line in lines})
+    for model, test in tests.items():
+        assert any(line.startswith(model) and test in line for line in lines)
 
 
 def test_summary_counts_what_the_table_holds(finished):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +25,7 @@ from hapsight.cli.options import (
     load_staffed,
     name_of,
 )
-from hapsight.errors import plural
+from hapsight.errors import ConfigError, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,7 +88,7 @@ _DETAILS = 10
 
 def main() -> None:
     """Run the command line; errors a user can mend are told without a traceback."""
-    from hapsight.errors import ConfigError, HapsightError, IncompleteError
+    from hapsight.errors import HapsightError, IncompleteError
 
     # Threads of a model's products that wait for each other let others have the core. Else, on a machine
     # that is busy, they take five times the processor time, and longer. OpenMP looks at it as it is loaded.
@@ -209,6 +210,7 @@ def predict(config: ConfigPath, workers: WorkersOption = None, scheduler: Schedu
     runs = _models(opened)
     with at_work(opened) as report:
         stage(opened, runs, report)
+    _say(f"predictions: {opened.config.output / 'predictions'}")
 
 
 @app.command()
@@ -219,6 +221,7 @@ def baseline(config: ConfigPath, workers: WorkersOption = None, scheduler: Sched
     opened = _open(load_staffed(config, workers, scheduler))
     with at_work(opened) as report:
         stage(opened, report)
+    _say(f"held-out predictions and weights: {opened.config.output / 'baseline'}")
 
 
 @app.command()
@@ -232,6 +235,8 @@ def evaluate(config: ConfigPath, workers: WorkersOption = None, scheduler: Sched
     tools = read_models(opened)
     with at_work(opened) as report:
         compare(opened, arms_of(opened, tools), report)
+    folder = opened.config.output
+    _say(f"tables: {folder / 'evaluation'}; the report of them: hapsight report {shlex.quote(str(folder))}")
 
 
 @app.command()
@@ -250,6 +255,12 @@ def report(
     from hapsight.run.run_folder import RunFolder
 
     folder, asked = run, None
+    if not run.exists():
+        raise ConfigError(
+            "There is no such run folder or configuration.",
+            where=run,
+            fix="check the path; `output` of a configuration is its run folder, which `hapsight run` makes",
+        )
     if not run.is_dir():
         loaded = load(run)
         folder, asked = loaded.output, loaded.report.include_individuals
@@ -352,7 +363,7 @@ def _run(config: Config, notes: Sequence[str] = ()) -> None:
     if is_finished(config, notes):
         _say("everything is done, and nothing has changed since")
         _show_summary(config)
-        _say(f"report: {config.output / 'report.html'}")
+        _say_where(config)
         return
     _do(config, notes)
 
@@ -374,9 +385,18 @@ def _do(config: Config, notes: Sequence[str]) -> None:
             checked = {"name": "check", "detail": plural(len(checks), "check"), **_entry(took())}
         keeps(config.output)
         with progress() as show:
-            page = run_stages(opened, checks, show, notes, loaded, checked)
+            run_stages(opened, checks, show, notes, loaded, checked)
     _show_summary(config)
-    _say(f"report: {page}")
+    _say_where(config)
+
+
+def _say_where(config: Config) -> None:
+    """Where the results of a run are, and what may come next."""
+    folder = config.output
+    if config.models:
+        _say(f"why a gene's sign is wrong: hapsight pages {shlex.quote(str(folder / 'config.toml'))} GENE")
+    _say(f"tables: {folder / 'evaluation'} (docs/formats.md)")
+    _say(f"report: {folder / 'report.html'}")
 
 
 def _entry(took: Took) -> dict[str, float | int]:
@@ -402,17 +422,25 @@ def _show_summary(config: Config) -> None:
 
     from hapsight.cli.console import table
     from hapsight.run.run_folder import RunFolder
+    from hapsight.stats.nulls import TESTS
     from hapsight.stats.protocols import headlines, protocol_named
 
-    words = headlines(protocol_named(config.protocol))
+    protocol = protocol_named(config.protocol)
+    words = headlines(protocol)
     summary = pl.read_parquet(config.output / "evaluation" / "summary.parquet")
+    kept = summary.filter(pl.col("quantity").is_in(list(words)))
+    in_folds = kept.filter(pl.col("quantity") == "significant.folds")["model"].to_list()
     rows = []
-    for row in summary.filter(pl.col("quantity").is_in(list(words))).iter_rows(named=True):
+    for row in kept.filter(~pl.col("quantity").str.contains(".", literal=True)).iter_rows(named=True):
+        said = words[row["quantity"]]
+        if row["quantity"] == "significant":
+            said = f"genes with q < 0.05 ({TESTS['folds' if row['model'] in in_folds else protocol.test]})"
         interval = f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]" if row["ci_low"] is not None else ""
         value = _number(row["quantity"], row["value"])
-        rows.append([row["model"], words[row["quantity"]], value, interval, f"{row['n']:,} {row['unit']}"])
-    kept = summary.filter(pl.col("quantity").is_in(list(words))).to_dicts()
-    table(["model", "quantity", "value", "95 % interval", "n"], rows, name="summary", data=kept)
+        counted = plural(row["n"], row["unit"].removesuffix("s"))
+        rows.append([row["model"], said, value, interval, counted])
+    table(["model", "quantity", "value", "95 % interval", "n"], rows, name="summary", data=kept.to_dicts())
+    _say('other tests of the same genes, and what each means: the report, under "Which test?"')
     _say_withheld(config)
     stages = RunFolder(config.output).record()["stages"]
     memory = [f"{s['peak_mb']:,} MB" for s in stages]

@@ -56,9 +56,7 @@ def _head(path: Path, count: int) -> bytes:
 def require_file(path: Path, what: str) -> None:
     """Refuse a path that is no file; `what` names its part in the cohort."""
     if not os.path.isfile(path):  # False for a name that no system takes
-        raise InputError(
-            f"The {what} file is not there.", where=path, fix="check the path in the configuration"
-        )
+        raise InputError(f"The {what} file is not there.", where=path, fix="check the path")
 
 
 def is_gzip(path: Path) -> bool:

@@ -337,7 +337,9 @@ def published_weights(model: str, name: str | None = None) -> tuple[WeightsFile,
     """
     if model not in WEIGHTS:
         raise ConfigError(
-            f"hapsight knows no published weights of a model {model!r}.", expected=", ".join(WEIGHTS)
+            f"hapsight knows no published weights of a model {model!r}.",
+            expected=", ".join(WEIGHTS),
+            fix="`hapsight models` lists the models; for your own give a path as `weights` under [[models]]",
         )
     files = WEIGHTS[model]
     chosen = files if name is None else tuple(file for file in files if file.name == name)

@@ -229,7 +229,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         reliability_sentences,
         stratum_rows,
     )
-    from hapsight.report.first_page import in_words, lead
+    from hapsight.report.first_page import compared_with, in_words, lead
     from hapsight.report.modality import GAP_COLUMNS, SIGN_COLUMNS, gap_rows, sign_rows
     from hapsight.report.modality import HOW_TO_READ as MODALITY_HOW
     from hapsight.report.training import HOW_TO_READ as TRAINING_HOW
@@ -276,7 +276,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "alleles_how": ALLELES_HOW,
         "genes": gene_columns(run),
         "gene_rows": gene_rows(run),
-        "observed": run.per_gene.get_column("observed").drop_nulls().unique().sort().to_list(),
+        "observed": compared_with(run),
         "dropped": run.dropped.rows(named=True),
         "pages_with_individuals": pages_with_individuals(run.folder),
         "unruled_pages": len(unruled_pages(run.folder)),

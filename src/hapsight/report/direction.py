@@ -54,7 +54,8 @@ FACTORS: Final = MappingProxyType(
 )
 """Factor -> its words, in the order in which they are shown."""
 
-_COLOURS: Final = (charts.MODEL_COLOUR, "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a7a7a")
+_COLOURS: Final = (charts.MODEL_COLOUR, "#009e73", "#b5508f", "#8f7a00", "#8f68d8", "#7a7a7a")
+"""Of the models: each 3:1 or more on white and on dark paper."""
 _LABELS: Final = frozenset({"model", "read_out", "protocol"})
 _WHOLE: Final = frozenset({"distance", "n_ld80", "n_signals", "neg_log10_p"})
 

@@ -13,7 +13,7 @@ from hapsight.report.charts import MODEL_COLOUR, TEXT_COLOUR, at_height, finish,
 __all__ = ["RIGHT_COLOUR", "WRONG_COLOUR", "coloured", "fitted", "matrix", "shares"]
 
 RIGHT_COLOUR: Final = MODEL_COLOUR
-WRONG_COLOUR: Final = "#cc79a7"
+WRONG_COLOUR: Final = "#b5508f"
 
 _HEIGHT: Final = 360
 _X: Final = "−log₁₀ P of the gene’s top eQTL"

@@ -55,6 +55,17 @@ def _what(run: RunFolder) -> str:
     return f"{name}: {f'in {size}, ' if size else ''}{predicted} were compared with {expression}."
 
 
+def compared_with(run: RunFolder) -> list[str]:
+    """What predictions were compared with, in words; with the models' names where they differ in it."""
+    models: dict[str, list[str]] = {}
+    for arm in run.arms:
+        for text in _observed(run, (arm,)):
+            models.setdefault(text, []).append(arm.label)
+    if len(models) < 2:
+        return list(models)
+    return [f"{', '.join(labels)}: {text}" for text, labels in models.items()]
+
+
 def _observed(run: RunFolder, arms: tuple[Arm, ...]) -> list[str]:
     return [text for arm in arms for text in arm.of(run.per_gene)["observed"].drop_nulls().unique().sort()]
 

@@ -191,7 +191,7 @@ _GLYPHS: Final = {
 }
 """Letters in a box of 100 x 100, y downwards."""
 
-_COLOURS: Final = {"A": "#109648", "C": "#255c99", "G": "#e8a317", "T": "#d62839"}
+_COLOURS: Final = {"A": "#109648", "C": "#255c99", "G": "#b87900", "T": "#d62839"}
 
 _STEP: Final = 20.0
 _LEFT: Final = 62.0

@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -325,6 +325,10 @@ def _fix(given: Any, fixed: dict[str, Any], where: str, protocol: str) -> Any:
     return {**given, **fixed}
 
 
+_WRITES_ONE: Final = "check the path; `hapsight init FOLDER` writes a configuration for the files in a folder"
+_ALL_KEYS: Final = "`hapsight schema` prints every key and what it takes"
+
+
 def load_config(path: Path) -> Config:
     """Read and check a configuration; paths in it are made absolute, from its own folder.
 
@@ -336,7 +340,11 @@ def load_config(path: Path) -> Config:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise ConfigError("There is no such configuration file.", where=path) from None
+        raise ConfigError("There is no such configuration file.", where=path, fix=_WRITES_ONE) from None
+    except IsADirectoryError:
+        given = path / "config.toml"
+        fix = f"give its configuration, {given}" if given.is_file() else _WRITES_ONE
+        raise ConfigError("The configuration cannot be read: it is a folder.", where=path, fix=fix) from None
     except OSError as error:
         raise ConfigError("The configuration cannot be read.", where=path, got=error) from None
     except UnicodeDecodeError as error:
@@ -347,7 +355,7 @@ def load_config(path: Path) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(*_first_complaints(error), where=path) from None
+        raise ConfigError(*_first_complaints(error), where=path, fix=_ALL_KEYS) from None
     return _absolute(config, path.resolve().parent)
 
 
@@ -395,7 +403,10 @@ def config_part(kind: Callable[..., _Part], **values: Any) -> _Part:
 def _first_complaints(error: ValidationError, whole: object = None) -> tuple[str]:
     """What is wrong with a configuration, or another `whole`, as the first argument of a `ConfigError`."""
     lines = []
-    for found in error.errors(include_url=False):
+    errors = error.errors(include_url=False)
+    for found in errors:
+        if found["type"] == "too_short" and any(_within(other["loc"], found["loc"]) for other in errors):
+            continue  # pydantic counts what is left of a list without its wrong entries
         key = ".".join(str(part) for part in found["loc"]) or "configuration"
         text = found["msg"].removeprefix("Value error, ")
         if found["type"] == "extra_forbidden":
@@ -405,6 +416,10 @@ def _first_complaints(error: ValidationError, whole: object = None) -> tuple[str
             text += f", got {found['input']!r}"
         lines.append(f"  {key}: {text}")
     return ("\n".join(["The configuration is not valid.", *lines]),)
+
+
+def _within(place: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 def _did_you_mean(key: str, section: type[BaseModel] | None) -> str:
