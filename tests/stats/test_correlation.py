@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from hapsight.errors import InputError
@@ -9,6 +11,7 @@ from hapsight.stats.correlation import (
     fisher_interval,
     is_constant,
     normal_scores,
+    spearman_p,
     spearman_r,
     with_ties,
 )
@@ -89,3 +92,24 @@ def test_normal_scores_are_quantiles_of_scipys_ranks():
     values = np.random.default_rng(6).integers(0, 30, (5, 50)).astype(float)
     expected = stats.norm.ppf(stats.rankdata(values, axis=1) / 51)
     assert normal_scores(values).tobytes() == expected.tobytes()
+
+
+@given(st.integers(4, 60), st.floats(-4, 4), st.integers(0, 8), st.integers(0, 2**31))
+def test_equals_scipy_from_no_correlation_to_a_perfect_one(n, slope, levels, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(n) if levels < 2 else np.append(rng.integers(0, levels, n - 1), levels) * 1.0
+    y = slope**3 * x + rng.standard_normal(n)
+    found, pearson, spearman = correlate(x, y), stats.pearsonr(x, y), stats.spearmanr(x, y)
+    assert found.pearson_r == pytest.approx(pearson.statistic, abs=1e-13)
+    assert found.pval_nominal == pytest.approx(pearson.pvalue, rel=1e-7)
+    assert found.spearman_r == pytest.approx(spearman.statistic, abs=1e-13)
+    assert spearman_p(found.spearman_r, n) == pytest.approx(spearman.pvalue, rel=1e-7, abs=1e-30)
+
+
+def test_a_line_has_correlation_1_and_nothing_to_doubt():
+    x = np.arange(7.0)
+    for sign in (1, -1):
+        found = correlate(sign * x, x)
+        assert (found.pearson_r, found.spearman_r) == pytest.approx((sign, sign))
+        assert found.pval_nominal == pytest.approx(0.0, abs=1e-15)
+        assert spearman_p(float(sign), 7) == 0.0

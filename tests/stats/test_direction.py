@@ -33,6 +33,15 @@ def test_a_model_that_knows_size_and_not_sign():
         assert found[name].value == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("n", [1, 2, 7, 50, 1001])
+def test_a_share_is_tested_as_scipy_does(n):
+    for k in {0, 1, n // 2, n - n // 3, n}:
+        found, twin = share_true(np.arange(n) < k), stats.binomtest(k, n)
+        interval = twin.proportion_ci(method="wilson")
+        assert found.pval == pytest.approx(twin.pvalue, rel=1e-10)
+        assert (found.ci_low, found.ci_high) == pytest.approx((interval.low, interval.high), abs=1e-14)
+
+
 def test_rare_alleles_make_sizes_agree_per_allele_only():
     rng = np.random.default_rng(1)
     spread = rng.uniform(0.1, 0.7, 2000)

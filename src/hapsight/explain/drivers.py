@@ -276,4 +276,4 @@ def _two_sided_p(r: Float, n: int) -> Float:
         return np.ones(len(r))
     with np.errstate(divide="ignore"):
         t = np.abs(r) * np.sqrt((n - 2) / (1.0 - r**2))
-    return np.asarray(2.0 * scipy.stats.t.sf(t, n - 2), np.float64)
+    return np.asarray(2.0 * scipy.special.stdtr(n - 2, -t), np.float64)

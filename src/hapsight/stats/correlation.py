@@ -23,6 +23,7 @@ __all__ = [
     "is_constant",
     "normal_scores",
     "spearman_interval",
+    "spearman_p",
     "spearman_r",
     "with_ties",
 ]
@@ -100,10 +101,22 @@ def correlate(predicted: Float, observed: Float, level: float = 0.95) -> Correla
         return Correlation(n, "constant_prediction")
     if is_constant(observed):
         return Correlation(n, "constant_expression")
-    pearson = scipy.stats.pearsonr(predicted, observed)
-    low, high = fisher_interval(pearson.statistic, n, level)
-    rho = spearman_r(predicted, observed)
-    return Correlation(n, "ok", float(pearson.statistic), rho, low, high, float(pearson.pvalue))
+    r = _pearson(predicted, observed)
+    low, high = fisher_interval(r, n, level)
+    return Correlation(n, "ok", r, spearman_r(predicted, observed), low, high, _pearson_p(r, n))
+
+
+def _pearson(first: Float, second: Float) -> float:
+    """Pearson's r of two (n,) arrays that vary; as `scipy.stats.pearsonr` has it, in a tenth of the time."""
+    one, two = first - first.mean(), second - second.mean()
+    r = float((one / np.linalg.norm(one)) @ (two / np.linalg.norm(two)))
+    return max(-1.0, min(1.0, r))
+
+
+def _pearson_p(r: float, n: int) -> float:
+    """Two-sided p of Pearson's r over n independent normal pairs: (r + 1) / 2 has a beta distribution."""
+    half = n / 2 - 1
+    return float(2.0 * scipy.special.betainc(half, half, (1.0 - abs(r)) / 2))
 
 
 def effective_people(first: Float, second: Float) -> float:
@@ -129,7 +142,15 @@ def _effective(values: Float) -> float:
 
 def spearman_r(first: Float, second: Float) -> float:
     """Spearman's rho of two (n,) arrays that vary; values that rounding alone tells apart are ties."""
-    return float(scipy.stats.spearmanr(with_ties(first), with_ties(second)).statistic)
+    return float(np.corrcoef(average_ranks(first), average_ranks(second))[0, 1])
+
+
+def spearman_p(rho: float, n: int) -> float:
+    """Two-sided p of Spearman's rho of n pairs by Student's t, as `scipy.stats.spearmanr` has it."""
+    if abs(rho) >= 1.0:
+        return 0.0
+    t = abs(rho) * np.sqrt((n - 2) / ((1.0 + rho) * (1.0 - rho)))
+    return float(2.0 * scipy.special.stdtr(n - 2, -t))
 
 
 def with_ties(values: NDArray[Any]) -> NDArray[np.int64]:

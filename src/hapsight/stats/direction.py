@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from hapsight.stats.correlation import correlate, is_constant, spearman_interval, with_ties
+from hapsight.stats.correlation import correlate, is_constant, spearman_interval, spearman_p
 
 __all__ = [
     "Agreement",
@@ -21,6 +21,7 @@ __all__ = [
     "same_sign",
     "share_true",
     "variant_effect",
+    "wilson_interval",
 ]
 
 Float = NDArray[np.float64]
@@ -45,13 +46,22 @@ class Share(NamedTuple):
 
 
 def share_true(true: NDArray[np.bool_]) -> Share:
-    """How often (n,) outcomes are true."""
+    """How often (n,) outcomes are true; p of the exact test against one half, as `scipy.stats.binomtest`."""
     n = len(true)
     if not n:
         return Share(None, 0, None, None, None)
-    test = scipy.stats.binomtest(int(true.sum()), n)
-    interval = test.proportion_ci(method="wilson")
-    return Share(float(true.mean()), n, float(interval.low), float(interval.high), float(test.pvalue))
+    share, few = float(true.mean()), int(min(true.sum(), n - true.sum()))
+    pval = 1.0 if 2 * few == n else float(2.0 * scipy.special.bdtr(few, n, 0.5))
+    return Share(share, n, *wilson_interval(share, n), pval)
+
+
+def wilson_interval(share: float, n: float) -> tuple[float, float]:
+    """95 % interval of a share of n outcomes (Wilson 1927, J. Am. Stat. Assoc. 22, 209)."""
+    z = float(scipy.special.ndtri(0.975))
+    scale = 2 * (n + z**2)
+    middle, half = (2 * n * share + z**2) / scale, z / scale * np.sqrt(4 * n * share * (1 - share) + z**2)
+    low, high = float(middle - half), float(middle + half)
+    return (low if share > 0 else 0.0), (high if share < 1 else 1.0)
 
 
 def same_sign(one: Float, other: Float) -> NDArray[np.bool_]:
@@ -177,7 +187,7 @@ def _rank_agreement(quantity: str, model: Float, eqtl: Float) -> Agreement:
         found.n,
         low,
         high,
-        float(scipy.stats.spearmanr(with_ties(model), with_ties(eqtl)).pvalue),
+        spearman_p(rho, found.n),
     )
 
 

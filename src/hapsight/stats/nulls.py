@@ -210,7 +210,7 @@ def null_test(r: float, null: Float) -> NullTest:
         null_sd=spread,
         z=z,
         pval_empirical=empirical_p(abs(r), null),
-        pval_z=float(scipy.stats.norm.sf(z)),
+        pval_z=float(scipy.special.ndtr(-z)),
         pval_sasse2023=float(published[0]),
     )
 
@@ -236,7 +236,7 @@ def sasse2023_p(r: Float, null_mean: Float, null_sd: Float) -> Float:
     """
     same = null_sd <= _TIE
     t = (np.abs(r) - null_mean) / np.sqrt(np.where(same, 1.0, null_sd) / SASSE_DRAWS)
-    return np.asarray(scipy.stats.t.sf(np.where(same, 0.0, t), SASSE_DRAWS - 1), dtype=np.float64)
+    return np.asarray(scipy.special.stdtr(SASSE_DRAWS - 1, -np.where(same, 0.0, t)), dtype=np.float64)
 
 
 def benjamini_hochberg(pvalues: Float) -> Float:

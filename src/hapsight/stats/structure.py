@@ -109,7 +109,7 @@ class Between:
         if not after:
             return Explained(1.0, 0.0)
         ratio = (before - after) / added / (after / degrees)
-        return Explained(1 - after / before, float(scipy.stats.f.sf(ratio, added, degrees)))
+        return Explained(1 - after / before, float(scipy.special.fdtrc(added, degrees, ratio)))
 
     def within_r(self, predicted: Float, observed: Float) -> float | None:
         """R of two (N,) arrays, what the fit explains taken out of both; None where one is constant then."""

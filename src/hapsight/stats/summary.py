@@ -19,7 +19,7 @@ import scipy
 from numpy.typing import NDArray
 
 from hapsight.stats.correlation import correlate, fisher_interval
-from hapsight.stats.direction import share_true
+from hapsight.stats.direction import share_true, wilson_interval
 
 __all__ = [
     "SIGNIFICANT",
@@ -95,7 +95,7 @@ def _mean_of_pairs(mean: float, deviations: NDArray[np.float64]) -> Mean:
     n = len(deviations)
     if n < 2:
         return Mean(mean, n, None, None)
-    half = float(scipy.stats.t.ppf(0.975, n - 1) * np.sqrt(deviations @ deviations / (n - 1) / n))
+    half = float(scipy.special.stdtrit(n - 1, 0.975) * np.sqrt(deviations @ deviations / (n - 1) / n))
     return Mean(mean, n, mean - half, mean + half)
 
 
@@ -148,12 +148,12 @@ def signed_combination(r: Float, pval: Float, n: NDArray[np.int64]) -> float:
     n
         (K,) people in each fold, N in all.
     """
-    z = np.sign(r) * scipy.stats.norm.isf(np.maximum(pval, _SMALLEST) / 2)
+    z = -np.sign(r) * scipy.special.ndtri(np.maximum(pval, _SMALLEST) / 2)
     share = np.sqrt(n / np.maximum(n.sum() - n, 1))
     correlation = np.outer(share, share)
     np.fill_diagonal(correlation, 1.0)
     weight = np.sqrt(n)
-    return float(2 * scipy.stats.norm.sf(abs(weight @ z) / np.sqrt(weight @ correlation @ weight)))
+    return float(2 * scipy.special.ndtr(-abs(weight @ z) / np.sqrt(weight @ correlation @ weight)))
 
 
 def summarise_over_seeds(pearson: Float, qval: Float) -> Iterator[Quantity]:
@@ -203,7 +203,7 @@ def mean_over_seeds(values: Float) -> Mean:
         return by_gene
     total = max(squares[0], squares[2]) + squares[1] - squares[2]
     degrees = max(total**2 / np.sum(squares**2 / free), min(free))
-    half = scipy.stats.t.ppf(0.975, degrees) * np.sqrt(total / (n * seeds))
+    half = scipy.special.stdtrit(degrees, 0.975) * np.sqrt(total / (n * seeds))
     return Mean(float(centre), n, float(centre - half), float(centre + half))
 
 
@@ -221,10 +221,8 @@ def _share_of_seeds(name: str, true: NDArray[np.int64], counted: NDArray[np.int6
     if not n:
         return Quantity(name, None, 0, "genes")
     share = float(true.sum() / counted.sum())
-    size, z = float(counted.sum() ** 2 / np.sum(counted**2)), float(scipy.stats.norm.ppf(0.975))
-    middle = (share + z * z / (2 * size)) / (1 + z * z / size)
-    half = z * np.sqrt(share * (1 - share) / size + z * z / (4 * size * size)) / (1 + z * z / size)
-    return Quantity(name, share, n, "genes", max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+    size = float(counted.sum() ** 2 / np.sum(counted**2))
+    return Quantity(name, share, n, "genes", *wilson_interval(share, size))
 
 
 SIGNIFICANT: Final = 0.05
