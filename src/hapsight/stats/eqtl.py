@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ TIE = 1e-10
 """Squared correlations that differ by less, relative to the largest, count as equal."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class CisDosage:
     """Dosages of V variants in N people, ready for products with residual expression.
 
@@ -55,31 +56,38 @@ class CisDosage:
         (V,) Euclidean norm of each dosage's residual on the design; 0 where none is left.
     design
         What `norm` was made with.
-    distinct
-        Which of them are copies of each other.
+    dosage
+        (V, N) as they were given.
     """
 
     centred: Float
     norm: Float
     design: Design
-    distinct: DistinctRows
+    dosage: NDArray[Any]
 
     @classmethod
     def of(cls, dosage: NDArray[Any], design: Design) -> CisDosage:
         """From (V, N) ALT dosages, 0 to 2."""
         centred = dosage - dosage.mean(axis=1, keepdims=True, dtype=np.float64)
-        return cls._with_norm(centred, design, distinct_rows(dosage))
+        return cls._with_norm(dosage, centred, design)
 
     def under(self, design: Design) -> CisDosage:
         """The same variants with other covariates projected out."""
-        return self._with_norm(self.centred, design, self.distinct)
+        found = self._with_norm(self.dosage, self.centred, design)
+        vars(found)["distinct"] = self.distinct  # are the same, and not looked for again
+        return found
 
     @classmethod
-    def _with_norm(cls, centred: Float, design: Design, distinct: DistinctRows) -> CisDosage:
+    def _with_norm(cls, dosage: NDArray[Any], centred: Float, design: Design) -> CisDosage:
         whole = np.einsum("vn,vn->v", centred, centred)
         explained = centred @ design.basis
         left = whole - np.einsum("vk,vk->v", explained, explained)
-        return cls(centred, np.sqrt(np.where(left > LEAST_NORM**2 * whole, left, 0.0)), design, distinct)
+        return cls(centred, np.sqrt(np.where(left > LEAST_NORM**2 * whole, left, 0.0)), design, dosage)
+
+    @cached_property
+    def distinct(self) -> DistinctRows:
+        """Which variants are copies of each other."""
+        return distinct_rows(self.dosage)
 
     @property
     def tested(self) -> NDArray[np.bool_]:
