@@ -23,7 +23,8 @@
 #   A <INV> SVLEN=5;END=15: 10 to 14
 #   ACGTAC A SVLEN=-5: 10 to 15
 set -eu
-[ "$(bedtools --version 2> /dev/null)" = 'bedtools v2.30.0' ] || { echo 'needs bedtools 2.30.0 (Debian 12)' >&2; exit 2; }
+bedtools --version 2> /dev/null | grep -qx 'bedtools v2.30.0' ||
+    { echo 'needs bedtools 2.30.0 (Debian 12)' >&2; exit 2; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"

@@ -10,9 +10,9 @@
 #
 # Seen: allele counts are right, everything that counts calls takes men's as missing: their call rate is 0, the sites'
 # is the share of women, and `filter_partial_calls` sets men's calls to missing. `infer_call_ploidy` says 2 for each of
-# them. No error: sgkit asks whether an attribute, mixed_ploidy, stands at call_genotype, and bio2zarr, of the
-# same project, does not write it. With the attribute set by hand the statistics raise and the
-# ploidy is right; whether a file needs it is not checked. The usual filter on call rates takes every man out.
+# them. No error: sgkit asks whether an attribute, mixed_ploidy, stands at call_genotype, and bio2zarr, of the same
+# project, does not write it. With the attribute set by hand the statistics raise and the ploidy is right; whether the
+# calls need it is not looked at. The usual filter on call rates takes every man out.
 #
 # Output (two men, two women, three sites without a missing call):
 #   as read: allele counts [[2, 4], [4, 2], [1, 5]]
