@@ -2,8 +2,8 @@
 # Question: `bcftools +setGT -t ./x` is for partly missing calls; its help says: such as "./0" or ".|1", but not "./.".
 # Which calls does it change?
 #
-# Guess, written before the run: those in which one of two alleles is missing, phased or not, and no others. (That
-# `1|.` is left out was first seen by chance.)
+# Guess, written before the run: those that the help names, but for `1|.`. (That it is left out had been seen by chance,
+# in a call of another command.)
 #
 # Versions: bcftools 1.16 (Debian 12; later versions were not tried).
 #

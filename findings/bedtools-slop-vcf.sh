@@ -2,7 +2,7 @@
 # Question: `bedtools slop -b 2 -i x.vcf` (its usage line says bed/gff/vcf) is to widen variants by two bases on each
 # side. What does it write?
 #
-# Guess, written before the run: an error, as a VCF record has no end that could be moved, or BED lines.
+# Guess, written before the run: an error, as a VCF record has no end that could be moved.
 #
 # Versions: bedtools 2.30.0 (Debian 12).
 #

@@ -2,8 +2,8 @@
 # Question: does gffpandas count GFF3's positions as GFF3 does, from 1 and with the last base, and does it find the
 # features of a chromosome by its name?
 #
-# Guess, written before the run: yes: features that share one base with the window overlap, a feature's length is end -
-# start + 1, and the name is the one that the file has.
+# Guess, written before the run: yes: features that share one base with the window overlap, and a feature's length is
+# end - start + 1. (Of names nothing was written.)
 #
 # Versions: gffpandas 1.2.0, pandas 2.3.3, numpy 2.4.6.
 #
