@@ -3,7 +3,7 @@
 # Which calls does it change?
 #
 # Guess, written before the run: those that the help names, but for `1|.`. (That it is left out had been seen by chance,
-# in a call of another command.)
+# in the run before.)
 #
 # Versions: bcftools 1.16 (Debian 12; later versions were not tried).
 #
