@@ -14,7 +14,7 @@ import pytest
 
 import hapsight
 from hapsight.files import compiled_by_one
-from hapsight.linear import kernel, paths
+from hapsight.linear import elastic_net, kernel
 from hapsight.linear.elastic_net import ElasticNetOptions, fit_cross_validated
 from hapsight.pipeline import compiling_meanwhile
 from hapsight.run.config import Config, load_config
@@ -176,7 +176,7 @@ def leave_a_mark() -> None:
 def test_the_nets_are_compiled_by_a_process_meanwhile_and_only_once(tmp_path, monkeypatch):
     kept = SimpleNamespace(stats=SimpleNamespace(cache_path=str(tmp_path)))
     monkeypatch.setattr(kernel, "follow", kept)
-    monkeypatch.setattr(paths, "_compile", leave_a_mark)
+    monkeypatch.setattr(elastic_net, "_compile", leave_a_mark)
     monkeypatch.setenv("MARK", str(tmp_path / "mark"))
     (tmp_path / "mark").mkdir()
     net = Config.model_validate({**COHORT, "baseline": {"methods": ["blup", "lasso"]}})
@@ -195,5 +195,5 @@ def test_what_is_compiled_meanwhile_is_what_a_fit_needs():
     rng = np.random.default_rng(1)
     dosage, folds = rng.integers(0, 3, (5, 40)).astype(float), np.arange(40) % 4
     fit_cross_validated(dosage, rng.normal(size=40), folds, ElasticNetOptions(inner=4, alpha=1.0))
-    paths._compile()
+    elastic_net._compile()
     assert len(kernel.follow.signatures) == 1

@@ -110,7 +110,7 @@ def compiling_meanwhile(config: Config) -> AbstractContextManager[None]:
     """Compile what the first run of all would wait for, while cohort and models are read."""
     if not config.baseline.run or not {"elastic_net", "lasso"} & set(config.baseline.methods):
         return nullcontext()
-    from hapsight.linear.paths import compiling_meanwhile as nets
+    from hapsight.linear.elastic_net import compiling_meanwhile as nets
 
     return nets()
 

@@ -90,8 +90,7 @@ def main() -> None:
     """Run the command line; errors a user can mend are told without a traceback."""
     from hapsight.errors import HapsightError, IncompleteError
 
-    # Threads of a model's products that wait for each other let others have the core. Else, on a machine
-    # that is busy, they take five times the processor time, and longer. OpenMP looks at it as it is loaded.
+    # Else a model's threads wait busily for each other: five times the processor time where cores are taken.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app()

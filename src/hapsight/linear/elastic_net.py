@@ -15,8 +15,12 @@ with equal factors have equal shares (which the LASSO leaves open).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +36,7 @@ __all__ = [
     "CrossValidatedFit",
     "ElasticNetOptions",
     "SharedPenalty",
+    "compiling_meanwhile",
     "cross_validated",
     "fit_cross_validated",
     "lambda_ladder",
@@ -359,3 +364,39 @@ def _did_not_converge(variants: int, people: int, options: ElasticNetOptions) ->
 
 def _mean_only(n_variants: int, mean: float) -> CrossValidatedFit:
     return CrossValidatedFit(np.zeros(n_variants), mean, float("nan"), np.empty(0), np.empty(0))
+
+
+@contextmanager
+def compiling_meanwhile() -> Iterator[None]:
+    """Have the loops of the paths compiled by a process of its own, if compiled code of them is not kept yet.
+
+    Who needs them before it is done waits for it (`hapsight.files.compiled_by_one`). It ends with this.
+    """
+    if _is_kept():
+        yield
+        return
+    process = get_context("spawn").Process(target=_compile, daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _is_kept() -> bool:
+    """Whether there is compiled code that is newer than its source."""
+    from hapsight.linear import kernel
+
+    loop: Any = kernel.follow
+    kept = loop.stats.cache_path
+    if kept is None:
+        return True  # by nobody: each process compiles for itself
+    written = Path(kernel.__file__).stat().st_mtime
+    return any(index.stat().st_mtime >= written for index in Path(kept).glob("kernel.follow-*.nbi"))
+
+
+def _compile() -> None:
+    """Fit the smallest problem."""
+    dosage = np.array([[0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 2, 2]], np.uint8)
+    fit_cross_validated(dosage, np.arange(6.0) ** 2, np.arange(6) % 3, ElasticNetOptions(inner=3))

@@ -16,19 +16,13 @@ Predictors may differ in their penalty (glmnet's ``penalty.factor``); see `hapsi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing import get_context
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.files import compiled_by_one
 from hapsight.linear.fits import Data, Outcome, Pieces, Screen
 
-__all__ = ["compiling_meanwhile", "lockstep_paths"]
+__all__ = ["lockstep_paths"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -105,41 +99,3 @@ def lockstep_paths(
             held_out,
         )
     return lambdas[:steps], slopes[:steps], held_out[:steps], converged
-
-
-@contextmanager
-def compiling_meanwhile() -> Iterator[None]:
-    """Have the loops compiled by a process of its own, if compiled code of them is not kept yet.
-
-    Who needs them before it is done waits for it (`hapsight.files.compiled_by_one`). It ends with this.
-    """
-    if _is_kept():
-        yield
-        return
-    process = get_context("spawn").Process(target=_compile, daemon=True)
-    process.start()
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _is_kept() -> bool:
-    """Whether there is compiled code that is newer than its source."""
-    from hapsight.linear import kernel
-
-    loop: Any = kernel.follow
-    kept = loop.stats.cache_path
-    if kept is None:
-        return True  # by nobody: each process compiles for itself
-    written = Path(kernel.__file__).stat().st_mtime
-    return any(index.stat().st_mtime >= written for index in Path(kept).glob("kernel.follow-*.nbi"))
-
-
-def _compile() -> None:
-    """Fit the smallest problem, with arrays as `hapsight.linear.elastic_net` has them."""
-    from hapsight.linear.elastic_net import ElasticNetOptions, fit_cross_validated
-
-    dosage = np.array([[0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 2, 2]], np.uint8)
-    fit_cross_validated(dosage, np.arange(6.0) ** 2, np.arange(6) % 3, ElasticNetOptions(inner=3))

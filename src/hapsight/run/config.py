@@ -19,6 +19,7 @@ from hapsight.run.sections import (
     BaselineConfig,
     ClusterConfig,
     EqtlConfig,
+    EvaluateConfig,
     EvidenceEffectsConfig,
     EvidenceTrackConfig,
     GeneCovariatesConfig,
@@ -199,15 +200,6 @@ class PredictConfig(Section):
     def budget(self) -> int | None:
         """`budget_gb` in bytes."""
         return None if self.budget_gb is None else int(self.budget_gb * 2**30)
-
-
-class EvaluateConfig(Section):
-    """The statistics."""
-
-    null_draws: Annotated[int, Field(ge=99)] = Field(1000, description="draws of the random-weights null")
-    permutations: Annotated[int, Field(ge=99)] = Field(
-        1000, description="permutations of people within populations"
-    )
 
 
 class ExplainConfig(Section):
@@ -405,7 +397,8 @@ def _first_complaints(error: ValidationError, whole: object = None) -> tuple[str
     lines = []
     errors = error.errors(include_url=False)
     for found in errors:
-        if found["type"] == "too_short" and any(_within(other["loc"], found["loc"]) for other in errors):
+        inner = [other["loc"][: len(found["loc"])] for other in errors if other["loc"] != found["loc"]]
+        if found["type"] == "too_short" and found["loc"] in inner:
             continue  # pydantic counts what is left of a list without its wrong entries
         key = ".".join(str(part) for part in found["loc"]) or "configuration"
         text = found["msg"].removeprefix("Value error, ")
@@ -416,10 +409,6 @@ def _first_complaints(error: ValidationError, whole: object = None) -> tuple[str
             text += f", got {found['input']!r}"
         lines.append(f"  {key}: {text}")
     return ("\n".join(["The configuration is not valid.", *lines]),)
-
-
-def _within(place: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
-    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 def _did_you_mean(key: str, section: type[BaseModel] | None) -> str:

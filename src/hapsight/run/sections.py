@@ -26,6 +26,7 @@ __all__ = [
     "BaselineConfig",
     "ClusterConfig",
     "EqtlConfig",
+    "EvaluateConfig",
     "EvidenceEffectsConfig",
     "EvidenceTrackConfig",
     "GeneCovariatesConfig",
@@ -213,6 +214,15 @@ class EqtlConfig(Section):
     )
     genes_per_unit: Annotated[int, Field(ge=1)] | None = Field(
         None, description="genes that are saved together; else as many as make units of about equal work"
+    )
+
+
+class EvaluateConfig(Section):
+    """The statistics."""
+
+    null_draws: Annotated[int, Field(ge=99)] = Field(1000, description="draws of the random-weights null")
+    permutations: Annotated[int, Field(ge=99)] = Field(
+        1000, description="permutations of people within populations"
     )
 
 

@@ -491,8 +491,8 @@ def _in_words(tables: dict[str, pl.DataFrame], computed: int, kept: int, arrays:
     genes = tables["additivity"].unique("gene_id")
     asked, distinct = int(genes["asked"].sum()), int(genes["distinct"].sum())
     saved = f"{asked / max(distinct, 1):.1f}x fewer" if distinct <= asked else "with people's own haplotypes"
-    median = tables["additivity"]["pearson_r"].median()
-    additive = f"median additivity r {median:.3f}" if isinstance(median, float) else "no additivity r"
+    r = tables["additivity"]["pearson_r"].median()
+    additive = f"median additivity r {r:.3f}" if isinstance(r, float) else "no additivity r"
     return (
         f"{plural(len(tables['effects']), 'effect')} on {plural(len(genes), 'gene')}, {asked:,} sequences, "
         f"{distinct:,} distinct ({saved}); {additive}; "
