@@ -21,7 +21,7 @@ import stat
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -261,11 +261,12 @@ def _forget_unreadable(folder: Path) -> None:
     Numba reads them, and fails, before it sees that they are of an older source.
     """
     for index in folder.glob("*.nbi"):
-        with index.open("rb") as file:
-            try:
+        try:
+            with index.open("rb") as file:
                 pickle.load(file), pickle.load(file)  # Numba's version, and the signatures
-            except Exception:  # whatever their classes' modules raise
-                index.unlink(missing_ok=True)
+        except Exception:  # whatever their classes' modules raise
+            with suppress(OSError):  # another user's, or gone already
+                index.unlink()
 
 
 def _lock_in(folder: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""What a user sees while hapsight works: bars on a terminal, plain lines elsewhere.
+"""What a user sees while hapsight works: bars on a terminal, plain lines elsewhere; and when a run is done.
 
 How much of it: ``--quiet``, ``--verbose``, ``--json``; and what is said when a command is interrupted.
 
@@ -21,13 +21,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from hapsight.errors import plural
+
+if TYPE_CHECKING:
+    from hapsight.run.config import Config
 
 __all__ = [
     "BROUGHT_BY",
@@ -38,6 +43,7 @@ __all__ = [
     "progress",
     "say",
     "say_failure",
+    "say_results",
     "session",
     "show_error",
     "table",
@@ -369,3 +375,87 @@ def _missing(package: str) -> str | None:
 
 def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".rstrip(": ")
+
+
+def say_results(config: Config) -> None:
+    """What a run found, what each stage took, where the results are and what may come next."""
+    _show_summary(config)
+    _say_where(config)
+
+
+def _show_summary(config: Config) -> None:
+    """The numbers on top of the report, and what each stage took."""
+    import polars as pl
+
+    from hapsight.run.run_folder import RunFolder
+    from hapsight.stats.nulls import TESTS
+    from hapsight.stats.protocols import headlines, protocol_named
+
+    protocol = protocol_named(config.protocol)
+    words = headlines(protocol)
+    summary = pl.read_parquet(config.output / "evaluation" / "summary.parquet")
+    kept = summary.filter(pl.col("quantity").is_in(list(words)))
+    in_folds = kept.filter(pl.col("quantity") == "significant.folds")["model"].to_list()
+    rows = []
+    for row in kept.filter(~pl.col("quantity").str.contains(".", literal=True)).iter_rows(named=True):
+        said = words[row["quantity"]]
+        if row["quantity"] == "significant":
+            said = f"genes with q < 0.05 ({TESTS['folds' if row['model'] in in_folds else protocol.test]})"
+        interval = f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]" if row["ci_low"] is not None else ""
+        value = _number(row["quantity"], row["value"])
+        counted = plural(row["n"], row["unit"].removesuffix("s"))
+        rows.append([row["model"], said, value, interval, counted])
+    table(["model", "quantity", "value", "95 % interval", "n"], rows, name="summary", data=kept.to_dicts())
+    say('other tests of the same genes, and what each means: the report, under "Which test?"')
+    _say_withheld(config)
+    stages = RunFolder(config.output).record()["stages"]
+    memory = [f"{s['peak_mb']:,} MB" for s in stages]
+    rows = [[s["name"], *_times(s), m, _detail(s)] for s, m in zip(stages, memory, strict=True)]
+    table(["stage", "took", "processor", "peak memory", ""], rows, name="stages", data=stages)
+
+
+def _say_withheld(config: Config) -> None:
+    """Say how many R's are in the numbers above and not in the report's."""
+    import polars as pl
+
+    from hapsight.report.disclosure import FEWEST, hanging
+
+    few = hanging(pl.read_parquet(config.output / "evaluation" / "per_gene.parquet"))
+    if config.report.include_individuals or few.is_empty():
+        return
+    by_model = few.group_by("model", maintain_order=True).agg(pl.col("gene_id").n_unique())
+    of_each = ", ".join(f"{model} {plural(genes, 'gene')}" for model, genes in by_model.iter_rows())
+    say(
+        f"the report's numbers are without R's that fewer than {FEWEST} people make, which are in those "
+        f"above: {of_each} (docs/disclosure.md)"
+    )
+
+
+def _times(stage: Mapping[str, Any]) -> list[str]:
+    """Wall and processor time of this run."""
+    if (found := stage.get("found_done_seconds")) is not None:
+        return [in_time(found), "-"]
+    processor = stage.get("processor_seconds")
+    return [in_time(stage["seconds"]), "-" if processor is None else in_time(processor)]
+
+
+def _detail(stage: Mapping[str, Any]) -> str:
+    """What a stage says of itself; where an earlier run had done it, that and what it took then."""
+    earlier = f"done by an earlier run in {in_time(stage['seconds'])}"
+    return earlier if "found_done_seconds" in stage else str(stage["detail"])
+
+
+def _number(quantity: str, value: float | None) -> str:
+    """Counts as whole numbers, the rest with three digits."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if quantity.partition(".")[0] == "significant" else f"{value:.3f}"
+
+
+def _say_where(config: Config) -> None:
+    """Where the results of a run are, and what may come next."""
+    folder = config.output
+    if config.models:
+        say(f"why a gene's sign is wrong: hapsight pages {shlex.quote(str(folder / 'config.toml'))} GENE")
+    say(f"tables: {folder / 'evaluation'} (docs/formats.md)")
+    say(f"report: {folder / 'report.html'}")

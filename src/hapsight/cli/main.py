@@ -357,18 +357,18 @@ def _check(
 
 def _run(config: Config, notes: Sequence[str] = ()) -> None:
     """The check and all stages after it, of a cohort that is opened once; nothing, where all is done."""
+    from hapsight.cli.console import say_results
     from hapsight.run.finished import is_finished
 
     if is_finished(config, notes):
         _say("everything is done, and nothing has changed since")
-        _show_summary(config)
-        _say_where(config)
+        say_results(config)
         return
     _do(config, notes)
 
 
 def _do(config: Config, notes: Sequence[str]) -> None:
-    from hapsight.cli.console import keeps, progress
+    from hapsight.cli.console import keeps, progress, say_results
     from hapsight.pipeline import compiling_meanwhile
     from hapsight.pipeline import run as run_stages
     from hapsight.plan import timed
@@ -385,17 +385,7 @@ def _do(config: Config, notes: Sequence[str]) -> None:
         keeps(config.output)
         with progress() as show:
             run_stages(opened, checks, show, notes, loaded, checked)
-    _show_summary(config)
-    _say_where(config)
-
-
-def _say_where(config: Config) -> None:
-    """Where the results of a run are, and what may come next."""
-    folder = config.output
-    if config.models:
-        _say(f"why a gene's sign is wrong: hapsight pages {shlex.quote(str(folder / 'config.toml'))} GENE")
-    _say(f"tables: {folder / 'evaluation'} (docs/formats.md)")
-    _say(f"report: {folder / 'report.html'}")
+    say_results(config)
 
 
 def _entry(took: Took) -> dict[str, float | int]:
@@ -413,76 +403,6 @@ def _say_resumed(config: Config) -> None:
 
     if (begun := RunFolder(config.output).record().get("created")) is not None:
         _say(f"goes on in {config.output}, begun {begun}: finished work is kept, times below are of this run")
-
-
-def _show_summary(config: Config) -> None:
-    """The numbers on top of the report, and what each stage took."""
-    import polars as pl
-
-    from hapsight.cli.console import table
-    from hapsight.run.run_folder import RunFolder
-    from hapsight.stats.nulls import TESTS
-    from hapsight.stats.protocols import headlines, protocol_named
-
-    protocol = protocol_named(config.protocol)
-    words = headlines(protocol)
-    summary = pl.read_parquet(config.output / "evaluation" / "summary.parquet")
-    kept = summary.filter(pl.col("quantity").is_in(list(words)))
-    in_folds = kept.filter(pl.col("quantity") == "significant.folds")["model"].to_list()
-    rows = []
-    for row in kept.filter(~pl.col("quantity").str.contains(".", literal=True)).iter_rows(named=True):
-        said = words[row["quantity"]]
-        if row["quantity"] == "significant":
-            said = f"genes with q < 0.05 ({TESTS['folds' if row['model'] in in_folds else protocol.test]})"
-        interval = f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]" if row["ci_low"] is not None else ""
-        value = _number(row["quantity"], row["value"])
-        counted = plural(row["n"], row["unit"].removesuffix("s"))
-        rows.append([row["model"], said, value, interval, counted])
-    table(["model", "quantity", "value", "95 % interval", "n"], rows, name="summary", data=kept.to_dicts())
-    _say('other tests of the same genes, and what each means: the report, under "Which test?"')
-    _say_withheld(config)
-    stages = RunFolder(config.output).record()["stages"]
-    memory = [f"{s['peak_mb']:,} MB" for s in stages]
-    rows = [[s["name"], *_times(s), m, _detail(s)] for s, m in zip(stages, memory, strict=True)]
-    table(["stage", "took", "processor", "peak memory", ""], rows, name="stages", data=stages)
-
-
-def _say_withheld(config: Config) -> None:
-    """Say how many R's are in the numbers above and not in the report's."""
-    import polars as pl
-
-    from hapsight.report.disclosure import FEWEST, hanging
-
-    few = hanging(pl.read_parquet(config.output / "evaluation" / "per_gene.parquet"))
-    if config.report.include_individuals or few.is_empty():
-        return
-    by_model = few.group_by("model", maintain_order=True).agg(pl.col("gene_id").n_unique())
-    of_each = ", ".join(f"{model} {plural(genes, 'gene')}" for model, genes in by_model.iter_rows())
-    _say(
-        f"the report's numbers are without R's that fewer than {FEWEST} people make, which are in those "
-        f"above: {of_each} (docs/disclosure.md)"
-    )
-
-
-def _times(stage: Mapping[str, Any]) -> list[str]:
-    """Wall and processor time of this run."""
-    if (found := stage.get("found_done_seconds")) is not None:
-        return [in_time(found), "-"]
-    processor = stage.get("processor_seconds")
-    return [in_time(stage["seconds"]), "-" if processor is None else in_time(processor)]
-
-
-def _detail(stage: Mapping[str, Any]) -> str:
-    """What a stage says of itself; where an earlier run had done it, that and what it took then."""
-    earlier = f"done by an earlier run in {in_time(stage['seconds'])}"
-    return earlier if "found_done_seconds" in stage else str(stage["detail"])
-
-
-def _number(quantity: str, value: float | None) -> str:
-    """Counts as whole numbers, the rest with three digits."""
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if quantity.partition(".")[0] == "significant" else f"{value:.3f}"
 
 
 def _say(text: str) -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "find_genes",
     "gene_index",
     "genes_called",
+    "genes_of_cohort",
     "match_genes",
     "match_people",
     "near_genes",
@@ -136,6 +137,24 @@ def find_genes(names: Sequence[str], genes: Sequence[Gene]) -> tuple[list[Gene],
         )
     found = dict.fromkeys(place for name in names for place in places[name])
     return [genes[place] for place in found], [name for name in names if not places[name]]
+
+
+def genes_of_cohort(genes: Sequence[Gene], names: Sequence[str], purpose: str) -> list[Gene]:
+    """The genes that were asked for, by identifier or name, each once.
+
+    Raises
+    ------
+    ConfigError
+        A gene is not one of the cohort's, or a name is several genes'.
+    """
+    found, unknown = find_genes(names, genes)
+    if unknown:
+        raise ConfigError(
+            f"{len(unknown)} of the genes {purpose} are not among the cohort's genes.",
+            expected=f"identifiers or names, such as {', '.join(gene.gene_id for gene in genes[:3])}",
+            got=", ".join(unknown[:5]),
+        )
+    return found
 
 
 def near_genes(wanted: str, genes: Sequence[Gene]) -> list[str]:

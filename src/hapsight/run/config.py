@@ -22,6 +22,7 @@ from hapsight.run.sections import (
     EvaluateConfig,
     EvidenceEffectsConfig,
     EvidenceTrackConfig,
+    ExpressionConfig,
     GeneCovariatesConfig,
     ImportedConfig,
     InformedConfig,
@@ -128,17 +129,6 @@ class CohortConfig(Section):
             except ConfigError as error:
                 raise ValueError(f"{error.what} Expected {error.details['expected']}") from None
         return self
-
-
-class ExpressionConfig(Section):
-    """How expression is treated before it is compared or learned from."""
-
-    transform: Literal["log10", "none"] = Field("log10", description="log10(x + pseudocount), or as it is")
-    pseudocount: Annotated[float, Field(ge=0)] = Field(0.1, description="added before the logarithm")
-    permuted: Annotated[int, Field(ge=0)] | None = Field(
-        None,
-        description="negative control: a seed by which expression and covariates are permuted among people",
-    )
 
 
 class ModelConfig(EffectsKeys):

@@ -29,6 +29,7 @@ __all__ = [
     "EvaluateConfig",
     "EvidenceEffectsConfig",
     "EvidenceTrackConfig",
+    "ExpressionConfig",
     "GeneCovariatesConfig",
     "ImportedConfig",
     "InformedConfig",
@@ -95,6 +96,17 @@ class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, and nothing is changed in place."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ExpressionConfig(Section):
+    """How expression is treated before it is compared or learned from."""
+
+    transform: Literal["log10", "none"] = Field("log10", description="log10(x + pseudocount), or as it is")
+    pseudocount: Annotated[float, Field(ge=0)] = Field(0.1, description="added before the logarithm")
+    permuted: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="negative control: a seed by which expression and covariates are permuted among people",
+    )
 
 
 class ImportedConfig(Section):

@@ -22,6 +22,7 @@ from hapsight.cohort.check import CheckResult, check_parts
 from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.effect_layouts import NEAREST, NEAREST_WITHIN
 from hapsight.cohort.join import Cohort, CohortParts
+from hapsight.cohort.matching import genes_of_cohort
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
 from hapsight.cohort.sexes import LEAST_R, find_mismatches, match_scores, strongest_variant
 from hapsight.cohort.tables import require_file
@@ -40,7 +41,7 @@ from hapsight.run.imported import weights_by_gene
 from hapsight.run.opened import Opened, as_compared, parts_of
 from hapsight.run.run_folder import RunFolder
 from hapsight.run.store import require_writable
-from hapsight.stages.explain import SINGLE_BASES, genes_of_cohort
+from hapsight.stages.explain import SINGLE_BASES
 from hapsight.stages.predict import require_apart, require_sequences
 from hapsight.stages.read_outs import LoadedModel, given_checks, read_out_checks
 from hapsight.stats.correlation import normal_scores

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.effect_fit import LEANS, sign_check
 from hapsight.cohort.genotype_source import Genotypes
-from hapsight.cohort.matching import find_genes
+from hapsight.cohort.matching import genes_of_cohort
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.reference import Reference
 from hapsight.engine.views import window_of
-from hapsight.errors import ConfigError, IncompleteError, plural
+from hapsight.errors import IncompleteError, plural
 from hapsight.explain.drivers import additivity, depends_on_background, spread
 from hapsight.explain.tables import (
     BACKGROUND_DEPENDENT,
@@ -61,7 +61,6 @@ __all__ = [
     "explain_blocks",
     "explain_store",
     "explain_units",
-    "genes_of_cohort",
     "variant_rows",
 ]
 
@@ -275,24 +274,6 @@ def chosen_genes(opened: Opened, run: ModelCard, asked: Sequence[str] = ()) -> l
         return chosen
     strong = _strong(opened, run, config.min_abs_r)
     return [gene for gene in chosen if gene.gene_id in strong]
-
-
-def genes_of_cohort(genes: Sequence[Gene], names: Sequence[str], purpose: str) -> list[Gene]:
-    """The genes that were asked for, by identifier or name, each once.
-
-    Raises
-    ------
-    ConfigError
-        A gene is not one of the cohort's, or a name is several genes'.
-    """
-    found, unknown = find_genes(names, genes)
-    if unknown:
-        raise ConfigError(
-            f"{len(unknown)} of the genes {purpose} are not among the cohort's genes.",
-            expected=f"identifiers or names, such as {', '.join(gene.gene_id for gene in genes[:3])}",
-            got=", ".join(unknown[:5]),
-        )
-    return found
 
 
 def _strong(opened: Opened, run: ModelCard, least: float) -> set[str]:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.cohort.matching import genes_of_cohort
 from hapsight.cohort.nouns import Gene, Interval, Strand, Variants
 from hapsight.errors import ConfigError, WeightsError, plural
 from hapsight.explain.drivers import Drivers, sasse2023_drivers
@@ -36,7 +37,7 @@ from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened, Progress
 from hapsight.stages.driver_rows import KEY, stored_drivers
 from hapsight.stages.eqtl import eqtl_blocks
-from hapsight.stages.explain import explain, explain_bases, explain_blocks, explain_store, genes_of_cohort
+from hapsight.stages.explain import explain, explain_bases, explain_blocks, explain_store
 from hapsight.stages.predict import ModelRun, require_model
 from hapsight.stages.valued_units import valuer_of
 from hapsight.stats.eqtl import ld_with
