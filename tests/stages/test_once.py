@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hapsight import files, pipeline
-from hapsight.cli.main import _show_summary, app
+from hapsight.cli.console import say_results
+from hapsight.cli.main import app
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.files import KnownDigest, digest_of_input, file_digest
 from hapsight.models.registry import register
@@ -90,10 +91,10 @@ def test_it_is_said_that_the_report_leaves_genes_out(tmp_path, capsys):
     few = pl.when(pl.col("gene_id") == "up1").then(4.9).otherwise(9.0)
     pl.read_parquet(path).with_columns(effective_people=few, pearson_r=0.5).write_parquet(path)
     capsys.readouterr()
-    _show_summary(config)
+    say_results(config)
     assert "are in those above: elastic_net 1 gene, blup 1 gene, top_snp 1 gene (" in capsys.readouterr().out
     shown = config.report.model_copy(update={"include_individuals": True})
-    _show_summary(config.model_copy(update={"report": shown}))
+    say_results(config.model_copy(update={"report": shown}))
     assert "fewer than 5 people" not in capsys.readouterr().out
 
 
