@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from hapsight.cli.options import (
     name_of,
 )
 from hapsight.errors import ConfigError, plural
+from hapsight.process import settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,8 +90,7 @@ def main() -> None:
     """Run the command line; errors a user can mend are told without a traceback."""
     from hapsight.errors import HapsightError, IncompleteError
 
-    # Else a model's threads wait busily for each other: five times the processor time where cores are taken.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    settle()
     try:
         app()
     except HapsightError as error:

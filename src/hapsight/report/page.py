@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import importlib.metadata
 import json
 import re
 from collections.abc import Mapping
@@ -11,9 +14,11 @@ from typing import Any, Final
 
 import altair
 import jinja2
-import vl_convert
+import platformdirs
 from markupsafe import Markup
 
+from hapsight.errors import StoreError
+from hapsight.files import write_atomically
 from hapsight.report import words
 from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR
 
@@ -87,11 +92,31 @@ def embedded_json(value: Any) -> Markup:
 def vega_bundle() -> str:
     """Vega, Vega-Lite and vega-embed as one script, of the version that altair writes for.
 
-    It is made once: bundling takes more than a second, and pages are many.
+    Bundling takes more than a second, so the script is kept in the user's cache, where one can be written,
+    behind a line with its digest.
     """
     version = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    name = f"vega-lite-{version}-vl-convert-{importlib.metadata.version('vl-convert-python')}.js"
+    kept = platformdirs.user_cache_path("hapsight", appauthor=False) / "report" / name
+    with contextlib.suppress(OSError, ValueError):
+        digest, bundle = kept.read_text(encoding="utf-8").split("\n", 1)
+        if digest == _digest(bundle):
+            return bundle
+    bundle = _bundled(version)
+    with contextlib.suppress(OSError, StoreError):
+        write_atomically(kept, f"{_digest(bundle)}\n{bundle}".encode())
+    return bundle
+
+
+def _bundled(version: str) -> str:
+    import vl_convert
+
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _digest(text: str) -> str:
+    return f"// {hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _part(name: str) -> str:

@@ -37,6 +37,7 @@ from typing import ClassVar, Final, Generic, TypeVar
 from threadpoolctl import threadpool_limits
 
 from hapsight.errors import HapsightError, IncompleteError
+from hapsight.process import settle
 
 __all__ = ["Crew", "Here", "Pool", "local_crew", "pools_kept", "run_units"]
 
@@ -389,7 +390,7 @@ def _sound(pool: ProcessPoolExecutor | None) -> ProcessPoolExecutor | None:
 
 def _new_pool(count: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
 
 
 @contextmanager
@@ -403,6 +404,11 @@ def _threads_of_new_processes(count: int) -> Iterator[None]:
     finally:
         for name in mine:
             del os.environ[name]
+
+
+def _begin() -> None:
+    settle()
+    _end_with_parent()
 
 
 def _end_with_parent() -> None:
