@@ -1,4 +1,4 @@
-"""What a process settles before it works: how threads wait, what memory it keeps, how often garbage is sought."""
+"""What a process settles before it works: how threads wait, what memory it keeps, when garbage is sought."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def settle() -> None:
     """Settle the process, and those that it starts; what the user has set stays.
 
     Threads of a model that wait busily for each other take five times the processor time where cores are
-    taken. Memory that is handed back after each array is cleared by the system before it is had again, which is
-    half of the system's time in a run. Garbage is sought among the objects of imports, which stay to the end.
+    taken. Memory that is handed back after each array is cleared by the system before it is had again: half
+    of the system's time in a run. Garbage is sought among the objects of imports, which stay to the end.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     gc.set_threshold(20_000, 20, 20)

@@ -13,7 +13,8 @@ from hapsight.linear.elastic_net import ElasticNetOptions
 from hapsight.linear.fits import Predictors, make_folds, population_folds, usable_variants
 from hapsight.linear.methods import METHODS, ElasticNet, method_named
 from hapsight.linear.nested import fit_held_out
-from hapsight.linear.predictors import fit_blup, fit_top_snp, reml_share
+from hapsight.linear.predictors import fit_blup, fit_top_snp
+from hapsight.stats.heritability import Likelihood
 from tests.linear.cohort import simulated_dosage, simulated_gene
 
 SMALL = ElasticNetOptions(n_lambdas=20, inner=5, thresh=1e-6)
@@ -186,9 +187,8 @@ def test_blup_from_products_of_variants_is_that_of_people(
     shown = Predictors.of(dosage, 0.0)
     assert len(shown.rows) < 80
     free = fit_blup(shown, outcome)
-    monkeypatch.setattr(
-        predictors, "reml_share", lambda values, squares: round(reml_share(values, squares), 4)
-    )
+    best = Likelihood.best
+    monkeypatch.setattr(Likelihood, "best", lambda likelihood: round(best(likelihood), 4))
     given = (None, variances)
     found = [fit_blup(shown, outcome, one) for one in given]
     monkeypatch.setattr(predictors, "_solve_variants", predictors._solve_people)

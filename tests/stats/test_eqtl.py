@@ -8,7 +8,7 @@ from scipy import stats
 
 from hapsight.errors import InputError
 from hapsight.least_squares import Design
-from hapsight.stats.eqtl import CisDosage, allele_counts, nominal_scan, strongest
+from hapsight.stats.eqtl import CisDosage, allele_counts, half_scan, nominal_scan, strongest
 from tests.stats.eqtl_naive import regression, simulated
 
 
@@ -119,6 +119,24 @@ def test_too_many_covariates_are_an_error():
     ):
         Design.of(8, np.random.default_rng(0).standard_normal((8, 6)))
     assert Design.of(8, np.random.default_rng(0).standard_normal((8, 5))).dof == 1
+
+
+def test_copies_of_a_variant_and_of_its_other_allele_have_the_effects_that_each_has_alone():
+    rng = np.random.default_rng(9)
+    dosage, covariates = simulated(12, 40, 3, rng)
+    dosage = np.vstack([dosage, dosage[3:6], 2 - dosage[:5], np.full((1, 40), 2)]).astype(np.uint8)
+    expression = rng.standard_normal(40) + dosage[3]
+    found, half = scan(dosage, expression, covariates), np.arange(40) < 25
+    cis = CisDosage.of(dosage, Design.of(40, covariates))
+    of_half = half_scan(dosage, expression, covariates, half, cis.distinct)
+    assert len(cis.centred) < len(dosage) == len(cis.tested)
+    for variant, row in enumerate(dosage):
+        one = scan(row[None], expression, covariates)
+        one_of_half = half_scan(row[None], expression, covariates, half)
+        for name in ("r", "slope", "slope_se", "t", "pval_nominal"):
+            values = [getattr(each, name)[variant] for each in (found, of_half)]
+            alone = [getattr(each, name)[0] for each in (one, one_of_half)]
+            np.testing.assert_allclose(values, alone, rtol=1e-9)
 
 
 def test_other_covariates_for_the_same_variants():

@@ -11,9 +11,9 @@ from hapsight.linear.fits import Predictors
 from hapsight.linear.predictors import fit_blup
 from hapsight.stats import heritability
 from hapsight.stats.heritability import (
-    Along,
-    _rotate,
-    _rotate_variants,
+    Likelihood,
+    _of_people,
+    _of_variants,
     cis_heritability,
     products_of_variants,
 )
@@ -56,9 +56,7 @@ def test_variants_and_people_say_the_same(h2, n_variants):
     design = Design.of(120, covariates)
     mean, scale = dosage.mean(axis=1), dosage.std(axis=1) * np.sqrt(len(dosage))
     outcome = design.residuals(expression)
-    people, variants = (
-        rotate(dosage, outcome, design, mean, scale) for rotate in (_rotate, _rotate_variants)
-    )
+    people, variants = (of(dosage, outcome, design, mean, scale) for of in (_of_people, _of_variants))
     for at in (0.0, 0.2, 0.7, 0.999):
         assert variants.log_likelihood(at) == pytest.approx(people.log_likelihood(at), rel=1e-8)
         assert variants.standard_error(at) == pytest.approx(people.standard_error(at), rel=1e-8)
@@ -69,21 +67,26 @@ def test_variants_and_people_say_the_same(h2, n_variants):
     assert found.num_var == len(dosage)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
 @pytest.mark.parametrize(("size", "rank"), [(1, 1), (2, 2), (40, 40), (40, 7), (41, 1)])
-def test_coordinates_along_eigenvectors_are_those_of_numpy(size, rank):
-    """Where an eigenvalue comes several times, as 0 does, the sum of squares is what is told."""
+def test_the_tridiagonal_form_says_what_the_whole_kernel_says(size, rank, share):
     rng = np.random.default_rng(size + rank)
     rows, vector = rng.standard_normal((rank, size)), rng.standard_normal(size)
-    kernel = rows.T @ rows
-    found = Along.of(kernel, vector)
-    values, along = found.values, found.coordinates
-    np.testing.assert_allclose(found.vector(along), vector, atol=1e-12)
-    np.testing.assert_allclose(found.vector(values * along), kernel @ vector, atol=1e-10 * values[-1])
-    expected, vectors = np.linalg.eigh(rows.T @ rows)
-    np.testing.assert_allclose(values, expected, atol=1e-10 * expected[-1])
-    squares, twin = along**2, (vectors.T @ vector) ** 2
-    np.testing.assert_allclose(squares[size - rank :], twin[size - rank :], rtol=1e-7)
-    assert squares[: size - rank].sum() == pytest.approx(twin[: size - rank].sum())
+    kernel, squares = rows.T @ rows, float(vector @ vector)
+    found = Likelihood.of(kernel, vector, squares, size, False)
+    variance = share * kernel + (1 - share) * np.eye(size)
+    solved = np.linalg.solve(variance, vector)
+    np.testing.assert_allclose(found.effects(share), share * solved, rtol=1e-9, atol=1e-10)
+    twin = -0.5 * (size * np.log(vector @ solved / size) + np.linalg.slogdet(variance)[1])
+    assert found.log_likelihood(share) == pytest.approx(twin, rel=1e-10, abs=1e-9)
+    values = np.linalg.eigvalsh(kernel)
+    np.testing.assert_allclose(found.eigenvalues(), values, atol=1e-12 * values[-1])
+    assert found._along_kernel() == pytest.approx(vector @ kernel @ vector, rel=1e-10)
+    of_variants = Likelihood.of(rows @ rows.T, rows @ vector, squares, size, True)
+    assert of_variants.log_likelihood(share) == pytest.approx(twin, rel=1e-9, abs=1e-9)
+    np.testing.assert_allclose(rows.T @ of_variants.effects(share), kernel @ found.effects(share), atol=1e-9)
+    np.testing.assert_allclose(of_variants.eigenvalues(), values, atol=1e-12 * values[-1])
+    assert of_variants._along_kernel() == pytest.approx(vector @ kernel @ vector, rel=1e-10)
 
 
 def test_no_matrix_of_people_is_made():

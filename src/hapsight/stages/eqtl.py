@@ -339,7 +339,8 @@ def _map_unit(unit: EqtlUnit) -> str:
         outcome = design.residuals(expression)
         cis = CisDosage.of(window.dosage, design)
         halves = [
-            half_scan(window.dosage, expression, unit.covariates, unit.halves == half) for half in (1, 2)
+            half_scan(window.dosage, expression, unit.covariates, unit.halves == half, cis.distinct)
+            for half in (1, 2)
         ]
         nominal.append(nominal_table(window, nominal_scan(cis, outcome), halves))
         top.append(top_table(window.gene, nominal[-1], map_gene(cis, outcome, permutations)))

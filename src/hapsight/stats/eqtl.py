@@ -8,8 +8,7 @@ Two halves of the people: an effect that was not estimated from the people it is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,53 +45,53 @@ TIE = 1e-10
 class CisDosage:
     """Dosages of V variants in N people, ready for products with residual expression.
 
-    A product with a residual needs no residual dosage, only the residual's norm.
+    A product with a residual needs no residual dosage, only the residual's norm; and copies of a variant, or
+    of its other allele, need one product.
 
     Attributes
     ----------
     centred
-        (V, N) ALT dosages less each variant's mean.
+        (P, N) ALT dosages of the first of each group of copies, less their mean.
     norm
-        (V,) Euclidean norm of each dosage's residual on the design; 0 where none is left.
+        (P,) Euclidean norm of each one's residual on the design; 0 where none is left.
     design
         What `norm` was made with.
     dosage
         (V, N) as they were given.
+    distinct
+        Which variants are copies of each other.
     """
 
     centred: Float
     norm: Float
     design: Design
     dosage: NDArray[Any]
+    distinct: DistinctRows
 
     @classmethod
-    def of(cls, dosage: NDArray[Any], design: Design) -> CisDosage:
-        """From (V, N) ALT dosages, 0 to 2."""
-        centred = dosage - dosage.mean(axis=1, keepdims=True, dtype=np.float64)
-        return cls._with_norm(dosage, centred, design)
+    def of(cls, dosage: NDArray[Any], design: Design, distinct: DistinctRows | None = None) -> CisDosage:
+        """From (V, N) ALT dosages, 0 to 2, and which are copies, where that is known."""
+        distinct = distinct_rows(dosage) if distinct is None else distinct
+        rows = dosage[distinct.first]
+        centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
+        return cls(centred, _norms(centred, design), design, dosage, distinct)
 
     def under(self, design: Design) -> CisDosage:
         """The same variants with other covariates projected out."""
-        found = self._with_norm(self.dosage, self.centred, design)
-        vars(found)["distinct"] = self.distinct  # are the same, and not looked for again
-        return found
-
-    @classmethod
-    def _with_norm(cls, dosage: NDArray[Any], centred: Float, design: Design) -> CisDosage:
-        whole = np.einsum("vn,vn->v", centred, centred)
-        explained = centred @ design.basis
-        left = whole - np.einsum("vk,vk->v", explained, explained)
-        return cls(centred, np.sqrt(np.where(left > LEAST_NORM**2 * whole, left, 0.0)), design, dosage)
-
-    @cached_property
-    def distinct(self) -> DistinctRows:
-        """Which variants are copies of each other."""
-        return distinct_rows(self.dosage)
+        return replace(self, norm=_norms(self.centred, design), design=design)
 
     @property
     def tested(self) -> NDArray[np.bool_]:
         """(V,) whether anything of the variant is left to test."""
-        return self.norm > 0
+        return (self.norm > 0)[self.distinct.group]
+
+
+def _norms(centred: Float, design: Design) -> Float:
+    """Norms of what the design leaves of rows (P, N); 0 where that is rounding."""
+    whole = np.einsum("vn,vn->v", centred, centred)
+    explained = centred @ design.basis
+    left = whole - np.einsum("vk,vk->v", explained, explained)
+    return np.sqrt(np.where(left > LEAST_NORM**2 * whole, left, 0.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,12 +123,20 @@ def nominal_scan(cis: CisDosage, expression: Float) -> NominalScan:
     """
     outcome, dof = cis.design.residuals(expression), cis.design.dof
     size = float(np.linalg.norm(outcome)) or float("nan")
-    norm = np.where(cis.tested, cis.norm, np.nan)
+    norm = np.where(cis.norm > 0, cis.norm, np.nan)
     r = np.clip(cis.centred @ outcome / (norm * size), -1.0, 1.0)
     slope, slope_se = r * size / norm, np.sqrt((1.0 - r**2) / dof) * size / norm
     with np.errstate(divide="ignore"):
         t = slope / slope_se
-    return NominalScan(r, slope, slope_se, t, p_of_r2(r**2, dof), dof)
+    group, sign = cis.distinct.group, cis.distinct.sign
+    return NominalScan(
+        r=r[group] * sign,
+        slope=slope[group] * sign,
+        slope_se=slope_se[group],
+        t=t[group] * sign,
+        pval_nominal=p_of_r2(r**2, dof)[group],
+        dof=dof,
+    )
 
 
 def p_of_r2(r2: Float | float, dof: float) -> Float:
@@ -226,9 +233,18 @@ def random_halves(groups: Sequence[str | None], rng: np.random.Generator) -> NDA
 
 
 def half_scan(
-    dosage: NDArray[np.uint8], expression: Float, covariates: Float | None, people: NDArray[np.bool_]
+    dosage: NDArray[np.uint8],
+    expression: Float,
+    covariates: Float | None,
+    people: NDArray[np.bool_],
+    distinct: DistinctRows | None = None,
 ) -> NominalScan | None:
     """Effects of (V, N) variants on (N,) expression among some of the people only, covariates refitted.
+
+    Parameters
+    ----------
+    distinct
+        Which variants are copies of each other in everyone, where that is known.
 
     Returns
     -------
@@ -239,4 +255,4 @@ def half_scan(
         design = Design.of(int(people.sum()), own)
     except InputError:
         return None
-    return nominal_scan(CisDosage.of(dosage[:, people], design), expression[people])
+    return nominal_scan(CisDosage.of(dosage[:, people], design, distinct), expression[people])

@@ -200,7 +200,7 @@ def permutation_maxima(
     shuffled /= np.linalg.norm(shuffled, axis=1, keepdims=True)
     columns = np.ascontiguousarray(shuffled.T, dtype=precision)  # (N, P)
     largest = np.zeros(len(permutations), precision)
-    tested = cis.distinct.first[cis.tested[cis.distinct.first]]
+    tested = np.flatnonzero(cis.norm > 0)
     for start in range(0, len(tested), _ROWS):
         rows = tested[start : start + _ROWS]
         r = (cis.centred[rows] / cis.norm[rows, None]).astype(precision) @ columns  # (rows, P)

@@ -14,26 +14,23 @@ from hapsight.least_squares import Design, DistinctRows, distinct_rows
 from hapsight.stats.summary import Mean, mean_interval
 
 __all__ = [
-    "Along",
     "Heritability",
-    "VariantCoordinates",
+    "Likelihood",
     "VariantProducts",
     "cis_heritability",
     "mean_ceiling",
     "products_of_variants",
-    "variant_coordinates",
 ]
 
 Float = NDArray[np.float64]
 
 _MOST = 1.0 - 1e-6
-"""Largest heritability that is tried: at 1 the likelihood need not exist."""
-
-_RANK = 1e-11
-"""Eigenvalue, relative to the largest, below which it is rounding."""
+"""Largest share that is tried: at 1 no noise at all is left, and the likelihood need not exist."""
 
 _CANCELLED = 1e-12
 """Share of a variant's variance below which what the covariates leave of it is rounding."""
+
+_EPSILON = float(np.finfo(np.float64).eps)
 
 _TOGETHER = 4_000_000
 """Dosages of a block of people, as numbers of 8 bytes."""
@@ -41,8 +38,11 @@ _TOGETHER = 4_000_000
 _PANEL = 64
 """Columns that LAPACK works on together."""
 
+_FLAT = 1e-9
+"""Difference of two log-likelihoods that is rounding."""
+
 _GRID = 33
-"""Values among which the best is refined, since a likelihood may have two peaks."""
+"""Shares among which the best is refined, since a likelihood may have two peaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,50 +71,119 @@ class Heritability:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rotated:
-    """M independent coordinates of residual expression; variance ``h2 values + 1 - h2`` times a scale.
+class Likelihood:
+    """Restricted likelihood of an outcome of variance ``share kernel + (1 - share) identity``, times a scale.
+
+    Householder's reflections make the kernel tridiagonal, and a share is then tried in as many steps as the
+    kernel has rows: no eigenvectors are made. The kernel is of people, or of variants, from which the same
+    comes by Woodbury's identity.
 
     Attributes
     ----------
-    values
-        (M,) eigenvalues of the relationship of residuals.
+    diagonal, beside
+        (K,), (K - 1,) the tridiagonal form.
+    coordinates
+        (K,) the outcome, or the products of variants with it, in the form's coordinates.
     squares
-        (M,) squared coordinates of expression along the eigenvectors.
+        Sum of squares of the outcome.
+    directions
+        M, the dimensions that are left to the outcome.
+    of_variants
+        Whether the kernel is of variants.
     """
 
-    values: Float
-    squares: Float
+    diagonal: Float
+    beside: Float
+    coordinates: Float
+    squares: float
+    directions: int
+    of_variants: bool
+    _reflections: tuple[Float, Float]
 
-    def log_likelihood(self, h2: float) -> float:
-        """Restricted log-likelihood at its best scale, up to a constant."""
-        variance = h2 * self.values + (1.0 - h2)
-        scale = np.mean(self.squares / variance)
-        return float(-0.5 * (len(self.values) * np.log(scale) + np.log(variance).sum()))
+    @classmethod
+    def of(cls, kernel: Float, vector: Float, squares: float, directions: int, of_variants: bool) -> Self:
+        """Of a kernel (K, K): of people and their outcome, or of variants and their products with it (K,)."""
+        size = len(kernel)
+        reflected, diagonal, beside, tau, _ = scipy.linalg.lapack.dsytrd(kernel, lower=1, lwork=_PANEL * size)
+        reflections = (reflected[1:, :-1], tau)
+        turned = _reflect(vector, reflections, "T")
+        return cls(diagonal, beside, turned, squares, directions, of_variants, reflections)
 
     def best(self) -> float:
-        """Heritability with the largest likelihood."""
+        """Share with the largest likelihood; 0 where none does better."""
         grid = np.linspace(0.0, _MOST, _GRID)
-        at = int(np.argmax([self.log_likelihood(h2) for h2 in grid]))
+        at = int(np.argmax([self.log_likelihood(share) for share in grid]))
         around = (grid[max(at - 1, 0)], grid[min(at + 1, _GRID - 1)])
-        found = scipy.optimize.minimize_scalar(
-            lambda h2: -self.log_likelihood(h2), bounds=around, method="bounded", options={"xatol": 1e-8}
+        fine = scipy.optimize.minimize_scalar(
+            lambda share: -self.log_likelihood(share),
+            bounds=around,
+            method="bounded",
+            options={"xatol": 1e-8},
         )
-        return max((0.0, _MOST, float(found.x)), key=self.log_likelihood)
+        best = max((_MOST, float(grid[at]), float(fine.x)), key=self.log_likelihood)
+        return best if self.log_likelihood(best) > self.log_likelihood(0.0) + _FLAT else 0.0
 
-    def standard_error(self, h2: float) -> float:
-        """From the expected information of heritability and scale."""
-        slope = (self.values - 1.0) / (h2 * self.values + (1.0 - h2))
+    def log_likelihood(self, share: float) -> float:
+        """At its best scale, up to a constant."""
+        solved, pivots = self._solved(share)
+        along = float(self.coordinates @ solved)
+        if self.of_variants:  # what they leave of the outcome is more than rounding
+            along = max(self.squares - share * along, _EPSILON * self.squares) / (1.0 - share)
+        others = (self.directions - len(pivots)) * np.log(1.0 - share)
+        scale = np.log(along / self.directions)
+        return float(-0.5 * (self.directions * scale + np.log(pivots).sum() + others))
+
+    def effects(self, share: float) -> Float:
+        """(K,) ``(kernel + (1 - share) / share)^-1`` times the outcome, or variants' products with it."""
+        return _reflect(share * self._solved(share)[0], self._reflections, "N")
+
+    def _solved(self, share: float) -> tuple[Float, Float]:
+        """The coordinates divided by ``share form + 1 - share``, and the pivots of its LDL' factors."""
+        beside = share * self.beside if len(self.beside) else np.zeros(1)  # which SciPy asks for
+        pivots, _, solved, _ = scipy.linalg.lapack.dptsv(
+            share * self.diagonal + (1.0 - share), beside, self.coordinates
+        )
+        return solved, pivots
+
+    def eigenvalues(self) -> Float:
+        """(M,) of the kernel, rising; what is left out or added beside its own is 0."""
+        values = scipy.linalg.eigvalsh_tridiagonal(self.diagonal, self.beside)
+        others = self.directions - len(values)
+        return np.append(np.zeros(others), values) if others > 0 else values[-others:]
+
+    def standard_error(self, share: float) -> float:
+        """From the expected information of share and scale."""
+        values = self.eigenvalues()
+        slope = (values - 1.0) / (share * values + (1.0 - share))
         information = 0.5 * (np.sum(slope**2) - slope.sum() ** 2 / len(slope))
         return float(1.0 / np.sqrt(information)) if information > 0 else float("nan")
 
     def haseman_elston(self) -> float:
-        """Slope of squares on eigenvalues, as a share of slope and intercept."""
-        spread = self.values - self.values.mean()
-        if not np.any(spread):
+        """Slope of squared coordinates along eigenvectors on eigenvalues, as share of slope and intercept."""
+        mean = float(self.diagonal.sum()) / self.directions
+        whole = float(self.diagonal @ self.diagonal + 2.0 * self.beside @ self.beside)  # squared eigenvalues
+        spread = whole - self.directions * mean**2
+        if spread <= len(self.diagonal) * _EPSILON * whole:
             return float("nan")
-        genetic = float(spread @ self.squares / (spread @ spread))
-        total = genetic + float(self.squares.mean() - genetic * self.values.mean())
-        return genetic / total
+        slope = (self._along_kernel() - mean * self.squares) / spread
+        return slope / (slope + self.squares / self.directions - slope * mean)
+
+    def _along_kernel(self) -> float:
+        """The outcome times the kernel of people times the outcome."""
+        z = self.coordinates
+        if self.of_variants:
+            return float(z @ z)
+        return float(self.diagonal @ z**2 + 2.0 * (self.beside * z[1:]) @ z[:-1])
+
+
+def _reflect(vector: Float, reflections: tuple[Float, Float], turn: str) -> Float:
+    """(K,) the vector in the tridiagonal form's coordinates ("T"), or back ("N")."""
+    turned = vector.copy()
+    if len(vector) > 1:
+        below, tau = reflections
+        rest = scipy.linalg.lapack.dormqr("L", turn, below, tau, vector[1:, None], _PANEL)
+        turned[1:] = rest[0][:, 0]
+    return turned
 
 
 def mean_ceiling(h2: Float) -> Mean:
@@ -166,87 +235,23 @@ def cis_heritability(
     if not num_var or not outcome.any():
         return None
     scale = spread[vary] / np.sqrt(distinct.copies[vary] / num_var)  # as if each copy were there
-    rotate = _rotate_variants if vary.sum() < len(outcome) else _rotate
-    rotated = rotate(rows[vary], outcome, design, mean[vary], scale)
-    h2 = rotated.best()
-    ratio = 2.0 * (rotated.log_likelihood(h2) - rotated.log_likelihood(0.0))
+    of = _of_variants if vary.sum() < len(outcome) else _of_people
+    likelihood = of(rows[vary], outcome, design, mean[vary], scale)
+    h2 = likelihood.best()
+    ratio = 2.0 * (likelihood.log_likelihood(h2) - likelihood.log_likelihood(0.0))
     pval = 0.5 * float(scipy.special.chdtrc(1, ratio)) if h2 > 0 else 1.0
-    return Heritability(h2, rotated.standard_error(h2), pval, rotated.haseman_elston(), num_var)
+    return Heritability(h2, likelihood.standard_error(h2), pval, likelihood.haseman_elston(), num_var)
 
 
-def _rotate(rows: NDArray[Any], outcome: Float, design: Design, mean: Float, scale: Float) -> _Rotated:
+def _of_people(rows: NDArray[Any], outcome: Float, design: Design, mean: Float, scale: Float) -> Likelihood:
     """Of the relationship ``Z' Z`` of people, Z being ``(rows - mean) / scale`` (V, N)."""
     standard = (rows - mean[:, None]) / scale[:, None]
     kinship = standard.T @ standard
     left = design.residuals(design.residuals(kinship).T)  # of rows and columns, fewer than the variants
-    along = Along.of(left, outcome)
-    known = along.values > _RANK * max(float(along.values[-1]), 0.0)
-    directions, whole = len(outcome) - design.rank, float(outcome @ outcome)
-    return _Rotated(*_with_rest(along.values[known], along.coordinates[known] ** 2, whole, directions))
+    return Likelihood.of(left, outcome, float(outcome @ outcome), len(outcome) - design.rank, False)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Along:
-    """A vector along the eigenvectors of a symmetric kernel (K, K), which are not made.
-
-    They are those of the tridiagonal form that Householder's reflections make of the kernel, turned back by
-    these; the vector is turned instead, which saves K sums of K^2 each.
-
-    Attributes
-    ----------
-    values
-        (K,) eigenvalues, rising.
-    coordinates
-        (K,) of the vector.
-    """
-
-    values: Float
-    coordinates: Float
-    _vectors: Float
-    _reflections: tuple[Float, Float]
-
-    @classmethod
-    def of(cls, kernel: Float, vector: Float) -> Self:
-        """Of the kernel (K, K) and the vector (K,)."""
-        size = len(kernel)
-        reflected, diagonal, beside, tau, _ = scipy.linalg.lapack.dsytrd(kernel, lower=1, lwork=_PANEL * size)
-        values, vectors = scipy.linalg.eigh_tridiagonal(diagonal, beside)
-        reflections = (reflected[1:, :-1], tau)
-        return cls(values, vectors.T @ _reflect(vector, reflections, "T"), vectors, reflections)
-
-    def vector(self, coordinates: Float) -> Float:
-        """(K,) the vector that has these coordinates (K,)."""
-        return _reflect(self._vectors @ coordinates, self._reflections, "N")
-
-
-def _reflect(vector: Float, reflections: tuple[Float, Float], turn: str) -> Float:
-    """(K,) the vector in the tridiagonal form's coordinates ("T"), or back ("N")."""
-    turned = vector.copy()
-    if len(vector) > 1:
-        below, tau = reflections
-        rest = scipy.linalg.lapack.dormqr("L", turn, below, tau, vector[1:, None], _PANEL)
-        turned[1:] = rest[0][:, 0]
-    return turned
-
-
-def _with_rest(values: Float, squares: Float, whole: float, directions: int) -> tuple[Float, Float]:
-    """The (M,) values and squares of all directions; where the kernel is 0, all have equal parts of the rest.
-
-    Parameters
-    ----------
-    values, squares
-        Of the directions in which the kernel is not 0.
-    whole
-        Sum of squares of the outcome.
-    """
-    others = max(directions - len(values), 0)
-    rest = max(whole - float(squares.sum()), 0.0) / max(others, 1)
-    return np.append(values, np.zeros(others)), np.append(squares, np.full(others, rest))
-
-
-def _rotate_variants(
-    rows: NDArray[Any], outcome: Float, design: Design, mean: Float, scale: Float
-) -> _Rotated:
+def _of_variants(rows: NDArray[Any], outcome: Float, design: Design, mean: Float, scale: Float) -> Likelihood:
     """The same where there are fewer rows than people, from products of variants.
 
     ``R R' = Z Z' - (Z Q) (Z Q)'`` of the residuals R of the rows Z beside the design's basis Q.
@@ -255,10 +260,10 @@ def _rotate_variants(
     kernel = products.kernel - products.explained @ products.explained.T
     gone = np.diag(kernel) <= _CANCELLED * np.diag(products.kernel)
     kernel[gone] = kernel[:, gone] = 0.0
-    found = variant_coordinates(
-        kernel, products.covariance, float(outcome @ outcome), len(outcome) - design.rank
+    covariance = np.where(gone, 0.0, products.covariance)
+    return Likelihood.of(
+        kernel, covariance, float(outcome @ outcome), len(outcome) - design.rank, of_variants=True
     )
-    return _Rotated(found.values, found.squares)
 
 
 class VariantProducts(NamedTuple):
@@ -302,49 +307,3 @@ def products_of_variants(
         found.covariance[:] += rows @ outcome[block]
         found.explained[:] += rows @ basis[block]
     return found
-
-
-class VariantCoordinates(NamedTuple):
-    """An outcome along the M directions of people that a kernel of V variants, of rank r, tells apart.
-
-    Attributes
-    ----------
-    values
-        (M,) eigenvalues of the kernel, those that are 0 last.
-    squares
-        (M,) squared coordinates of the outcome. Where the kernel is 0 all directions are alike, and each has
-        an equal part of what is left.
-    rank
-        r.
-    along
-        Covariances (V,) of variants with the outcome along the eigenvectors of their kernel (V, V), of which
-        the last r eigenvalues are the first of `values`; squared coordinates are ``values squares``.
-    """
-
-    values: Float
-    squares: Float
-    rank: int
-    along: Along
-
-
-def variant_coordinates(
-    kernel: Float, covariance: Float, squares: float, directions: int
-) -> VariantCoordinates:
-    """Eigenvalues of the kernel ``rows' rows`` of people and an outcome along its eigenvectors, without it.
-
-    Parameters
-    ----------
-    kernel
-        (V, V) products of the rows, less what is projected out of the outcome.
-    covariance
-        (V,) of these with the outcome.
-    squares
-        Sum of squares of the outcome.
-    directions
-        M, dimensions that are left to both.
-    """
-    along = Along.of(kernel, covariance)
-    known = along.values > _RANK * max(float(along.values[-1]), 0.0)
-    values = along.values[known]
-    every = _with_rest(values, along.coordinates[known] ** 2 / values, squares, directions)
-    return VariantCoordinates(*every, len(values), along)
