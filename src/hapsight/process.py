@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
 from typing import Final
 
 __all__ = ["settle"]
+
+_WAITING: Final = {"OMP_WAIT_POLICY": "passive", "OPENBLAS_NUM_THREADS": "1"}
 
 _KEPT: Final = 32 << 20
 """Arrays below this size (bytes) lie in memory that the process keeps; glibc knows no higher limit."""
@@ -20,14 +23,17 @@ _MALLOPT: Final = {"MALLOC_TRIM_THRESHOLD_": (-1, _SPARE), "MALLOC_MMAP_THRESHOL
 
 
 def settle() -> None:
-    """Settle the process, and those that it starts; what the user has set stays.
+    """Settle the process, and those that it starts; what the user has set stays. Before NumPy is imported.
 
-    Threads of a model that wait busily for each other take five times the processor time where cores are
-    taken. Memory that is handed back after each array is cleared by the system before it is had again: half
-    of the system's time in a run. Garbage is sought among the objects of imports, which stay to the end.
+    Threads that wait busily for each other take five times the processor time where cores are taken: those of
+    a model wait passively, and NumPy has one, since a gene's matrices are small. Memory that is handed back
+    after each array is cleared by the system before it is had again: half of the system's time in a run.
+    Garbage is sought among the objects of imports, which stay to the end, and in the end it is not sought.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for name, value in _WAITING.items():
+        os.environ.setdefault(name, value)
     gc.set_threshold(20_000, 20, 20)
+    atexit.register(gc.freeze)
     if sys.platform == "linux":
         _keep_memory()
 

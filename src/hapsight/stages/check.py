@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from hapsight.cohort.check import CheckResult, check_parts
 from hapsight.cohort.contigs import plain_contig
@@ -224,22 +223,15 @@ def check(
     if any(result.status == "fail" for result in of_cohort):
         return results
     cohort = as_compared(parts.joined[0], config.expression)
-    with _one_thread():
-        results += check_stages(config, cohort, models)
+    results += check_stages(config, cohort, models)
     opened = Opened(config, cohort, Dropped(), (), RunFolder(config.output))
     effects = [wanted for wanted in config.models if wanted.table is not None]
     results += [row for wanted in effects for row in check_effects(opened, wanted)]
     results += [_check_held_out(one, cohort.genes) for one in models if one.model.held_out is not None]
     if all(result.status != "fail" for result in results):
         results += _check_read_outs(opened, models, tables)
-        with _one_thread():
-            results.append(check_identity(cohort))
+        results.append(check_identity(cohort))
     return results
-
-
-def _one_thread() -> threadpool_limits:
-    """One thread for NumPy: a gene's matrices are small, and the others wait busily for work."""
-    return threadpool_limits(limits=1, user_api="blas")
 
 
 def _check_read_outs(

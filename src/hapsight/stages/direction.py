@@ -67,9 +67,7 @@ def direction(opened: Opened, arms: Sequence[Arm], progress: Progress) -> None:
             ]
         )
         beside = table if tops else table.clear()
-        with threadpool_limits(limits=1, user_api="blas"):  # threads only wait for each other here
-            tables = direction_tables(beside) | {"direction_genes": beside}
-        for name, found in tables.items():
+        for name, found in (direction_tables(beside) | {"direction_genes": beside}).items():
             opened.folder.write(f"evaluation/{name}.parquet", found)
         alike = read.alike([gene.gene_id for gene in opened.cohort.genes], arms)
         opened.folder.write("evaluation/agreement.parquet", agreement_table(alike, results))
