@@ -60,7 +60,8 @@ def test_garbage_is_sought_less_often_and_not_in_the_end():
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core")
 def test_numpy_has_one_thread_unless_the_user_has_said_otherwise():
     code = (
-        "from hapsight.process import settle; settle(); import numpy; from threadpoolctl import threadpool_info\n"
+        "from hapsight.process import settle; settle(); import numpy\n"
+        "from threadpoolctl import threadpool_info\n"
         "print({one['num_threads'] for one in threadpool_info() if one['user_api'] == 'blas'})"
     )
     assert _said(code) == "{1}"
