@@ -8,8 +8,8 @@ import pytest
 from fake_run import write_run
 
 from hapsight.report.build import build_report
-from hapsight.report.modality import gap_rows, modality_tables, sign_rows
 from hapsight.report.run_folder import read_run
+from hapsight.report.validations import gap_rows, modality_tables, sign_rows
 from hapsight.tables import VALIDATION
 
 needs_extra = pytest.mark.skipif(

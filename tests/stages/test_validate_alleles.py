@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from hapsight.cli.main import app
 from hapsight.models.registry import register
-from hapsight.report.alleles import allele_driver_table, allele_rows, allele_sentences, allele_table
 from hapsight.report.build import build_report
 from hapsight.report.individuals import without_individuals
 from hapsight.report.run_folder import read_run
+from hapsight.report.validations import allele_driver_table, allele_rows, allele_sentences, allele_table
 from hapsight.run.arms import haplotype_values, model_arms
 from hapsight.tables import ALLELE_PEOPLE, ALLELES
 from tests.cohort.files import Record, write_table, write_vcf
@@ -176,7 +176,7 @@ def test_few_people_are_withheld(found, planted):
 
 def test_a_haplotype_r_that_is_shown_as_0_is_not_counted_as_below(monkeypatch):
     table = pl.DataFrame({"model": "m", "read_out": "r", "haplotype_r": [0.2, 0.1, 0.0, -0.1, -0.2]})
-    monkeypatch.setattr("hapsight.report.alleles.allele_table", lambda _: table)
+    monkeypatch.setattr("hapsight.report.validations.allele_table", lambda _: table)
     said = "m (r): mean haplotype R 0.00 over 5 genes, above 0 in 40.0 % of them, shown as 0 in 20.0 %."
     assert list(allele_sentences(None)) == [said]
 

@@ -120,12 +120,11 @@ def build_report(run: Path, individuals: bool | None = None) -> Path:
 
 
 def _report(found: RunFolder, individuals: bool | None) -> _Report:
-    from hapsight.report.alleles import allele_driver_table, allele_table
     from hapsight.report.cards import baseline_table
     from hapsight.report.direction import agreement_table, arithmetic_table, factor_table
     from hapsight.report.drivers import driver_summary_table, driver_table
-    from hapsight.report.modality import modality_tables
     from hapsight.report.page import render
+    from hapsight.report.validations import allele_driver_table, allele_table, modality_tables
 
     if not (asked_for(found) if individuals is None else individuals):
         found = without_individuals(found)
@@ -209,8 +208,6 @@ def _arithmetic_figures(run: RunFolder) -> tuple[Figure, ...]:
 
 def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
     from hapsight.report.across import pair_rows
-    from hapsight.report.alleles import HOW_TO_READ as ALLELES_HOW
-    from hapsight.report.alleles import allele_rows, allele_sentences
     from hapsight.report.cards import (
         baseline_rows,
         cards,
@@ -230,10 +227,18 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         stratum_rows,
     )
     from hapsight.report.first_page import compared_with, in_words, lead
-    from hapsight.report.modality import GAP_COLUMNS, SIGN_COLUMNS, gap_rows, sign_rows
-    from hapsight.report.modality import HOW_TO_READ as MODALITY_HOW
     from hapsight.report.training import HOW_TO_READ as TRAINING_HOW
     from hapsight.report.training import arm_rows, ceilings, four_cells, split_sentences
+    from hapsight.report.validations import (
+        GAP_COLUMNS,
+        HOW_TO_READ_ALLELES,
+        HOW_TO_READ_SIGNS,
+        SIGN_COLUMNS,
+        allele_rows,
+        allele_sentences,
+        gap_rows,
+        sign_rows,
+    )
 
     protocol = protocol_named(run.record.get("protocol"))
     first = lead(run)
@@ -270,10 +275,10 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
             ("Signs of QTLs, at the variant’s own place", tuple(SIGN_COLUMNS), sign_rows(run)),
             ("The same variants at accessibility and at expression", tuple(GAP_COLUMNS), gap_rows(run)),
         ),
-        "modality_how": MODALITY_HOW,
+        "modality_how": HOW_TO_READ_SIGNS,
         "allele_rows": allele_rows(run),
         "allele_sentences": tuple(allele_sentences(run)),
-        "alleles_how": ALLELES_HOW,
+        "alleles_how": HOW_TO_READ_ALLELES,
         "genes": gene_columns(run),
         "gene_rows": gene_rows(run),
         "observed": compared_with(run),
