@@ -25,7 +25,7 @@ from hapsight.report.run_folder import read_run, read_table
 from hapsight.report.shown_genes import MADE_ANEW
 from hapsight.run.arms import arms_of, model_arms
 from hapsight.stages.baseline import baseline
-from hapsight.stages.driver_rows import GeneEffects, driver_rows, reach_of
+from hapsight.stages.driver_units import GeneEffects, driver_rows, reach_of
 from hapsight.stages.drivers import drivers
 from hapsight.stages.eqtl import eqtl
 from hapsight.stages.evaluate import evaluate

@@ -126,7 +126,7 @@ def _installed() -> bool:
 
 
 def add_motifs(rows: Sequence[Row], reference: Reference, motifs: Sequence[Motif]) -> None:
-    """Add to each row of `hapsight.stages.driver_rows` what its driver and its control do to motifs.
+    """Add to each row of `hapsight.stages.driver_units` what its driver and its control do to motifs.
 
     Every variant is scanned once, whatever the number of rows that it is in.
     """
@@ -180,7 +180,7 @@ DRIVER_REACH: Final = 20
 def neighbourhood_columns(
     row: Row, gene: Gene, saturation: Saturation, track: str, reference: Reference
 ) -> Row:
-    """Columns ``share_of_tss_max`` and `RUNS` of a row of `hapsight.stages.driver_rows`.
+    """Columns ``share_of_tss_max`` and `RUNS` of a row of `hapsight.stages.driver_units`.
 
     Empty where the row has no driver, where `saturation` does not hold the bases around the TSS and around
     the driver, where one of these is N, and where no base near the TSS matters at all. Of an indel, the

@@ -43,8 +43,7 @@ from hapsight.stages.driver_context import (
     replicate_table,
     why_no_motifs,
 )
-from hapsight.stages.driver_rows import control_of, reach_of
-from hapsight.stages.driver_units import NOTHING, Beside, computed_drivers, half1_of
+from hapsight.stages.driver_units import NOTHING, Beside, computed_drivers, control_of, half1_of, reach_of
 from hapsight.stages.eqtl import eqtl_blocks
 from hapsight.stages.explain import chosen_genes, explain_blocks, explain_store
 from hapsight.stages.predict import ModelRun, sequence_models

@@ -35,7 +35,7 @@ from hapsight.run.blocks import VariantReader
 from hapsight.run.effects import EffectsRun
 from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened, Progress
-from hapsight.stages.driver_rows import KEY, stored_drivers
+from hapsight.stages.driver_units import KEY, stored_drivers
 from hapsight.stages.eqtl import eqtl_blocks
 from hapsight.stages.explain import explain, explain_bases, explain_blocks, explain_store
 from hapsight.stages.predict import ModelRun, require_model
