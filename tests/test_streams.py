@@ -23,7 +23,7 @@ PLAIN = {
     "train/evaluation.py": "a constant seed",
     "engine/sharing.py": "hashing",
     "cohort/pcs.py": "a constant seed: where the decomposition starts",
-    "validate/modality.py": "the caller's seed; a run gives a stream of its own",
+    "validate/qtl.py": "the caller's seed; a run gives a stream of its own",
     "engine/cost.py": "sequences to time",
     "models/alphagenome_files.py": "random:<seed>; the seed and 1 for means of tracks",
     "models/basenji2_net.py": "random:<seed>",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hapsight.one_gene import elastic_net, haplotypes, predict, random_weights_null, variant_effects
     from hapsight.results import read_run
     from hapsight.stats.correlation import correlate
-    from hapsight.validate.modality import modality_gap
+    from hapsight.validate.qtl import modality_gap
 
 __version__ = "0.1.0"
 
@@ -38,7 +38,7 @@ _HOMES = {
     "evaluate": "hapsight.api",
     "haplotypes": "hapsight.one_gene",
     "load_model": "hapsight.models.registry",
-    "modality_gap": "hapsight.validate.modality",
+    "modality_gap": "hapsight.validate.qtl",
     "open_cohort": "hapsight.api",
     "predict": "hapsight.one_gene",
     "random_weights_null": "hapsight.one_gene",

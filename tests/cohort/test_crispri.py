@@ -5,7 +5,7 @@ import pytest
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.cohort.reference import Reference
 from hapsight.errors import InputError
-from hapsight.validate.crispri import read_crispri
+from hapsight.validate.elements import read_crispri
 from tests.cohort.files import CONTIG, write_fasta, write_table
 
 HEADER = [

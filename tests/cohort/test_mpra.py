@@ -5,7 +5,7 @@ import pytest
 
 from hapsight.cohort.reference import Reference
 from hapsight.errors import ConfigError, InputError
-from hapsight.validate.mpra import read_mpra
+from hapsight.validate.elements import read_mpra
 from tests.cohort.files import CONTIG, SEQUENCE, write_fasta, write_table
 
 HEADER = [

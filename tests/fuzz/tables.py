@@ -13,8 +13,7 @@ from hapsight.cohort.genes import read_genes
 from hapsight.cohort.nouns import Dropped, Gene, Strand
 from hapsight.cohort.people import read_covariates, read_sample_sheet
 from hapsight.explain.support import read_effects
-from hapsight.validate.crispri import read_crispri
-from hapsight.validate.mpra import read_mpra
+from hapsight.validate.elements import read_crispri, read_mpra
 from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE
 from tests.fuzz.harness import companion, rows_of, text
 

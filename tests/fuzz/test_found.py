@@ -13,7 +13,7 @@ from hapsight.cohort.reference import Reference
 from hapsight.errors import ConfigError, HapsightError, InputError, WeightsError
 from hapsight.models.tracks import read_targets
 from hapsight.run.config import load_config
-from hapsight.validate.crispri import read_crispri
+from hapsight.validate.elements import read_crispri
 from tests.fuzz.genomes import good_vcf, good_vcf_gz, vcf_text
 from tests.fuzz.harness import companion
 from tests.fuzz.settings import (

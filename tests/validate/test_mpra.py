@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hapsight.validate.mpra import mpra_baselines, sign_by_decile
+from hapsight.validate.elements import mpra_baselines, sign_by_decile
 
 
 def element(n_places: int = 60, seed: int = 0):

@@ -10,10 +10,10 @@ import hapsight as hs
 from hapsight.cohort.reference import Reference
 from hapsight.errors import InputError
 from hapsight.stats.ranks import auroc, grouped_auroc, grouped_mean
-from hapsight.validate.modality import modality_gap
 from hapsight.validate.qtl import (
     distance_signs,
     gc_signs,
+    modality_gap,
     qtl_benchmark,
     read_qtls,
     right_sign,

@@ -61,7 +61,7 @@ def mpra(
     out: OutFolder = None,
 ) -> None:
     """Compare with measured effects of single bases: correlation and sign, by distance and composition."""
-    from hapsight.stages.validate_mpra import MpraOptions, validate_mpra
+    from hapsight.stages.validate_elements import MpraOptions, validate_mpra
 
     opened = _open(config, out, "mpra", table)
     options = MpraOptions(table, release, tuple(element or ()), gene, anchor, min_barcodes)
@@ -78,7 +78,7 @@ def crispri(
     out: OutFolder = None,
 ) -> None:
     """Delete, shuffle and mask enhancers: average precision, beside that of the distance to the TSS."""
-    from hapsight.stages.validate_crispri import CrispriOptions, validate_crispri
+    from hapsight.stages.validate_elements import CrispriOptions, validate_crispri
 
     opened = _open(config, out, "crispri", table)
     with console.progress() as show:
@@ -149,7 +149,7 @@ def modality(
     out: OutFolder = None,
 ) -> None:
     """Direction at accessibility and at expression, of the same variants; maps the cohort's if need be."""
-    from hapsight.stages.validate_modality import ModalityOptions, validate_modality
+    from hapsight.stages.validate_qtl import ModalityOptions, validate_modality
 
     opened = _open(config, out, "modality", table)
     options = ModalityOptions(

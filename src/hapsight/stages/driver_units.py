@@ -1,4 +1,4 @@
-"""Units of work of the drivers stage: rows of ``explain/drivers`` of a block of genes, of all tracks of a model.
+"""Drivers of a block of genes, of all tracks of a model: units of work, and rows of ``explain/drivers``.
 
 A row is a gene's main driver, and what speaks for its sign.
 """
