@@ -18,7 +18,7 @@ PLAIN = {
     "run/baselines.py": "outer folds: the bare seed",
     "stages/eqtl.py": "halves of people: the seed and 1",
     "linear/nested.py": "a gene's seed and the fold",
-    "priors/combine.py": "the same, on purpose",
+    "priors/ablation.py": "the same, on purpose",
     "seeds.py": "",
     "train/evaluation.py": "a constant seed",
     "engine/sharing.py": "hashing",

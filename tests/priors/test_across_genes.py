@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hapsight.explain.reliability import stretches, within_reach
-from hapsight.priors.across_genes import (
+from hapsight.priors.ablation import (
     ablation_across_genes,
     gene_covariate_ablation,
     held_out_fit,

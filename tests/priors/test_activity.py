@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from hapsight.cohort.nouns import Gene
-from hapsight.priors.activity import activities, far_from, regulator_score, z_scores
+from hapsight.priors.regulons import activities, far_from, regulator_score, z_scores
 
 
 @settings(max_examples=30, deadline=None)

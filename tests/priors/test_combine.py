@@ -8,7 +8,7 @@ from hapsight.linear.elastic_net import ElasticNetOptions
 from hapsight.linear.fits import make_folds
 from hapsight.linear.methods import Blup, ElasticNet
 from hapsight.linear.nested import fit_held_out
-from hapsight.priors.combine import combine, held_out_r
+from hapsight.priors.ablation import combine, held_out_r
 
 N = 90
 

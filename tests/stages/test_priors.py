@@ -10,14 +10,14 @@ from hapsight.cli.linear import _add_priors
 from hapsight.dna import encode
 from hapsight.errors import ConfigError, IncompleteError, InputError
 from hapsight.explain.motifs import Motif
-from hapsight.priors.sign_table import read_sign_priors
-from hapsight.priors.tables import (
+from hapsight.priors.sign_table import (
     PRIOR_ABLATION,
     PRIOR_GENES,
     PRIOR_SCORES,
     PRIOR_SIGNS,
     SIGNS_LEARNED,
     SIGNS_OF_REGULONS,
+    read_sign_priors,
 )
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened

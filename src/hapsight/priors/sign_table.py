@@ -16,9 +16,55 @@ from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError
 from hapsight.explain.support import GivenEffects
-from hapsight.priors.tables import SIGNS_LEARNED
+from hapsight.tables import GENE
 
-__all__ = ["SCORES", "SignPriors", "read_sign_priors"]
+__all__ = [
+    "PRIOR_SCORES",
+    "PRIOR_SIGNS",
+    "SCORES",
+    "SIGNS_LEARNED",
+    "SIGNS_OF_REGULONS",
+    "SignPriors",
+    "read_sign_priors",
+]
+
+SIGNS_LEARNED: Final = "motifs, signs learned"
+SIGNS_OF_REGULONS: Final = "motifs, signs of regulons"
+
+PRIOR_SCORES: Final = {
+    "prior": pl.String,
+    "gene_id": pl.String,
+    "variant_id": pl.String,
+    "contig": pl.String,
+    "position": pl.Int64,
+    "ref": pl.String,
+    "alt": pl.String,
+    "score": pl.Float64,
+}
+"""``priors/scores.{learned,regulons}.parquet``: one row per gene and variant near its TSS."""
+
+PRIOR_SIGNS: Final = {
+    "variants": pl.String,
+    **GENE,
+    "variant_id": pl.String,
+    "contig": pl.String,
+    "position": pl.Int64,
+    "ref": pl.String,
+    "alt": pl.String,
+    "distance": pl.Int64,
+    "slope": pl.Float64,
+    "effect": pl.Float64,
+    "motif_name": pl.String,
+    "motif_class": pl.String,
+    "motif_bits": pl.Float64,
+    "n_motifs": pl.Int64,
+    "stretch": pl.Int64,
+    "prior_odds": pl.Float64,
+    "prior_and_effect_odds": pl.Float64,
+    "regulon_bits": pl.Float64,
+}
+"""``priors/signs.parquet``: one row per set of variants and gene, the sign prior beside ISM."""
+
 
 SCORES: Final = ("score", "sign", "prior_odds")
 """Columns that may hold the score; the first that is there counts."""

@@ -31,7 +31,6 @@ __all__ = [
     "sign_rows",
 ]
 
-
 SIGN_COLUMNS: Final[Mapping[str, tuple[str, str]]] = {
     "Sign right": ("sign_agrees.stretches", "all"),
     "Largest quarter": ("sign_agrees.stretches", "effect top quarter"),

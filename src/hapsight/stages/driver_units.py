@@ -51,7 +51,6 @@ __all__ = [
     "stored_drivers",
 ]
 
-
 KEY: Final = ("position", "ref", "alt")
 """Columns that tell a variant from others of its contig."""
 

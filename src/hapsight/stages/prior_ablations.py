@@ -22,10 +22,9 @@ from hapsight.errors import InputError
 from hapsight.explain.motifs import Motif, flank, motif_differences
 from hapsight.linear.fits import weighted_sum
 from hapsight.linear.informed import shuffled_evidence
-from hapsight.priors.across_genes import Ablation, over_genes
-from hapsight.priors.activity import dealt_regulators, regulator_score, z_scores
-from hapsight.priors.combine import Combined, combine, held_out_r
-from hapsight.priors.regulons import Regulons
+from hapsight.priors.ablation import PRIOR_GENES, Ablation, Combined, combine, held_out_r, over_genes
+from hapsight.priors.regulons import Regulons, dealt_regulators, regulator_score, z_scores
+from hapsight.priors.sign_table import PRIOR_SIGNS, SIGNS_LEARNED, SIGNS_OF_REGULONS
 from hapsight.priors.signs import (
     SignSet,
     class_columns,
@@ -35,7 +34,6 @@ from hapsight.priors.signs import (
     signed_bits,
     signed_sizes,
 )
-from hapsight.priors.tables import PRIOR_GENES, PRIOR_SIGNS, SIGNS_LEARNED, SIGNS_OF_REGULONS
 from hapsight.run.baselines import BaselineRun, BaselineUnit, baseline_keys, baseline_units, gene_seed
 from hapsight.run.blocks import in_gene_order
 from hapsight.run.crew import compute, crew_of
@@ -325,7 +323,7 @@ def linear_ablation(
 
     Returns
     -------
-    Columns `hapsight.priors.tables.PRIOR_GENES`; one row per gene and prior.
+    Columns `hapsight.priors.sign_table.PRIOR_GENES`; one row per gene and prior.
 
     Raises
     ------

@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.errors import ConfigError, IncompleteError, InputError, plural
 from hapsight.explain.motifs import Motif
-from hapsight.priors.across_genes import ablation_across_genes, gene_covariate_ablation, over_genes
+from hapsight.priors.ablation import (
+    PRIOR_ABLATION,
+    PRIOR_GENES,
+    ablation_across_genes,
+    gene_covariate_ablation,
+    over_genes,
+)
 from hapsight.priors.half_life import HalfLifeModel, RibosomeLoadModel, half_lives, ribosome_loads
 from hapsight.priors.regulons import (
     PERSON_VALUES,
@@ -28,15 +34,13 @@ from hapsight.priors.regulons import (
     read_person_values,
     read_regulons,
 )
-from hapsight.priors.signs import fit_by_stretch
-from hapsight.priors.tables import (
-    PRIOR_ABLATION,
-    PRIOR_GENES,
+from hapsight.priors.sign_table import (
     PRIOR_SCORES,
     PRIOR_SIGNS,
     SIGNS_LEARNED,
     SIGNS_OF_REGULONS,
 )
+from hapsight.priors.signs import fit_by_stretch
 from hapsight.run.blocks import VariantReader
 from hapsight.run.opened import Opened, Progress, dropped_table
 from hapsight.seeds import stream
@@ -233,7 +237,7 @@ _SCORE_FILES = {SIGNS_LEARNED: "learned", SIGNS_OF_REGULONS: "regulons"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Priors:
-    """What was found: tables as in `hapsight.priors.tables`, written to ``priors/``."""
+    """What was found: tables as in `hapsight.priors.sign_table`, written to ``priors/``."""
 
     ablation: pl.DataFrame
     per_gene: pl.DataFrame

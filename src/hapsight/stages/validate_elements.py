@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CrispriOptions", "MpraOptions", "validate_crispri", "validate_mpra"]
 
-
 Float = NDArray[np.float64]
 
 

@@ -52,7 +52,6 @@ __all__ = [
     "validate_qtl",
 ]
 
-
 Float = NDArray[np.float64]
 
 _APART: Final = 1_000

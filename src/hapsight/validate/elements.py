@@ -1,7 +1,7 @@
-"""Elements that were changed and measured: saturation mutagenesis (MPRA), and enhancers silenced by CRISPRi.
+"""Elements that were changed and measured: saturation mutagenesis, and enhancers silenced by CRISPRi.
 
-Read in the layouts of Kircher 2019 (Nature Communications 10, 3583) and of the ENCODE benchmark. A model beside
-saturation mutagenesis: agreement, and what says as much without any model.
+Read in the layouts of Kircher 2019 (Nature Communications 10, 3583) and of the ENCODE benchmark. A model
+beside saturation mutagenesis: agreement, and what says as much without any model.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ __all__ = [
     "read_mpra",
     "sign_by_decile",
 ]
-
 
 _COLUMNS: Final = (
     "Chrom",

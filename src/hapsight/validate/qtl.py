@@ -46,7 +46,6 @@ __all__ = [
     "stretch_of_each",
 ]
 
-
 Float = NDArray[np.float64]
 
 QTL_SET: Final = {
