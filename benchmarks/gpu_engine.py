@@ -25,8 +25,9 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 from hapsight.cohort.nouns import Gene
 from hapsight.engine.arithmetic import PRECISIONS, _Split, _SplitWeights, in_arithmetic
 from hapsight.engine.engine import predict_genes
+from hapsight.engine.outputs import GenePrediction
 from hapsight.engine.precision import FLOAT32_ROUNDING, compare
-from hapsight.engine.sequences import GenePrediction, Sequences
+from hapsight.engine.views import Sequences
 from hapsight.models.attention import attend_by_distance
 from hapsight.recipes.demo import demo_cohort
 from hapsight.run.blocks import VariantReader

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.dna import Codes
-from hapsight.engine.views import window_of
+from hapsight.engine.views import Sequences, window_of
 from hapsight.errors import ConfigError, InputError, MissingExtraError, plural
 from hapsight.explain.tables import EXPLAIN_EFFECTS
 from hapsight.linear.fits import make_folds
@@ -251,7 +251,6 @@ def predict(
     >>> predicted.person[:, 0]  # (N,), the mean of both haplotypes, first track  # doctest: +SKIP
     """
     from hapsight.engine.engine import predict_genes
-    from hapsight.engine.sequences import Sequences
 
     _require_window(model, haplotypes)
     cohort, gene = haplotypes.cohort, haplotypes.gene

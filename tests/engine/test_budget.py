@@ -9,7 +9,7 @@ from hapsight.cohort.reference import Reference
 from hapsight.engine import buffers, engine
 from hapsight.engine.buffers import Buffer
 from hapsight.engine.engine import Valuer, least_budget, predict_genes
-from hapsight.engine.sequences import Sequences
+from hapsight.engine.views import Sequences
 from hapsight.errors import ConfigError
 from hapsight.sequence import haplotypes
 from tests.engine.toy_shared import ToyShared, ToyWindowed

@@ -19,8 +19,7 @@ from hapsight.cohort.reference import Reference
 from hapsight.dna import decode
 from hapsight.engine.cost import plan_gene
 from hapsight.engine.engine import Valuer, predict_genes
-from hapsight.engine.sequences import Sequences
-from hapsight.engine.views import require_fitting
+from hapsight.engine.views import Sequences, require_fitting
 from hapsight.errors import ConfigError, InputError, ModelError
 from hapsight.explain.element_ism import elements_ism
 from hapsight.models import elements

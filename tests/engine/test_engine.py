@@ -8,7 +8,8 @@ from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.reference import Reference
 from hapsight.engine import engine
 from hapsight.engine.engine import predict_genes
-from hapsight.engine.sequences import Sequences, whole_values
+from hapsight.engine.outputs import whole_values
+from hapsight.engine.views import Sequences
 from hapsight.errors import ModelError
 from hapsight.models.protocol import ModelWindow
 from tests.engine.toy_shared import ToyShared

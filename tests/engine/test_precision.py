@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hapsight.engine.outputs import GenePrediction
 from hapsight.engine.precision import FLOAT32_ROUNDING, compare
-from hapsight.engine.sequences import GenePrediction
 from hapsight.sequence.haplotypes import Dropped
 
 

@@ -14,7 +14,6 @@ from hapsight.dna import reverse_complement
 from hapsight.engine import buffers
 from hapsight.engine.buffers import Buffer, allocate
 from hapsight.engine.engine import predict_genes
-from hapsight.engine.sequences import Sequences
 from hapsight.engine.shared import count_work, shared_values
 from hapsight.engine.sharing import (
     cut_stretches,
@@ -23,6 +22,7 @@ from hapsight.engine.sharing import (
     hash_stretches,
     number_positions,
 )
+from hapsight.engine.views import Sequences
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import Grid
 from tests.engine.toy_shared import LENGTH, ToyCentre, ToyShared, ToyWindowed

@@ -6,9 +6,16 @@ import pytest
 from hapsight.cohort.nouns import Gene, Strand
 from hapsight.dna import reverse_complement
 from hapsight.engine.engine import Valuer, predict_genes
-from hapsight.engine.sequences import Sequences
 from hapsight.engine.shared import plain_values
-from hapsight.engine.views import of_genes, require_fitting, seen_bases, seen_interval, views, window_of
+from hapsight.engine.views import (
+    Sequences,
+    of_genes,
+    require_fitting,
+    seen_bases,
+    seen_interval,
+    views,
+    window_of,
+)
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import ModelWindow
 from tests.engine.toy_shared import ToyCentre, ToyExons, ToyShared

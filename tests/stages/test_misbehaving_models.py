@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from hapsight.cli.main import app
 from hapsight.cohort.nouns import Interval
 from hapsight.dna import decode
-from hapsight.engine.sequences import Sequences
+from hapsight.engine.views import Sequences
 from hapsight.errors import ModelError, WeightsError
 from hapsight.models.onehot import one_hot
 from hapsight.models.registry import register

@@ -18,9 +18,8 @@ from hapsight.cohort.nouns import Gene, Strand
 from hapsight.dna import encode
 from hapsight.engine.arithmetic import in_arithmetic
 from hapsight.engine.engine import predict_genes
-from hapsight.engine.sequences import Sequences
 from hapsight.engine.shared import shared_values
-from hapsight.engine.views import window_of
+from hapsight.engine.views import Sequences, window_of
 from hapsight.errors import ConfigError, InputError, WeightsError
 from hapsight.explain.gradients import _of_view
 from hapsight.models import alphagenome, alphagenome_files

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from hapsight.cohort.nouns import Gene
-    from hapsight.engine.sequences import Sequences
+    from hapsight.engine.views import Sequences
 
 __all__ = ["Cost", "StandIn", "flop_per_second", "plan_gene"]
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.dna import Codes
-from hapsight.engine.sequences import GenePrediction, Sequences, whole_values
-from hapsight.engine.views import margin, views, window_of
+from hapsight.engine.outputs import GenePrediction, whole_values
+from hapsight.engine.views import Sequences, margin, views, window_of
 from hapsight.errors import ModelError
 from hapsight.models.elements import ElementSum
 from hapsight.sequence.edits import distinct_rows

@@ -18,11 +18,10 @@ from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.dna import Codes
 from hapsight.engine.buffers import Buffer
 from hapsight.engine.elements import predict_elements
-from hapsight.engine.outputs import at_gene
-from hapsight.engine.sequences import GenePrediction, Sequences, whole_values
+from hapsight.engine.outputs import GenePrediction, at_gene, whole_values
 from hapsight.engine.shared import Started, plan_of, shared_values, start_shared
 from hapsight.engine.sharing import Plan
-from hapsight.engine.views import View, margin, of_genes, views
+from hapsight.engine.views import Sequences, View, margin, of_genes, views
 from hapsight.errors import ConfigError, ModelError
 from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel

@@ -1,21 +1,38 @@
-"""What a model gave, if it is what a model has to give; else an error that names the model, and the gene."""
+"""What a model gave, if it is what a model has to give; else an error that names the model, and the gene.
+
+Plain passes over any sequences, and the values of a gene's people.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import wraps
+from itertools import islice
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hapsight.cohort.nouns import Gene
+from hapsight.cohort.nouns import Dropped, Gene
+from hapsight.dna import Codes
 from hapsight.errors import ModelError
 from hapsight.models.protocol import ReadOut, SequenceModel
 
-__all__ = ["at_gene", "finite", "finite_values", "names_its_gene", "of_shape"]
+__all__ = [
+    "GenePrediction",
+    "at_gene",
+    "finite",
+    "finite_values",
+    "names_its_gene",
+    "of_shape",
+    "whole_values",
+]
+
+_BASES = 2**20
+"""Of the sequences of a batch, at most: the embeddings of 64 wide windows do not fit into memory."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -99,3 +116,64 @@ def names_its_gene(function: Callable[Concatenate[Gene, _P], _R]) -> Callable[Co
             return function(gene, *args, **kwargs)
 
     return named
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GenePrediction:
+    """One gene's raw values, as the device gave them: T tracks, D distinct haplotypes, N people.
+
+    Attributes
+    ----------
+    reference
+        (T,) value of the reference sequence.
+    distinct
+        (D, T) value of each distinct haplotype.
+    index
+        (N, 2) row of `distinct` for each person's two haplotypes.
+    flop
+        Floating-point operations that the model took.
+    """
+
+    gene_id: str
+    samples: tuple[str, ...]
+    reference: NDArray[np.float64]
+    distinct: NDArray[np.float64]
+    index: NDArray[np.intp]
+    n_variants: int
+    dropped: Dropped
+    flop: float
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """(N, 2, T) raw value of every person's two haplotypes."""
+        return self.distinct[self.index]
+
+
+def whole_values(
+    model: SequenceModel,
+    read_out: ReadOut,
+    rows: Iterable[Codes],
+    batch_size: int,
+    device: torch.device | str,
+) -> NDArray[np.float64]:
+    """(R, T) read-out of R sequences, in batches of one shape; of fewer sequences where windows are wide.
+
+    Raises
+    ------
+    ModelError
+        It is not finite, or no read-out; `row` says of which sequence.
+    """
+    source, parts, done = iter(rows), list[torch.Tensor](), 0
+    batch_size = max(1, min(batch_size, _BASES // model.window.length))
+    with torch.inference_mode():
+        while batch := list(islice(source, batch_size)):
+            filled = batch + [batch[-1]] * (batch_size - len(batch))
+            codes = torch.from_numpy(np.stack(filled)).to(device, non_blocking=True)
+            try:
+                made = of_shape(model, model.predict(codes, read_out), len(filled), len(read_out.tracks))
+            except ModelError as error:
+                error.row = done
+                raise
+            parts.append(made[: len(batch)].double())
+            done += len(batch)
+        return finite(model, torch.cat(parts).cpu().numpy(), "value")

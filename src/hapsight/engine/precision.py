@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Gene
 from hapsight.engine.arithmetic import Precision, in_arithmetic
 from hapsight.engine.engine import predict_genes
-from hapsight.engine.sequences import GenePrediction, Sequences
+from hapsight.engine.outputs import GenePrediction
+from hapsight.engine.views import Sequences
 
 __all__ = ["FLOAT32_ROUNDING", "LEAST_R", "MOST_LOST", "TENTHS", "PrecisionLoss", "compare", "predicted_in"]
 

@@ -1,4 +1,4 @@
-"""The inputs that a read-out averages over: both strands, small shifts.
+"""What the engine reads of a gene: its personal sequences, on both strands, with small shifts.
 
 Where a model's window lies around a gene, and which of its bins are the gene's exons.
 """
@@ -8,15 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
 from hapsight.dna import Codes, reverse_complement
 from hapsight.errors import ConfigError
 from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, SharedModel
-from hapsight.sequence.haplotypes import Window
+from hapsight.sequence.haplotypes import (
+    FetchReference,
+    Haplotypes,
+    PersonalSequences,
+    ReadVariants,
+    Window,
+    find_haplotypes,
+    personal_sequences,
+)
 from hapsight.sequence.transcripts import read_exons
 
 __all__ = [
+    "Sequences",
     "View",
     "about_tss",
     "margin",
@@ -206,3 +217,24 @@ def require_fitting(model: SequenceModel, genes: Iterable[Gene], contigs: Mappin
                 got=f"{contigs[gene.contig]:,} bp",
                 fix="give the whole chromosome's sequence, or leave out these genes (keep_genes)",
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """Where the personal sequences of genes come from, as one model and read-out want them."""
+
+    model: SequenceModel
+    read_out: ReadOut
+    read_variants: ReadVariants
+    fetch_reference: FetchReference
+
+    def of(self, gene: Gene) -> tuple[PersonalSequences, Codes]:
+        """A gene's haplotypes; and (1 + D, L + 2 * margin) codes, the reference first, as the model reads."""
+        window = window_of(gene, self.model.window, margin(self.read_out))
+        found = personal_sequences(window, self.read_variants, self.fetch_reference)
+        return found, found.oriented(np.concatenate([found.reference[None], found.distinct]))
+
+    def find(self, gene: Gene) -> Haplotypes:
+        """A gene's haplotypes, to be built when they are needed."""
+        window = window_of(gene, self.model.window, margin(self.read_out))
+        return find_haplotypes(window, self.read_variants, self.fetch_reference)

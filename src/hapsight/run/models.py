@@ -20,7 +20,7 @@ from hapsight.cohort.genotype_source import Genotypes, people_across_sets
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.cohort.reference import Reference
 from hapsight.engine.cost import Cost
-from hapsight.engine.views import seen_interval, window_of
+from hapsight.engine.views import Sequences, margin, seen_interval, window_of
 from hapsight.errors import WeightsError
 from hapsight.files import file_name, write_atomically
 from hapsight.models.catalogue import EFFECTS
@@ -39,7 +39,7 @@ from hapsight.run.opened import POLICY_KEYS, Opened, dropped_table, gene_keys
 from hapsight.run.store import StoredUnit, UnitStore
 
 if TYPE_CHECKING:
-    from hapsight.engine.sequences import GenePrediction
+    from hapsight.engine.outputs import GenePrediction
 
 __all__ = [
     "ModelCard",
@@ -169,8 +169,6 @@ def _note_phase_sets(unit: PredictUnit, reader: VariantReader, windows: Sequence
 def predict_with(model: SequenceModel, unit: PredictUnit) -> str:
     """Run a loaded model on a block of genes and store its values; returns the unit's name."""
     from hapsight.engine.engine import predict_genes
-    from hapsight.engine.sequences import Sequences
-    from hapsight.engine.views import margin
 
     windows = [window_of(gene, model.window, margin(unit.read_out)).interval for gene in unit.genes]
     reader = VariantReader(unit.genotypes, unit.reference, windows)

@@ -22,7 +22,7 @@ from hapsight.cohort.contigs import resolve_contig
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Dropped, Gene, Interval
 from hapsight.cohort.selection import parse_region
-from hapsight.engine.views import require_fitting, window_of
+from hapsight.engine.views import Sequences, margin, require_fitting, window_of
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.files import file_digest
 from hapsight.linear.elastic_net import ElasticNetOptions
@@ -171,7 +171,6 @@ class PersonalData:
 
     def haplotypes(self, gene_id: str) -> Haplotypes:
         """A gene's haplotypes, of all people; kept while they fit into the memory for embeddings."""
-        from hapsight.engine.sequences import Sequences
         from hapsight.train.personal import Haplotypes
 
         if gene_id in self._kept:
@@ -220,8 +219,6 @@ def personal_data(
 
 def _windows(opened: Opened, run: ModelRun) -> dict[str, Interval]:
     """Gene -> what the model reads of it."""
-    from hapsight.engine.views import margin
-
     reach = margin(run.read_out)
     return {gene.gene_id: window_of(gene, run.model.window, reach).interval for gene in opened.cohort.genes}
 
@@ -363,7 +360,6 @@ def toggled_variants(data: PersonalData, prior: str) -> ReadToggled | None:
 def _toggled(
     data: PersonalData, gene_id: str, reader: VariantReader, given: SignPriors, scale: float
 ) -> Toggled | None:
-    from hapsight.engine.views import margin, window_of
     from hapsight.train.priors import toggle
 
     window = window_of(data.gene(gene_id), data.run.model.window, margin(data.run.read_out))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.tables import write_table
 from hapsight.dna import Codes
-from hapsight.engine.views import of_genes, views
+from hapsight.engine.views import Sequences, of_genes, views
 from hapsight.errors import ConfigError
 from hapsight.models.protocol import ReadOut, SharedModel
 from hapsight.run.blocks import VariantReader
@@ -30,7 +30,7 @@ from hapsight.tables import PRECISION
 
 if TYPE_CHECKING:
     from hapsight.engine.arithmetic import Precision
-    from hapsight.engine.sequences import GenePrediction
+    from hapsight.engine.outputs import GenePrediction
 
 __all__ = [
     "ModelPlan",
@@ -76,7 +76,6 @@ class ModelPlan:
 def plan_model(opened: Opened, run: ModelRun, progress: Progress) -> ModelPlan:
     """Count distinct work over all genes and time a few passes."""
     from hapsight.engine.cost import flop_per_second, plan_gene
-    from hapsight.engine.sequences import Sequences
 
     cohort = opened.cohort
     reader = VariantReader(cohort.genotypes, cohort.reference)
@@ -182,8 +181,6 @@ def bench_sharing(
 
 def _haplotypes(opened: Opened, run: ModelRun, gene: Gene, count: int) -> tuple[Codes, int]:
     """(H, L) codes of the first people's haplotypes, and how many are distinct."""
-    from hapsight.engine.sequences import Sequences
-
     cohort, read_out = opened.cohort, _one_view(run.read_out)
     reader = VariantReader(cohort.genotypes, cohort.reference)
     found, codes = Sequences(run.model, read_out, reader, cohort.reference.fetch).of(gene)

@@ -14,7 +14,7 @@ import numpy as np
 
 from hapsight.cohort.nouns import Gene
 from hapsight.engine.cost import Cost
-from hapsight.engine.views import of_genes, require_fitting, seen_bases
+from hapsight.engine.views import Sequences, of_genes, require_fitting, seen_bases
 from hapsight.errors import ConfigError, HapsightError, WeightsError, plural
 from hapsight.models.catalogue import EFFECTS
 from hapsight.models.protocol import ReadOut, SequenceModel
@@ -39,8 +39,7 @@ from hapsight.run.store import content_key
 
 if TYPE_CHECKING:
     from hapsight.engine.arithmetic import Precision
-    from hapsight.engine.sequences import GenePrediction, Sequences
-
+    from hapsight.engine.outputs import GenePrediction
 __all__ = [
     "ModelRun",
     "devices_of",
@@ -482,8 +481,6 @@ def predicted(
 
 
 def _sequences(opened: Opened, run: ModelRun, genes: Sequence[Gene]) -> Sequences:
-    from hapsight.engine.sequences import Sequences
-
     cohort = opened.cohort
     reader = VariantReader(cohort.genotypes, cohort.reference, [run.reads(gene) for gene in genes])
     return Sequences(run.model, run.read_out, reader, cohort.reference.fetch)

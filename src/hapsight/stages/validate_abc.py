@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped
-from hapsight.engine.views import window_of
+from hapsight.engine.views import Sequences, window_of
 from hapsight.errors import ConfigError
 from hapsight.explain.reliability import stretches
 from hapsight.run.blocks import VariantReader, blocks_of_size
@@ -81,7 +81,6 @@ def validate_abc(opened: Opened, runs: Sequence[ModelRun], progress: Progress) -
 
 def _elements(opened: Opened, run: ModelRun, progress: Progress) -> list[PersonalElements]:
     from hapsight.engine.elements import personal_elements
-    from hapsight.engine.sequences import Sequences
     from hapsight.models.elements import ElementSum
 
     assert isinstance(run.model, ElementSum)

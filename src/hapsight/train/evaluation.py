@@ -22,7 +22,7 @@ from hapsight.cohort.genes import read_genes
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.cohort.tables import write_table
 from hapsight.dna import Codes, reverse_complement
-from hapsight.engine.sequences import whole_values
+from hapsight.engine.outputs import whole_values
 from hapsight.engine.views import window_of
 from hapsight.errors import ConfigError, ModelError
 from hapsight.files import write_atomically
