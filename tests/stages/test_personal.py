@@ -24,7 +24,7 @@ from hapsight.stages import personal_data as personal_data_module
 from hapsight.stages.personal import _train_elsewhere, train_personal, train_units
 from hapsight.stages.personal_data import homologs_in_words, personal_data
 from hapsight.stages.predict import load_models, predict
-from hapsight.train.homology import Homologs
+from hapsight.train.splits import Homologs
 from hapsight.train.tables import CELLS, TRAIN_PER_GENE, TRAIN_RUNS, TRAIN_SUMMARY
 from tests.dask_processes import require_nobody
 from tests.entry_point import offer_model

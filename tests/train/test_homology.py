@@ -6,16 +6,16 @@ import pytest
 from hapsight.cohort.nouns import Interval
 from hapsight.dna import decode, encode, reverse_complement
 from hapsight.errors import ConfigError
-from hapsight.train import homology
-from hapsight.train.homology import (
+from hapsight.train import splits
+from hapsight.train.splits import (
     Homologs,
     K,
+    Split,
     across_split,
     canonical_kmers,
     find_homologs,
     leave_out_homologs,
 )
-from hapsight.train.splits import Split
 
 
 def drawn(seed: int, length: int = 600) -> np.ndarray:
@@ -128,7 +128,7 @@ def test_of_many_bases_an_even_sample_tells_the_same(monkeypatch):
     first = drawn(10, 6_000)
     codes = [first, changed(first, 0.02, 11), drawn(12, 6_000)]
     exact = found_in(*codes)
-    monkeypatch.setattr(homology, "_MOST", 4_000)
+    monkeypatch.setattr(splits, "_MOST", 4_000)
     (sampled,) = found_in(*codes)
     assert sampled[:2] == exact[0][:2]
     assert sampled.shared < exact[0].shared / 2

@@ -43,10 +43,9 @@ from hapsight.stats.summary import summarise_across_people, summarise_over_seeds
 from hapsight.train.tables import ARM, CELLS, TRAIN_PER_GENE, TRAIN_SUMMARY
 
 if TYPE_CHECKING:
-    from hapsight.train.homology import Homologs
     from hapsight.train.personal import Haplotypes
     from hapsight.train.priors import ReadToggled, Targets, Toggled
-    from hapsight.train.splits import Split
+    from hapsight.train.splits import Homologs, Split
 
 __all__ = [
     "PersonalData",
@@ -197,8 +196,7 @@ def personal_data(
     min_maf
         Frequency floor of sequences; None: the cohort's.
     """
-    from hapsight.train.homology import leave_out_homologs
-    from hapsight.train.splits import GeneRule, PeopleRule, make_split
+    from hapsight.train.splits import GeneRule, PeopleRule, leave_out_homologs, make_split
 
     config, cohort = opened.config.train, opened.cohort
     require_fitting(run.model, cohort.genes, cohort.reference.contigs)
@@ -225,7 +223,7 @@ def _windows(opened: Opened, run: ModelRun) -> dict[str, Interval]:
 
 def homologs(opened: Opened, run: ModelRun) -> list[Homologs]:
     """Pairs of the cohort's genes of which the model reads alike sequence; found once, and kept."""
-    from hapsight.train.homology import CONTAINED, HOMOLOGS, Homologs, K, find_homologs
+    from hapsight.train.splits import CONTAINED, HOMOLOGS, Homologs, K, find_homologs
 
     windows, fetch = _windows(opened, run), opened.cohort.reference.fetch
     store = UnitStore(opened.folder.path / "train")
@@ -242,7 +240,7 @@ def homologs(opened: Opened, run: ModelRun) -> list[Homologs]:
 
 def homologs_in_words(opened: Opened, found: Sequence[Homologs], split: Split) -> str:
     """How many pairs lie across the split, and the first of them; a sentence for the report."""
-    from hapsight.train.homology import across_split
+    from hapsight.train.splits import across_split
 
     pairs, config = across_split(found, split), opened.config.train
     names = {gene.gene_id: gene.gene_name or gene.gene_id for gene in opened.cohort.genes}

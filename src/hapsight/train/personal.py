@@ -23,9 +23,8 @@ from hapsight.models.onehot import with_gradients
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.seeds import stream, torch_seed
 from hapsight.stats.correlation import correlate
-from hapsight.train.adapters import Adapter, Mode, adapt, network_of, randomise
+from hapsight.train.adapters import Adapter, GeneInput, Mode, adapt, network_of, randomise
 from hapsight.train.checkpoints import load_state
-from hapsight.train.inputs import GeneInput
 from hapsight.train.loop import FitResult, Report, TrainArguments, fit
 from hapsight.train.losses import Loss, at_least_float32, loss_named
 from hapsight.train.priors import ReadToggled, SignTerm, Targets, rows_of

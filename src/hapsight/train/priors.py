@@ -24,8 +24,7 @@ from hapsight.dna import Codes
 from hapsight.errors import InputError
 from hapsight.least_squares import residualise
 from hapsight.sequence.haplotypes import FetchReference, Window, personal_sequences
-from hapsight.train.adapters import Adapter
-from hapsight.train.inputs import GeneInput
+from hapsight.train.adapters import Adapter, GeneInput
 from hapsight.train.losses import Scale, at_least_float32
 
 __all__ = [
