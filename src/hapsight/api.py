@@ -19,8 +19,8 @@ import polars as pl
 from hapsight.cohort import join
 from hapsight.cohort.expression import Phenotype, Transform
 from hapsight.cohort.join import Cohort
+from hapsight.cohort.matching import gene_names
 from hapsight.cohort.nouns import Gene
-from hapsight.cohort.selection import gene_names
 from hapsight.errors import ConfigError, HapsightWarning, plural
 from hapsight.linear.methods import MethodName
 from hapsight.models.protocol import SequenceModel

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hapsight.cohort.matching import gene_names, genes_within, people_of, region_of
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.people import SampleSheet
-from hapsight.cohort.selection import gene_names, genes_within, people_of, region_of
 from hapsight.errors import ConfigError, InputError
 
 GENES = {

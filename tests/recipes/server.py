@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from hapsight.recipes.remote import RemoteFile
+from hapsight.recipes.geuvadis import RemoteFile
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 
 from hapsight.download import begun, download
 from hapsight.errors import InputError
-from hapsight.recipes.remote import RemoteFile, fetch, pending, require_space
+from hapsight.recipes.geuvadis import RemoteFile, fetch, pending, require_space
 from tests.recipes.server import serving
 
 CONTENT = bytes(range(256)) * 40

@@ -20,11 +20,10 @@ from hapsight.errors import ConfigError, HapsightError, InputError
 from hapsight.files import file_name
 from hapsight.report.build import build_report
 from hapsight.run.arms import arms_of, baseline_arm
-from hapsight.run.baselines import ImportedRun, baseline_runs
+from hapsight.run.baselines import ImportedRun, baseline_runs, imported_store, imported_units, weights_by_gene
 from hapsight.run.blocks import VariantReader
 from hapsight.run.config import load_config
 from hapsight.run.crew import staffed
-from hapsight.run.imported import imported_store, imported_units, weights_by_gene
 from hapsight.run.opened import Opened
 from hapsight.run.store import UnitStore
 from hapsight.stages.baseline import baseline

@@ -14,9 +14,8 @@ from hapsight.cohort.nouns import Dropped
 from hapsight.models.registry import register
 from hapsight.priors.regulons import read_regulons
 from hapsight.run.arms import arms_of, cards_in
-from hapsight.run.baselines import BaselineRun, baseline_runs, baseline_units, imported_runs
+from hapsight.run.baselines import BaselineRun, baseline_runs, baseline_units, imported_runs, imported_units
 from hapsight.run.config import Config, ModelConfig, load_config
-from hapsight.run.imported import imported_units
 from hapsight.run.opened import CHANGE_NOTHING, TABLES_ONLY, Opened, differing
 from hapsight.stages.direction import direction_units
 from hapsight.stages.driver_units import Beside, drivers_units

@@ -18,11 +18,10 @@ from hapsight.errors import ConfigError, HapsightError, InputError
 from hapsight.models.catalogue import EffectsKeys
 from hapsight.models.registry import available, load_model, register
 from hapsight.run.arms import model_arms
-from hapsight.run.baselines import ImportedRun
+from hapsight.run.baselines import ImportedRun, apply_imported, imported_store, imported_units
 from hapsight.run.config import EvidenceEffectsConfig, load_config
 from hapsight.run.effects import EffectsRun
 from hapsight.run.finished import is_finished, made_from, mark_finished
-from hapsight.run.imported import apply_imported, imported_store, imported_units
 from hapsight.run.opened import Opened
 from hapsight.stages.informed_evidence import EffectEvidence
 from hapsight.stages.predict import load_models, predict

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from hapsight.cohort.matching import parse_region
 from hapsight.cohort.nouns import Gene, Interval
-from hapsight.cohort.selection import parse_region
 from hapsight.errors import ConfigError
 from hapsight.train.splits import GeneRule, PeopleRule, Split, make_split, require_windows_apart
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hapsight.cohort.check import CheckResult
-    from hapsight.recipes.remote import Pending
+    from hapsight.recipes.geuvadis import Pending
     from hapsight.run.config import Config
     from hapsight.stages.reproduce import Reproduced
 
@@ -54,8 +54,7 @@ def geuvadis(
 ) -> None:
     """Download Geuvadis (Huang 2023: 421 people, hg19), check it, write its configuration; can be resumed."""
     from hapsight.cli.console import keeps, progress, say
-    from hapsight.recipes.geuvadis import FILES, UNPACKED, prepare
-    from hapsight.recipes.remote import fetch, pending, require_space
+    from hapsight.recipes.geuvadis import FILES, UNPACKED, fetch, pending, prepare, require_space
 
     todo = pending(FILES, folder)
     _announce(todo, len(FILES), folder)

@@ -26,12 +26,19 @@ from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotype_store import Decoder, StoredGenotypes
 from hapsight.cohort.genotypes import GenotypePolicy
-from hapsight.cohort.matching import find_genes, match_genes, match_people, near_genes
+from hapsight.cohort.matching import (
+    find_genes,
+    genes_asked,
+    genes_within,
+    match_genes,
+    match_people,
+    near_genes,
+    people_of,
+)
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.pcs import GenotypePCs, genotype_pcs
 from hapsight.cohort.people import Covariates, SampleSheet, join_covariates, read_sample_sheet
 from hapsight.cohort.reference import Reference
-from hapsight.cohort.selection import genes_asked, genes_within, people_of
 from hapsight.cohort.sexes import join_sexes, without_chry
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import ConfigError, InputError, plural

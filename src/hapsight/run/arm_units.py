@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.run.arms import Arm, baseline_arm, track_arm, weights_arm
-from hapsight.run.baselines import BaselineRun, ImportedRun
+from hapsight.run.baselines import BaselineRun, ImportedRun, Rows
 from hapsight.run.blocks import Block, KeyedBlock, keyed_blocks
-from hapsight.run.imported import Rows
 from hapsight.run.models import ModelCard
 from hapsight.run.opened import LINEAR_KEYS, Opened, gene_keys, row_digests
 from hapsight.run.store import StoredUnit, UnitStore

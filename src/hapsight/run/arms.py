@@ -13,10 +13,21 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Gene, Interval
 from hapsight.errors import IncompleteError, plural
 from hapsight.report.run_folder import read_table
-from hapsight.run.baselines import BaselineRun, ImportedRun, baseline_blocks, baseline_runs, imported_runs
+from hapsight.run.baselines import (
+    BaselineRun,
+    ImportedRun,
+    Rows,
+    baseline_blocks,
+    baseline_runs,
+    cohort_weights,
+    imported_runs,
+    imported_store,
+    imported_units,
+    reach,
+    used_dosage,
+)
 from hapsight.run.blocks import KeyedBlock, VariantReader, in_turn
 from hapsight.run.effects import laid_by_gene
-from hapsight.run.imported import Rows, cohort_weights, imported_store, imported_units, reach, used_dosage
 from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened
 from hapsight.run.store import UnitStore

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import tomli_w
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from hapsight.cohort.selection import gene_names, region_of
+from hapsight.cohort.matching import gene_names, region_of
 from hapsight.errors import ConfigError
 from hapsight.models.catalogue import PROTOCOL_OPTIONS, PROTOCOL_READ_OUTS, EffectsKeys
 from hapsight.models.own import PREFIX

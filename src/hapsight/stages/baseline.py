@@ -13,13 +13,13 @@ from hapsight.linear.nested import GeneFit, fit_together
 from hapsight.run.baselines import (
     BaselineRun,
     BaselineUnit,
+    apply_imported,
     baseline_runs,
     baseline_units,
     gene_seed,
     imported_runs,
 )
 from hapsight.run.crew import SetAside, compute, crew_of, work_in_words
-from hapsight.run.imported import apply_imported
 from hapsight.run.opened import Opened, Progress, dropped_table
 from hapsight.run.store import UnitStore
 

@@ -33,11 +33,10 @@ from hapsight.least_squares import Design, residuals
 from hapsight.linear.nested import require_people
 from hapsight.models.protocol import SequenceModel
 from hapsight.priors.sign_table import read_sign_priors
-from hapsight.run.baselines import BaselineRun, baseline_runs, imported_runs, method_of
+from hapsight.run.baselines import BaselineRun, baseline_runs, imported_runs, method_of, weights_by_gene
 from hapsight.run.blocks import VariantReader
 from hapsight.run.config import Config, ModelConfig
 from hapsight.run.effects import check_effects
-from hapsight.run.imported import weights_by_gene
 from hapsight.run.opened import Opened, as_compared, parts_of
 from hapsight.run.run_folder import RunFolder
 from hapsight.run.store import require_writable

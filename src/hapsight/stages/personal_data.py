@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import resolve_contig
 from hapsight.cohort.genotype_source import Genotypes
+from hapsight.cohort.matching import parse_region
 from hapsight.cohort.nouns import Dropped, Gene, Interval
-from hapsight.cohort.selection import parse_region
 from hapsight.engine.views import Sequences, margin, require_fitting, window_of
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.files import file_digest

@@ -22,9 +22,8 @@ from hapsight.cohort.predictdb import COVARIANCES, EXTRA, write_covariances, wri
 from hapsight.errors import ConfigError, plural
 from hapsight.report.disclosure import enough_carriers, rounded, step
 from hapsight.run.arms import imported_arm
-from hapsight.run.baselines import BaselineRun, ImportedRun, baseline_blocks, baseline_runs
+from hapsight.run.baselines import BaselineRun, ImportedRun, apply_imported, baseline_blocks, baseline_runs
 from hapsight.run.blocks import VariantReader, in_gene_order
-from hapsight.run.imported import apply_imported
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.sections import MIN_SHARE
 from hapsight.run.store import NamedUnit, UnitStore

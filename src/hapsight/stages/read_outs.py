@@ -29,10 +29,9 @@ from hapsight.errors import ConfigError, HapsightError, InputError, quoted
 from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.priors.sign_table import read_sign_priors
-from hapsight.run.baselines import imported_runs
+from hapsight.run.baselines import cohort_weights, imported_runs
 from hapsight.run.blocks import VariantReader
 from hapsight.run.config import Config
-from hapsight.run.imported import cohort_weights
 from hapsight.run.opened import Opened
 from hapsight.seeds import stream
 from hapsight.stages.predict import devices_of, spread_genes
