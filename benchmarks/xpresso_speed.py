@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import one_hot
 from hapsight.models.xpresso import Xpresso, XpressoNet
 
 

@@ -19,7 +19,7 @@ from hapsight.engine.arithmetic import PRECISIONS, in_arithmetic, precisions_nam
 from hapsight.engine.shared import plain_values, shared_values
 from hapsight.engine.split import rounded_to_tf32, split_product, tf32_product, unfolded
 from hapsight.errors import ConfigError
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import one_hot
 from hapsight.models.protocol import SequenceModel
 from hapsight.models.registry import load_model, register
 from hapsight.run.models import ModelSource

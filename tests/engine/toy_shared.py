@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SharedModel, Track, WindowedModel
 
 STRIDE, LENGTH, CHANNELS = 4, 160, 6

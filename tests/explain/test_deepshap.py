@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from hapsight.errors import ConfigError, InputError, MissingExtraError
 from hapsight.explain.gradients import XpressoLayers, deepshap, shuffled
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import one_hot
 from tests.models.lively_xpresso import lively_xpresso
 
 needs_tangermeme = pytest.mark.skipif(

@@ -10,7 +10,7 @@ from hapsight.engine.engine import Valuer
 from hapsight.engine.views import views
 from hapsight.errors import ConfigError
 from hapsight.explain.gradients import gradient_times_input, input_gradient
-from hapsight.models import onehot
+from hapsight.models import forward
 from tests.engine.toy_shared import LENGTH, ToyShared, ToyWindowed
 from tests.models.lively_xpresso import lively_xpresso
 from tests.planted import ToyModel
@@ -75,7 +75,7 @@ def test_xpresso_takes_its_plain_path_and_is_left_as_it_was():
     valuer, row = Valuer(model, model.read_out(), "cpu"), codes(1, 10_500)
     before = model.predict(torch.from_numpy(row), model.read_out())
     found = input_gradient(valuer, row)
-    x = onehot.one_hot(torch.from_numpy(row)).requires_grad_()
+    x = forward.one_hot(torch.from_numpy(row)).requires_grad_()
     model.network(x, model.half_life).sum().backward()
     assert np.abs(found).max() > 1e-4
     np.testing.assert_allclose(found[0, 0], x.grad[0].numpy(), rtol=1e-6, atol=1e-12)
@@ -85,10 +85,10 @@ def test_xpresso_takes_its_plain_path_and_is_left_as_it_was():
 
 
 def test_gradients_are_off_again_after_an_error():
-    with pytest.raises(RuntimeError, match="stop"), onehot.with_gradients():
+    with pytest.raises(RuntimeError, match="stop"), forward.with_gradients():
         raise RuntimeError("stop")
-    assert not onehot.layers_wanted()
-    assert not onehot.one_hot(torch.zeros((1, 3), dtype=torch.uint8)).requires_grad
+    assert not forward.layers_wanted()
+    assert not forward.one_hot(torch.zeros((1, 3), dtype=torch.uint8)).requires_grad
 
 
 def test_a_model_with_an_encoding_of_its_own_gives_none():
@@ -108,7 +108,7 @@ def test_equal_captum(monkeypatch):
     model = lively_xpresso()
     row = codes(1, 10_500)
     found = input_gradient(Valuer(model, model.read_out(), "cpu"), row)
-    x = onehot.one_hot(torch.from_numpy(row)).requires_grad_()
+    x = forward.one_hot(torch.from_numpy(row)).requires_grad_()
     judged = attr.Saliency(lambda x: model.network(x, model.half_life)[:, 0])
     theirs = judged.attribute(x, abs=False).detach().numpy()
     np.testing.assert_allclose(found[:, 0], theirs, rtol=1e-6, atol=1e-12)

@@ -35,7 +35,7 @@ from hapsight.models.borzoi_blocks import (
 )
 from hapsight.models.borzoi_files import load, load_flashzoi, random_weights, read_weights, save_safetensors
 from hapsight.models.catalogue import BORZOI_TARGETS
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import one_hot
 from hapsight.models.protocol import ReadOut
 from hapsight.models.tracks import Squash, published_targets, read_borzoi_targets
 from tests.verify.borzoi_oracle import input_codes

@@ -15,9 +15,9 @@ from hapsight.cohort.nouns import Interval
 from hapsight.dna import reverse_complement
 from hapsight.engine.shared import plain_values, shared_values
 from hapsight.errors import ConfigError, InputError, WeightsError
+from hapsight.models.forward import with_gradients
 from hapsight.models.mini import BINS, LENGTH, Mini, load, mirrored_tracks, read_outs_of
 from hapsight.models.mini_net import CONTEXT_BINS, REACH, STRIDE, TRACKS, Channels, MiniNet, save_mini
-from hapsight.models.onehot import with_gradients
 from hapsight.models.protocol import ReadOut, Track
 from hapsight.recipes.demo import demo_cohort
 from hapsight.run.opened import Opened

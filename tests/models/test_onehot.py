@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import one_hot
 
 
 def one_hot_by_letter(codes: np.ndarray) -> np.ndarray:

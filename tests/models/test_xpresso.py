@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from hapsight.errors import ConfigError, InputError, WeightsError
 from hapsight.models.catalogue import PROTOCOL_OPTIONS, WEIGHTS
-from hapsight.models.onehot import POOL, one_hot, pooled_by_trimers, trimer_table
+from hapsight.models.forward import POOL, one_hot, pooled_by_trimers, trimer_table
 from hapsight.models.xpresso import LENGTH, Xpresso, load, read_weights, save_safetensors
 from tests.models.synthetic import predict_slowly, synthetic_h5
 from tests.verify.keras_oracle import synthetic_codes, synthetic_weights

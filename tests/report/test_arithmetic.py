@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from tests.report.fake_run import write_run
 
-from hapsight.report.individuals import without_individuals
+from hapsight.report.published import without_individuals
 from hapsight.report.run_folder import read_run
 from hapsight.tables import PRECISION
 

@@ -12,7 +12,7 @@ from hapsight.report.across import between_models, pair_rows
 from hapsight.report.build import build_report
 from hapsight.report.direction import FACTORS, agreement_rows, direction_strata, factor_rows, stratum_words
 from hapsight.report.direction_charts import RIGHT_COLOUR, WRONG_COLOUR, fitted
-from hapsight.report.individuals import without_individuals
+from hapsight.report.published import without_individuals
 from hapsight.report.run_folder import read_run
 from hapsight.report.seed_figure import seed_figure
 

@@ -31,9 +31,8 @@ from hapsight.report.disclosure import (
 from hapsight.report.disclosure_rules import KINDS
 from hapsight.report.drivers import FORMS
 from hapsight.report.gene_page import _rows
-from hapsight.report.individuals import without_individuals
+from hapsight.report.published import MADE_ANEW, without_individuals
 from hapsight.report.run_folder import read_run
-from hapsight.report.shown_genes import MADE_ANEW
 from hapsight.stages.predictdb import disclosed_covariance
 from hapsight.stats.direction_factors import direction_tables
 from hapsight.tables import (
@@ -375,7 +374,7 @@ def test_what_is_made_anew_is_made_once_a_report(tmp_path, monkeypatch):
         monkeypatch.setitem(MADE_ANEW, name, again)
     beside = []
     monkeypatch.setattr(
-        "hapsight.report.shown_genes.direction_tables",
+        "hapsight.report.published.direction_tables",
         lambda genes: beside.append(genes) or direction_tables(genes),
     )
     build_report(write_two_signs(tmp_path / "run", 0.6))

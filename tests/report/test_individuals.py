@@ -13,11 +13,11 @@ from fake_run import Plan, write_run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hapsight.report import individuals
 from hapsight.report.build import build_report
 from hapsight.report.disclosure import FEWEST, step
 from hapsight.report.gene_page import by_genotype, by_prediction
 from hapsight.report.gene_view import PEOPLE
+from hapsight.report.published import _check
 
 pytestmark = [
     pytest.mark.usefixtures("light"),
@@ -179,5 +179,5 @@ def _is_the_plain_mean(people: pl.DataFrame, shown: pl.DataFrame, column: str) -
 
 def test_the_length_of_a_window_is_not_a_number_of_people():
     message = "read-out default, 10,500 bp, 5,653 variants"
-    shown = individuals._check({"name": "model xpresso", "message": message}, 358)
+    shown = _check({"name": "model xpresso", "message": message}, 358)
     assert shown["message"] == "read-out default, 10,500 bp, 5,700 variants"

@@ -21,8 +21,8 @@ from hapsight.explain.support import read_effects
 from hapsight.explain.tables import DRIVER_SUMMARY, DRIVER_VARIANTS, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.models.registry import register
 from hapsight.report.disclosure import Disclosure
+from hapsight.report.published import MADE_ANEW
 from hapsight.report.run_folder import read_run, read_table
-from hapsight.report.shown_genes import MADE_ANEW
 from hapsight.run.arms import arms_of, model_arms
 from hapsight.stages.baseline import baseline
 from hapsight.stages.driver_units import GeneEffects, driver_rows, reach_of

@@ -8,7 +8,7 @@ import torch
 
 from hapsight.cohort.nouns import Interval, Strand
 from hapsight.errors import ConfigError
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import one_hot
 from hapsight.run.arrays import open_array
 from hapsight.stages.explain import explain
 from tests.planted import DOWNSTREAM, UPSTREAM, ToyModel, opened_with_models, quiet, write_planted

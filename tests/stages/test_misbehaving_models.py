@@ -13,7 +13,7 @@ from hapsight.cohort.nouns import Interval
 from hapsight.dna import decode
 from hapsight.engine.views import Sequences
 from hapsight.errors import ModelError, WeightsError
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import one_hot
 from hapsight.models.registry import register
 from hapsight.models.weights import fingerprint_of
 from hapsight.run.blocks import VariantReader

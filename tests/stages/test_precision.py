@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from hapsight.cli.main import app
 from hapsight.engine.arithmetic import PRECISIONS
 from hapsight.errors import ConfigError
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import one_hot
 from hapsight.models.protocol import ReadOut
 from hapsight.models.registry import register
 from hapsight.run.config import ModelConfig, load_config

@@ -25,9 +25,9 @@ from hapsight.models.elements import ElementSum
 from hapsight.models.enformer import READ_OUTS as ENFORMER
 from hapsight.models.enformer import Enformer
 from hapsight.models.expecto import ExPecto
+from hapsight.models.forward import one_hot
 from hapsight.models.mini import TSS_BINS, Mini
 from hapsight.models.mpra_dragonn import MpraDragonn
-from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import ModelWindow, OutputBins, ReadOut, SequenceModel, Track
 from hapsight.models.registry import register
 from hapsight.run.config import load_config

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from hapsight.cli.main import app
 from hapsight.models.registry import register
 from hapsight.report.build import build_report
-from hapsight.report.individuals import without_individuals
+from hapsight.report.published import without_individuals
 from hapsight.report.run_folder import read_run
 from hapsight.report.validations import allele_driver_table, allele_rows, allele_sentences, allele_table
 from hapsight.run.arms import haplotype_values, model_arms

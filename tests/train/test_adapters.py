@@ -8,7 +8,7 @@ from hapsight.dna import N_CODE
 from hapsight.engine.engine import Valuer
 from hapsight.engine.shared import plain_values
 from hapsight.errors import ConfigError
-from hapsight.models.onehot import with_gradients
+from hapsight.models.forward import with_gradients
 from hapsight.models.registry import load_model
 from hapsight.train.adapters import adapt, network_of, randomise
 from tests.models.lively_xpresso import lively_xpresso

@@ -12,8 +12,8 @@ from torch.nn.utils import parametrize
 
 from hapsight.errors import ConfigError
 from hapsight.models.epinformer import EPInformer, EPInformerEncoder
+from hapsight.models.forward import with_gradients
 from hapsight.models.mpra_dragonn import MpraDragonn, MpraDragonnNet
-from hapsight.models.onehot import with_gradients
 from hapsight.models.registry import GROUP, load_model
 from hapsight.train.adapters import LowRank, adapt, add_lora, merged_state
 from tests.models.lively_xpresso import lively_xpresso

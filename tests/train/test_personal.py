@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hapsight.errors import ConfigError, TrainingError
-from hapsight.models.onehot import with_gradients
+from hapsight.models.forward import with_gradients
 from hapsight.stats.correlation import correlate
 from hapsight.train.adapters import adapt
 from hapsight.train.loop import TrainArguments, fit

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapsight.dna import decode, reverse_complement
-from hapsight.models.onehot import with_gradients
+from hapsight.models.forward import with_gradients
 from hapsight.sequence.haplotypes import Window
 from hapsight.train.adapters import adapt
 from hapsight.train.loop import TrainArguments, fit

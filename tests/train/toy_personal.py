@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from hapsight.models.onehot import one_hot, without_gradients
+from hapsight.models.forward import one_hot, without_gradients
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, SequenceModel, SharedModel, Track
 
 STRIDE, UPSTREAM, DOWNSTREAM, CHANNELS = 10, 300, 200, 8

@@ -25,7 +25,7 @@ from hapsight.explain.gradients import _of_view
 from hapsight.models import alphagenome, alphagenome_files
 from hapsight.models.alphagenome_files import load
 from hapsight.models.alphagenome_tracks import HEADS
-from hapsight.models.onehot import one_hot, with_gradients
+from hapsight.models.forward import one_hot, with_gradients
 from hapsight.train.adapters import adapt
 from tests.sequence.naive import naive_window, toy_reference, toy_variants
 

@@ -22,7 +22,7 @@ import torch
 from hapsight.models.borzoi_blocks import WIDTH, BorzoiNet, BorzoiSizes
 from hapsight.models.borzoi_files import random_weights, save_safetensors
 from hapsight.models.catalogue import BORZOI_TARGETS
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import one_hot
 from hapsight.models.tracks import find_tracks, published_targets
 from tests.verify.borzoi_oracle import input_codes
 

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map_only
 from hapsight.engine.split import split_product, tf32_product, unfolded
 from hapsight.errors import ConfigError
 from hapsight.models.elements import ElementSum
-from hapsight.models.onehot import with_layers
+from hapsight.models.forward import with_layers
 from hapsight.models.protocol import Precision, SequenceModel, SharedModel, WindowedModel
 
 __all__ = ["PRECISIONS", "Precision", "in_arithmetic", "precisions_named"]

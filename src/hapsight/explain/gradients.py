@@ -27,7 +27,7 @@ from hapsight.engine.engine import Valuer
 from hapsight.engine.outputs import finite, finite_values
 from hapsight.engine.views import View, views
 from hapsight.errors import ConfigError, InputError, MissingExtraError
-from hapsight.models.onehot import one_hot, with_gradients
+from hapsight.models.forward import one_hot, with_gradients
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def input_gradient(valuer: Valuer, codes: Codes) -> Float:
     Raises
     ------
     ConfigError
-        The model does not read sequence through ``hapsight.models.onehot.one_hot``, so there is nothing to
+        The model does not read sequence through ``hapsight.models.forward.one_hot``, so there is nothing to
         differentiate by.
     """
     every = list(views(valuer.model, valuer.read_out))
@@ -100,7 +100,7 @@ def _of_view(model: SequenceModel, read_out: ReadOut, codes: Codes, device: str)
                 f"Model {model.name} gives no gradients: it does not make its input with `one_hot`.",
                 expected=f"one input of shape {shape}",
                 got=f"{len(inputs)} of shapes {sorted({tuple(x.shape) for x in inputs})}",
-                fix="encode the codes with hapsight.models.onehot.one_hot, once per sequence",
+                fix="encode the codes with hapsight.models.forward.one_hot, once per sequence",
             )
         rows = [torch.autograd.grad(value, inputs[0], retain_graph=True)[0][0] for value in values[0]]
     return finite(model, torch.stack(rows).double().cpu().numpy(), "gradient")

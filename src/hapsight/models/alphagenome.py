@@ -27,15 +27,15 @@ import torch
 
 from hapsight.errors import ConfigError
 from hapsight.models.alphagenome_tracks import HEADS, HOW_TO_HAVE, HeadTrack, window_bases
-from hapsight.models.binned import (
+from hapsight.models.forward import (
     evaluation,
     index_on,
+    one_hot,
     require_positions,
     require_read_out,
     require_stretch,
     require_window,
 )
-from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel
 from hapsight.models.weights import sha256_of
 

@@ -28,18 +28,18 @@ from hapsight.models.basenji2_net import (
     Basenji2Net,
     Channels,
 )
-from hapsight.models.binned import (
+from hapsight.models.forward import (
     REDUCE,
     evaluation,
     index_on,
     of_tracks,
+    one_hot,
     reduce_bins,
     require_positions,
     require_read_out,
     require_stretch,
     require_window,
 )
-from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel, Track
 from hapsight.models.tracks import find_tracks, human_tracks
 

@@ -23,8 +23,8 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.models import loading
-from hapsight.models.binned import index_on
 from hapsight.models.catalogue import how_to_get
+from hapsight.models.forward import index_on
 from hapsight.models.weights import cache_folder, verify_recorded
 
 __all__ = [

@@ -22,14 +22,6 @@ from typing import Final, Self
 import torch
 
 from hapsight.errors import ConfigError
-from hapsight.models.binned import (
-    evaluation,
-    index_on,
-    require_positions,
-    require_read_out,
-    require_stretch,
-    require_window,
-)
 from hapsight.models.borzoi_blocks import (
     FEATURES,
     QUERY_BLOCK,
@@ -40,7 +32,15 @@ from hapsight.models.borzoi_blocks import (
     BorzoiSizes,
 )
 from hapsight.models.catalogue import BORZOI_TARGETS
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import (
+    evaluation,
+    index_on,
+    one_hot,
+    require_positions,
+    require_read_out,
+    require_stretch,
+    require_window,
+)
 from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel
 from hapsight.models.tracks import Squash, Target, find_tracks
 from hapsight.models.weights import cache_folder

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError
 from hapsight.models.attention import attend_by_distance
-from hapsight.models.binned import index_on
+from hapsight.models.forward import index_on
 
 __all__ = ["BorzoiNet", "BorzoiSizes", "RelativeAttention", "RotaryAttention", "relative_features"]
 

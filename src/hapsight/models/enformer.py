@@ -22,18 +22,18 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError
 from hapsight.models.attention import QUERY_BLOCK, RelativeAttention, distance_features
-from hapsight.models.binned import (
+from hapsight.models.forward import (
     REDUCE,
     evaluation,
     index_on,
     of_tracks,
+    one_hot,
     reduce_bins,
     require_positions,
     require_read_out,
     require_stretch,
     require_window,
 )
-from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel, Track
 
 __all__ = [

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from hapsight.errors import ConfigError, InputError
 from hapsight.models import expecto_files
-from hapsight.models.binned import evaluation
 from hapsight.models.expecto_files import (
     BelugaNet,
     LinearBooster,
@@ -30,6 +29,7 @@ from hapsight.models.expecto_files import (
     read_gblinear,
     tissue_track,
 )
+from hapsight.models.forward import evaluation
 from hapsight.models.protocol import Grid, ModelWindow, ReadOut, Track, WindowedModel
 from hapsight.models.tracks import find_tracks
 

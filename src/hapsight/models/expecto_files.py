@@ -36,7 +36,7 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.models import loading
 from hapsight.models.catalogue import how_to_get
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import one_hot
 from hapsight.models.protocol import Track
 from hapsight.models.weights import cache_folder, verify_recorded
 

@@ -20,9 +20,8 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 from hapsight.dna import Codes
 from hapsight.errors import ConfigError, InputError
 from hapsight.models import loading
-from hapsight.models.binned import evaluation
 from hapsight.models.catalogue import chosen_weights
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import evaluation, one_hot
 from hapsight.models.weights import weights_digest
 
 __all__ = ["LIBRARIES", "SHORTEST", "Framepool", "FramepoolNet", "load", "read_weights"]

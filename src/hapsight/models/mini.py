@@ -17,15 +17,15 @@ import torch
 
 from hapsight.errors import ConfigError
 from hapsight.models import loading, mini_net
-from hapsight.models.binned import (
+from hapsight.models.forward import (
     evaluation,
+    one_hot,
     require_positions,
     require_read_out,
     require_stretch,
     require_window,
 )
 from hapsight.models.mini_net import DILATIONS, REACH, STRIDE, MiniNet
-from hapsight.models.onehot import one_hot
 from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel, Track
 
 __all__ = ["BINS", "Mini", "load", "mirrored_tracks", "read_outs_of"]

@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError, WeightsError
 from hapsight.models import loading
-from hapsight.models.binned import index_on
+from hapsight.models.forward import index_on
 from hapsight.models.protocol import Track
 
 __all__ = [

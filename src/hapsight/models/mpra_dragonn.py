@@ -15,9 +15,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.models import loading
-from hapsight.models.binned import evaluation, require_window
 from hapsight.models.catalogue import chosen_weights
-from hapsight.models.onehot import one_hot
+from hapsight.models.forward import evaluation, one_hot, require_window
 from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
 from hapsight.models.weights import weights_digest
 

@@ -99,7 +99,7 @@ class TorchModel(SequenceModel):
 
     def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
         """(B, T) what the module gives for (B, L) codes."""
-        from hapsight.models.onehot import one_hot
+        from hapsight.models.forward import one_hot
 
         given = self._read(self.network, one_hot(codes))
         given = given[:, None] if given.ndim == 1 else given

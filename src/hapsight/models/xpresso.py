@@ -25,13 +25,14 @@ from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError
 from hapsight.models import loading
-from hapsight.models.binned import evaluation, require_window
 from hapsight.models.catalogue import WEIGHTS, chosen_weights
-from hapsight.models.onehot import (
+from hapsight.models.forward import (
     POOL,
+    evaluation,
     layers_wanted,
     one_hot,
     pooled_by_trimers,
+    require_window,
     trimer_table,
     without_gradients,
 )

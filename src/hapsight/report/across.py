@@ -27,8 +27,8 @@ from hapsight.report.figure import (
     scatter,
     summary_value,
 )
+from hapsight.report.published import published
 from hapsight.report.run_folder import Arm, RunFolder, read_table
-from hapsight.report.shown_genes import published
 from hapsight.stats.summary import SIGNIFICANT
 from hapsight.tables import AGREEMENT
 

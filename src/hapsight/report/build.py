@@ -13,9 +13,14 @@ from hapsight.cohort.tables import csv_text
 from hapsight.explain.tables import PAGES_WITHHELD, WITHHELD
 from hapsight.files import file_name, write_atomically
 from hapsight.report.extra import require_extra
-from hapsight.report.individuals import asked_for, pages_with_individuals, unruled_pages, without_individuals
+from hapsight.report.published import (
+    asked_for,
+    pages_with_individuals,
+    published,
+    unruled_pages,
+    without_individuals,
+)
 from hapsight.report.run_folder import RunFolder, read_run, read_table
-from hapsight.report.shown_genes import published
 from hapsight.stats.nulls import TESTS
 from hapsight.stats.protocols import protocol_named
 from hapsight.train.tables import CELLS

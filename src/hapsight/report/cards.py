@@ -18,8 +18,8 @@ import polars as pl
 from hapsight.files import file_name
 from hapsight.report import words
 from hapsight.report.gene_view import page_link
+from hapsight.report.published import published
 from hapsight.report.run_folder import Arm, RunFolder, read_table
-from hapsight.report.shown_genes import published
 from hapsight.stats.heritability import mean_ceiling
 from hapsight.stats.nulls import TESTS
 from hapsight.stats.protocols import Protocol, protocol_named

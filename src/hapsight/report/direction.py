@@ -18,9 +18,9 @@ import polars as pl
 from hapsight.report import charts, direction_charts, words
 from hapsight.report.charts import finish, inline
 from hapsight.report.figure import Figure, Panel, numbers
+from hapsight.report.published import published
 from hapsight.report.run_folder import Arm, RunFolder, read_table
 from hapsight.report.seed_figure import beside_eqtls
-from hapsight.report.shown_genes import published
 from hapsight.tables import DIRECTION, DIRECTION_FACTORS, DIRECTION_STRATA, PRECISION
 
 __all__ = [

@@ -20,8 +20,8 @@ from hapsight.report import words
 from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR, TEXT_COLOUR, finish, inline
 from hapsight.report.disclosure import FEWEST
 from hapsight.report.figure import Figure, Panel, numbers
+from hapsight.report.published import published
 from hapsight.report.run_folder import Arm, RunFolder, read_table
-from hapsight.report.shown_genes import published
 from hapsight.stats.direction import share_true
 
 __all__ = [

@@ -34,7 +34,7 @@ from hapsight.report.gene_pictures import (
     variant_pictures,
 )
 from hapsight.report.gene_view import GenePage, ModelView
-from hapsight.report.individuals import MARK, RULED
+from hapsight.report.published import MARK, RULED
 
 __all__ = ["by_genotype", "by_prediction", "gene_page_html", "group_pictures", "write_gene_page"]
 

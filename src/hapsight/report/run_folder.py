@@ -168,7 +168,7 @@ class RunFolder:
     unrounded
         `per_gene` before it passed the rule.
     made, beside_eqtls
-        What `hapsight.report.shown_genes` has published so far, by name, and what that was made of.
+        What `hapsight.report.published` has published so far, by name, and what that was made of.
     """
 
     folder: Path

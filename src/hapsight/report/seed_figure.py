@@ -13,8 +13,8 @@ from scipy import stats
 
 from hapsight.report import direction_charts, words
 from hapsight.report.figure import MOST_POINTS, Figure, Panel, gene_label, in_words, nothing, numbers
+from hapsight.report.published import published
 from hapsight.report.run_folder import Arm, RunFolder, read_table
-from hapsight.report.shown_genes import published
 from hapsight.stats.correlation import is_constant
 from hapsight.tables import DIRECTION_GENES
 

@@ -15,8 +15,8 @@ import polars as pl
 from hapsight.report import words
 from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR, TEXT_COLOUR, finish, zero_rule
 from hapsight.report.figure import Figure, Panel
+from hapsight.report.published import published
 from hapsight.report.run_folder import RunFolder, read_table
-from hapsight.report.shown_genes import published
 from hapsight.stats.heritability import mean_ceiling
 from hapsight.tables import HERITABILITY
 from hapsight.train.tables import ARM, CELLS, TRAIN_PER_GENE, TRAIN_RUNS, TRAIN_SUMMARY

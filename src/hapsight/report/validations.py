@@ -10,8 +10,8 @@ import polars as pl
 
 from hapsight.report import words
 from hapsight.report.disclosure import FEWEST, nearest_five
+from hapsight.report.published import published
 from hapsight.report.run_folder import RunFolder, read_table
-from hapsight.report.shown_genes import published
 from hapsight.stats.correlation import fisher_interval
 from hapsight.tables import ALLELES, LABELS, VALIDATION
 

@@ -33,7 +33,7 @@ from hapsight.engine.outputs import of_shape
 from hapsight.engine.sharing import DistinctPositions, Stretches, cut_stretches, distinct_positions
 from hapsight.engine.views import margin, views
 from hapsight.errors import ConfigError
-from hapsight.models.onehot import with_gradients
+from hapsight.models.forward import with_gradients
 from hapsight.models.protocol import ReadOut, SequenceModel, SharedModel
 from hapsight.train.checkpoints import write_tensors
 

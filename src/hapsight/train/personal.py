@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from hapsight.dna import Codes
 from hapsight.engine.outputs import at_gene, finite
 from hapsight.errors import ConfigError, TrainingError
-from hapsight.models.onehot import with_gradients
+from hapsight.models.forward import with_gradients
 from hapsight.models.protocol import ReadOut, SequenceModel
 from hapsight.seeds import stream, torch_seed
 from hapsight.stats.correlation import correlate

@@ -20,9 +20,9 @@ from hapsight.cohort.nouns import Interval
 from hapsight.cohort.reference import Reference
 from hapsight.dna import Codes, reverse_complement
 from hapsight.errors import StoreError
+from hapsight.models.forward import one_hot
 from hapsight.models.mini import mirrored_tracks
 from hapsight.models.mini_net import MiniNet, save_mini
-from hapsight.models.onehot import one_hot
 from hapsight.seeds import stream
 from hapsight.stats.correlation import correlate
 from hapsight.train.checkpoints import RunFiles, load_state
