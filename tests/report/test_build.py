@@ -9,7 +9,7 @@ from fake_direction import write_direction
 from fake_run import Plan, write_run
 
 from hapsight.errors import MissingExtraError
-from hapsight.report import extra
+from hapsight.report import build
 from hapsight.report.build import build_report
 
 needs_extra = pytest.mark.skipif(
@@ -201,7 +201,7 @@ def test_a_failure_leaves_the_old_report(tmp_path, monkeypatch) -> None:
 
 
 def test_missing_extra(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "altair" else object())
+    monkeypatch.setattr(build, "find_spec", lambda name: None if name == "altair" else object())
     with pytest.raises(MissingExtraError, match=r"(?s)missing: altair.*pip install 'hapsight\[report\]'"):
         build_report(write_run(tmp_path))
     assert not (tmp_path / "report.html").exists()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from hapsight.cohort.tables import csv_text
+from hapsight.errors import MissingExtraError
 from hapsight.explain.tables import PAGES_WITHHELD, WITHHELD
 from hapsight.files import file_name, write_atomically
-from hapsight.report.extra import require_extra
 from hapsight.report.published import (
     asked_for,
     pages_with_individuals,
@@ -28,7 +29,27 @@ from hapsight.train.tables import CELLS
 if TYPE_CHECKING:
     from hapsight.report.figure import Figure
 
-__all__ = ["build_report", "check_disclosure"]
+__all__ = ["build_report", "check_disclosure", "require_extra"]
+
+_NEEDED: Final = ("altair", "jinja2", "vl_convert")
+
+
+def require_extra() -> None:
+    """Refuse to go on without them.
+
+    Raises
+    ------
+    MissingExtraError
+        Names those that are missing.
+    """
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            "The report needs packages that are not installed.",
+            expected=", ".join(_NEEDED),
+            got=f"missing: {', '.join(missing)}",
+            fix="pip install 'hapsight[report]'",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from hapsight.explain.tables import (
     WITHHELD,
 )
 from hapsight.files import file_name
-from hapsight.report.extra import require_extra
+from hapsight.report.build import require_extra
 from hapsight.report.gene_view import PEOPLE, GenePage, Logo, ModelView, Motif, TopEqtl
 from hapsight.run.arms import Arm, Comparison, cards_in, results_of
 from hapsight.run.blocks import VariantReader
