@@ -18,17 +18,8 @@ from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.reliability_quality import judge
 from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.report.build import build_report, check_disclosure
-from hapsight.report.disclosure import (
-    FEWEST,
-    HIDDEN,
-    Disclosure,
-    disclosed,
-    hidden_p,
-    nearest_five,
-    rounded,
-    step,
-)
-from hapsight.report.disclosure_rules import KINDS
+from hapsight.report.disclosure import HIDDEN, Disclosure, disclosed
+from hapsight.report.disclosure_rules import FEWEST, KINDS, hidden_p, nearest_five, rounded, step
 from hapsight.report.drivers import FORMS
 from hapsight.report.gene_page import _rows
 from hapsight.report.published import MADE_ANEW, without_individuals

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hapsight.report.build import build_report
-from hapsight.report.disclosure import FEWEST, step
+from hapsight.report.disclosure_rules import FEWEST, step
 from hapsight.report.gene_page import by_genotype, by_prediction
 from hapsight.report.gene_view import PEOPLE
 from hapsight.report.published import _check

@@ -418,7 +418,8 @@ def _say_withheld(config: Config) -> None:
     """Say how many R's are in the numbers above and not in the report's."""
     import polars as pl
 
-    from hapsight.report.disclosure import FEWEST, hanging
+    from hapsight.report.disclosure import hanging
+    from hapsight.report.disclosure_rules import FEWEST
 
     few = hanging(pl.read_parquet(config.output / "evaluation" / "per_gene.parquet"))
     if config.report.include_individuals or few.is_empty():

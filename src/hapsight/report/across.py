@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hapsight.report import charts, direction_charts, words
 from hapsight.report.charts import CORRELATION_EDGES, histogram, round_edges
-from hapsight.report.disclosure import FEWEST
+from hapsight.report.disclosure_rules import FEWEST
 from hapsight.report.figure import (
     MOST_POINTS,
     Figure,

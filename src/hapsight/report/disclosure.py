@@ -9,45 +9,31 @@ A gene page as it may be published: what of its variants, groups of people and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr
 
 from hapsight.explain.tables import PAGE_VARIANTS, VIEW_VARIANTS, WITHHELD
-from hapsight.report.disclosure_rules import KINDS, OF_A_CORRELATION, OF_A_VARIANT
+from hapsight.report.disclosure_rules import (
+    DIGITS,
+    FEWEST,
+    KINDS,
+    OF_A_CORRELATION,
+    OF_A_VARIANT,
+    RULES,
+    enough_carriers,
+    nearest_five,
+    over_genes,
+    rounded,
+    step,
+)
 from hapsight.report.gene_view import GenePage, ModelView, TopEqtl
 from hapsight.tables import PER_GENE
 
-__all__ = [
-    "FEWEST",
-    "HIDDEN",
-    "Disclosure",
-    "disclosed",
-    "enough_carriers",
-    "hanging",
-    "hidden_p",
-    "nearest_five",
-    "rounded",
-    "step",
-]
+__all__ = ["HIDDEN", "Disclosure", "disclosed", "hanging"]
 
-Float = NDArray[np.float64]
-
-FEWEST: Final = 5
-"""People behind the least that is shown, and in the step that numbers are rounded to."""
-
-_FINEST: Final = 0.01
-"""Smallest step of a share or a correlation: two digits."""
-_DIGITS: Final = 3
-_MARK: Final = float(-ndtri(0.025))
-"""|z| of p = 0.05: an edge of the cells of p, so that no p is moved across it."""
-_LARGEST_Z: Final = 37.0
-_LEVEL, _BELOW = 0.05, 0.0499
 _OVER: Final = "mean over "
 """Kind of a mean over genes, before the name of the column that counts them."""
 _OVER_ALL: Final = "mean over all of "
@@ -59,66 +45,6 @@ _HANGS: Final = f"R rests on fewer than {FEWEST} people"
 _UNCOUNTED: Final = "the run does not say on how many people R rests: evaluate it again"
 _OF_WITHHELD: Final = "R over genes, of which one or more are withheld"
 _RARE: Final = f"fewer than {FEWEST} people carry the variant, or lack it"
-
-
-def step(n: pl.Expr, unit: pl.Expr | float = 1.0) -> pl.Expr:
-    """Step that a mean over `n` people is rounded to: 1, 2 or 5 times a power of ten.
-
-    Parameters
-    ----------
-    unit
-        What one person can typically add, such as the standard deviation; 1 for shares and correlations.
-
-    Returns
-    -------
-    The least such step that is `FEWEST` people's share of `unit`, and a hundredth of it.
-    """
-    share = pl.max_horizontal(FEWEST / n, pl.lit(_FINEST)) * unit
-    power = pl.lit(10.0).pow((share.log10() + 1e-9).floor())
-    lead = (share / power).round(9)
-    nice = pl.when(lead <= 1).then(1.0).when(lead <= 2).then(2.0).when(lead <= 5).then(5.0).otherwise(10.0)
-    return (nice * power).round_sig_figs(_DIGITS)
-
-
-def rounded(value: pl.Expr, by: pl.Expr) -> pl.Expr:
-    """Nearest multiple of a step; null where either is null, and where the step is 0 or no number."""
-    found = ((value / by).round() * by).round_sig_figs(12) + 0.0
-    return pl.when(by.is_finite() & (by > 0)).then(found)
-
-
-def nearest_five(count: pl.Expr) -> pl.Expr:
-    """A count that people make, to the nearest five; 0 stays, and 1 to 7 are 5."""
-    near = ((count.cast(pl.Float64) / FEWEST).round() * FEWEST).clip(lower_bound=FEWEST)
-    return pl.when(count == 0).then(0).otherwise(near.cast(pl.Int64))
-
-
-def hidden_p(values: Float, n: Float) -> Float:
-    """Round p's on the scale of z, by `FEWEST` people's share of it; none is moved across 0.05.
-
-    Parameters
-    ----------
-    values, n
-        (K,) p's, and the people behind each.
-
-    Returns
-    -------
-    The middle of the cell of z that each p is in, as a p. Cells are ``FEWEST / sqrt(n)`` wide.
-    """
-    z = np.minimum(-ndtri(np.clip(values, 1e-300, 1.0) / 2), _LARGEST_Z)
-    width = np.maximum(FEWEST / np.sqrt(np.maximum(n, 1.0)), 0.05)
-    low = _MARK + np.floor((z - _MARK) / width + 1e-9) * width
-    low = np.where(values < 0.05, np.maximum(low, _MARK), np.minimum(low, _MARK - width))
-    middle = (np.maximum(low, 0.0) + low + width) / 2
-    p: Float = np.where(np.isfinite(values), 2 * ndtr(-middle), np.nan)
-    return p
-
-
-def enough_carriers(maf: pl.Expr, n: pl.Expr) -> pl.Expr:
-    """Whether `FEWEST` people or more carry the rarer allele, and as many do not, by its share.
-
-    Carriers are at least half of the alleles; those without it are counted by Hardy and Weinberg.
-    """
-    return (maf * n >= FEWEST - 1e-6) & (n * (1 - maf) ** 2 >= FEWEST)
 
 
 def hanging(per_gene: pl.DataFrame) -> pl.DataFrame:
@@ -166,7 +92,7 @@ class Disclosure:
 
     def correlation(self, value: float, genes: int = 1) -> float:
         """A correlation over all people as it may be published, or a mean of so many genes' correlations."""
-        by = max(self.coarse / max(genes, 1), 10.0**-_DIGITS)
+        by = max(self.coarse / max(genes, 1), 10.0**-DIGITS)
         return float(pl.select(rounded(pl.lit(value), pl.lit(by))).item())
 
     def table(self, name: str, table: pl.DataFrame) -> pl.DataFrame:
@@ -276,30 +202,18 @@ class Disclosure:
             return pl.lit(None, table.schema[column])
         if kind == _UNLESS_WITHHELD:
             self.note(name, int(table.select("_coarse").sum().item()), _OF_WITHHELD)
-            return pl.when(~pl.col("_coarse")).then(pl.col(column).round(_DIGITS))
+            return pl.when(~pl.col("_coarse")).then(pl.col(column).round(DIGITS))
         if kind.startswith(_OVER_ALL):
-            return _over_genes(column, pl.col(kind.removeprefix(_OVER_ALL)), withheld=True)
+            return over_genes(column, pl.col(kind.removeprefix(_OVER_ALL)), withheld=True)
         if kind.startswith(_OVER):
-            return _over_genes(column, pl.col(kind.removeprefix(_OVER)))
-        return _RULES[kind](column)
+            return over_genes(column, pl.col(kind.removeprefix(_OVER)))
+        return RULES[kind](column)
 
 
 def _with_r_of(arms: pl.DataFrame) -> pl.Expr:
     """Whether a row has R, and is of one of these genes and arms."""
     key = arms.select(key=pl.struct(_ARM))["key"].implode()
     return pl.struct(_ARM).is_in(key) & pl.col("pearson_r").is_not_null()
-
-
-def _over_genes(column: str, genes: pl.Expr, withheld: bool = False) -> pl.Expr:
-    """A mean over genes: one person moves it by that person's share of each, over all genes.
-
-    Where genes whose R is withheld are among them, it follows from the mean and the others, so that the step
-    is five of its standard errors over all genes.
-    """
-    coarse = pl.when(pl.col("_coarse") & withheld).then(FEWEST / pl.col("_n").sqrt())
-    one = pl.max_horizontal(step(pl.col("_n")), coarse)
-    by = pl.max_horizontal(one / genes.cast(pl.Float64), 10.0**-_DIGITS)
-    return rounded(pl.col(column), by).round(_DIGITS)
 
 
 def _carriers(columns: list[str]) -> pl.Expr:
@@ -309,88 +223,6 @@ def _carriers(columns: list[str]) -> pl.Expr:
     if "maf" not in columns:
         return pl.lit(None, pl.Float64)
     return pl.min_horizontal(2 * pl.col("_n") * pl.min_horizontal("maf", 1 - pl.col("maf")), "_n")
-
-
-def _p(column: str, people: str) -> pl.Expr:
-    def hide(pair: pl.Series) -> pl.Series:
-        frame = pair.struct.unnest()
-        values = hidden_p(frame["p"].to_numpy().astype(np.float64), frame["n"].fill_null(1).to_numpy())
-        return pl.Series(values).fill_nan(None).round_sig_figs(_DIGITS)
-
-    both = pl.struct(p=pl.col(column).cast(pl.Float64).fill_null(np.nan), n=pl.col(people))
-    return both.map_batches(hide, return_dtype=pl.Float64)
-
-
-def _interval(column: str) -> pl.Expr:
-    """The end of Fisher's interval of the rounded R: its width depends on the number of people only."""
-    r = pl.col("pearson_r").clip(-0.999999, 0.999999)
-    shown = rounded(pl.col("pearson_r"), step(pl.col("_n"))).clip(-0.999999, 0.999999)
-    end = (pl.col(column).clip(-0.999999, 0.999999).arctanh() - r.arctanh() + shown.arctanh()).tanh()
-    return end.round(_DIGITS)
-
-
-def _p_of_r(column: str) -> pl.Expr:
-    """The p of the rounded R; the side of 0.05 is that of the p itself."""
-
-    def recompute(pair: pl.Series) -> pl.Series:
-        frame = pair.struct.unnest()
-        r, n, p = (frame[name].to_numpy().astype(np.float64) for name in ("r", "n", "p"))
-        t = r * np.sqrt(np.maximum(n - 2, 1) / np.maximum(1 - r * r, 1e-12))
-        made = 2 * stdtr(np.maximum(n - 2, 1), -np.abs(t))
-        made = np.where(p < _LEVEL, np.minimum(made, _BELOW), np.maximum(made, _LEVEL))
-        return pl.Series(np.where(np.isfinite(p), made, np.nan)).fill_nan(None).round_sig_figs(_DIGITS)
-
-    r = rounded(pl.col("pearson_r"), step(pl.col("_n")))
-    both = pl.struct(r=r, n="_n", p=pl.col(column).cast(pl.Float64).fill_null(np.nan))
-    return both.map_batches(recompute, return_dtype=pl.Float64)
-
-
-_RULES: Final[Mapping[str, Callable[[str], pl.Expr]]] = {
-    "plain": pl.col,
-    "people": pl.col,
-    "share": lambda c: rounded(pl.col(c), step(pl.col("_n"))),
-    "half": lambda c: rounded(pl.col(c), step(pl.col("_n") / 2)),
-    "interval": _interval,
-    "p": lambda c: _p(c, "_n"),
-    "p of carriers": lambda c: _p(c, "_carriers"),
-    "share of carriers": lambda c: pl.when(pl.col("_fewest") >= 2 * FEWEST).then(
-        rounded(pl.col(c), step(pl.col("_fewest")))
-    ),
-    "over haplotypes": lambda c: pl.when(pl.col("n_backgrounds") >= FEWEST).then(pl.col(c).round_sig_figs(2)),
-    "z": lambda c: rounded(pl.col(c), step(pl.col("_n").sqrt())),
-    "expression": lambda c: rounded(pl.col(c), step(pl.col("_n"), pl.col("_sd"))).round_sig_figs(_DIGITS),
-    "slope": lambda c: rounded(pl.col(c), step(pl.col("_carriers"), pl.col("_sd"))),
-    "count": lambda c: nearest_five(pl.col(c)),
-    "of all": lambda c: (
-        pl.when(pl.col(f"_all_{c}") - pl.col(c) < FEWEST).then(f"_all_{c}").otherwise(nearest_five(pl.col(c)))
-    ),
-    "two digits": lambda c: pl.col(c).round_sig_figs(2),
-    "three digits": lambda c: pl.col(c).round_sig_figs(_DIGITS),
-    "three decimals": lambda c: pl.col(c).round(_DIGITS),
-    "summary": lambda c: (
-        pl.when(pl.col("quantity").str.starts_with("within_person"))
-        .then(pl.col(c).round(2))
-        .when(pl.col("quantity").str.contains("^across_people_.*_median$"))
-        .then(rounded(pl.col(c), step(pl.col("_n"))))
-        .when(pl.col("quantity").str.starts_with("across_people_"))
-        .then(_over_genes(c, pl.col("n")))
-        .otherwise(pl.col(c).round(_DIGITS))
-    ),
-    "of drivers": lambda c: (
-        pl.when((pl.col("n") < FEWEST) & (pl.col("quantity") != "genes"))
-        .then(None)
-        .when(pl.col("quantity") == "maf")
-        .then(rounded(pl.col(c), step(pl.col("_n"))))
-        .otherwise(pl.col(c).round_sig_figs(_DIGITS))
-    ),
-    "p of r": _p_of_r,
-    "bound": lambda c: (
-        pl.when(pl.col("factor") == "mean_expression")
-        .then(rounded(pl.col(c), step(pl.col("_n"), pl.col("_sd"))))
-        .otherwise(pl.col(c).round_sig_figs(2))
-    ),
-}
-"""Kind of column -> how it is shown."""
 
 
 HIDDEN: Final = "withheld"

@@ -18,7 +18,7 @@ from hapsight.explain.reliability_quality import abstention
 from hapsight.explain.tables import DRIVER_SUMMARY, DRIVERS, RELIABILITY, RELIABILITY_SUMMARY
 from hapsight.report import words
 from hapsight.report.charts import BASELINE_COLOUR, MODEL_COLOUR, TEXT_COLOUR, finish, inline
-from hapsight.report.disclosure import FEWEST
+from hapsight.report.disclosure_rules import FEWEST
 from hapsight.report.figure import Figure, Panel, numbers
 from hapsight.report.published import published
 from hapsight.report.run_folder import Arm, RunFolder, read_table

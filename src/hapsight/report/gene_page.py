@@ -19,7 +19,8 @@ from hapsight.explain.tables import PAGE_VARIANTS, WITHHELD
 from hapsight.files import file_name, write_atomically
 from hapsight.report import gene_charts, words
 from hapsight.report.charts import unchecked
-from hapsight.report.disclosure import FEWEST, disclosed, nearest_five, rounded, step
+from hapsight.report.disclosure import disclosed
+from hapsight.report.disclosure_rules import FEWEST, nearest_five, rounded, step
 from hapsight.report.gene_pictures import (
     Picture,
     genotype_key,

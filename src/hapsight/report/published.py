@@ -19,7 +19,8 @@ import polars as pl
 from hapsight.explain.driver_summary import driver_summary
 from hapsight.explain.reliability_quality import judged_genes
 from hapsight.explain.tables import DRIVERS, RELIABILITY
-from hapsight.report.disclosure import FEWEST, Disclosure, hanging, nearest_five
+from hapsight.report.disclosure import Disclosure, hanging
+from hapsight.report.disclosure_rules import FEWEST, nearest_five
 from hapsight.report.run_folder import RunFolder, read_table
 from hapsight.seeds import stream
 from hapsight.stats.agreement import r_beside_r

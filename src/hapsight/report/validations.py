@@ -9,7 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from hapsight.report import words
-from hapsight.report.disclosure import FEWEST, nearest_five
+from hapsight.report.disclosure_rules import FEWEST, nearest_five
 from hapsight.report.published import published
 from hapsight.report.run_folder import RunFolder, read_table
 from hapsight.stats.correlation import fisher_interval

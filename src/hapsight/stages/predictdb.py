@@ -20,7 +20,7 @@ from hapsight.cohort.alleles import OUTCOMES
 from hapsight.cohort.nouns import Variants
 from hapsight.cohort.predictdb import COVARIANCES, EXTRA, write_covariances, write_predictdb
 from hapsight.errors import ConfigError, plural
-from hapsight.report.disclosure import enough_carriers, rounded, step
+from hapsight.report.disclosure_rules import enough_carriers, rounded, step
 from hapsight.run.arms import imported_arm
 from hapsight.run.baselines import BaselineRun, ImportedRun, apply_imported, baseline_blocks, baseline_runs
 from hapsight.run.blocks import VariantReader, in_gene_order

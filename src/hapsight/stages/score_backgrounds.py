@@ -22,7 +22,8 @@ from hapsight.cohort.sites import read_sites
 from hapsight.cohort.tables import read_lines
 from hapsight.errors import ConfigError
 from hapsight.explain.tables import SCORE_BACKGROUNDS, SCORE_SUMMARY, SCORED
-from hapsight.report.disclosure import FEWEST, Disclosure, nearest_five
+from hapsight.report.disclosure import Disclosure
+from hapsight.report.disclosure_rules import FEWEST, nearest_five
 from hapsight.run.blocks import VariantReader
 from hapsight.run.opened import Opened, Progress, policy_of
 from hapsight.stages.explain import variant_rows
