@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from hapsight.simulate.grammar import Grammar
+from hapsight.simulate.design import Grammar
 
 CLASSES = {
     "A": "A", "C": "C", "G": "G", "T": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",

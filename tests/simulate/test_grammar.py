@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from hapsight.dna import decode, encode, reverse_complement
 from hapsight.errors import ConfigError, InputError
-from hapsight.simulate import grammar as grammar_module
-from hapsight.simulate.grammar import DEFAULT_MOTIFS, Grammar, Motif, read_motifs
+from hapsight.simulate import design
+from hapsight.simulate.design import DEFAULT_MOTIFS, Grammar, Motif, read_motifs
 from tests.cohort.files import write_table
 from tests.simulate import naive
 
@@ -39,7 +39,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     codes = np.random.default_rng(1).integers(0, 4, (7, 201)).astype(np.uint8)
     grammar = Grammar(SHORT, reach=100)
     whole = grammar.scores(codes)
-    monkeypatch.setattr(grammar_module, "_BLOCK_BASES", 402)
+    monkeypatch.setattr(design, "_BLOCK_BASES", 402)
     np.testing.assert_array_equal(grammar.scores(codes), whole)
 
 

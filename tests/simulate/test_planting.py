@@ -9,7 +9,7 @@ from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Interval
 from hapsight.dna import decode, encode
 from hapsight.simulate.cohort import Edit, Planter, patched
-from hapsight.simulate.grammar import Grammar, Motif
+from hapsight.simulate.design import Grammar, Motif
 from tests.simulate.source import open_source
 
 GRAMMAR = Grammar(reach=600)

@@ -22,8 +22,7 @@ from hapsight.sequence.haplotypes import Window
 from hapsight.simulate import mosaic
 from hapsight.simulate import truth as files
 from hapsight.simulate.cohort import Simulated, choose_genes, simulate
-from hapsight.simulate.design import Design, Heritability
-from hapsight.simulate.grammar import DEFAULT_MOTIFS, Grammar, Motif
+from hapsight.simulate.design import DEFAULT_MOTIFS, Design, Grammar, Heritability, Motif
 from hapsight.stages.check import check
 from hapsight.tables import SIMULATED_GENES, SIMULATED_VARIANTS
 from tests.planted import quiet

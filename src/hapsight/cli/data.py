@@ -206,8 +206,7 @@ def simulate(
     from hapsight.cohort.join import open_cohort
     from hapsight.run.opened import cohort_files, policy_of
     from hapsight.simulate.cohort import simulate as write
-    from hapsight.simulate.design import Design, Heritability
-    from hapsight.simulate.grammar import DEFAULT_MOTIFS, Grammar, read_motifs
+    from hapsight.simulate.design import DEFAULT_MOTIFS, Design, Grammar, Heritability, read_motifs
 
     section = _source(config, builtin).cohort
     grammar = Grammar(

@@ -16,12 +16,11 @@ from hapsight.cohort.expression import Expression
 from hapsight.cohort.genes import gene_format
 from hapsight.cohort.genotype_source import ACROSS_SETS, Genotypes, people_across_sets
 from hapsight.cohort.genotype_store import lenient_policy
-from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import CohortFiles, CohortParts, join_genes, join_people
 from hapsight.cohort.nouns import Dropped, Gene, Interval, count_overlaps, merge_intervals
 from hapsight.cohort.people import Covariates, join_covariates, leverage_in_words
 from hapsight.cohort.ploidy import Ploidy
-from hapsight.cohort.policies import HARD_CALLS, PLOIDY_CONFLICT, UNKNOWN_CALLS
+from hapsight.cohort.policies import HARD_CALLS, PLOIDY_CONFLICT, UNKNOWN_CALLS, GenotypePolicy
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import crosses_par, is_on, join_sexes, lacks_sex, without_chry
 from hapsight.errors import HapsightError, plural

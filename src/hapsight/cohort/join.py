@@ -25,7 +25,6 @@ from hapsight.cohort.expression import (
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.genotype_store import Decoder, StoredGenotypes
-from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.matching import (
     find_genes,
     genes_asked,
@@ -38,6 +37,7 @@ from hapsight.cohort.matching import (
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.pcs import GenotypePCs, genotype_pcs
 from hapsight.cohort.people import Covariates, SampleSheet, join_covariates, read_sample_sheet
+from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.sexes import join_sexes, without_chry
 from hapsight.cohort.split import open_genotypes

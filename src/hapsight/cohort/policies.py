@@ -8,12 +8,11 @@ from typing import Final, Literal, NamedTuple, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.nouns import Dropped, Interval
 from hapsight.cohort.ploidy import OneCopy, Ploidy
 from hapsight.cohort.records import ABSENT, MISSING, NO_HARD_CALL, Rows
 from hapsight.cohort.reference import Reference, ref_fits
-from hapsight.dna import N_CODE, encode
+from hapsight.dna import N_CODE, encode, plain_contig
 from hapsight.errors import ConfigError, InputError
 
 __all__ = ["HARD_CALLS", "PLOIDY_CONFLICT", "UNKNOWN_CALLS", "GenotypePolicy", "RowFilter", "ref_differs"]

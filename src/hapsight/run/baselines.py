@@ -29,7 +29,6 @@ from hapsight.linear.elastic_net import ElasticNetOptions
 from hapsight.linear.fits import make_folds, population_folds, weighted_sum
 from hapsight.linear.methods import Method, method_named
 from hapsight.run.blocks import KeyedBlock, VariantReader, keyed_blocks, largest_genes, linear_blocks
-from hapsight.run.config import BaselineConfig
 from hapsight.run.crew import compute_here
 from hapsight.run.opened import (
     LINEAR_KEYS,
@@ -40,7 +39,7 @@ from hapsight.run.opened import (
     row_digests,
     table_digests,
 )
-from hapsight.run.sections import MIN_SHARE
+from hapsight.run.sections import MIN_SHARE, BaselineConfig
 from hapsight.run.store import StoredUnit, UnitStore
 
 __all__ = [

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 import hapsight
 from hapsight.cohort.genotype_store import StoredGenotypes, store_key
-from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import Cohort, CohortFiles, CohortParts, permute_people
 from hapsight.cohort.nouns import Dropped, Gene
 from hapsight.cohort.pcs import PCS_VERSION
 from hapsight.cohort.ploidy import Ploidy
+from hapsight.cohort.policies import GenotypePolicy
 from hapsight.errors import IncompleteError
 from hapsight.files import KnownDigest, digest_of_input
 from hapsight.run.config import CohortConfig, Config, ExpressionConfig, as_toml

@@ -24,8 +24,7 @@ from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.dna import N_CODE, Codes, encode, reverse_complement
 from hapsight.errors import InputError, StoreError, plural
 from hapsight.seeds import stream
-from hapsight.simulate.design import Design, draw_confounders, draw_expression
-from hapsight.simulate.grammar import Grammar, Motif
+from hapsight.simulate.design import Design, Grammar, Motif, draw_confounders, draw_expression
 from hapsight.simulate.mosaic import People, SimulatedGenotypes, draw_mosaic, draw_people, spans_of
 from hapsight.simulate.truth import (
     CohortWriter,

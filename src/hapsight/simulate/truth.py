@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand, Variants
 from hapsight.dna import ALPHABET, Codes
 from hapsight.sequence.haplotypes import Window, personal_sequences
-from hapsight.simulate.design import SimulatedExpression
-from hapsight.simulate.grammar import Grammar
+from hapsight.simulate.design import Grammar, SimulatedExpression
 from hapsight.simulate.mosaic import People
 from hapsight.tables import SIMULATED_GENES, SIMULATED_VARIANTS
 

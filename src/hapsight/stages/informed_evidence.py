@@ -25,12 +25,12 @@ from hapsight.cohort.nouns import Gene, Variants
 from hapsight.errors import ConfigError, InputError
 from hapsight.files import file_digest, file_state
 from hapsight.linear.informed import distance_evidence, shuffled_evidence
-from hapsight.run.config import (
+from hapsight.run.sections import (
     EvidenceEffectsConfig,
     EvidenceTrackConfig,
     InformedConfig,
+    SignedEffectsConfig,
 )
-from hapsight.run.sections import SignedEffectsConfig
 from hapsight.seeds import stream
 
 __all__ = [

@@ -13,9 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.nouns import Dropped, Gene, Strand, Variants
-from hapsight.dna import N_CODE, Codes, encode, reverse_complement
+from hapsight.dna import N_CODE, Codes, encode, plain_contig, reverse_complement
 from hapsight.engine.outputs import at_gene
 from hapsight.run.effects import EffectsRun
 from hapsight.run.opened import Opened, Progress

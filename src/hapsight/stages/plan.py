@@ -20,7 +20,7 @@ from hapsight.cohort.tables import write_table
 from hapsight.dna import Codes
 from hapsight.engine.views import Sequences, of_genes, views
 from hapsight.errors import ConfigError
-from hapsight.models.protocol import ReadOut, SharedModel
+from hapsight.models.protocol import Precision, ReadOut, SharedModel
 from hapsight.run.blocks import VariantReader
 from hapsight.run.opened import Opened, Progress
 from hapsight.run.run_folder import peak_mb, reset_peak
@@ -29,7 +29,6 @@ from hapsight.stats.correlation import correlate
 from hapsight.tables import PRECISION
 
 if TYPE_CHECKING:
-    from hapsight.engine.arithmetic import Precision
     from hapsight.engine.outputs import GenePrediction
 
 __all__ = [

@@ -17,7 +17,7 @@ from hapsight.engine.cost import Cost
 from hapsight.engine.views import Sequences, of_genes, require_fitting, seen_bases
 from hapsight.errors import ConfigError, HapsightError, WeightsError, plural
 from hapsight.models.catalogue import EFFECTS
-from hapsight.models.protocol import ReadOut, SequenceModel
+from hapsight.models.protocol import Precision, ReadOut, SequenceModel
 from hapsight.run.blocks import KeyedBlock, VariantReader, model_target
 from hapsight.run.config import Config, ModelConfig
 from hapsight.run.crew import SetAside, compute, crew_of, work_in_words
@@ -38,7 +38,6 @@ from hapsight.run.opened import Opened, Progress
 from hapsight.run.store import content_key
 
 if TYPE_CHECKING:
-    from hapsight.engine.arithmetic import Precision
     from hapsight.engine.outputs import GenePrediction
 __all__ = [
     "ModelRun",

@@ -16,12 +16,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.cohort.tables import write_table
-from hapsight.dna import Codes, reverse_complement
+from hapsight.dna import Codes, plain_contig, reverse_complement
 from hapsight.engine.outputs import whole_values
 from hapsight.engine.views import window_of
 from hapsight.errors import ConfigError, ModelError
