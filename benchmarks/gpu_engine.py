@@ -28,7 +28,7 @@ from hapsight.engine.engine import predict_genes
 from hapsight.engine.outputs import GenePrediction
 from hapsight.engine.precision import FLOAT32_ROUNDING, compare
 from hapsight.engine.views import Sequences
-from hapsight.models.attention import attend_by_distance
+from hapsight.models.enformer_net import attend_by_distance
 from hapsight.recipes.demo import demo_cohort
 from hapsight.run.blocks import VariantReader
 from hapsight.run.config import ModelConfig, load_config

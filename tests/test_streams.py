@@ -27,8 +27,8 @@ PLAIN = {
     "engine/cost.py": "sequences to time",
     "models/alphagenome_files.py": "random:<seed>; the seed and 1 for means of tracks",
     "models/basenji2_net.py": "random:<seed>",
-    "models/borzoi_files.py": "random:<seed>",
-    "models/enformer_files.py": "random:<seed>",
+    "models/borzoi.py": "random:<seed>",
+    "models/enformer.py": "random:<seed>",
     "models/expecto.py": "random:<seed>",
     "models/mini_net.py": "random:<seed>",
 }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hapsight.errors import ConfigError
 from hapsight.models import attention
-from hapsight.models.attention import RelativeAttention, attend_by_distance, distance_features
+from hapsight.models.enformer_net import RelativeAttention, attend_by_distance, distance_features
 
 
 def random_attention(

@@ -21,19 +21,23 @@ from hapsight.models.borzoi import (
     LENGTH,
     POSITIONS,
     Borzoi,
-    attend_flop,
-    decode_flop,
-    embed_flop,
-    head_flop,
+    load,
+    load_flashzoi,
+    random_weights,
+    read_weights,
+    save_safetensors,
 )
-from hapsight.models.borzoi_blocks import (
+from hapsight.models.borzoi_net import (
     BorzoiNet,
     BorzoiSizes,
     RelativeAttention,
     RotaryAttention,
+    attend_flop,
+    decode_flop,
+    embed_flop,
+    head_flop,
     relative_features,
 )
-from hapsight.models.borzoi_files import load, load_flashzoi, random_weights, read_weights, save_safetensors
 from hapsight.models.catalogue import BORZOI_TARGETS
 from hapsight.models.forward import one_hot
 from hapsight.models.protocol import ReadOut

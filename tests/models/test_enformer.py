@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hapsight.errors import ConfigError, InputError, WeightsError
-from hapsight.models.attention import distance_features
-from hapsight.models.enformer import AttentionPool, Enformer, Geometry
-from hapsight.models.enformer_files import load, random_weights, read_weights, save_safetensors
+from hapsight.models.enformer import Enformer, load, random_weights, read_weights, save_safetensors
+from hapsight.models.enformer_net import AttentionPool, Geometry, distance_features
 from hapsight.models.protocol import ReadOut
 from tests.verify.enformer_oracle import random_codes
 

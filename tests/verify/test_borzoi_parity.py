@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 import torch
 
-from hapsight.models.borzoi_blocks import WIDTH, BorzoiNet, BorzoiSizes
-from hapsight.models.borzoi_files import random_weights, save_safetensors
+from hapsight.models.borzoi import random_weights, save_safetensors
+from hapsight.models.borzoi_net import WIDTH, BorzoiNet, BorzoiSizes
 from hapsight.models.catalogue import BORZOI_TARGETS
 from hapsight.models.forward import one_hot
 from hapsight.models.tracks import find_tracks, published_targets

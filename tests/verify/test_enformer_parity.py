@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from hapsight.models.enformer import Enformer, Geometry
-from hapsight.models.enformer_files import load, random_weights
+from hapsight.models.enformer import Enformer, load, random_weights
+from hapsight.models.enformer_net import Geometry
 from tests.verify.enformer_oracle import random_codes
 
 ORACLE = Path(__file__).with_name("enformer_oracle.py")

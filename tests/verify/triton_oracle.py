@@ -17,7 +17,7 @@ from torch.nn import functional
 from hapsight.engine import arithmetic, split_kernels
 from hapsight.engine.arithmetic import _by_tap, _one_tap
 from hapsight.engine.split_kernels import attention, halves, padded_keys, product
-from hapsight.models.attention import attend_by_distance
+from hapsight.models.enformer_net import attend_by_distance
 
 PRODUCTS = [(1, 50, 40, 70, False), (2, 33, 65, 100, False), (3, 20, 17, 16, True)]
 CONVOLUTIONS = [(5, 1, 2), (5, 3, 6), (3, 2, 0), (1, 1, 0), (4, 1, 7)]

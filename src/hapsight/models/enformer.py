@@ -1,9 +1,7 @@
 """Enformer: tracks along 196,608 bases in 896 bins of 128 (Avsec et al. 2021, Nat Methods 18, 1196).
 
 Seven convolutions with poolings, which are local and can be shared between people; eleven transformer
-layers over all 1,536 positions; one head. Layers are named as in the published PyTorch checkpoint.
-
-Enformer's sizes, and what they cost.
+layers over all 1,536 positions; one head. From the published checkpoint, or with random weights for checks.
 """
 
 from __future__ import annotations
@@ -11,17 +9,32 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
+import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional as F  # noqa: N812 - as everybody writes it
+from numpy.typing import NDArray
 
-from hapsight.errors import ConfigError
-from hapsight.models.attention import QUERY_BLOCK, RelativeAttention, distance_features
+from hapsight.errors import ConfigError, WeightsError
+from hapsight.models import loading
+from hapsight.models.catalogue import how_to_get
+from hapsight.models.enformer_net import (
+    BINS,
+    CROP,
+    LAYERS,
+    LENGTH,
+    POSITIONS,
+    QUERY_BLOCK,
+    STRIDE,
+    TRACKS,
+    WIDTH,
+    EnformerNet,
+    Geometry,
+    distance_features,
+)
 from hapsight.models.forward import (
     REDUCE,
     evaluation,
@@ -35,109 +48,10 @@ from hapsight.models.forward import (
     require_window,
 )
 from hapsight.models.protocol import Grid, ModelWindow, OutputBins, ReadOut, SharedModel, Track
+from hapsight.models.tracks import find_tracks, human_tracks
+from hapsight.models.weights import cache_folder, verify_recorded
 
-__all__ = [
-    "BINS",
-    "CROP",
-    "LAYERS",
-    "LENGTH",
-    "POSITIONS",
-    "READ_OUTS",
-    "STRIDE",
-    "TRACKS",
-    "WIDTH",
-    "Enformer",
-    "EnformerNet",
-    "Geometry",
-]
-
-LENGTH: Final = 196_608
-STRIDE: Final = 128
-POSITIONS: Final = LENGTH // STRIDE
-CROP: Final = 320
-BINS: Final = POSITIONS - 2 * CROP
-TRACKS: Final = 5_313
-LAYERS: Final = 11
-WIDTH: Final = 1_536
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """Channels and heads; all other sizes are the published model's.
-
-    FLOP are those of the layers as published, 2 per multiply-add of convolutions and matrix products.
-
-    Attributes
-    ----------
-    width
-        Channels of the transformer: 1,536, or fewer for a narrow model with the same strides and layers.
-
-    Raises
-    ------
-    ConfigError
-        A width that does not give whole channels, heads and features.
-    """
-
-    width: int = WIDTH
-
-    def __post_init__(self) -> None:
-        whole = self.width % (192 if self.width > 192 else 24) == 0
-        if not (whole and 24 <= self.width <= WIDTH):
-            raise ConfigError(
-                "Enformer's 'width' does not give whole channels and heads.",
-                expected=f"24, 48, ..., 192, or 384, 576, ..., {WIDTH}",
-                got=self.width,
-            )
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Channels behind the stem and behind each of the six blocks of the tower."""
-        return tuple(self.width * twelfths // 12 for twelfths in (6, 6, 7, 8, 9, 10, 12))
-
-    @property
-    def heads(self) -> int:
-        """Attention heads."""
-        return max(1, self.width // 192)
-
-    @property
-    def value_width(self) -> int:
-        """Numbers of a head's value, and features of a distance."""
-        return self.width // self.heads
-
-    @property
-    def key_width(self) -> int:
-        """Numbers of a head's key."""
-        return self.value_width // 3
-
-    def stem_flop(self, bases: int) -> float:
-        """FLOP of the stem and its pooling on so many bases."""
-        stem = self.channels[0]
-        return 2.0 * bases * stem * (15 * 4 + stem + stem)
-
-    def tower_flop(self, bases: int) -> tuple[float, ...]:
-        """FLOP of the tower's six blocks on so many bases."""
-        pairs = enumerate(pairwise(self.channels), start=1)
-        return tuple(2.0 * bases / 2**halvings * b * (5 * a + b + b) for halvings, (a, b) in pairs)
-
-    def layer_flop(self, queries: int, block: int | None = None) -> float:
-        """FLOP of a transformer layer that is computed for so many queries, against all 1,536 keys.
-
-        The published form multiplies every query with all distances between any two positions; one that takes
-        `block` queries at a time leaves out those that none of them has.
-        """
-        keys, values = self.heads * self.key_width, self.heads * self.value_width
-        distances = POSITIONS + queries - 1
-        projections = self.width * (POSITIONS * (keys + values) + queries * (keys + values))
-        multiplied = POSITIONS + min(block or queries, queries) - 1
-        relative = keys * (distances * self.value_width + queries * multiplied)
-        attended = queries * POSITIONS * (keys + values)
-        dense = 4 * queries * self.width**2
-        return 2.0 * (projections + relative + attended + dense)
-
-    def head_flop(self, bins: int, tracks: int) -> float:
-        """FLOP of everything behind the transformer."""
-        return 2.0 * bins * 2 * self.width * (self.width + tracks)
-
+__all__ = ["READ_OUTS", "Enformer", "load", "random_weights", "read_weights", "save_safetensors"]
 
 HALO: Final = 384
 """Whole positions that cover the tower's reach of 259 bases to either side."""
@@ -146,7 +60,7 @@ TSS_INDEX: Final = (CROP + 448) * STRIDE
 """98,304: the first base of output bin 448, which is embedding position 768 (Huang et al. 2023)."""
 
 CODE_VERSION: Final = 1
-"""Part of the fingerprint; to be raised when a change of this file changes numbers."""
+"""Part of the fingerprint; to be raised when a change of these files changes numbers."""
 
 READ_OUTS: Final = MappingProxyType(
     {
@@ -159,118 +73,6 @@ READ_OUTS: Final = MappingProxyType(
     }
 )
 """Read-outs of the two studies, of one window on the genome's strand."""
-
-
-class SigmoidGelu(nn.Module):
-    """The approximation of GELU with which the weights were trained."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Give ``x sigmoid(1.702 x)``."""
-        return x * torch.sigmoid(1.702 * x)
-
-
-class Residual(nn.Module):
-    """A function added to its input."""
-
-    def __init__(self, fn: nn.Module) -> None:
-        super().__init__()
-        self.fn = fn
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Any shape that `fn` keeps."""
-        return x + self.fn(x)  # type: ignore[no-any-return]
-
-
-class ConvBlock(nn.Sequential):
-    """Batch normalisation, GELU, convolution: (B, a, L) -> (B, b, L)."""
-
-    def __init__(self, a: int, b: int, kernel: int = 1) -> None:
-        super().__init__(nn.BatchNorm1d(a), SigmoidGelu(), nn.Conv1d(a, b, kernel, padding=kernel // 2))
-
-
-class AttentionPool(nn.Module):
-    """Pairs of neighbours, weighted by a softmax over the two of a linear map: (B, C, L) -> (B, C, L/2)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.to_attn_logits = nn.Conv2d(channels, channels, 1, bias=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Mix by the sigmoid of the difference of the logits, which is the same and half the work."""
-        first, second = x[..., 0::2], x[..., 1::2]  # (B, C, L/2)
-        difference = F.conv1d(second - first, self.to_attn_logits.weight[..., 0])
-        return torch.lerp(first, second, torch.sigmoid(difference))
-
-
-class TransformerLayer(nn.ModuleList):
-    """Attention, then two dense layers, each added to its input; dropout is idle in prediction."""
-
-    def __init__(self, geometry: Geometry) -> None:
-        width, value = geometry.width, geometry.value_width
-        attention = RelativeAttention(width, geometry.heads, geometry.key_width, value, features=value)
-        dense_in, dense_out = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-        attend = nn.Sequential(nn.LayerNorm(width), attention, nn.Dropout(0.4))
-        dense = nn.Sequential(
-            nn.LayerNorm(width), dense_in, nn.Dropout(0.4), nn.ReLU(), dense_out, nn.Dropout(0.4)
-        )
-        super().__init__([Residual(attend), Residual(dense)])
-
-    def forward(self, x: torch.Tensor, distances: torch.Tensor, first: int, last: int) -> torch.Tensor:
-        """Positions ``[first, last)`` of the layer's output: (B, N, C) -> (B, last - first, C)."""
-        norm, attention, dropout = self[0].fn  # type: ignore[misc]
-        x = x[:, first:last] + dropout(attention(norm(x), distances, first, last))
-        return self[1](x)  # type: ignore[no-any-return]
-
-
-class EnformerNet(nn.Module):
-    """The network with its human head."""
-
-    def __init__(self, geometry: Geometry, tracks: int = TRACKS) -> None:
-        super().__init__()
-        channels, width = geometry.channels, geometry.width
-        self.stem = nn.Sequential(
-            nn.Conv1d(4, channels[0], 15, padding=7),
-            Residual(ConvBlock(channels[0], channels[0])),
-            AttentionPool(channels[0]),
-        )
-        self.conv_tower = nn.Sequential(
-            *(
-                nn.Sequential(ConvBlock(a, b, 5), Residual(ConvBlock(b, b)), AttentionPool(b))
-                for a, b in pairwise(channels)
-            )
-        )
-        self.transformer = nn.Sequential(*(TransformerLayer(geometry) for _ in range(LAYERS)))
-        self.final_pointwise = nn.Sequential(nn.Identity(), ConvBlock(width, 2 * width), SigmoidGelu())
-        self._heads = nn.ModuleDict({"human": nn.Sequential(nn.Linear(2 * width, tracks), nn.Softplus())})
-
-    def forward(self, x: torch.Tensor, distances: torch.Tensor) -> torch.Tensor:
-        """Run everything on a one-hot window, (B, 4, 196608) -> (B, 896, tracks)."""
-        x = self.embed(x)  # (B, 1536, C)
-        x = self.transform(x, distances, 0, POSITIONS)  # (B, 1536, C)
-        x = x[:, CROP:-CROP]  # (B, 896, C)
-        return self._heads["human"](self.finish(x))  # type: ignore[no-any-return]
-
-    def embed(self, x: torch.Tensor) -> torch.Tensor:
-        """Run convolutions and poolings, one-hot (B, 4, S) -> (B, S / 128, C)."""
-        x = self.stem(x)  # (B, C / 2, S / 2)
-        return self.conv_tower(x).transpose(1, 2)  # type: ignore[no-any-return]
-
-    def transform(self, x: torch.Tensor, distances: torch.Tensor, first: int, last: int) -> torch.Tensor:
-        """Run the transformer, the last layer for positions ``[first, last)`` only; (B, last - first, C)."""
-        *layers, final = self.transformer
-        for layer in layers:
-            x = layer(x, distances, 0, POSITIONS)
-        return final(x, distances, first, last)  # type: ignore[no-any-return]
-
-    def finish(self, x: torch.Tensor) -> torch.Tensor:
-        """Run the last pointwise layer, (B, P, C) -> (B, P, 2 C)."""
-        return self.final_pointwise(x.transpose(1, 2)).transpose(1, 2)  # type: ignore[no-any-return]
-
-    def outputs(self, x: torch.Tensor, tracks: Sequence[int]) -> torch.Tensor:
-        """Run the last pointwise layer and these rows of the head, (B, P, C) -> (B, P, T)."""
-        linear = self._heads["human"][0]  # type: ignore[index]
-        rows = index_on(tracks, x.device)
-        return F.softplus(F.linear(self.finish(x), linear.weight[rows], linear.bias[rows]))
 
 
 class Enformer(SharedModel):
@@ -289,7 +91,7 @@ class Enformer(SharedModel):
     wanted
         Tracks that replace those of the published read-outs, which are then named after them.
     gamma
-        Form of the gamma features, see `hapsight.models.attention.distance_features`.
+        Form of the gamma features, see `hapsight.models.enformer_net.distance_features`.
     """
 
     window = ModelWindow(TSS_INDEX, LENGTH - TSS_INDEX, oriented=False)
@@ -422,3 +224,144 @@ def _fingerprint(network: EnformerNet, options: list[object]) -> str:
         if not name.endswith("num_batches_tracked"):
             digest.update(name.encode() + tensor.to("cpu", torch.float64).numpy().tobytes())
     return digest.hexdigest()
+
+
+DTYPES: Final = MappingProxyType(
+    {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+)
+SUFFIXES: Final = (".bin", ".pth", ".pt", ".safetensors")
+PUBLISHED: Final = "pytorch_model.bin"
+"""The weights ``official``, in the folder ``enformer`` of the weights folder; no checksum is published."""
+
+UNUSED: Final = ("*.num_batches_tracked", "_trunk.*", "_heads.mouse.*")
+"""Of the published checkpoint: counters, the trunk under its second name, the head of the mouse."""
+
+State = dict[str, torch.Tensor]
+
+
+def load(
+    weights: str = "official",
+    *,
+    tracks: int | str | Sequence[int | str] | None = None,
+    gamma: str = "official",
+    width: int = WIDTH,
+    dtype: str = "float32",
+    device: torch.device | str = "cpu",
+) -> Enformer:
+    """Load Enformer.
+
+    Parameters
+    ----------
+    weights
+        ``official``, the path of a torch or .safetensors file of the same layers, or ``random:<seed>``
+        for random weights, with which everything can be tried but the biology.
+    tracks
+        Tracks that the read-outs give instead of the studies' own: indices, or texts that each fit one
+        track's name or description in the published list.
+    gamma
+        Form of the gamma features: ``official``, or ``port`` for the PyPI port's.
+    width
+        Channels; fewer than 1,536 for a narrow model of the same strides and layers, see `Geometry`.
+    dtype
+        ``float32``, ``float64`` or ``bfloat16``.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing, damaged, or of another model or width.
+    ConfigError
+        An unknown name of weights, track or option.
+    """
+    if dtype not in DTYPES:
+        raise ConfigError("Enformer's 'dtype' is unknown.", expected=", ".join(DTYPES), got=repr(dtype))
+    geometry = Geometry(width)
+    label, state = _weights(weights, geometry)
+    network = _blank(geometry)
+    network.load_state_dict(state, assign=True)
+    known = human_tracks(TRACKS)
+    model = Enformer(
+        f"enformer/{label}" if width == WIDTH else f"enformer/{label}-width{width}",
+        network.to(DTYPES[dtype]),
+        geometry=geometry,
+        tracks=known,
+        wanted=None if tracks is None else find_tracks(known, tracks),
+        gamma=gamma,
+    )
+    return model.to(torch.device(device))
+
+
+def read_weights(path: Path, geometry: Geometry | None = None) -> State:
+    """State dict of `EnformerNet` from the published ``pytorch_model.bin``, or safetensors of its layers.
+
+    Raises
+    ------
+    WeightsError
+        Not such a file, or a layer that is missing, foreign or of another shape.
+    """
+    read = loading.read_safetensors if path.suffix == ".safetensors" else loading.read_torch
+    arrays = read(path, _shapes(geometry or Geometry()), UNUSED)
+    return _with_counters({name: torch.from_numpy(array) for name, array in arrays.items()})
+
+
+def random_weights(geometry: Geometry, seed: int) -> State:
+    """State dict of float32 numbers from a seed: signals stay alive, no statistic is 0 or 1."""
+    rng = np.random.default_rng(seed)
+    return _with_counters(
+        {name: torch.from_numpy(_draw(name, shape, rng)) for name, shape in _shapes(geometry).items()}
+    )
+
+
+def save_safetensors(network: EnformerNet, path: Path) -> None:
+    """Write float32 weights, exactly, to a file that `read_weights` reads."""
+    state = network.state_dict()
+    kept = [name for name in state if not name.endswith("num_batches_tracked")]
+    loading.write_safetensors(path, {name: state[name].cpu().numpy() for name in kept})
+
+
+def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    if name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight")):
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 100
+    variance = (2.0 if len(shape) == 3 else 1 / 16 if name.startswith("_heads") else 1.0) / fan_in
+    return rng.standard_normal(shape, dtype=np.float32) * np.float32(variance**0.5)
+
+
+def _weights(weights: str, geometry: Geometry) -> tuple[str, State]:
+    """Short name of some weights, and their state dict."""
+    kind, _, seed = weights.partition(":")
+    if kind == "random" and seed.isdecimal():
+        return f"random-{seed}", random_weights(geometry, int(seed))
+    if weights == "official":
+        path = _present(cache_folder() / "enformer" / PUBLISHED, how_to_get("enformer"))
+        verify_recorded(path)
+        return weights, read_weights(path, geometry)
+    path = Path(weights).expanduser()
+    if path.suffix in SUFFIXES:
+        return path.stem, read_weights(_present(path), geometry)
+    raise ConfigError(
+        f"Enformer has no weights {weights!r}.",
+        expected=f"official, random:<seed>, or the path of a file ({', '.join(SUFFIXES)})",
+    )
+
+
+def _present(path: Path, fix: str | None = None) -> Path:
+    if not path.is_file():
+        raise WeightsError("There is no file of weights at this path.", where=path, fix=fix)
+    return path
+
+
+def _blank(geometry: Geometry) -> EnformerNet:
+    """The network without numbers."""
+    with torch.device("meta"):
+        return EnformerNet(geometry)
+
+
+def _shapes(geometry: Geometry) -> dict[str, tuple[int, ...]]:
+    state = _blank(geometry).state_dict()
+    return {name: tuple(t.shape) for name, t in state.items() if not name.endswith("num_batches_tracked")}
+
+
+def _with_counters(state: State) -> State:
+    """Add the counters of batches that batch normalisation keeps and prediction does not use."""
+    means = [name for name in state if name.endswith("running_mean")]
+    return state | {name.replace("running_mean", "num_batches_tracked"): torch.tensor(0) for name in means}

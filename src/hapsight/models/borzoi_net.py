@@ -1,8 +1,11 @@
 """The network of Borzoi (Linder et al. 2025) and Flashzoi (Hingerl et al. 2025), in plain torch.
 
 Convolutions halve the sequence seven times, a transformer relates the stretches of 128 bases, and a U-Net
-brings its result back to 32 bases with the help of what the convolutions knew at 64 and 32. Modules are named
-as in the published PyTorch checkpoints. Inference only: dropout, which is nothing here, is left out.
+brings its result back to 32 bases with the help of what the convolutions knew at 64 and 32. Modules are
+named as in the published PyTorch checkpoints. Inference only: dropout, which is nothing here, is left out.
+
+What they cost is counted from their geometry: 2 operations per multiply-add. Normalisations, activations
+and poolings are left out; they are below one per cent.
 """
 
 from __future__ import annotations
@@ -17,10 +20,20 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - as everybody writes it
 
 from hapsight.errors import ConfigError
-from hapsight.models.attention import attend_by_distance
+from hapsight.models.enformer_net import attend_by_distance
 from hapsight.models.forward import index_on
 
-__all__ = ["BorzoiNet", "BorzoiSizes", "RelativeAttention", "RotaryAttention", "relative_features"]
+__all__ = [
+    "BorzoiNet",
+    "BorzoiSizes",
+    "RelativeAttention",
+    "RotaryAttention",
+    "attend_flop",
+    "decode_flop",
+    "embed_flop",
+    "head_flop",
+    "relative_features",
+]
 
 STRIDE: Final = 128
 """Bases per position of the transformer."""
@@ -367,3 +380,63 @@ def _by_distance(scores: torch.Tensor) -> torch.Tensor:
     strides = (heads * queries * distances, queries * distances, distances - 1, 1)
     shape = (batch, heads, queries, distances - queries + 1)
     return scores.contiguous().as_strided(shape, strides, queries - 1)
+
+
+MULTIPLY_ADD: Final = 2.0
+
+
+def embed_flop(sizes: BorzoiSizes, bases: int) -> float:
+    """The convolutions down to stride 64, on a stretch of this many bases."""
+    channels = (sizes.stem, *sizes.tower, sizes.dim)
+    per_base: float = 15 * 4 * sizes.stem + sum(
+        5 * into * out / 2**halvings for halvings, (into, out) in enumerate(pairwise(channels), start=1)
+    )
+    return MULTIPLY_ADD * bases * per_base
+
+
+def attend_flop(sizes: BorzoiSizes, positions: int, asked: int, block: int) -> float:
+    """The transformer on all positions, its last layer for `asked` of them only.
+
+    Parameters
+    ----------
+    block
+        Queries attended at a time: a block of b meets ``positions + b - 1`` distances, not all of them.
+    """
+
+    def layer(queries: int) -> int:
+        if sizes.rotary:
+            return _rotary_layer(sizes, positions, queries)
+        return _relative_layer(sizes, positions, queries, min(block, queries))
+
+    return MULTIPLY_ADD * ((sizes.layers - 1) * layer(positions) + layer(asked))
+
+
+def decode_flop(sizes: BorzoiSizes, positions: int) -> float:
+    """The U-Net's way back, from this many positions of the transformer to four times as many bins."""
+    square, separable = sizes.dim**2, 3 * sizes.dim + sizes.dim**2
+    at_128 = square
+    at_64 = SKIPS_64 * (square + separable + square)  # skip, separable, towards stride 32
+    at_32 = SKIPS_32 * (sizes.tower[-1] * sizes.dim + separable)
+    return MULTIPLY_ADD * positions * (at_128 + at_64 + at_32)
+
+
+def head_flop(sizes: BorzoiSizes, bins: int, tracks: int) -> float:
+    """The last two layers on this many bins and tracks."""
+    return MULTIPLY_ADD * bins * sizes.final * (sizes.dim + tracks)
+
+
+def _perceptron(sizes: BorzoiSizes, queries: int) -> int:
+    return queries * sizes.dim * 2 * sizes.dim * 2
+
+
+def _relative_layer(sizes: BorzoiSizes, n: int, queries: int, block: int) -> int:
+    keys, values = sizes.heads * sizes.key, sizes.heads * sizes.value
+    project = sizes.dim * (queries + n) * (keys + values) + (n + queries - 1) * FEATURES * keys
+    mix = queries * (n * keys + (n + block - 1) * keys + n * values)
+    return project + mix + _perceptron(sizes, queries)
+
+
+def _rotary_layer(sizes: BorzoiSizes, n: int, queries: int) -> int:
+    width, shared = sizes.heads * sizes.key, sizes.heads // 2 * sizes.key
+    project = sizes.dim * (2 * queries * width + 2 * n * shared)
+    return project + 2 * queries * n * width + _perceptron(sizes, queries)
