@@ -149,7 +149,7 @@ def modality(
     out: OutFolder = None,
 ) -> None:
     """Direction at accessibility and at expression, of the same variants; maps the cohort's if need be."""
-    from hapsight.stages.validate_qtl import ModalityOptions, validate_modality
+    from hapsight.stages.validate_eqtl import ModalityOptions, validate_modality
 
     opened = _open(config, out, "modality", table)
     options = ModalityOptions(
