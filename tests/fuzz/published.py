@@ -14,7 +14,7 @@ from hapsight.cohort.effect_layouts import Wanted, read_given_effects
 from hapsight.cohort.nouns import Gene, Interval, Strand
 from hapsight.explain.support import read_effects
 from hapsight.priors.regulons import read_gene_covariates, read_regulons
-from hapsight.priors.sign_table import read_sign_priors
+from hapsight.priors.signs import read_sign_priors
 from hapsight.run.config import EvidenceEffectsConfig
 from hapsight.stages.informed_evidence import EffectEvidence
 from hapsight.stages.reproduce import reproduce_huang2023, reproduce_sasse2023

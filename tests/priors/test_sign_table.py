@@ -8,7 +8,7 @@ import pytest
 
 from hapsight.cohort.nouns import Variants
 from hapsight.errors import InputError
-from hapsight.priors.sign_table import PRIOR_SCORES, PRIOR_SIGNS, SIGNS_LEARNED, read_sign_priors
+from hapsight.priors.signs import PRIOR_SCORES, PRIOR_SIGNS, SIGNS_LEARNED, read_sign_priors
 
 VARIANTS = Variants(
     "chr22",

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from hapsight.cli.train import _add_train_personal
 from hapsight.errors import ConfigError
 from hapsight.models.registry import register as register_model
-from hapsight.priors.sign_table import SIGNS_LEARNED
+from hapsight.priors.signs import SIGNS_LEARNED
 from hapsight.report.training import four_cells
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened

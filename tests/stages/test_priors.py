@@ -10,7 +10,7 @@ from hapsight.cli.linear import _add_priors
 from hapsight.dna import encode
 from hapsight.errors import ConfigError, IncompleteError, InputError
 from hapsight.explain.motifs import Motif
-from hapsight.priors.sign_table import (
+from hapsight.priors.signs import (
     PRIOR_ABLATION,
     PRIOR_GENES,
     PRIOR_SCORES,

@@ -32,7 +32,7 @@ from hapsight.files import write_atomically
 from hapsight.least_squares import Design, residuals
 from hapsight.linear.nested import require_people
 from hapsight.models.protocol import SequenceModel
-from hapsight.priors.sign_table import read_sign_priors
+from hapsight.priors.signs import read_sign_priors
 from hapsight.run.baselines import BaselineRun, baseline_runs, imported_runs, method_of, weights_by_gene
 from hapsight.run.blocks import VariantReader
 from hapsight.run.config import Config, ModelConfig

@@ -22,7 +22,7 @@ from hapsight.explain.drivers import FORMS, Drivers, spread
 from hapsight.explain.support import GivenEffects, supported
 from hapsight.explain.tables import DRIVER_VARIANTS, DRIVERS
 from hapsight.least_squares import residuals
-from hapsight.priors.sign_table import SignPriors
+from hapsight.priors.signs import SignPriors
 from hapsight.run.arm_units import ArmUnit, arm_blocks, arm_keys, arm_units, key_parts
 from hapsight.run.arms import Arm, Comparison
 from hapsight.run.blocks import KeyedBlock, VariantReader, in_gene_order

@@ -25,7 +25,7 @@ from hapsight.explain.tables import (
     RELIABILITY,
     RELIABILITY_SUMMARY,
 )
-from hapsight.priors.sign_table import read_sign_priors
+from hapsight.priors.signs import read_sign_priors
 from hapsight.run.arms import Arm, cards_in, results_of
 from hapsight.run.blocks import VariantReader, in_turn
 from hapsight.run.crew import SetAside

@@ -30,7 +30,7 @@ from hapsight.linear.fits import Predictors
 from hapsight.linear.methods import method_named
 from hapsight.models.protocol import SequenceModel
 from hapsight.priors.regulons import dealt_regulators, read_regulons, regulator_score, z_scores
-from hapsight.priors.sign_table import SIGNS_LEARNED, SignPriors, read_sign_priors
+from hapsight.priors.signs import SIGNS_LEARNED, SignPriors, read_sign_priors
 from hapsight.run.blocks import VariantReader
 from hapsight.run.config import USUAL_BUDGET
 from hapsight.run.opened import Opened, Progress

@@ -24,8 +24,10 @@ from hapsight.linear.fits import weighted_sum
 from hapsight.linear.informed import shuffled_evidence
 from hapsight.priors.ablation import PRIOR_GENES, Ablation, Combined, combine, held_out_r, over_genes
 from hapsight.priors.regulons import Regulons, dealt_regulators, regulator_score, z_scores
-from hapsight.priors.sign_table import PRIOR_SIGNS, SIGNS_LEARNED, SIGNS_OF_REGULONS
 from hapsight.priors.signs import (
+    PRIOR_SIGNS,
+    SIGNS_LEARNED,
+    SIGNS_OF_REGULONS,
     SignSet,
     class_columns,
     held_out_odds,
@@ -323,7 +325,7 @@ def linear_ablation(
 
     Returns
     -------
-    Columns `hapsight.priors.sign_table.PRIOR_GENES`; one row per gene and prior.
+    Columns `hapsight.priors.signs.PRIOR_GENES`; one row per gene and prior.
 
     Raises
     ------

@@ -34,13 +34,13 @@ from hapsight.priors.regulons import (
     read_person_values,
     read_regulons,
 )
-from hapsight.priors.sign_table import (
+from hapsight.priors.signs import (
     PRIOR_SCORES,
     PRIOR_SIGNS,
     SIGNS_LEARNED,
     SIGNS_OF_REGULONS,
+    fit_by_stretch,
 )
-from hapsight.priors.signs import fit_by_stretch
 from hapsight.run.blocks import VariantReader
 from hapsight.run.opened import Opened, Progress, dropped_table
 from hapsight.seeds import stream
@@ -237,7 +237,7 @@ _SCORE_FILES = {SIGNS_LEARNED: "learned", SIGNS_OF_REGULONS: "regulons"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Priors:
-    """What was found: tables as in `hapsight.priors.sign_table`, written to ``priors/``."""
+    """What was found: tables as in `hapsight.priors.signs`, written to ``priors/``."""
 
     ablation: pl.DataFrame
     per_gene: pl.DataFrame

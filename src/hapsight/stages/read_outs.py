@@ -28,7 +28,7 @@ from hapsight.engine.views import about_tss, margin, read_bases, seen_bases, see
 from hapsight.errors import ConfigError, HapsightError, InputError, quoted
 from hapsight.models.elements import ElementSum
 from hapsight.models.protocol import ReadOut, SequenceModel
-from hapsight.priors.sign_table import read_sign_priors
+from hapsight.priors.signs import read_sign_priors
 from hapsight.run.baselines import cohort_weights, imported_runs
 from hapsight.run.blocks import VariantReader
 from hapsight.run.config import Config
