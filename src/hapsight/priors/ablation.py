@@ -100,7 +100,7 @@ class Ablation:
     over_shuffled: Mean
 
     def columns(self) -> dict[str, float | int | None]:
-        """As columns of `hapsight.priors.signs.PRIOR_ABLATION`."""
+        """As columns of `hapsight.priors.ablation.PRIOR_ABLATION`."""
         return {
             "n": self.n,
             "without": self.without,

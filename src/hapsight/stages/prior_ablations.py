@@ -325,7 +325,7 @@ def linear_ablation(
 
     Returns
     -------
-    Columns `hapsight.priors.signs.PRIOR_GENES`; one row per gene and prior.
+    Columns `hapsight.priors.ablation.PRIOR_GENES`; one row per gene and prior.
 
     Raises
     ------
