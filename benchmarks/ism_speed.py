@@ -23,8 +23,8 @@ from hapsight.explain.mutations import REFERENCE, Backgrounds, pair_sequences, r
 from hapsight.run.blocks import VariantReader
 from hapsight.run.config import load_config
 from hapsight.run.opened import Opened
-from hapsight.stages.explain import valuer_of
 from hapsight.stages.predict import ModelRun, load_models
+from hapsight.stages.valued_units import valuer_of
 
 
 def measure(opened: Opened, run: ModelRun, gene: Gene, plain: int) -> dict[str, object]:

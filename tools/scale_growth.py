@@ -16,12 +16,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from hapsight.engine.sequences import Sequences
 from scipy import stats
 
 from hapsight.cohort.nouns import Gene
 from hapsight.engine.cost import plan_gene
-from hapsight.engine.views import views
+from hapsight.engine.views import Sequences, views
 from hapsight.models.protocol import SequenceModel
 from hapsight.models.registry import load_model
 from hapsight.run.blocks import VariantReader

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hapsight.errors import ConfigError
-from hapsight.models import attention
+from hapsight.models import enformer_net
 from hapsight.models.enformer_net import RelativeAttention, attend_by_distance, distance_features
 
 
@@ -53,7 +53,7 @@ class TestRelativeAttention:
         distances = torch.from_numpy(distance_features(length, 6))
         slow = torch.stack([attend_slowly(module, one, distances) for one in x])[:, first:last]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(attention, "QUERY_BLOCK", block)
+            patch.setattr(enformer_net, "QUERY_BLOCK", block)
             fast = module(x, distances, first, last)
         np.testing.assert_allclose(fast.numpy(), slow.numpy(), rtol=1e-10, atol=1e-10)
 
@@ -72,7 +72,7 @@ class TestRelativeAttention:
         q = q[:, :, first:last] * 3**-0.5
         r = module._split(module.to_rel_k(distances[length - last : 2 * length - 1 - first])[None])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(attention, "QUERY_BLOCK", block)
+            patch.setattr(enformer_net, "QUERY_BLOCK", block)
             made = attend_by_distance(q + module.rel_content_bias, q + module.rel_pos_bias, k, v, r)
         fast = module.to_out(made.transpose(1, 2).flatten(2))
         slow = torch.stack([attend_slowly(module, one, distances) for one in x])[:, first:last]

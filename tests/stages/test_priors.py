@@ -10,9 +10,8 @@ from hapsight.cli.linear import _add_priors
 from hapsight.dna import encode
 from hapsight.errors import ConfigError, IncompleteError, InputError
 from hapsight.explain.motifs import Motif
+from hapsight.priors.ablation import PRIOR_ABLATION, PRIOR_GENES
 from hapsight.priors.signs import (
-    PRIOR_ABLATION,
-    PRIOR_GENES,
     PRIOR_SCORES,
     PRIOR_SIGNS,
     SIGNS_LEARNED,
