@@ -367,7 +367,7 @@ def _add(opened: Opened, arm: Arm, found: pl.DataFrame, rows: _Rows, progress: P
         return
     observed, predicted, reference = opened.cohort.transformed, [], []
     for done, one in enumerate(arm.comparisons(opened.cohort.genes), start=1):
-        predicted.append(one.predicted)
+        predicted.append(np.zeros_like(one.predicted) if one.status else one.predicted)  # else rounding
         reference.append(one.reference)
         progress(f"evaluate {arm.model}, over all genes", done, len(opened.cohort.genes))
     if groups is not None:
