@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hapsight.cli.main import app
-from hapsight.errors import ConfigError, InputError
+from hapsight.errors import ConfigError, IncompleteError, InputError
 from hapsight.least_squares import Design, residualise
 from hapsight.linear.fits import Predictors
 from hapsight.run.arms import arms_of
@@ -106,6 +106,15 @@ def test_finished_units_are_kept(carried):
     assert len(units) == 2 * 2 * 4
     assert [path.stat().st_mtime_ns for path in units] == before
     assert again.summary.equals(found.summary.filter(pl.col("trained_in").is_not_null()))
+
+
+def test_predictions_that_are_missing_are_told_before_anything_is_trained(planted):
+    path = configured(planted, "unpredicted")
+    opened, models = opened_with_models(path)
+    opened.begin()
+    with pytest.raises(IncompleteError, match=r"2 of 2 units[\s\S]*`hapsight predict` with this"):
+        portability(opened, arms_of(opened, models), "population", quiet)
+    assert not (planted.folder / "unpredicted/portability").exists()
 
 
 def test_the_command_goes_by_super_population(planted):

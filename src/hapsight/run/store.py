@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -178,17 +178,31 @@ class UnitStore:
             Some units are not done; they are listed.
         """
         found = [(unit.name, self._sealed_table(unit, table)) for unit in units]
-        missing = [name for name, part in found if part is None]
-        if missing:
-            named = f"`hapsight {self.made_by}` with this configuration"
-            command = named if self.made_by else "the same command again"
-            raise IncompleteError(
-                f"{len(missing)} of {len(found)} units of work are not done.",
-                where=self.folder,
-                got=", ".join(missing[:20]) + (" ..." if len(missing) > 20 else ""),
-                fix=f"run {command}: finished units are kept, the rest is computed",
-            )
+        self._refuse([name for name, part in found if part is None], len(found))
         return pl.concat([part for _, part in found if part is not None])
+
+    def require(self, units: Sequence[NamedUnit]) -> None:
+        """Refuse units that are not done, by their seals: before work that would read them in the end.
+
+        Raises
+        ------
+        IncompleteError
+            As `read`.
+        """
+        missing = [unit.name for unit in units if _sealed_key(self._seal(unit.name)) != unit.key]
+        self._refuse(missing, len(units))
+
+    def _refuse(self, missing: Sequence[str], asked: int) -> None:
+        if not missing:
+            return
+        named = f"`hapsight {self.made_by}` with this configuration"
+        command = named if self.made_by else "the same command again"
+        raise IncompleteError(
+            f"{len(missing)} of {asked} units of work are not done.",
+            where=self.folder,
+            got=", ".join(missing[:20]) + (" ..." if len(missing) > 20 else ""),
+            fix=f"run {command}: finished units are kept, the rest is computed",
+        )
 
     def _sealed_table(self, unit: NamedUnit, table: str) -> pl.DataFrame | None:
         """A table of a unit; None where it is not there, of another key, or not as it was sealed."""

@@ -115,16 +115,19 @@ def portability(opened: Opened, arms: Sequence[Arm], split: Split, progress: Pro
     ConfigError
         As `portability_runs`.
     IncompleteError
-        Some units were set aside, after all others were finished; or a model's are not done.
+        Some units were set aside, after all others were finished; or, before anything is trained, a model's
+        predictions are not done.
     """
-    runs = portability_runs(opened, split)
+    runs, judged_too = portability_runs(opened, split), [arm for arm in arms if not arm.held_out]
+    for arm in judged_too:
+        arm.store.require(arm.units)
     fit_baselines(opened, [(run, _store(opened, run)) for run in runs], progress)
     with opened.folder.stage("portability"):
         judged = _Judged.of(opened, split, list(dict.fromkeys(str(run.trained_in) for run in runs)))
         per_gene = pl.concat(
             [pl.DataFrame(schema=PORTABILITY_GENES)]
             + [_carried(opened, run, judged) for run in runs]
-            + [_of_arm(opened, arm, judged) for arm in arms if not arm.held_out]
+            + [_of_arm(opened, arm, judged) for arm in judged_too]
         )
         summary = _summary(per_gene)
         opened.folder.write("evaluation/portability_genes.parquet", per_gene)
