@@ -2,7 +2,7 @@
 
 What is hapsight's own on a disk that others use too: temporary names, and the lock of a folder.
 
-The digest by which a run knows its inputs again.
+The digest by which a run knows its inputs again, and what tells that one was changed meanwhile.
 
 Compiled code that several processes want at once.
 """
@@ -15,12 +15,13 @@ import hashlib
 import json
 import os
 import pickle
+import platform
 import re
 import shutil
 import stat
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from typing import Any, Final, TypeVar
 from hapsight.errors import InputError, StoreError
 
 __all__ = [
+    "FileStates",
     "KnownDigest",
     "compiled",
     "compiled_by_one",
@@ -39,6 +41,7 @@ __all__ = [
     "locked",
     "open_own",
     "own_entries",
+    "size_and_time",
     "sweep",
     "temporary_name",
     "write_atomically",
@@ -380,6 +383,60 @@ def file_state(path: Path) -> tuple[int, int, int, int] | None:
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def size_and_time(path: Path) -> tuple[int, int] | None:
+    """Size, and when bytes were written last in nanoseconds; ``None`` where there is no file."""
+    state = file_state(path)
+    return None if state is None else state[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class FileStates:
+    """Files that are read for as long as a process lives, as they were when they were opened.
+
+    Attributes
+    ----------
+    host
+        Whose view of them it is: another one may see other times, and takes its own when this comes there.
+    states
+        Each file with its `size_and_time`; links to it, and whose it is, may change.
+    """
+
+    host: str
+    states: tuple[tuple[Path, tuple[int, int] | None], ...]
+
+    @classmethod
+    def of(cls, paths: Iterable[Path]) -> FileStates:
+        """As they are now."""
+        return cls(platform.node(), tuple((path, size_and_time(path)) for path in paths))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _states_on, (self.host, self.states)
+
+    def require(self) -> None:
+        """Refuse files that were written to since.
+
+        Raises
+        ------
+        InputError
+            Names the first, and what to do.
+        """
+        for path, state in self.states:
+            now = size_and_time(path)
+            if now != state:
+                raise InputError(
+                    "A file was changed while it was open: from now on it may hold other data.",
+                    where=path,
+                    expected="the file as it was when the cohort was opened",
+                    got="no such file" if now is None else f"{now[0]:,} bytes, written since",
+                    fix="open the cohort again (of a command: run it again); "
+                    "data that change are best given a name of their own",
+                )
+
+
+def _states_on(host: str, states: tuple[tuple[Path, tuple[int, int] | None], ...]) -> FileStates:
+    return FileStates(host, states) if host == platform.node() else FileStates.of(path for path, _ in states)
 
 
 def file_digest(path: Path | str) -> str:

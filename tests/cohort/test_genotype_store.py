@@ -216,3 +216,33 @@ def test_a_folder_that_cannot_be_written_to_costs_nothing(tmp_path, reference):
     for _ in range(2):
         assert len(stored.read(at(0, 130), reference)[0])
     assert stored.source.read_intervals == [at(0, 130)]
+
+
+def test_files_that_are_written_over_meanwhile_are_refused(tmp_path, reference):
+    """Else some stretches would be of the old file, and some of the new one."""
+    path = write_vcf(tmp_path / "g.vcf.gz", CLEAN)
+    stored = StoredGenotypes(open_genotypes(path), reference)
+    before = outcome(stored.read, at(0, 60), reference)
+    write_vcf(path, [replace(record, calls=record.calls[::-1]) for record in CLEAN])
+    for read in (stored.read, stored.keeping(PEOPLE, lenient_policy(stored.policy)).read):
+        for stretch in (at(0, 60), at(60, 150)):
+            with pytest.raises(InputError, match=r"changed while[\s\S]*g\.vcf\.gz[\s\S]*the cohort again"):
+                read(stretch, reference)
+    again = StoredGenotypes(open_genotypes(path), reference)
+    assert outcome(again.read, at(0, 60), reference) != before
+    os.utime(reference.path, (1, 1))
+    with pytest.raises(InputError, match=r"changed while[\s\S]*r\.fa"):
+        again.read(at(60, 150), reference)
+
+
+def test_a_process_of_this_host_knows_what_was_opened_and_another_host_looks_for_itself(tmp_path, reference):
+    stored = StoredGenotypes(open_genotypes(write_vcf(tmp_path / "g.vcf.gz", CLEAN)), reference)
+    here = pickle.dumps(stored)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("platform.node", lambda: "elsewhere")
+        there = pickle.dumps(StoredGenotypes(stored.source, reference))
+    for when, name in enumerate(("g.vcf.gz", "g.vcf.gz.tbi")):
+        os.utime(tmp_path / name, (when, when))
+    assert len(pickle.loads(there).read(at(0, 60), reference)[0])
+    with pytest.raises(InputError, match="changed while"):
+        pickle.loads(here).read(at(0, 60), reference)

@@ -29,7 +29,7 @@ from hapsight.cohort.ploidy import Sex
 from hapsight.cohort.policies import PLOIDY_CONFLICT, UNKNOWN_CALLS, GenotypePolicy
 from hapsight.cohort.reference import Reference
 from hapsight.errors import InputError
-from hapsight.files import file_name, temporary_name
+from hapsight.files import FileStates, file_name, size_and_time, temporary_name
 
 __all__ = ["CODE_VERSION", "PieceStore", "StoredGenotypes", "lenient_policy", "store_key"]
 
@@ -338,6 +338,7 @@ class StoredGenotypes:
         self.store = PieceStore() if store is None else store
         self._lenient = source.keeping(source.samples, lenient_policy(source.policy))
         self._otherwise = _otherwise(source.policy)
+        self._files = FileStates.of((*source.paths, reference.path))
 
     def __repr__(self) -> str:
         return f"StoredGenotypes({self.source!r})"
@@ -393,7 +394,9 @@ class StoredGenotypes:
         """The same files read otherwise, with what is kept of them where that is the same."""
         alike = source.samples == self.samples
         alike = alike and lenient_policy(source.policy) == lenient_policy(self.policy)
-        return StoredGenotypes(source, self.reference, self.store if alike else None)
+        made = StoredGenotypes(source, self.reference, self.store if alike else None)
+        made._files = self._files
+        return made
 
     def read(self, interval: Interval, reference: Reference | None = None) -> tuple[Variants, Dropped]:
         """As the source reads it.
@@ -401,14 +404,16 @@ class StoredGenotypes:
         Raises
         ------
         InputError
-            As the source.
+            As the source; or a file is not as it was when it was opened.
         """
+        self._files.require()
         inside = Interval(interval.contig, max(interval.start, 0), max(interval.end, 0))
         if reference is None or reference.path != self.reference.path or not len(inside):
             return self.source.read(interval, reference)
         try:
             parts = list(self._pieces(inside))
         except InputError:  # in words that tell of another interval, or by another policy
+            self._files.require()
             return self.source.read(interval, reference)
         left = [one for piece, since in parts for one in piece.left_out(since, inside, since == inside.start)]
         if any(one.kind == "variant" and one.reason in self._otherwise for one in left):
@@ -436,6 +441,7 @@ class StoredGenotypes:
     def _read(self, interval: Interval) -> _Piece:
         left = _Placed()
         variants, _ = self._lenient.read(interval, self.reference, left)
+        self._files.require()
         piece = _Piece.of(interval, variants, left.left)
         self.store.add(interval.contig, piece)
         return piece
@@ -474,18 +480,9 @@ def store_key(genotypes: Genotypes, digests: Sequence[str]) -> str:
     parts = [
         CODE_VERSION,
         list(digests),
-        [_index_state(Path(f"{path}{suffix}")) for path in genotypes.paths for suffix in (".tbi", ".csi")],
+        [size_and_time(Path(f"{path}{suffix}")) for path in genotypes.paths for suffix in (".tbi", ".csi")],
         list(genotypes.samples),
         [policy.snv_only, policy.min_maf, policy.missing],
         [sorted(ploidy.men), sorted(ploidy.women), ploidy.par],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-
-
-def _index_state(path: Path) -> tuple[int, int] | None:
-    """Size and time of an index: one that was wrong, and made anew, finds other records."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
