@@ -317,7 +317,7 @@ def portability(
     scheduler: SchedulerOption = None,
 ) -> None:
     """Train linear methods in one population, judge them in every other; sequence models in each."""
-    from hapsight.cli.console import progress, say, table
+    from hapsight.cli.console import say, table
     from hapsight.run.arms import arms_of
     from hapsight.run.opened import Opened
     from hapsight.stages.portability import FEWEST_PEOPLE
@@ -326,8 +326,7 @@ def portability(
 
     opened = Opened.from_config(load_staffed(config, workers, scheduler))
     models = read_models(opened)
-    with opened.folder.locked(), progress() as show:
-        opened.begin()
+    with at_work(opened) as show:
         found = run(opened, arms_of(opened, models), split, show)
     columns = ["model", "trained in", "people", "judged in", "people", "genes", "mean R (95 %)", "to its own"]
     rows = found.summary.to_dicts()
