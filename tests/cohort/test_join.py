@@ -92,6 +92,12 @@ def test_renamed_people_are_told(files: CohortFiles, tmp_path: Path) -> None:
         open_files(files, expression=other)
 
 
+def test_names_that_look_alike_are_of_files_that_differ() -> None:
+    sides = {"expression": ["ann", "bob"], "genotypes": ["ann", "bob"], "sample sheet": ["0_bob", "eve"]}
+    with pytest.raises(InputError, match=r"; bob and 0_bob look like one person$"):
+        match_people(sides, Dropped())
+
+
 def test_person_without_covariates_is_an_error(files: CohortFiles, tmp_path: Path) -> None:
     path = write_table(tmp_path / "c.tsv", [["id", "ann", "dan", "cyd"], ["PC1", 1, 2, 3]])
     with pytest.raises(InputError, match=r"1 of 4 people have no covariates: bob\.[\s\S]*sample sheet"):

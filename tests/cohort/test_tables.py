@@ -194,6 +194,13 @@ def test_sample_sheet(tmp_path: Path) -> None:
     assert (bare.samples, bare.population) == (("ann",), (None,))
 
 
+@pytest.mark.parametrize("word", ["NA", "na", "nan", "None", ".", "-9", " NA "])
+def test_a_population_that_is_not_known_is_no_population_of_that_name(tmp_path: Path, word: str) -> None:
+    rows = [["sample_id", "population", "super_population"], ["ann", "GBR", word], ["bob", word, "EUR"]]
+    found = read_sample_sheet(write_table(tmp_path / "s.tsv", rows))
+    assert (found.population, found.super_population) == (("GBR", None), (None, "EUR"))
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

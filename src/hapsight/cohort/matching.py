@@ -69,10 +69,9 @@ def match_people(sides: Mapping[str, Sequence[str]], dropped: Dropped) -> tuple[
 
 
 def _nobody(sides: Mapping[str, Sequence[str]]) -> InputError:
-    names = list(sides.values())
-    alike = next(
-        ((a, b) for a in names[0][:50] for other in names[1:] for b in other if a in b or b in a), None
-    )
+    first, *others = sides.values()
+    pairs = ((a, b) for other in others for a in first[:50] if a not in other for b in other)
+    alike = next(((a, b) for a, b in pairs if a in b or b in a), None)
     return InputError(
         f"No person is in all of: {', '.join(sides)}.",
         expected="the same sample names in these files",

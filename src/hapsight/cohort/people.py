@@ -81,8 +81,17 @@ def read_sample_sheet(path: Path | str) -> SampleSheet:
         raise InputError("A sample_id is empty.", where=f"{path}, row {samples.index(None) + 2}")
     names = tuple(name for name in samples if name is not None)
     require_unique(names, "sample_id", path)
-    population, sex, above = (_column(table, name) for name in ("population", "sex", "super_population"))
-    return SampleSheet(names, population, sex, above, path)
+    population, above = (_labels(table, name) for name in ("population", "super_population"))
+    return SampleSheet(names, population, _column(table, "sex"), above, path)
+
+
+_UNKNOWN: Final = frozenset({"na", "n/a", "nan", "none", "null", ".", "-9"})
+"""How tables say, in any case, that somebody's population is not known."""
+
+
+def _labels(table: pl.DataFrame, name: str) -> tuple[str | None, ...]:
+    """A column of populations; ``None`` also where the sheet says that it is not known."""
+    return tuple(None if (label or "").lower() in _UNKNOWN else label for label in _column(table, name))
 
 
 def _column(table: pl.DataFrame, name: str) -> tuple[str | None, ...]:
