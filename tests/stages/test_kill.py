@@ -47,9 +47,9 @@ def start(planted: Planted, delay: float = 0.0) -> subprocess.Popen:
     )
 
 
-def interrupt(process: subprocess.Popen) -> str:
-    """What Ctrl-C on a terminal does: every process of the group is told."""
-    os.killpg(process.pid, signal.SIGINT)
+def interrupt(process: subprocess.Popen, how: int = signal.SIGINT) -> str:
+    """What Ctrl-C on a terminal, or a batch system, does: every process of the group is told."""
+    os.killpg(process.pid, how)
     _, errors = process.communicate(timeout=30)
     return errors.decode()
 
@@ -171,13 +171,14 @@ def test_killed_and_resumed_with_workers_while_a_second_run_is_refused(killed, w
     require_resumed(planted, finished, whole)
 
 
-def test_interrupted_it_says_what_is_kept_and_goes_on(tmp_path, whole):
+@pytest.mark.parametrize(("how", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_interrupted_it_says_what_is_kept_and_goes_on(tmp_path, whole, how, word):
     planted = write(tmp_path / "cohort")
     process = start(planted, delay=0.05)
     wait_for(planted, process, "predictions", 1)
-    said = interrupt(process)
-    assert process.returncode == 130
-    assert "interrupted" in said
+    said = interrupt(process, how)
+    assert process.returncode == 128 + how
+    assert f"{word} at " in said
     assert f"in {planted.folder / 'run'}" in said
     assert "the same command again" in said
     assert "Traceback" not in said, said

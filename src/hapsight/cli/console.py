@@ -14,10 +14,12 @@ import os
 import re
 import resource
 import shlex
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,16 +156,16 @@ def session(quiet: bool | None, verbose: bool | None, json_to: str | None) -> It
     ConfigError
         Both ``--quiet`` and ``--verbose`` are given, or the JSON cannot be written.
     typer.Exit
-        The user interrupted it (code 130).
+        The user interrupted it (code 130); SIGTERM ends the process at once (143).
     """
     state = _State(bool(quiet), bool(verbose), json_to)
     _require_sense(state)
     token = _state.set(state)
     try:
-        with _warnings_on_screen(state):
+        with _warnings_on_screen(state), _ending_in_words(state):
             yield
     except KeyboardInterrupt:
-        _err.print(escape(_interrupted(state)))
+        _err.print(escape(_interrupted(state, "interrupted")))
         raise typer.Exit(130) from None
     finally:
         _write_json(state)
@@ -181,15 +183,37 @@ def _require_sense(state: _State) -> None:
         require_writable(Path(str(state.json_to)))
 
 
-def _interrupted(state: _State) -> str:
+@contextmanager
+def _ending_in_words(state: _State) -> Iterator[None]:
+    """SIGTERM, as a batch system sends it, says what is kept before it ends the process at once."""
+    own = threading.current_thread() is threading.main_thread()
+    if not own or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    process, cursor = os.getpid(), "\x1b[?25h" if _err.is_terminal else ""
+
+    def end(*_: object) -> None:
+        if os.getpid() == process:  # else one that was forked from it
+            with suppress(OSError):
+                os.write(2, f"{cursor}{_interrupted(state, 'terminated')}\n".encode(errors="replace"))
+        os._exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupted(state: _State, how: str) -> str:
     """What is kept, and how to go on."""
     at = [f"{name}, {done:,} of {of:,}" for name, (done, of) in state.stages.items() if done < of]
     where = f" at {at[-1]}" if at else ""
     if state.keeps is None:
-        return f"interrupted{where}; nothing of this command is kept"
+        return f"{how}{where}; nothing of this command is kept"
     command = shlex.join(["hapsight", *sys.argv[1:]])
     return (
-        f"interrupted{where}\n  kept: whatever was finished, in {state.keeps}\n"
+        f"{how}{where}\n  kept: whatever was finished, in {state.keeps}\n"
         f"  to go on: the same command again: {command}"
     )
 
