@@ -102,7 +102,7 @@ def test_the_first_component_tells_populations_apart(files: tuple[Path, Path]) -
     assert "held-out ones too" in str(found)
 
 
-@pytest.mark.parametrize(("sites", "contig"), [(20, "1"), (SITES, "X")])
+@pytest.mark.parametrize(("sites", "contig"), [(20, "1"), (SITES, "X"), (SITES, "chrx")])
 def test_too_few_variants_of_autosomes_are_refused(tmp_path: Path, sites: int, contig: str) -> None:
     vcf, fasta = written(tmp_path, sites, contig)
     with pytest.raises(InputError, match="do not give 2 principal components") as error:

@@ -79,7 +79,7 @@ app = typer.Typer(
     help="Given this person's DNA, does a sequence-to-expression model know whether a gene goes up or down?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 incomplete, 130 interrupted, 143 SIGTERM.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 incomplete, 130 Ctrl-C, 143 SIGTERM.",
 )
 
 _DETAILS = 10

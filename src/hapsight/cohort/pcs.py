@@ -24,7 +24,7 @@ from hapsight.errors import InputError
 
 __all__ = ["PCS_VERSION", "GenotypePCs", "components", "genotype_pcs", "standardised", "thinned"]
 
-PCS_VERSION: Final = 2
+PCS_VERSION: Final = 3
 """Raised with any change after which the same genotypes would give other components."""
 
 MIN_MAF: Final = 0.05
@@ -116,7 +116,7 @@ def _sparse(source: Genotypes, reference: Reference) -> Iterator[Variants]:
     lengths = {
         there: reference.contigs[there]
         for name, there in named.items()
-        if there is not None and plain_contig(name) not in _NOT_AUTOSOMES
+        if there is not None and plain_contig(name).upper() not in _NOT_AUTOSOMES
     }
     spacing = max(_SPACING, sum(lengths.values()) // _MOST)
     for contig, length in lengths.items():
