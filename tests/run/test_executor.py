@@ -11,6 +11,7 @@ from hapsight.errors import IncompleteError, InputError
 from hapsight.run.executor import Here, Pool, pools_kept, run_units
 from hapsight.run.run_folder import peak_mb
 from tests.run.units import (
+    blocked,
     die_always,
     die_at_two,
     die_once,
@@ -133,3 +134,11 @@ def test_kept_processes_that_died_are_replaced():
         for pid in set(run_units(pid_of, [1, 2, 3], workers=2)):
             os.kill(pid, signal.SIGKILL)
         assert len(list(run_units(pid_of, [1, 2, 3], workers=2))) == 3
+
+
+def test_ctrl_c_is_for_the_parent_alone(monkeypatch):
+    """A process that is starting would end with a traceback."""
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore:hapsight")
+    assert list(run_units(blocked, [1, 2], crew=Pool(2))) == [True, True]
+    assert not blocked(0)
+    assert os.environ["PYTHONWARNINGS"] == "ignore:hapsight"

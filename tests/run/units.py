@@ -67,3 +67,8 @@ def meet(folder: str) -> int:
     while len(os.listdir(folder)) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     return os.getpid()
+
+
+def blocked(_: int) -> bool:
+    """Whether Ctrl-C reaches this process, which it must not, even while it imports what it needs."""
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])

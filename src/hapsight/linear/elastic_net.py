@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
+from hapsight.files import not_interrupted
 from hapsight.least_squares import DistinctRows
 from hapsight.linear.fits import MAX_SWEEPS, Dosage, Pieces, Predictors, varies, weighted_sum
 from hapsight.linear.paths import lockstep_paths
@@ -376,7 +377,8 @@ def compiling_meanwhile() -> Iterator[None]:
         yield
         return
     process = get_context("spawn").Process(target=_compile, daemon=True)
-    process.start()
+    with not_interrupted():
+        process.start()
     try:
         yield
     finally:

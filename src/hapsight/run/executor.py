@@ -12,7 +12,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
-import signal
 import threading
 import traceback
 from abc import ABC, abstractmethod
@@ -37,6 +36,7 @@ from typing import ClassVar, Final, Generic, TypeVar
 from threadpoolctl import threadpool_limits
 
 from hapsight.errors import HapsightError, IncompleteError
+from hapsight.files import not_interrupted
 from hapsight.process import settle
 
 __all__ = ["Crew", "Here", "Pool", "local_crew", "pools_kept", "run_units"]
@@ -310,7 +310,7 @@ class Pool(Crew):
     def at_work(self, units: int) -> Iterator[Executor]:
         """See `Crew`."""
         count = max(1, min(self.workers, units))
-        with _pool_of(count) as pool, _threads_of_new_processes((os.cpu_count() or 1) // count):
+        with _threads_of_new_processes((os.cpu_count() or 1) // count), _pool_of(count) as pool:
             yield pool
 
     def in_flight(self, executor: Executor) -> int:
@@ -390,7 +390,11 @@ def _sound(pool: ProcessPoolExecutor | None) -> ProcessPoolExecutor | None:
 
 def _new_pool(count: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
+    with not_interrupted():
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
+        for _ in range(count):  # a process starts where there is something to do and none is idle
+            pool.submit(os.getpid)
+    return pool
 
 
 @contextmanager
@@ -413,7 +417,6 @@ def _begin() -> None:
 
 def _end_with_parent() -> None:
     """Let a worker end when its parent does, even if the parent was killed and could not say so."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
 
     def watch() -> None:
         parent = multiprocessing.parent_process()
