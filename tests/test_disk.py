@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import shutil
 
 import pytest
 
@@ -102,3 +103,20 @@ def test_a_temporary_name_fits_where_the_name_itself_does(tmp_path):
     path = tmp_path / ("x" * 255)
     write_atomically(path, b"long")
     assert [p.name for p in tmp_path.iterdir()] == ["x" * 255]
+
+
+def test_a_run_folder_that_is_a_file_is_told_and_kept(tmp_path):
+    path = tmp_path / "run"
+    path.write_text("precious")
+    assert RunFolder(path).record() == {}
+    with pytest.raises(StoreError, match=r"is a file[\s\S]*set another `output`"), RunFolder(path).locked():
+        pass
+    assert path.read_text() == "precious"
+
+
+def test_a_run_folder_that_is_taken_away_during_a_stage_is_told(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    (folder.path / "run.json").write_text('{"format": 1}')
+    with pytest.raises(StoreError, match=r"taken away[\s\S]*same command again"), folder.stage("predict"):
+        shutil.rmtree(folder.path)

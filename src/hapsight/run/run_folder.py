@@ -242,6 +242,13 @@ class RunFolder:
             yield
 
     def _not_writable(self, error: OSError) -> StoreError:
+        if self.path.exists() and not self.path.is_dir():
+            return StoreError(
+                "The run folder is a file.",
+                where=self.path,
+                expected="a folder, there or to be made",
+                fix="set another `output`, or move the file away",
+            )
         return StoreError(
             "The run folder cannot be written to.",
             where=self.path,
@@ -289,7 +296,7 @@ class RunFolder:
         path = self.path / "run.json"
         try:
             found: dict[str, Any] = json.loads(path.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (ValueError, RecursionError) as error:
             raise StoreError(
@@ -297,6 +304,16 @@ class RunFolder:
             ) from None
         require_record(found, path)
         return {"models": [], "notes": [], "stages": []} | found
+
+    def _begun(self) -> dict[str, Any]:
+        """The record of a run that was begun."""
+        if record := self.record():
+            return record
+        raise StoreError(
+            "The run folder, or its record, was taken away while the run was at work.",
+            where=self.path / "run.json",
+            fix="run the same command again: what of the work is still there is kept",
+        )
 
     def note(self, text: str) -> None:
         """Add a sentence to the record that the report must show; a stage's own stay until it runs again."""
@@ -314,7 +331,7 @@ class RunFolder:
 
     def add_model(self, entry: dict[str, Any]) -> None:
         """Record a model that was run, replacing an entry of the same name and read-out."""
-        record = self.record()
+        record = self._begun()
         same = (entry["name"], entry["read_out"])
         kept = [m for m in record["models"] if (m["name"], m["read_out"]) != same]
         self._write_record(record | {"models": [*kept, entry]})
@@ -397,7 +414,7 @@ class RunFolder:
 
     def add_stage(self, entry: Mapping[str, Any]) -> None:
         """Record a stage, as `stage` does, in place of an earlier entry of its name."""
-        record = self.record()
+        record = self._begun()
         before = next((s for s in record["stages"] if s["name"] == entry["name"]), None)
         if entry.get("computed") == 0 and before is not None:
             entry = before | {"found_done_seconds": entry["seconds"]}
