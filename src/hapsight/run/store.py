@@ -92,7 +92,7 @@ def require_writable(path: Path | None, folder: bool = False) -> None:
     if not folder and path.is_dir():
         fault = "a folder of that name"
     elif not above.is_dir():
-        fault = f"no folder {above}"
+        fault = f"no folder {above}{', but a file of that name' if above.exists() else ''}"
     elif not os.access(path if path.exists() else above, os.W_OK):
         fault = "no permission to write there"
     else:
