@@ -4,7 +4,7 @@ What is hapsight's own on a disk that others use too: temporary names, and the l
 
 The digest by which a run knows its inputs again, and what tells that one was changed meanwhile.
 
-Compiled code that several processes want at once, and processes that Ctrl-C is not for.
+Compiled code that several processes want at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import pickle
 import platform
 import re
 import shutil
-import signal
 import stat
 import time
 import uuid
@@ -40,7 +39,6 @@ __all__ = [
     "file_name",
     "file_state",
     "locked",
-    "not_interrupted",
     "open_own",
     "own_entries",
     "size_and_time",
@@ -258,31 +256,6 @@ def compiled_by_one(kernel: Any) -> Iterator[None]:
     finally:
         if handle is not None:
             os.close(handle)
-
-
-@contextmanager
-def not_interrupted() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach, from their first moment on: it is this one's to answer.
-
-    One that imports what it needs would end with a traceback. What is pressed meanwhile is not lost. Python's
-    tracker of semaphores takes those of a process that was terminated away without a warning.
-    """
-    from multiprocessing import resource_tracker
-
-    warnings = os.environ.get("PYTHONWARNINGS")
-    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [warnings, "ignore:resource_tracker:UserWarning"]))
-    try:
-        resource_tracker.ensure_running()  # it would let interrupts in again
-    finally:
-        if warnings is None:
-            del os.environ["PYTHONWARNINGS"]
-        else:
-            os.environ["PYTHONWARNINGS"] = warnings
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _forget_unreadable(folder: Path) -> None:

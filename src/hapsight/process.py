@@ -1,14 +1,20 @@
-"""What a process settles before it works: how threads wait, what memory it keeps, when garbage is sought."""
+"""What a process settles before it works: how threads wait, what memory it keeps, when garbage is sought.
+
+Processes that it starts, which Ctrl-C does not reach: it is this one that answers.
+"""
 
 from __future__ import annotations
 
 import atexit
 import gc
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-__all__ = ["settle"]
+__all__ = ["not_interrupted", "settle"]
 
 _WAITING: Final = {"OMP_WAIT_POLICY": "passive", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -46,3 +52,28 @@ def _keep_memory() -> None:
         return
     for number, value in _MALLOPT.values():
         mallopt(number, value)
+
+
+@contextmanager
+def not_interrupted() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach, from their first moment on: it is this one's to answer.
+
+    One that imports what it needs would end with a traceback. What is pressed meanwhile is not lost. Python's
+    tracker of semaphores takes those of a process that was terminated away without a warning.
+    """
+    from multiprocessing import resource_tracker
+
+    warnings = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [warnings, "ignore:resource_tracker:UserWarning"]))
+    try:
+        resource_tracker.ensure_running()  # it would let interrupts in again
+    finally:
+        if warnings is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = warnings
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

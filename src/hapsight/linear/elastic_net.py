@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, InputError
-from hapsight.files import not_interrupted
 from hapsight.least_squares import DistinctRows
 from hapsight.linear.fits import MAX_SWEEPS, Dosage, Pieces, Predictors, varies, weighted_sum
 from hapsight.linear.paths import lockstep_paths
+from hapsight.process import not_interrupted
 
 __all__ = [
     "LEAST_FACTOR",

@@ -36,8 +36,7 @@ from typing import ClassVar, Final, Generic, TypeVar
 from threadpoolctl import threadpool_limits
 
 from hapsight.errors import HapsightError, IncompleteError
-from hapsight.files import not_interrupted
-from hapsight.process import settle
+from hapsight.process import not_interrupted, settle
 
 __all__ = ["Crew", "Here", "Pool", "local_crew", "pools_kept", "run_units"]
 
