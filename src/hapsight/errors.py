@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from pathlib import Path
 from typing import Final
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "StoreError",
     "TrainingError",
     "WeightsError",
+    "in_shell",
     "plural",
     "quoted",
 ]
@@ -50,6 +53,18 @@ def plural(number: int, noun: str) -> str:
     """
     one, more = _IRREGULAR.get(noun, (noun, noun + ("es" if noun.endswith("s") else "s")))
     return f"{number:,} {one if number == 1 else more}"
+
+
+def in_shell(*words: object) -> str:
+    """Words of a command, such as paths, as a shell has to be given them.
+
+    Examples
+    --------
+    >>> print("samtools faidx", in_shell("Ann's data/hg38.fa"), in_shell("-odd.fa"))
+    samtools faidx 'Ann'"'"'s data/hg38.fa' ./-odd.fa
+    """
+    texts = (f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else word for word in words)
+    return shlex.join(map(str, texts))
 
 
 def quoted(text: object, most: int = _MOST_OF_OTHERS) -> str:

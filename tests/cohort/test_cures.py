@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from hapsight.cohort.effect_tables import read_effect_table
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotypes import GenotypeFile
-from hapsight.cohort.join import open_cohort
+from hapsight.cohort.join import CohortFiles, open_cohort
 from hapsight.cohort.matching import find_genes, match_genes
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
 from hapsight.cohort.people import read_covariates
@@ -24,10 +25,21 @@ from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.split import open_genotypes
 from hapsight.errors import HapsightError
-from tests.cohort.files import CONTIG, PEOPLE, SEQUENCE, Record, write_cohort, write_table, write_vcf
+from tests.cohort.files import (
+    CONTIG,
+    PEOPLE,
+    SEQUENCE,
+    Record,
+    write_bcf,
+    write_cohort,
+    write_table,
+    write_vcf,
+)
 
 EFFECTS = ("gene_id", "chrom", "pos", "ref", "alt", "beta")
 BED = ("#chr", "start", "end", "phenotype_id")
+AWKWARD = "Ann's $data; (new)"
+"""A folder whose name a shell takes apart."""
 
 
 def fails(call: Callable[[], Any], cure: str) -> None:
@@ -119,7 +131,7 @@ def test_sexes_that_do_not_fit_calls(tmp_path):
     assert chrx(tmp_path, ["0|0", *calls[1:]], replace(without, ploidy=Ploidy(men, women, par=()))) == 1
 
 
-@pytest.mark.parametrize("name", ["g.vcf", "g.vcf.gz", "g.gz", "g"])
+@pytest.mark.parametrize("name", ["g.vcf", "g.vcf.gz", "g.gz", "g", "Ann's $new.vcf"])
 def test_a_vcf_that_is_not_bgzipped_is_left_as_it_is(tmp_path, monkeypatch, name):
     """The command printed for a gzipped one wrote to the file that it read."""
     text = gzip.decompress(write_vcf(tmp_path / "a.vcf.gz", [Record(10, "C", "T", ["0|1"] * 4)]).read_bytes())
@@ -129,21 +141,23 @@ def test_a_vcf_that_is_not_bgzipped_is_left_as_it_is(tmp_path, monkeypatch, name
     with pytest.raises(HapsightError, match="not bgzipped") as error:
         GenotypeFile(path)
     monkeypatch.chdir(tmp_path)
-    command = error.value.details["to mend"].partition(";")[0]
+    command = error.value.details["to mend"].partition("; then")[0]
     subprocess.run(command, shell=True, check=True, capture_output=True)
     assert path.read_bytes() == before
-    assert GenotypeFile(tmp_path / "g.bgzipped.vcf.gz").samples == PEOPLE
+    assert GenotypeFile(next(tmp_path.glob("*.bgzipped.vcf.gz"))).samples == PEOPLE
 
 
-def test_files_with_people_in_other_orders(tmp_path, monkeypatch):
+@pytest.mark.parametrize("folder", [".", AWKWARD])
+def test_files_with_people_in_other_orders(tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / folder).mkdir(exist_ok=True)
     rows = [[Record(10, "C", "T", ["0|1", "0|0", "0|0", "0|0"], contig=name)] for name in ("chr1", "chr2")]
     lengths = {"chr1": 200, "chr2": 200}
-    one = write_vcf(tmp_path / "1.vcf.gz", rows[0], contigs=lengths)
-    two = write_vcf(tmp_path / "2.vcf.gz", rows[1], PEOPLE[::-1], contigs=lengths)
+    one = write_vcf(tmp_path / folder / "1.vcf.gz", rows[0], contigs=lengths)
+    two = write_vcf(tmp_path / folder / "2.vcf.gz", rows[1], PEOPLE[::-1], contigs=lengths)
     with pytest.raises(HapsightError) as error:
         open_genotypes([one, two])
-    command = error.value.details["to mend"].partition(";")[0]
+    command = error.value.details["to mend"].partition("; then")[0]
     subprocess.run(command, shell=True, check=True, capture_output=True)
     found = open_genotypes([one, tmp_path / "NEW.vcf.gz"]).read(Interval("chr2", 0, 50))[0]
     assert (found.samples, found.alleles[0].sum(axis=1).tolist()) == (PEOPLE, [0, 0, 0, 1])
@@ -168,9 +182,9 @@ def test_a_variant_twice_of_which_one_is_joined_with_another(tmp_path):
     rows = [Record(10, "C", "T,G", ["0|1", "0|2", "0|1", "0|0"]), Record(10, "C", "T", calls)]
     path, new = write_vcf(tmp_path / "g.vcf.gz", rows), tmp_path / "NEW.vcf.gz"
     read = Interval(CONTIG, 0, 200)
-    cure = "bcftools norm -m -any FILE | bcftools norm --rm-dup exact -Oz -o NEW.vcf.gz -"
+    cure = f"bcftools norm -m -any {path} | bcftools norm --rm-dup exact -Oz -o NEW.vcf.gz -"
     fails(lambda: GenotypeFile(path).read(read), cure)
-    command = cure.replace("FILE", str(path)).replace("NEW.vcf.gz", str(new))
+    command = cure.replace("NEW.vcf.gz", str(new))
     subprocess.run(command, shell=True, check=True, capture_output=True)
     pysam.tabix_index(str(new), preset="vcf", force=True)
     kept = GenotypeFile(path, policy=GenotypePolicy(duplicates="first")).read(read)[0]
@@ -220,3 +234,56 @@ def test_gff3(tmp_path):
     fails(lambda: read_genes(tmp_path / "g.gff3"), "use the GTF of the same release")
     (tmp_path / "g.gtf").write_text(f'{CONTIG}\tx\tgene\t40\t90\t.\t+\t.\tgene_id "ENSG01";\n')
     assert read_genes(tmp_path / "g.gtf")[0].tss == 39
+
+
+def _without_index(files: CohortFiles) -> None:
+    Path(f"{files.genotypes}.csi").unlink(missing_ok=True)
+    Path(f"{files.genotypes}.tbi").unlink(missing_ok=True)
+
+
+def _with_an_old_index(files: CohortFiles) -> None:
+    calls = ["0|1", "0|0", "0|1", "0|0"]
+    assert isinstance(files.genotypes, Path)
+    write_vcf(files.genotypes, [Record(10, SEQUENCE[9], "T", calls)] * 2000, index=False)
+
+
+def _gzipped(files: CohortFiles) -> None:
+    files.reference.write_bytes(gzip.compress(gzip.decompress(files.reference.read_bytes())))
+
+
+def test_an_index_of_bcf_that_is_none(tmp_path):
+    path = write_bcf(tmp_path / "g.bcf", write_cohort(tmp_path).genotypes)
+    Path(f"{path}.csi").write_bytes(b"no index")
+    fails(lambda: GenotypeFile(path), f"delete it and make it again: bcftools index {path}")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "cure"),
+    [
+        (_without_index, r"(bcftools index .*) \(or"),
+        (_without_index, r"\(or (tabix .*)\)"),
+        (lambda files: Path(f"{files.genotypes}.tbi").write_bytes(b"no index"), r"make it again: (.*)"),
+        (_with_an_old_index, r"make the index again: (.*);"),
+        (lambda files: Path(f"{files.reference}.fai").unlink(), "(.*)"),
+        (lambda files: Path(f"{files.reference}.gzi").unlink(), "(.*)"),
+        (lambda files: Path(f"{files.reference}.fai").write_text("1\tx\n"), "(.*)"),
+        (_gzipped, "(.*)"),
+    ],
+)
+def test_commands_hold_in_a_folder_that_a_shell_takes_apart(tmp_path, breaks, cure):
+    (tmp_path / AWKWARD).mkdir()
+    files = write_cohort(tmp_path / AWKWARD)
+    breaks(files)
+    with pytest.raises(HapsightError) as error:
+        _opened(files)
+    command = re.search(cure, error.value.details["to mend"])[1]
+    if "make it again" in error.value.details["to mend"]:
+        _without_index(files)
+    subprocess.run(command, shell=True, check=True, capture_output=True, cwd=tmp_path)
+    assert _opened(files) == PEOPLE
+
+
+def _opened(files: CohortFiles) -> tuple[str, ...]:
+    cohort, _ = open_cohort(files, GenotypePolicy(duplicates="first"))
+    cohort.genotypes.read(Interval(CONTIG, 0, 200))
+    return cohort.samples

@@ -13,7 +13,6 @@ import logging
 import os
 import re
 import resource
-import shlex
 import signal
 import sys
 import threading
@@ -31,7 +30,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hapsight.errors import plural
+from hapsight.errors import in_shell, plural
 
 if TYPE_CHECKING:
     from hapsight.run.config import Config
@@ -211,7 +210,7 @@ def _interrupted(state: _State, how: str) -> str:
     where = f" at {at[-1]}" if at else ""
     if state.keeps is None:
         return f"{how}{where}; nothing of this command is kept"
-    command = shlex.join(["hapsight", *sys.argv[1:]])
+    command = in_shell("hapsight", *sys.argv[1:])
     return (
         f"{how}{where}\n  kept: whatever was finished, in {state.keeps}\n"
         f"  to go on: the same command again: {command}"
@@ -481,6 +480,6 @@ def _say_where(config: Config) -> None:
     """Where the results of a run are, and what may come next."""
     folder = config.output
     if config.models:
-        say(f"why a gene's sign is wrong: hapsight pages {shlex.quote(str(folder / 'config.toml'))} GENE")
+        say(f"why a gene's sign is wrong: hapsight pages {in_shell(folder / 'config.toml')} GENE")
     say(f"tables: {folder / 'evaluation'} (docs/formats.md)")
     say(f"report: {folder / 'report.html'}")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hapsight.errors import plural
+from hapsight.errors import in_shell, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def geuvadis(
                 name = wanted.file.name
                 say(f"{name}: no published checksum; that of what came is in {name}.sha256")
     config = prepare(folder, lambda name: say(f"making {name}"))
-    say(f"ready: hapsight check {config}; hapsight plan {config}; hapsight run {config}")
+    say(f"ready: {_steps(config)}")
 
 
 def rosmap(
@@ -95,7 +95,7 @@ def rosmap(
         say("nothing was written")
         raise typer.Exit(1)
     path = write_config(files, config)
-    say(f"ready: hapsight check {path} looks at every variant; then hapsight plan and hapsight run")
+    say(f"ready: {_steps(path)}")
 
 
 def init(
@@ -129,7 +129,12 @@ def init(
         say_failure("nothing was written", failed)
         raise typer.Exit(1)
     path = write_first_config(found, opened, output)
-    say(f"{path}: look at it, then: hapsight check {path}; hapsight plan {path}; hapsight run {path}")
+    say(f"{path}: look at it, then: {_steps(path)}")
+
+
+def _steps(config: Path) -> str:
+    """The commands that come next, for a shell."""
+    return "; ".join(f"hapsight {step} {in_shell(config)}" for step in ("check", "plan", "run"))
 
 
 def _announce(todo: Sequence[Pending], files: int, folder: Path) -> None:

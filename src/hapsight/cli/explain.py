@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hapsight.cli.options import ConfigPath, SchedulerOption, WorkersOption, at_work, load, load_staffed
-from hapsight.errors import plural
+from hapsight.errors import in_shell, plural
 
 if TYPE_CHECKING:
     from hapsight.cohort.nouns import Dropped
@@ -233,9 +233,10 @@ def modisco(
             say(f"{done.folder / 'patterns.parquet'}: {plural(len(found), 'motif')}")
             for row in found.iter_rows(named=True):
                 say(f"  {row['consensus']}: {plural(row['n_seqlets'], 'seqlet')}, {row['sign']}")
-    if not run:
-        files = "-s sequences.npz -a attributions.npz"
-        say(f"next: modisco motifs {files} -w {done.length} -n 2000 -o modisco.h5, or --run")
+        else:
+            files = "-s sequences.npz -a attributions.npz"
+            motifs = f"modisco motifs {files} -w {done.length} -n 2000 -o modisco.h5"
+            say(f"  next: (cd {in_shell(done.folder)} && {motifs}), or --run")
 
 
 def _add_pages(app: typer.Typer) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +23,7 @@ from hapsight.cli.options import (
     load_staffed,
     name_of,
 )
-from hapsight.errors import ConfigError, plural
+from hapsight.errors import ConfigError, in_shell, plural
 from hapsight.process import settle
 
 if TYPE_CHECKING:
@@ -234,7 +233,7 @@ def evaluate(config: ConfigPath, workers: WorkersOption = None, scheduler: Sched
     with at_work(opened) as report:
         compare(opened, arms_of(opened, tools), report)
     folder = opened.config.output
-    _say(f"tables: {folder / 'evaluation'}; the report of them: hapsight report {shlex.quote(str(folder))}")
+    _say(f"tables: {folder / 'evaluation'}; the report of them: hapsight report {in_shell(folder)}")
 
 
 @app.command()

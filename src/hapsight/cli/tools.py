@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hapsight.errors import plural
+from hapsight.errors import in_shell, plural
 
 __all__ = ["register"]
 
@@ -256,7 +256,7 @@ def certificates(
     settings = make_certificates(folder, days)
     say(f"certificates: {settings.parent}, for {days} days; keep key.pem to yourself")
     say("scheduler, workers and hapsight use them where this is set:")
-    say(f"  export DASK_CONFIG={settings}")
+    say(f"  export DASK_CONFIG={in_shell(settings)}")
 
 
 def register(app: typer.Typer) -> None:

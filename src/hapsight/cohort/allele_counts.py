@@ -22,7 +22,7 @@ from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.cohort.records import allele_fault
 from hapsight.cohort.tables import read_lines, read_table, require_columns
 from hapsight.dna import plain_contig
-from hapsight.errors import ConfigError, InputError
+from hapsight.errors import ConfigError, InputError, in_shell
 
 __all__ = [
     "AlleleCounts",
@@ -191,7 +191,7 @@ def read_allele_counts(
         raise InputError(
             "Counts are read from a VCF, not from a BCF.",
             where=path,
-            fix=f"bcftools view -Oz -o {path.stem}.vcf.gz {path}",
+            fix=f"bcftools view -Oz -o {in_shell(Path(f'{path.stem}.vcf.gz'), path)}",
         )
     dropped = Dropped()
     given = _without_twice(list(_vcf_reads(path, samples, inside, tag, dropped)), dropped)

@@ -19,9 +19,17 @@ import pysam
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Interval
-from hapsight.errors import InputError
+from hapsight.cohort.tables import is_bgzip, require_end, require_file
+from hapsight.errors import InputError, in_shell
 
-__all__ = ["Density", "index_densities", "index_of", "require_own_index"]
+__all__ = [
+    "Density",
+    "index_densities",
+    "index_of",
+    "require_indexed",
+    "require_own_index",
+    "unreadable_index",
+]
 
 _Read = TypeVar("_Read")
 
@@ -84,6 +92,33 @@ def index_of(path: Path) -> Path:
     return next(Path(f"{path}{suffix}") for suffix in (".tbi", ".csi") if Path(f"{path}{suffix}").is_file())
 
 
+def require_indexed(path: Path) -> None:
+    """Refuse genotypes that are not bgzipped, are cut off, or have no index.
+
+    Raises
+    ------
+    InputError
+        They are.
+    """
+    require_file(path, "genotype")
+    if not is_bgzip(path):
+        new = path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.vcf')}.bgzipped.vcf.gz")
+        raise InputError(
+            "The genotype file is not bgzipped, so it cannot be indexed.",
+            where=path,
+            fix=f"bcftools view -Oz -o {in_shell(new, path)} "
+            f"&& bcftools index -t {in_shell(new)}; then give that file",
+        )
+    require_end(path)
+    if not any(Path(f"{path}{suffix}").is_file() for suffix in (".tbi", ".csi")):
+        raise InputError(
+            "The genotype file has no index.",
+            where=path,
+            expected=f"{path}.tbi or {path}.csi",
+            fix=f"bcftools index {in_shell(path)} (or tabix -p vcf {in_shell(path)})",
+        )
+
+
 def require_own_index(path: Path) -> None:
     """Refuse an index that was made of other content: records would be missed without a word.
 
@@ -101,7 +136,7 @@ def require_own_index(path: Path) -> None:
             where=index,
             expected=f"an index whose last record is the last one of {path}",
             got="another end: the file was changed after it was indexed, or it is cut off or damaged",
-            fix=f"make the index again: {renew} {path}; if that fails, copy the file again",
+            fix=f"make the index again: {renew} {in_shell(path)}; if that fails, copy the file again",
         )
 
 
@@ -140,16 +175,20 @@ def _last_offset(data: _Bytes) -> int:
 
 def _read(path: Path, read: Callable[[_Bytes], _Read]) -> _Read:
     """What is read of a file's index, unpacked."""
-    index = index_of(path)
     try:
-        return read(_Bytes(gzip.decompress(index.read_bytes())))
+        return read(_Bytes(gzip.decompress(index_of(path).read_bytes())))
     except (OSError, EOFError, ValueError, IndexError, struct.error, zlib.error) as error:
-        raise InputError(
-            "The index of the genotypes cannot be read.",
-            where=index,
-            got=error,
-            fix=f"delete it and make it again: bcftools index {path}",
-        ) from error
+        raise unreadable_index(path, error) from error
+
+
+def unreadable_index(path: Path, error: object) -> InputError:
+    """The error of a file whose index is none."""
+    return InputError(
+        "The index of the genotypes cannot be read.",
+        where=index_of(path),
+        got=error,
+        fix=f"delete it and make it again: bcftools index {in_shell(path)}",
+    )
 
 
 def _is_tabix(data: _Bytes) -> bool:

@@ -24,7 +24,7 @@ from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.ploidy import Sex
 from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.reference import Reference
-from hapsight.errors import InputError, plural
+from hapsight.errors import InputError, in_shell, plural
 
 __all__ = [
     "ACROSS_SETS",
@@ -228,6 +228,6 @@ def require_people_once(path: Path) -> None:
                 where=f"{path}, line #CHROM",
                 expected="a name for each column of calls",
                 got=", ".join(twice[:5]),
-                fix=f"bcftools reheader -s names.txt -o NEW.vcf.gz {path}, names.txt with a name of its own "
-                "for each column, one a line; then index it",
+                fix=f"bcftools reheader -s names.txt -o NEW.vcf.gz {in_shell(path)}, "
+                "names.txt with a name of its own for each column, one a line; then index it",
             )

@@ -16,7 +16,14 @@ import pysam
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig, resolve_contig
-from hapsight.cohort.density import Density, index_densities, index_of, require_own_index
+from hapsight.cohort.density import (
+    Density,
+    index_densities,
+    index_of,
+    require_indexed,
+    require_own_index,
+    unreadable_index,
+)
 from hapsight.cohort.genotype_source import (
     PhaseSets,
     calls_of_lines,
@@ -38,8 +45,7 @@ from hapsight.cohort.records import (
     without_leading_phase,
 )
 from hapsight.cohort.reference import Reference
-from hapsight.cohort.tables import is_bgzip, require_end, require_file
-from hapsight.errors import InputError, plural
+from hapsight.errors import InputError, in_shell, plural
 
 __all__ = ["GenotypeFile", "GenotypePolicy", "require_samples", "variants_of"]
 
@@ -95,7 +101,7 @@ class GenotypeFile:
     ) -> None:
         self.path = Path(path)
         self.policy = policy
-        _require_indexed(self.path)
+        require_indexed(self.path)
         self._is_bcf = _is_bcf(self.path)
         self.samples_in_file, self.contigs, self._phase_set_tag = _header(self.path, self._is_bcf)
         require_own_index(self.path)
@@ -269,7 +275,7 @@ class GenotypeFile:
             where=f"{self.path}, {interval}",
             expected=expected,
             got=got,
-            fix=f"copy the file again; find the place with: bcftools view {self.path} > /dev/null",
+            fix=f"copy the file again; find the place with: bcftools view {in_shell(self.path)} > /dev/null",
         )
 
     def close(self) -> None:
@@ -424,9 +430,15 @@ def variants_of(contig: str, parts: list[Rows], samples: tuple[str, ...], ploidy
 
 
 def _indexed(path: Path, is_bcf: bool) -> Any:
-    if is_bcf:
-        return pysam.VariantFile(str(path))
-    return pysam.TabixFile(str(path), index=str(index_of(path)), encoding=_BYTES)
+    if not is_bcf:
+        try:
+            return pysam.TabixFile(str(path), index=str(index_of(path)), encoding=_BYTES)
+        except OSError as error:
+            raise unreadable_index(path, error) from error
+    opened = pysam.VariantFile(str(path))
+    if opened.index is None:
+        raise unreadable_index(path, "htslib can make nothing of it")
+    return opened
 
 
 def _is_bcf(path: Path) -> bool:
@@ -449,6 +461,8 @@ def _header(path: Path, is_bcf: bool) -> tuple[tuple[str, ...], tuple[str, ...],
         # A BCF's index lists every contig of the header, with records or without.
         contigs = tuple(name for name in index.index if next(index.fetch(name), None) is not None)
         return samples, contigs, tag
+    except InputError:
+        raise
     except Exception as error:  # cyvcf2 raises no narrower one
         require_people_once(path)
         raise _unreadable(path, error) from error
@@ -456,25 +470,6 @@ def _header(path: Path, is_bcf: bool) -> tuple[tuple[str, ...], tuple[str, ...],
 
 def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError("The genotype file is no VCF or BCF that can be read.", where=path, got=error)
-
-
-def _require_indexed(path: Path) -> None:
-    require_file(path, "genotype")
-    if not is_bgzip(path):
-        new = path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.vcf')}.bgzipped.vcf.gz")
-        raise InputError(
-            "The genotype file is not bgzipped, so it cannot be indexed.",
-            where=path,
-            fix=f"bcftools view -Oz -o {new} {path} && bcftools index -t {new}; then give that file",
-        )
-    require_end(path)
-    if not any(Path(f"{path}{suffix}").is_file() for suffix in (".tbi", ".csi")):
-        raise InputError(
-            "The genotype file has no index.",
-            where=path,
-            expected=f"{path}.tbi or {path}.csi",
-            fix=f"bcftools index {path} (or tabix -p vcf {path})",
-        )
 
 
 def require_samples(path: Path, wanted: tuple[str, ...], there: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.density import Density
 from hapsight.cohort.nouns import Interval
-from hapsight.errors import InputError, MissingExtraError
+from hapsight.errors import InputError, MissingExtraError, in_shell
 
 __all__ = ["Pvar", "Site", "map_text", "read_pvar"]
 
@@ -128,7 +128,7 @@ def _open_text(path: Path) -> IO[bytes]:
             "A compressed .pvar is read with zstandard.",
             where=path,
             got="no package zstandard",
-            fix=f"pip install 'hapsight[pgen]', or: plink2 --zst-decompress {path} > {path.with_suffix('')}",
+            fix=f"pip install 'hapsight[pgen]', or: {_unpacked_by_hand(path)}",
         ) from None
     text = tempfile.TemporaryFile()  # noqa: SIM115 - the caller's
     try:
@@ -144,6 +144,10 @@ def _open_text(path: Path) -> IO[bytes]:
     return text
 
 
+def _unpacked_by_hand(path: Path) -> str:
+    return f"plink2 --zst-decompress {in_shell(path)} > {in_shell(path.with_suffix(''))}"
+
+
 def _unpack(path: Path, parts: Iterable[bytes], text: IO[bytes]) -> None:
     """Write what a compressed table unpacks to, up to more than any table does."""
     most = max(_SMALL, _MOST_UNPACKED * path.stat().st_size)
@@ -155,7 +159,7 @@ def _unpack(path: Path, parts: Iterable[bytes], text: IO[bytes]) -> None:
                 where=path,
                 expected=f"up to {_MOST_UNPACKED} times its size, or {_SMALL:,} bytes",
                 got=f"more than {most:,} bytes",
-                fix=f"if it is what it should be: plink2 --zst-decompress {path} > {path.with_suffix('')}",
+                fix=f"if it is what it should be: {_unpacked_by_hand(path)}",
             )
 
 

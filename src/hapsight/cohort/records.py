@@ -17,7 +17,7 @@ from cyvcf2.cyvcf2 import set_htslib_log_level
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Dropped, Interval
-from hapsight.errors import InputError
+from hapsight.errors import InputError, in_shell
 
 __all__ = [
     "ABSENT",
@@ -218,7 +218,7 @@ def reference_allele(record: Any, path: object) -> str:
             "A line of the VCF is no whole record: it has no REF.",
             where=f"{path}, {record.CHROM[:80]}:{record.POS}",
             expected="CHROM, POS, ID, REF and ALT, separated by tabs; header lines before #CHROM only",
-            fix=f"look at it with: bcftools view {path}",
+            fix=f"look at it with: bcftools view {in_shell(path)}",
         )
     return str(record.REF).upper()
 
@@ -302,7 +302,8 @@ class RecordReader:
             raise InputError(
                 "A variant is in the file twice.",
                 where=f"{self.path}, {self._name(position, ref, alt)}",
-                fix="bcftools norm -m -any FILE | bcftools norm --rm-dup exact -Oz -o NEW.vcf.gz -, "
+                fix=f"bcftools norm -m -any {in_shell(self.path)} "
+                "| bcftools norm --rm-dup exact -Oz -o NEW.vcf.gz -, "
                 "and index that; or duplicates = 'first' to keep the first of them",
             )
         return True

@@ -13,7 +13,7 @@ from hapsight.cohort.contigs import resolve_contig
 from hapsight.cohort.nouns import Interval
 from hapsight.cohort.tables import is_bgzip, is_gzip, require_end, require_file
 from hapsight.dna import N_CODE, Codes, encode
-from hapsight.errors import InputError
+from hapsight.errors import InputError, in_shell
 
 __all__ = ["Reference", "ref_fits"]
 
@@ -132,7 +132,7 @@ class Reference:
             where=f"{self.path}, {Interval(contig, start, end)}",
             expected=f"{end - start:,} bases",
             got=got,
-            fix=f"copy the file again, or index it again: samtools faidx {self.path}",
+            fix=f"copy the file again, or index it again: samtools faidx {in_shell(self.path)}",
         )
 
     def _handle(self) -> Any:
@@ -163,10 +163,11 @@ def _require_indexed(path: Path) -> None:
     suffixes = [".fai"]
     if is_gzip(path):
         if not is_bgzip(path):
+            whole = in_shell(path)
             raise InputError(
                 "The FASTA is gzipped, but not in blocks, so it cannot be indexed.",
                 where=path,
-                fix=f"gunzip {path} && bgzip {path.with_suffix('')} && samtools faidx {path}",
+                fix=f"gunzip {whole} && bgzip {in_shell(path.with_suffix(''))} && samtools faidx {whole}",
             )
         require_end(path)
         suffixes.append(".gzi")
@@ -176,7 +177,7 @@ def _require_indexed(path: Path) -> None:
                 f"The FASTA has no {suffix} index.",
                 where=path,
                 expected=f"{path}{suffix}",
-                fix=f"samtools faidx {path}",
+                fix=f"samtools faidx {in_shell(path)}",
             )
 
 
@@ -198,7 +199,7 @@ def _require_own_index(path: Path) -> None:
                 where=f"{index}, contig {name}",
                 expected=f"the line >{name} before byte {start:,} of the unpacked file, its end at {end:,}",
                 got="something else there: the FASTA was changed after it was indexed",
-                fix=f"index it again: samtools faidx {path}",
+                fix=f"index it again: samtools faidx {in_shell(path)}",
             )
 
 
@@ -251,6 +252,6 @@ def _contig_length(line: str, index: Path) -> tuple[str, int]:
             where=index,
             expected="a contig and its length, then three more numbers",
             got=line[:80],
-            fix=f"samtools faidx {index.with_suffix('')}",
+            fix=f"samtools faidx {in_shell(index.with_suffix(''))}",
         )
     return name, int(length)

@@ -19,7 +19,7 @@ from hapsight.cohort.pgen import PgenFile
 from hapsight.cohort.ploidy import Sex
 from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.reference import Reference
-from hapsight.errors import InputError, plural
+from hapsight.errors import InputError, in_shell, plural
 
 __all__ = ["SplitGenotypes", "open_genotypes"]
 
@@ -214,8 +214,9 @@ def _one_order(first: Path, other: Path) -> str:
     if other.suffix == ".pgen":
         return "plink2 --keep and --indiv-sort file put the people of all files into one order"
     return (
-        f"bcftools query -l {first} > people.txt && bcftools view -S people.txt -Oz -o NEW.vcf.gz {other} && "
-        "bcftools index -t NEW.vcf.gz; then give NEW.vcf.gz (where people differ: take those whom all files "
+        f"bcftools query -l {in_shell(first)} > people.txt && bcftools view -S people.txt -Oz -o NEW.vcf.gz "
+        f"{in_shell(other)} && bcftools index -t NEW.vcf.gz; then give NEW.vcf.gz "
+        "(where people differ: take those whom all files "
         "have into people.txt, and make all files anew)"
     )
 

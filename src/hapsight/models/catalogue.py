@@ -355,8 +355,7 @@ def how_to_get(model: str) -> str:
     """How a user gets a model's weights that are not here, as an error says it."""
     first, *_ = WEIGHTS[model]
     place = cache_folder() / first.filename
-    accept = " --accept-licence" if first.terms else ""
-    return f"run `hapsight models fetch {model}{accept}`, or download {first.url} by hand to {place}"
+    return f"run `{first.command}`, or download {first.url} by hand to {place}"
 
 
 def chosen_weights(model: str, title: str, weights: str) -> tuple[Path, str]:

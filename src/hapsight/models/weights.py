@@ -73,6 +73,11 @@ class WeightsFile:
     terms: str | None = None
 
     @property
+    def command(self) -> str:
+        """What fetches all published weights of the model."""
+        return f"hapsight models fetch {self.model}{' --accept-licence' if self.terms else ''}"
+
+    @property
     def short_filename(self) -> str:
         """The other name under which the file is looked for, such as ``GM12878.h5``."""
         return self.name + Path(self.filename).suffix
@@ -113,7 +118,7 @@ def locate(file: WeightsFile) -> Path:
             f"The weights {file.name} of {file.model} are not on this machine.",
             where=cache_folder() / file.filename,
             expected=file.facts,
-            fix=f"run `hapsight models fetch {file.model}`, or {_by_hand(file)}",
+            fix=f"run `{file.command}`, or {_by_hand(file)}",
         )
     return path
 

@@ -6,6 +6,7 @@ Encryption between the hosts of a cluster: certificates by one command, nothing 
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hapsight.errors import ConfigError, IncompleteError, MissingExtraError, StoreError
+from hapsight.errors import ConfigError, IncompleteError, MissingExtraError, StoreError, in_shell
 from hapsight.run.executor import Crew
 from hapsight.run.guard import Guard, Spool, do_parcel, parcel
 from hapsight.run.sections import find_address
@@ -34,16 +35,16 @@ SETTINGS: Final = "dask.yaml"
 _MAKE: Final = "hapsight cluster certificates FOLDER"
 
 _YAML: Final = """\
-# For scheduler, workers and hapsight alike: export DASK_CONFIG={folder}/dask.yaml
+# For scheduler, workers and hapsight alike: export DASK_CONFIG={settings}
 distributed:
   comm:
     default-scheme: tls
     require-encryption: true
     tls:
-      ca-file: "{folder}/certificate.pem"
-      scheduler: {{cert: "{folder}/certificate.pem", key: "{folder}/key.pem"}}
-      worker: {{cert: "{folder}/certificate.pem", key: "{folder}/key.pem"}}
-      client: {{cert: "{folder}/certificate.pem", key: "{folder}/key.pem"}}
+      ca-file: {certificate}
+      scheduler: {{cert: {certificate}, key: {key}}}
+      worker: {{cert: {certificate}, key: {key}}}
+      client: {{cert: {certificate}, key: {key}}}
 """
 
 
@@ -95,7 +96,8 @@ def _filled(folder: Path, days: int) -> Path:
                 (Path(made) / name).chmod(0o600)
                 (Path(made) / name).rename(folder / name)
         settings.touch(mode=0o600, exist_ok=False)
-        settings.write_text(_YAML.format(folder=folder))
+        paths = {name: json.dumps(f"{folder}/{name}.pem") for name in ("certificate", "key")}
+        settings.write_text(_YAML.format(settings=in_shell(settings), **paths))
     except OSError as error:
         raise StoreError("Certificates cannot be made.", where=folder, got=error) from None
     return settings
