@@ -17,10 +17,10 @@ import torch
 from hapsight.errors import ConfigError, HapsightError, WeightsError
 from hapsight.models.own import TorchModel
 from hapsight.models.registry import fingerprint_as_loaded, load_model
-from hapsight.run.config import load_config
+from hapsight.run.config import ModelConfig, load_config
 from hapsight.run.models import predict_elsewhere
 from hapsight.run.opened import Opened
-from hapsight.stages.predict import load_models
+from hapsight.stages.predict import load_models, read_models
 from tests.planted import write_planted
 
 FILE = """
@@ -148,6 +148,12 @@ class TestFile:
         assert edited.predict(torch.zeros((1, 500), dtype=torch.uint8), edited.read_out()).item() == 500
         assert fingerprint_as_loaded(name, edited) != first
 
+    def test_an_edit_after_it_was_loaded_is_not_its(self, tmp_path):
+        one = load_model(name := file_of(tmp_path), device="cpu")
+        edited = load_model(file_of(tmp_path, FILE + "# edited\n"), device="cpu")
+        assert fingerprint_as_loaded(name, one).startswith(hashlib.sha256(FILE.encode()).hexdigest())
+        assert fingerprint_as_loaded(name, edited) != fingerprint_as_loaded(name, one)
+
     def test_what_it_reads_beside_itself_is_read_again(self, tmp_path):
         """Weights that were fitted anew, in one process: a notebook, or a worker that lives for days."""
         text = (
@@ -226,6 +232,22 @@ class TestConfiguration:
         opened = Opened.from_config(loaded)
         (run,) = load_models(opened)
         assert (run.label, run.model.network.scale.item()) == ("mine", 2.0)
+
+    @pytest.mark.parametrize("load", [load_models, read_models])
+    def test_a_file_of_two_models_is_one_state(self, config, tmp_path, load):
+        """It is edited between their loads."""
+        edits = "from pathlib import Path\nPath(__file__).write_text(Path(__file__).read_text() + '#\\n')\n"
+        named = [
+            ModelConfig(name=file_of(tmp_path, FILE), label=label, options={"scale": scale})
+            for label, scale in (("one", 1), ("two", 2))
+        ]
+        opened = Opened.from_config(load_config(config).model_copy(update={"models": tuple(named)}))
+        assert [run.label for run in load(opened)] == ["one", "two"]
+        file_of(tmp_path, edits + FILE)
+        with pytest.raises(ConfigError, match=r"changed while(.|\n)*mymodel.py(.|\n)*run the same command"):
+            load(opened)
+        file_of(tmp_path, FILE)
+        assert len(load(opened)) == 2
 
     def test_other_processes_load_it_too(self, config):
         opened = Opened.from_config(load_config(config))

@@ -9,7 +9,7 @@ import hashlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial, wraps
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -21,7 +21,7 @@ from hapsight.models.protocol import ModelWindow, ReadOut, SequenceModel, Track
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PREFIX", "TorchModel", "file_digest_of", "loader_of_file"]
+__all__ = ["PREFIX", "TorchModel", "file_digest_of", "loader_of_file", "require_one_state"]
 
 PREFIX: Final = "file:"
 """What a model's name begins with where it is a Python file."""
@@ -30,9 +30,6 @@ Loader = Callable[..., SequenceModel]
 Read = Callable[[Any, "torch.Tensor"], "torch.Tensor"]
 
 _EXPECTED: Final = "def load(weights=None, *, device=None, **options), which returns a hapsight SequenceModel"
-
-_digests: dict[Path, str] = {}
-"""SHA-256 of each file as it was last run."""
 
 
 class TorchModel(SequenceModel):
@@ -175,8 +172,9 @@ def loader_of_file(name: str) -> Loader:
         The file is not there, cannot be run, or has no ``load``; and when it is called, that fails or returns
         something else than a `SequenceModel`.
     """
-    path = Path(name.removeprefix(PREFIX)).expanduser().resolve()
-    load = getattr(_module(path), "load", None)
+    path = _path(name)
+    module, digest = _module(path)
+    load = getattr(module, "load", None)
     if not callable(load):
         raise ConfigError(
             "The file of a model has no `load`.", where=path, expected=_EXPECTED, got=repr(load)
@@ -196,26 +194,58 @@ def loader_of_file(name: str) -> Loader:
             got = type(model).__name__
             raise ConfigError("`load` returns no model.", where=path, expected=_EXPECTED, got=got)
         if getattr(model, "fingerprint", None) is None:
-            model.fingerprint = _digests[path]
+            model.fingerprint = digest
+        object.__setattr__(model, "file_digest", digest)  # of a frozen dataclass too
         return model.to(device)
 
     return loader
 
 
-def file_digest_of(name: str) -> str:
-    """SHA-256 of the file of a model, ``file:PATH``, as it was when it was last run."""
-    return _digests[Path(name.removeprefix(PREFIX)).expanduser().resolve()]
+def _path(name: str) -> Path:
+    return Path(name.removeprefix(PREFIX)).expanduser().resolve()
 
 
-def _module(path: Path) -> ModuleType:
-    """The module that a file is, run anew: what it read when it was run before may have changed."""
+def file_digest_of(model: SequenceModel) -> str:
+    """SHA-256 of the file that a model is of, ``file:PATH``, as it was when this model was loaded."""
+    digest: str = model.file_digest  # type: ignore[attr-defined]
+    return digest
+
+
+def require_one_state(loaded: Iterable[tuple[str, str]]) -> None:
+    """Refuse a Python file that was changed after one model was loaded from it, and before another was.
+
+    Parameters
+    ----------
+    loaded
+        Of each model of a run: its name, and its fingerprint, which begins with the digest of the file.
+
+    Raises
+    ------
+    ConfigError
+        There is such a file.
+    """
+    digests: dict[Path, str] = {}
+    for name, fingerprint in loaded:
+        digest = fingerprint.partition("+")[0]
+        if name.startswith(PREFIX) and digests.setdefault(path := _path(name), digest) != digest:
+            raise ConfigError(
+                "The file of two models was changed while they were being loaded.",
+                where=path,
+                expected=f"sha256 {digests[path]}, as for the first of them",
+                got=f"sha256 {digest}",
+                fix="run the same command again",
+            )
+
+
+def _module(path: Path) -> tuple[ModuleType, str]:
+    """The module that a file is, run anew, since what it reads may have changed; and the file's SHA-256."""
     try:
         source = path.read_bytes()
     except OSError as error:
         raise ConfigError(
             "The file of a model cannot be read.", where=path, expected="a Python file", got=error.strerror
         ) from None
-    _digests[path] = digest = hashlib.sha256(source).hexdigest()
+    digest = hashlib.sha256(source).hexdigest()
     name = f"hapsight_file_{digest[:16]}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     module = ModuleType(name)
     module.__file__ = str(path)
@@ -225,7 +255,7 @@ def _module(path: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise _fails(path, "The file of a model cannot be run.", error) from error
-    return module
+    return module, digest
 
 
 def _fails(path: Path, what: str, error: BaseException) -> ConfigError:

@@ -178,7 +178,7 @@ def fingerprint_as_loaded(name: str, model: SequenceModel) -> str:
     file it is its SHA-256 and a digest of the parameters.
     """
     if name.startswith(PREFIX):
-        return f"{file_digest_of(name)}+{fingerprint_of(model)}"
+        return f"{file_digest_of(model)}+{fingerprint_of(model)}"
     own = _loader(name).__module__.startswith("hapsight.models.")
     return declared_fingerprint(model) if own else fingerprint_of(model)
 

@@ -17,6 +17,7 @@ from hapsight.engine.cost import Cost
 from hapsight.engine.views import Sequences, of_genes, require_fitting, seen_bases
 from hapsight.errors import ConfigError, HapsightError, WeightsError, plural
 from hapsight.models.catalogue import EFFECTS
+from hapsight.models.own import require_one_state
 from hapsight.models.protocol import Precision, ReadOut, SequenceModel
 from hapsight.run.blocks import KeyedBlock, VariantReader, model_target
 from hapsight.run.config import Config, ModelConfig
@@ -181,11 +182,11 @@ def load_models(
     Raises
     ------
     ConfigError
-        Two of them could not be told apart in the tables.
+        Two of them could not be told apart in the tables, or a Python file of two was changed meanwhile.
     """
     there = loaded or {}
     runs = [_load(opened, one, there.get(place)) for place, one in enumerate(opened.config.models)]
-    require_apart([(run.label, run.read_out.name) for run in runs])
+    _require_sense(runs)
     return runs
 
 
@@ -247,8 +248,13 @@ def read_models(opened: Opened) -> list[ModelCard]:
         As `load_models`, of a model of which the run folder has no card either.
     """
     cards = [_loaded_or_card(opened, wanted) for wanted in opened.config.models]
-    require_apart([(card.label, card.read_out.name) for card in cards])
+    _require_sense(cards)
     return cards
+
+
+def _require_sense(cards: Sequence[ModelCard]) -> None:
+    require_apart([(card.label, card.read_out.name) for card in cards])
+    require_one_state((card.source.name, card.fingerprint) for card in cards)
 
 
 def _loaded_or_card(opened: Opened, wanted: ModelConfig) -> ModelCard:
