@@ -1,5 +1,7 @@
+import json
 import os
 import resource
+import shlex
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 import hapsight
 from hapsight.cli.main import app
 from hapsight.errors import ConfigError
+from hapsight.models.catalogue import WEIGHTS
 
 COMMANDS = ("check", "plan", "run", "predict", "evaluate", "baseline", "report", "models", "demo", "schema")
 
@@ -103,7 +106,34 @@ def test_models_lists_what_is_here(tmp_path, monkeypatch):
     assert str(tmp_path) in found.stdout
 
 
-@pytest.mark.parametrize(("model", "message"), [("xpreso", "no published weights of a model 'xpreso'")])
+def test_models_says_of_every_model_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HAPSIGHT_WEIGHTS", str(tmp_path))
+    (tmp_path / "alphagenome").mkdir()
+    (tmp_path / "alphagenome" / "alphagenome_fold_1.safetensors").touch()
+    CliRunner().invoke(app, ["models", "--json", str(tmp_path / "models.json")])
+    rows = json.loads((tmp_path / "models.json").read_text())["models"]
+    how = {row["model"]: row["how to get them"] for row in rows}
+    assert how.keys() >= {*WEIGHTS, "mini", "effects", "alphagenome"}
+    fetched = []
+    monkeypatch.setattr("hapsight.models.weights.fetch", lambda file, **_: fetched.append(file) or tmp_path)
+    for model, files in WEIGHTS.items():
+        words = shlex.split(how[model].partition(" (")[0])
+        assert CliRunner().invoke(app, words[1:]).exit_code == 0, words
+        assert {*files} <= {*fetched}
+    assert "alphagenome-pt" in how["alphagenome"]
+    assert {row["weights"] for row in rows if row["here"] == "yes"} == {"fold_1"}
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("xpreso", "no published weights of a model 'xpreso'"),
+        ("xpreso", "did you mean 'xpresso'?"),
+        ("alphagenome", "alphagenome-pt download"),
+        ("mini", "come with hapsight"),
+        ("effects", "a table of yours"),
+    ],
+)
 def test_fetching_what_does_not_exist(model, message):
     found = hapsight_command("models", "fetch", model)
     assert found.returncode == 2

@@ -28,29 +28,32 @@ def _add_models(app: typer.Typer) -> None:
 
 
 _OWN = "-"
-"""Weights of a model that has none to fetch: they come with it, or are the user's own."""
+"""Weights of a model that has no names for them."""
 
 
 def _here(weights: str, present: tuple[str, ...]) -> str:
     if weights == _OWN:
-        return "nothing to fetch"
+        return _OWN
     return "yes" if weights in present else "no"
 
 
 def models(context: typer.Context) -> None:
-    """List the models, their published weights, and which of these are here."""
+    """List the models, their published weights, which of these are here, and how to get the others."""
     if context.invoked_subcommand is not None:
         return
     from hapsight.cli.console import say, table
     from hapsight.models.registry import available
     from hapsight.models.weights import cache_folder
 
-    rows = [
-        [entry.name, entry.source, weights, _here(weights, entry.present), entry.licence]
-        for entry in available()
-        for weights in entry.weights or (_OWN,)
-    ]
-    table(["model", "from", "weights", "here", "licence"], rows, name="models")
+    columns = ["model", "from", "weights", "here", "licence", "how to get them"]
+    rows, data = list[list[str]](), list[dict[str, str]]()
+    for entry in available():
+        facts, how = [entry.name, entry.source], entry.how or f"see {entry.source}"
+        for number, weights in enumerate(entry.weights or (_OWN,)):
+            row = [*facts, weights, _here(weights, entry.present), entry.licence or _OWN, how]
+            rows.append(row if number == 0 else [*row[:-1], ""])
+            data.append(dict(zip(columns, row, strict=True)))
+    table(columns, rows, name="models", data=data)
     say(f"weights folder: {cache_folder()} (set HAPSIGHT_WEIGHTS to change it)")
 
 

@@ -28,19 +28,13 @@ from hapsight.models.alphagenome_tracks import (
     read_outs_of,
     read_track_table,
 )
-from hapsight.models.weights import cache_folder, verify_recorded
+from hapsight.models.catalogue import ALPHAGENOME, alphagenome_command, alphagenome_file
+from hapsight.models.weights import verify_recorded
 
-__all__ = ["HOW_TO_GET", "load"]
+__all__ = ["load"]
 
-PUBLISHED: Final = ("all_folds", "fold_0", "fold_1", "fold_2", "fold_3")
 METADATA: Final = "alphagenome_metadata.json"
 """Numbers of tracks and their means, beside the weights."""
-
-HOW_TO_GET: Final = (
-    "if deepmind.google.com/science/alphagenome/model-terms suit you (not for commercial use), run "
-    "`alphagenome-pt download --local-dir {folder} --fold {fold}`, which comes with "
-    "`pip install 'hapsight[alphagenome]'`"
-)
 
 WIDTH: Final = 768
 LAYERS: Final = 9
@@ -186,14 +180,13 @@ def _masks(network: Any, organism: int) -> dict[str, list[bool]]:
 
 def _file(weights: str) -> tuple[Path, str]:
     """The file of some weights, and what to call them."""
-    if weights in PUBLISHED:
-        folder = cache_folder() / "alphagenome"
-        path = folder / f"alphagenome_{weights}.safetensors"
+    if weights in ALPHAGENOME:
+        path = alphagenome_file(weights)
         if not path.is_file():
             raise WeightsError(
                 f"AlphaGenome's weights {weights} are not on this machine; hapsight does not download them.",
                 where=path,
-                fix=HOW_TO_GET.format(folder=folder, fold=weights),
+                fix=alphagenome_command(path.parent, weights),
             )
         verify_recorded(path)
         return path, weights
@@ -201,7 +194,7 @@ def _file(weights: str) -> tuple[Path, str]:
     if path.suffix != ".safetensors" or not path.is_file():
         raise ConfigError(
             f"There are no weights {weights!r} of alphagenome.",
-            expected=f"{', '.join(PUBLISHED)}, random:<seed>, or the path of a .safetensors file",
+            expected=f"{', '.join(ALPHAGENOME)}, random:<seed>, or the path of a .safetensors file",
         )
     return path, path.stem
 
@@ -213,7 +206,7 @@ def _metadata(weights: Path) -> dict[str, Any]:
         raise WeightsError(
             "AlphaGenome's metadata are not beside its weights.",
             where=path,
-            fix=HOW_TO_GET.format(folder=weights.parent, fold="all_folds"),
+            fix=alphagenome_command(weights.parent),
         )
     found = read_json(path)
     organisms, heads = found.get("organisms"), found.get("heads")

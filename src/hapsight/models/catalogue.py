@@ -15,26 +15,37 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hapsight.errors import ConfigError, WeightsError
+from hapsight.errors import ConfigError, WeightsError, in_shell
 from hapsight.models.weights import WeightsFile, cache_folder, locate, verify
 
 __all__ = [
+    "ALPHAGENOME",
     "BORZOI_TARGETS",
     "COMPANIONS",
     "EFFECTS",
     "EPINFORMER_TESTED",
     "PROTOCOL_OPTIONS",
     "PROTOCOL_READ_OUTS",
+    "PYTHON_ONLY",
     "TARGETS",
     "WEIGHTS",
     "EffectsKeys",
+    "alphagenome_command",
+    "alphagenome_file",
     "chosen_weights",
     "how_to_get",
+    "in_short",
     "published_weights",
 ]
 
 EFFECTS: Final = "effects"
 """The name of the model that a table of effects is."""
+
+
+_NOTHING_TO_FETCH: Final = {
+    "mini": "its weights come with hapsight",
+    EFFECTS: "it is a table of yours (docs/effects.md)",
+}
 
 
 class EffectsKeys(BaseModel):
@@ -327,6 +338,27 @@ PROTOCOL_READ_OUTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 """Model -> protocol -> the read-out that the study took; without one, the model's default stands."""
 
 
+PYTHON_ONLY: Final = {"framepool": "hapsight.models.framepool.load()"}
+"""Models that read no window about a TSS, so no configuration can name them -> how Python loads them."""
+
+ALPHAGENOME: Final = ("all_folds", "fold_0", "fold_1", "fold_2", "fold_3")
+"""AlphaGenome's published weights, which users fetch themselves."""
+
+
+def alphagenome_file(weights: str) -> Path:
+    """Where AlphaGenome's published weights of this name are looked for."""
+    return cache_folder() / "alphagenome" / f"alphagenome_{weights}.safetensors"
+
+
+def alphagenome_command(folder: Path, weights: str = ALPHAGENOME[0]) -> str:
+    """How a user gets AlphaGenome's weights into a folder, as an error says it."""
+    return (
+        "if deepmind.google.com/science/alphagenome/model-terms suit you (not for commercial use), run "
+        f"`alphagenome-pt download --local-dir {in_shell(folder)} --fold {weights}`, which comes with "
+        "`pip install 'hapsight[alphagenome]'`"
+    )
+
+
 def published_weights(model: str, name: str | None = None) -> tuple[WeightsFile, ...]:
     """List the published weights of a model: all, or those of one name.
 
@@ -335,11 +367,20 @@ def published_weights(model: str, name: str | None = None) -> tuple[WeightsFile,
     ConfigError
         No such model or weights; lists what there is.
     """
+    if model == "alphagenome":
+        raise ConfigError(
+            "AlphaGenome's weights have terms of their own; hapsight does not download them.",
+            fix=alphagenome_command(alphagenome_file(ALPHAGENOME[0]).parent, name or ALPHAGENOME[0]),
+        )
+    if model in _NOTHING_TO_FETCH:
+        raise ConfigError(f"There is nothing to fetch for {model!r}: {_NOTHING_TO_FETCH[model]}.")
     if model not in WEIGHTS:
+        close = difflib.get_close_matches(model, WEIGHTS, n=1)
         raise ConfigError(
             f"hapsight knows no published weights of a model {model!r}.",
             expected=", ".join(WEIGHTS),
-            fix="`hapsight models` lists the models; for your own give a path as `weights` under [[models]]",
+            fix=f"{f'did you mean {close[0]!r}? ' if close else ''}"
+            "`hapsight models` lists the models; for your own give a path as `weights` under [[models]]",
         )
     files = WEIGHTS[model]
     chosen = files if name is None else tuple(file for file in files if file.name == name)
@@ -356,6 +397,16 @@ def how_to_get(model: str) -> str:
     first, *_ = WEIGHTS[model]
     place = cache_folder() / first.filename
     return f"run `{first.command}`, or download {first.url} by hand to {place}"
+
+
+def in_short(model: str) -> str:
+    """How a user gets a model's weights, in a few words; empty of a model that is not hapsight's."""
+    if model == "alphagenome":
+        return "by alphagenome-pt: docs/alphagenome.md"
+    if model in WEIGHTS:
+        python = " (for Python: docs/small_models.md)" if model in PYTHON_ONLY else ""
+        return WEIGHTS[model][0].command + python
+    return _NOTHING_TO_FETCH.get(model, "")
 
 
 def chosen_weights(model: str, title: str, weights: str) -> tuple[Path, str]:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from hapsight.errors import ConfigError, MissingExtraError
-from hapsight.models.catalogue import EFFECTS, WEIGHTS
+from hapsight.models.catalogue import ALPHAGENOME, EFFECTS, PYTHON_ONLY, WEIGHTS, alphagenome_file, in_short
 from hapsight.models.own import PREFIX, file_digest_of, loader_of_file
 from hapsight.models.weights import declared_fingerprint, find, fingerprint_of
 
@@ -60,6 +60,8 @@ class ModelEntry:
         Those whose file is in the weights folder (its checksum is looked at when it is loaded).
     licence
         Of the weights; empty where unknown.
+    how
+        How to get the weights, in a few words; empty where hapsight does not know.
     """
 
     name: str
@@ -67,6 +69,7 @@ class ModelEntry:
     weights: tuple[str, ...]
     present: tuple[str, ...]
     licence: str
+    how: str
 
 
 class Registration:
@@ -118,14 +121,16 @@ def is_registered(name: str) -> bool:
 
 
 def available() -> list[ModelEntry]:
-    """Every model there is, by name; nothing is imported to find out.
+    """Every model there is, by name, those for Python only as well; nothing is imported to find out.
 
     Raises
     ------
     ConfigError
         Two installed packages offer a model of one name.
     """
-    sources = {name: _package(point) for name, point in _installed().items()} | {EFFECTS: "hapsight"}
+    sources = {name: _package(point) for name, point in _installed().items()} | dict.fromkeys(
+        (EFFECTS, *PYTHON_ONLY), "hapsight"
+    )
     sources |= dict.fromkeys(_registered, "this session")
     return [_entry(name, source) for name, source in sorted(sources.items())]
 
@@ -227,6 +232,10 @@ def _package(point: EntryPoint) -> str:
 
 
 def _entry(name: str, source: str) -> ModelEntry:
+    if name == "alphagenome":
+        here = tuple(weights for weights in ALPHAGENOME if alphagenome_file(weights).is_file())
+        terms = "its own, not for commercial use"
+        return ModelEntry(name, source, ALPHAGENOME, here, terms, in_short(name))
     files = WEIGHTS.get(name, ())
     return ModelEntry(
         name,
@@ -234,6 +243,7 @@ def _entry(name: str, source: str) -> ModelEntry:
         weights=tuple(file.name for file in files),
         present=tuple(file.name for file in files if find(file) is not None),
         licence=", ".join(sorted({file.licence for file in files})),
+        how=in_short(name),
     )
 
 
@@ -248,6 +258,11 @@ def _loader(name: str) -> Loader:
             expected="a model that reads sequences",
             got=repr(name),
             fix="put it under [[models]] with its `table`, for the stages that predict people",
+        )
+    if name in PYTHON_ONLY:
+        raise ConfigError(
+            f"The model {name!r} reads no window about a TSS: no configuration can name it.",
+            fix=f"load it in Python: {PYTHON_ONLY[name]} (docs/small_models.md)",
         )
     points = _installed()
     if name not in points:
