@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 
 import pytest
 import typer
@@ -10,7 +11,9 @@ from typer.testing import CliRunner
 
 from hapsight.cli import console
 from hapsight.cli.main import PANELS, app
-from hapsight.errors import ConfigError
+from hapsight.errors import ConfigError, HapsightError
+from hapsight.models.registry import register
+from tests.planted import load_toy, write_planted
 
 
 def leaves(command, path=()):
@@ -97,6 +100,26 @@ def test_tables_as_json(tmp_path):
     assert {row["model"] for row in kept["models"]} >= {"mini", "xpresso"}
     assert "model" in beside.stdout
     assert "weights folder" in beside.stdout
+
+
+def test_no_command_has_an_option_twice():
+    """`bench sharing` and `reproduce` had --json twice, and the shared one won."""
+    for words, command in leaves(typer.main.get_command(app)):
+        names = [name for one in command.params for name in one.opts if name.startswith("-")]
+        assert len(names) == len({*names}), (words, names)
+
+
+def test_an_error_names_the_configuration_where_it_names_commands(tmp_path):
+    """The command that gets everything done, as a shell takes it, for the genes that were asked for."""
+    (tmp_path / "Ann's own").mkdir()
+    config = write_planted(tmp_path / "Ann's own", people=16, names=("up1", "down1")).config
+    for command in ("report", "pages", "drivers", "evaluate"):
+        words = [command, str(config), *(["--genes", "up1"] if command != "report" else [])]
+        with register("toy", load_toy):
+            found = CliRunner().invoke(app, words)
+        assert isinstance(found.exception, HapsightError), found.output
+        first = re.search("`(hapsight run .*?)`", found.exception.details["to mend"])[1]
+        assert shlex.split(first) == ["hapsight", "run", *words[1:]]
 
 
 def test_json_that_could_not_be_written_is_refused_first(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -131,9 +132,16 @@ class HapsightError(Exception):
             for name, value in (("where", where), ("expected", expected), ("got", got), ("to mend", fix))
             if value is not None
         }
-        super().__init__(
-            "\n".join([self.what, *(f"  {name}: {value}" for name, value in self.details.items())])
-        )
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        return "\n".join([self.what, *(f"  {name}: {value}" for name, value in self.details.items())])
+
+    def mend(self, reword: Callable[[str], str]) -> None:
+        """Say in other words how to mend it."""
+        if "to mend" in self.details:
+            self.details["to mend"] = reword(self.details["to mend"])
+            self.args = (self._text(),)
 
 
 def _detail(name: str, value: object) -> str:

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.people import read_sample_sheet
-from hapsight.errors import ConfigError, MissingExtraError, StoreError, plural
+from hapsight.errors import ConfigError, MissingExtraError, StoreError, in_shell, plural
 from hapsight.explain.tables import DRIVER_SUMMARY, DRIVER_VARIANTS, DRIVERS, RELIABILITY
 from hapsight.files import file_name, file_state
 from hapsight.report.run_folder import read_record, read_table
@@ -47,7 +47,12 @@ __all__ = ["Run", "read_run"]
 Float = NDArray[np.float64]
 Read = TypeVar("Read")
 
-_MADE_BY: Final = {"evaluation": "evaluate", "dropped": "evaluate", "eqtl": "eqtl", "explain": "drivers"}
+_MADE_BY: Final = {
+    "evaluation": ("run",),
+    "dropped": ("run",),
+    "eqtl": ("eqtl",),
+    "explain": ("explain", "drivers"),
+}
 _FACTS: Final = ("gene_name", "contig", "tss", "strand")
 
 
@@ -69,8 +74,12 @@ class _Table:
 
     def _read(self, path: Path) -> pl.DataFrame:
         if not path.exists():
-            raise _no_table(path, f"run `hapsight {_MADE_BY[self.file.partition('/')[0]]}` first")
+            raise _no_table(path, self._made_by(path.parents[self.file.count("/")]))
         return read_table(path, self.columns)
+
+    def _made_by(self, folder: Path) -> str:
+        commands, config = _MADE_BY[self.file.partition("/")[0]], in_shell(folder / "config.toml")
+        return f"run {' and '.join(f'`hapsight {one} {config}`' for one in commands)} first"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

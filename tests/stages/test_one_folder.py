@@ -322,7 +322,7 @@ def test_a_stage_that_is_wanted_first_is_run_as_is_said(planted, whole, case):
     command = "explain" if command == "saturation" else command
     with pytest.raises(IncompleteError) as caught:
         hapsight(command, path)
-    assert f"`hapsight {cure}`" in caught.value.details["to mend"]
+    assert f"`hapsight {cure} {path}`" in caught.value.details["to mend"]
     hapsight(cure, path)
     hapsight(command, path)
 
@@ -337,7 +337,7 @@ def test_tables_of_another_configuration_are_not_read(planted, whole):
     for command in ("explain", "drivers", "pages"):
         with pytest.raises(IncompleteError, match=r"`hapsight evaluate` are those of another") as caught:
             hapsight(command, other)
-        assert "run `hapsight evaluate` with this configuration first" in caught.value.details["to mend"]
+        assert f"run `hapsight run {other}`, or only" in caught.value.details["to mend"]
     for command in ("predict", "baseline", "evaluate", "explain", "drivers"):
         hapsight(command, other)
     everything(path)

@@ -73,7 +73,7 @@ def explain(
     for page in pages:
         say(f"page: {page}")
     if genes and not evaluated:
-        say("no pages of the genes: `hapsight evaluate` comes first")
+        say(f"no pages of the genes: hapsight run {in_shell(config)} comes first")
 
 
 def score(
@@ -272,7 +272,7 @@ def pages(
         paths = gene_pages(opened, arms_of(opened, models), show, genes or (), most, include_individuals)
     for path in paths:
         say(f"page: {path}")
-    say("`hapsight report` links them from its table of genes")
+    say(f"hapsight report {in_shell(config)} links them from its table of genes")
 
 
 def register(app: typer.Typer) -> None:

@@ -23,7 +23,7 @@ from hapsight.cli.options import (
     load_staffed,
     name_of,
 )
-from hapsight.errors import ConfigError, in_shell, plural
+from hapsight.errors import ConfigError, StoreError, in_shell, plural
 from hapsight.process import settle
 
 if TYPE_CHECKING:
@@ -261,6 +261,13 @@ def report(
     if not run.is_dir():
         loaded = load(run)
         folder, asked = loaded.output, loaded.report.include_individuals
+        if not (folder / "run.json").exists():
+            raise StoreError(
+                "This configuration has not been run.",
+                where=folder,
+                expected="a run folder, with run.json",
+                fix=f"run `hapsight run {in_shell(run)}`, which writes the report too",
+            )
     require_run(folder)
     if check_disclosure:
         _show_withheld(folder, include_individuals or asked)

@@ -8,6 +8,7 @@ and ``--population``, which stand for keys of ``[cohort]`` and reach it by `load
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,8 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
 from rich.markup import escape
+from typer.models import OptionInfo
 
 from hapsight.cli import console
+from hapsight.errors import HapsightError, in_shell
 
 if TYPE_CHECKING:
     from typer.models import CommandInfo, TyperInfo
@@ -189,16 +192,19 @@ def _dressed(command: Callable[..., None]) -> Callable[..., None]:
     hints = get_type_hints(command, include_extras=True)
     own = inspect.signature(command).parameters
     added = {**_CHOICES, **_COMMON} if ConfigPath in hints.values() else _COMMON
-    taken = {name for hint in hints.values() for name in _names(hint)}
+    of = next((name for name, hint in hints.items() if hint == ConfigPath), "")
+    if of:
+        _CONFIGURED.add(command.__name__)
+    taken = {name for parameter, hint in hints.items() for name in _names(hint, parameter)}
     added = {name: hint for name, hint in added.items() if not taken & set(_names(hint))}
 
     @wraps(command)
     def dressed(**given: Any) -> None:
         shared = {name: given.pop(name) for name in added}
-        choices = (shared.get(name) or None for name in _CHOICES)
+        choices = [shared.get(name) or None for name in _CHOICES]
         token = _chosen.set(_Chosen(*choices))
         try:
-            with console.session(*(shared.get(name) for name in _COMMON)):
+            with console.session(*(shared.get(name) for name in _COMMON)), _naming(given.get(of), choices):
                 command(**given)
         finally:
             _chosen.reset(token)
@@ -219,10 +225,36 @@ def _dressed(command: Callable[..., None]) -> Callable[..., None]:
     return dressed
 
 
-def _names(hint: Any) -> tuple[str, ...]:
-    """How an option is called on the command line, where its annotation says so."""
-    found = [part for part in getattr(hint, "__metadata__", ()) if hasattr(part, "param_decls")]
-    return tuple(name for part in found for name in part.param_decls or ())
+_CONFIGURED: Final = set[str]()
+"""Commands whose argument is a configuration."""
+
+
+@contextmanager
+def _naming(config: Path | None, choices: Sequence[_Names]) -> Iterator[None]:
+    """Name the configuration, and the genes and people that are asked for, where an error names commands."""
+    try:
+        yield
+    except HapsightError as error:
+        if config is not None:
+            options = [
+                word
+                for name, given in zip(_CHOICES, choices, strict=True)
+                for one in given or ()
+                for word in (_names(_CHOICES[name])[0], one)
+            ]
+            words = in_shell(config, *options)
+            pattern = rf"`hapsight ({'|'.join(_CONFIGURED)})`( with this configuration)?"
+            error.mend(lambda text: re.sub(pattern, lambda found: f"`hapsight {found[1]} {words}`", text))
+        raise
+
+
+def _names(hint: Any, parameter: str = "") -> tuple[str, ...]:
+    """How the option of a parameter is called on the command line."""
+    found = [part for part in getattr(hint, "__metadata__", ()) if isinstance(part, OptionInfo)]
+    # Within Annotated, Typer takes the first name for a default until the command is built.
+    declared = [name for part in found for name in (part.default, *(part.param_decls or ()))]
+    names = tuple(name for name in declared if isinstance(name, str) and name.startswith("-"))
+    return names or tuple(f"--{parameter.replace('_', '-')}" for _ in found)
 
 
 def _shown(hint: Any) -> Any:

@@ -30,7 +30,7 @@ from hapsight.run.blocks import KeyedBlock, VariantReader, in_turn
 from hapsight.run.effects import laid_by_gene
 from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened
-from hapsight.run.store import UnitStore
+from hapsight.run.store import UnitStore, run_first
 from hapsight.tables import PER_GENE
 
 __all__ = [
@@ -214,7 +214,7 @@ def results_of(opened: Opened, arms: Sequence[Arm]) -> dict[Arm, pl.DataFrame]:
                 where=path,
                 expected=f"{plural(len(wanted), 'gene')} of {arm.model}, read-out {arm.read_out}",
                 got=plural(rows.height, "gene") if path.exists() else "no such table",
-                fix="run `hapsight evaluate` with this configuration first",
+                fix=run_first("evaluate"),
             )
     return found
 

@@ -31,7 +31,7 @@ from hapsight.errors import IncompleteError
 from hapsight.files import KnownDigest, digest_of_input
 from hapsight.run.config import CohortConfig, Config, ExpressionConfig, as_toml
 from hapsight.run.run_folder import RunFolder
-from hapsight.run.store import content_key
+from hapsight.run.store import content_key, run_first
 
 __all__ = [
     "CHANGE_NOTHING",
@@ -276,7 +276,7 @@ class Opened:
                 where=self.folder.path,
                 expected="tables of this configuration, whose units may all be there",
                 got=f"{stage} run with other values; config.toml there says what was run last",
-                fix=f"run `hapsight {stage}` with this configuration first",
+                fix=run_first(stage),
             )
 
     def key_parts(self, *roles: str) -> dict[str, object]:

@@ -33,6 +33,7 @@ __all__ = [
     "block_key",
     "content_key",
     "require_writable",
+    "run_first",
 ]
 
 FORMAT = 1
@@ -61,6 +62,19 @@ columns from the same input: its units are then computed anew. A stage that is m
 follows that one by itself: explain, saturation and gradients follow predict; informed and priors linear
 follow baseline; evaluate, direction and drivers follow whatever they judge.
 """
+
+
+def run_first(stage: str) -> str:
+    """How an error says that a stage has to be run first; command lines put the configuration's path in.
+
+    Examples
+    --------
+    >>> run_first("eqtl")
+    'run `hapsight eqtl` with this configuration'
+    """
+    if stage not in ("predict", "baseline", "evaluate"):
+        return f"run `hapsight {stage}` with this configuration"
+    return f"run `hapsight run` with this configuration, or only `hapsight {stage}`"
 
 
 def content_key(stage: str, parts: Mapping[str, object]) -> str:
@@ -195,13 +209,12 @@ class UnitStore:
     def _refuse(self, missing: Sequence[str], asked: int) -> None:
         if not missing:
             return
-        named = f"`hapsight {self.made_by}` with this configuration"
-        command = named if self.made_by else "the same command again"
+        command = run_first(self.made_by) if self.made_by else "run the same command again"
         raise IncompleteError(
             f"{len(missing)} of {asked} units of work are not done.",
             where=self.folder,
             got=", ".join(missing[:20]) + (" ..." if len(missing) > 20 else ""),
-            fix=f"run {command}: finished units are kept, the rest is computed",
+            fix=f"{command}: finished units are kept, the rest is computed",
         )
 
     def _sealed_table(self, unit: NamedUnit, table: str) -> pl.DataFrame | None:

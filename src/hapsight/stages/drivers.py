@@ -104,8 +104,8 @@ def drivers(
     given, priors = given and given.for_genes(*own), priors and priors.for_genes(*own)
     with opened.folder.stage("drivers") as stage:
         by_card = cards_in(arms)
-        _require_units(opened, by_card)
         results = results_of(opened, [arm for own in by_card.values() for arm in own])
+        _require_units(opened, by_card)
         if given is not None:
             samples = _samples(opened, next(iter(by_card), None), given)
             require_fit(given.path, "effects", samples, opened.cohort.reference, given.given.elsewhere)

@@ -40,7 +40,7 @@ from hapsight.run.crew import SetAside, compute_here, work_in_words
 from hapsight.run.effects import EffectsRun, laid_effects
 from hapsight.run.models import ModelCard
 from hapsight.run.opened import Opened, Progress, add_dropped, dropped_table, gene_keys
-from hapsight.run.store import StoredUnit, UnitStore
+from hapsight.run.store import StoredUnit, UnitStore, run_first
 from hapsight.stages.predict import ModelRun, sequence_models
 from hapsight.stages.saturation import saturation_unit, tss_centre
 from hapsight.stages.valued_units import ValuedUnit, ValuerSource, compute_values, gradient_unit
@@ -285,7 +285,7 @@ def _strong(opened: Opened, run: ModelCard, least: float) -> set[str]:
             "Genes are to be explained by their R across people, which is not known yet.",
             where=path,
             expected=f"the table, for [explain] min_abs_r = {least:g}",
-            fix="run `hapsight evaluate` first, or set min_abs_r = 0",
+            fix=f"{run_first('evaluate')}; or set min_abs_r = 0",
         )
     table = pl.read_parquet(path).filter(
         (pl.col("model") == run.label)

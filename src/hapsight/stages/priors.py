@@ -43,6 +43,7 @@ from hapsight.priors.signs import (
 )
 from hapsight.run.blocks import VariantReader
 from hapsight.run.opened import Opened, Progress, dropped_table
+from hapsight.run.store import run_first
 from hapsight.seeds import stream
 from hapsight.sequence.transcripts import PersonalTranscripts, personal_transcripts, read_transcripts
 from hapsight.stages.driver_context import configured_motifs
@@ -145,7 +146,7 @@ def gene_ablation(opened: Opened, dropped: Dropped) -> Iterator[Row]:
         raise IncompleteError(
             "No prediction across genes to set priors on genes beside.",
             where=path,
-            fix="run `hapsight predict` and `hapsight evaluate` first",
+            fix=run_first("evaluate"),
         )
     table = pl.read_parquet(path)
     for given in config.gene_covariates:
