@@ -3,13 +3,14 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from hapsight.cli.main import app
-from hapsight.errors import ConfigError
+from hapsight.errors import ConfigError, IncompleteError
 from hapsight.files import file_name
 from hapsight.models.registry import register
 from hapsight.run.config import load_config
@@ -233,3 +234,77 @@ def test_models_that_could_not_be_told_apart_are_refused(tmp_path):
     table = pl.read_parquet(tmp_path / "run/evaluation/per_gene.parquet")
     assert set(table["model"]) == {"toy", "other toy", "elastic_net", "blup", "top_snp"}
     assert (tmp_path / "run/predictions" / file_name("other toy", "default")).is_dir()
+
+
+class TestMoved:
+    """A folder that was moved, with the inputs it was made from, is the run that it was."""
+
+    @pytest.fixture
+    def moved(self, copied, tmp_path):
+        """A project that was run, used, and moved as a whole; and its seals."""
+        for name in ("weights", "other"):
+            (copied.folder / name).mkdir()
+            (copied.folder / name / "w.bin").write_text(name)
+        (copied.folder / "option.txt").write_text("an option")
+        text = copied.config.read_text().replace(
+            'name = "toy"', 'name = "toy"\nweights = "./weights"\noptions = { path = "option.txt" }'
+        )
+        copied.config.write_text(text)
+        hapsight("run", copied.config)
+        seals = sealed(copied.folder / "run")
+        new = tmp_path / "elsewhere"
+        copied.folder.rename(new)
+        return replace(copied, folder=new, config=new / copied.config.name), seals
+
+    def test_nothing_is_computed_again(self, moved):
+        planted, seals = moved
+        tables = {path: path.read_bytes() for path in (planted.folder / "run").rglob("*.parquet")}
+        hapsight("pages", planted.config, "up1")  # the tables are this configuration's
+        said = hapsight("run", planted.config)
+        assert sealed(planted.folder / "run") == seals
+        assert {path: path.read_bytes() for path in tables} == tables
+        assert "differs in" not in said
+        assert not [
+            n for n in json.loads((planted.folder / "run/run.json").read_text())["notes"] if "differs" in n
+        ]
+
+    def test_other_inputs_are_noticed(self, moved):
+        planted, _ = moved
+        for name in ("option.txt", "weights/w.bin"):
+            path = planted.folder / name
+            before = path.read_text()
+            path.write_text("another")
+            with pytest.raises(IncompleteError, match="those of another configuration"):
+                hapsight("pages", planted.config, "up1")
+            path.write_text(before)
+            hapsight("pages", planted.config, "up1")
+
+    def test_its_own_configuration_is_of_the_folder_where_it_lies(self, moved, tmp_path):
+        """Inputs stay where they are."""
+        planted, seals = moved
+        hapsight("run", planted.config)
+        run = (planted.folder / "run").rename(tmp_path / "kept")
+        assert load_config(run / "config.toml").output == run
+        assert f"page: {run}/report" in hapsight("pages", run / "config.toml", "up1")
+        hapsight("run", run / "config.toml")
+        assert sealed(run) == seals
+        assert not (planted.folder / "run").exists()
+
+
+def hapsight(*words):
+    def load(weights=None, *, device="cpu", path=None):
+        return load_toy()
+
+    with register("toy", load):
+        found = CliRunner().invoke(app, [*map(str, words)], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+def sealed(run):
+    """When each unit's seal was written."""
+    return {
+        str(path.relative_to(run)): path.stat().st_mtime_ns
+        for path in run.rglob("*.json")
+        if path.parent != run and path.parent.name != "models"
+    }

@@ -86,6 +86,11 @@ class _Cohort(_Entry):
     phenotype: str | None = None
 
 
+class _Named(_Entry):
+    sha256: str
+    state: list[int] | None = None
+
+
 class _Record(_Entry):
     name: str | None = None
     hapsight: str | None = None
@@ -94,6 +99,7 @@ class _Record(_Entry):
     seed: int | None = None
     versions: dict[str, str] | None = None
     inputs: list[_Input] = []
+    named: dict[str, _Named] = {}
     cohort: _Cohort = _Cohort()
     models: list[_Model] = []
     baselines: list[_Baseline] = []

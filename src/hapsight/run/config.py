@@ -472,8 +472,9 @@ def _absolute_file(name: str, folder: Path) -> str:
 
 
 def _absolute_weights(weights: str | None, folder: Path) -> str | None:
-    """Weights given as a file, from `folder`; a name is left as it is."""
-    return str(folder / weights) if weights is not None and Path(weights).suffix else weights
+    """Weights given as a file or folder, from `folder`; a name is left as it is."""
+    is_path = weights is not None and ("/" in weights or Path(weights).suffix != "")
+    return str(folder / str(weights)) if is_path else weights
 
 
 def _absolute_option(option: object, folder: Path) -> object:

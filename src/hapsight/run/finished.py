@@ -16,11 +16,12 @@ from typing import Any, Final
 from hapsight.errors import HapsightError
 from hapsight.files import own_entries
 from hapsight.models.catalogue import WEIGHTS, published_weights
+from hapsight.models.own import PREFIX
 from hapsight.models.weights import find
 from hapsight.run.config import Config, ModelConfig, as_toml
 from hapsight.run.run_folder import OWN, RunFolder, versions
 
-__all__ = ["MadeFrom", "is_finished", "made_from", "mark_finished"]
+__all__ = ["MadeFrom", "is_finished", "made_from", "mark_finished", "named_files"]
 
 MadeFrom = Mapping[str, object]
 """What a run is made from; JSON."""
@@ -64,7 +65,8 @@ def made_from(
     if any(paths is None for paths in weights):
         return None
     paths = [str(entry["path"]) for entry in RunFolder(config.output).record().get("inputs", [])]
-    read = {*paths, *_named(as_toml(config)), *chain.from_iterable(paths or () for paths in weights)}
+    named = chain.from_iterable(files for _, files in named_files(as_toml(config) | {"output": ""}))
+    read = {*paths, *named, *chain.from_iterable(paths or () for paths in weights)}
     states = _states(path + suffix for path in read for suffix in ("", *_BESIDE))
     known = {entry["path"]: [entry["path"], *entry["state"]] for entry in inputs if entry["state"]}
     return {
@@ -106,17 +108,24 @@ def _weights(model: ModelConfig) -> list[str] | None:
     return [str(beside) for path in found for beside in path.parent.iterdir()]
 
 
-def _named(value: Any) -> Iterator[str]:
-    """Every file that a configuration names."""
+def named_files(value: Any) -> Iterator[tuple[str, list[str]]]:
+    """What in a configuration names files, or folders of them, by absolute paths; each with its files."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
         for one in value:
-            yield from _named(one)
-    elif isinstance(value, str) and "{chrom}" in value:
-        yield from glob.glob("*".join(glob.escape(part) for part in value.split("{chrom}")))
-    elif isinstance(value, str) and os.path.isfile(value):
-        yield value
+            yield from named_files(one)
+    elif isinstance(value, str) and (files := _files_of(value)):
+        yield value, files
+
+
+def _files_of(text: str) -> list[str]:
+    path = text.removeprefix(PREFIX)
+    if not os.path.isabs(path):
+        return []
+    if "{chrom}" in path:
+        return sorted(glob.glob("*".join(glob.escape(part) for part in path.split("{chrom}"))))
+    return [path] if os.path.isfile(path) else sorted(str(p) for p in Path(path).rglob("*") if p.is_file())
 
 
 def _written(folder: Path) -> Iterator[str]:

@@ -12,7 +12,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from hapsight.cohort.policies import GenotypePolicy
 from hapsight.errors import IncompleteError
 from hapsight.files import KnownDigest, digest_of_input
 from hapsight.run.config import CohortConfig, Config, ExpressionConfig, as_toml
+from hapsight.run.finished import named_files
 from hapsight.run.run_folder import RunFolder
 from hapsight.run.store import content_key, run_first
 
@@ -126,15 +127,21 @@ _LATER: Final = {
 """How keys begin of which a stage's tables know nothing."""
 
 
-def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+Contents = Mapping[str, str]
+"""How a configuration names a file -> digest of what is in it."""
+
+
+def differing(
+    one: Mapping[str, Any], other: Mapping[str, Any], contents: tuple[Contents, Contents] = ({}, {})
+) -> list[str]:
     """Keys of two configurations, as TOML has them, that are in keys of units and differ.
 
-    Genes, models and tables may come and go: who is in both has the units that it had.
+    Genes, models and tables may come and go: who is in both has the units that it had. Files of equal
+    `contents` are equal, wherever they lie.
     """
-    before, now = (dict(_flat(config)) for config in (one, other))
+    before, now = _deciding(one, contents[0]), _deciding(other, contents[1])
     keys = sorted((before.keys() | now.keys()) - {"cohort.keep_genes", "cohort.regions"})
-    listed = CHANGE_NOTHING.keys() | TABLES_ONLY.keys()
-    return [key for key in keys if key not in listed and not _alike(before.get(key), now.get(key))]
+    return [key for key in keys if key not in TABLES_ONLY and not _alike(before.get(key), now.get(key))]
 
 
 def _alike(one: object, other: object) -> bool:
@@ -152,14 +159,23 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
-def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
+def _deciding(config: Mapping[str, Any], contents: Contents) -> dict[str, Any]:
     """Keys of a configuration, as TOML has them, that decide numbers or which there are."""
-    return {key: value for key, value in _flat(config) if key not in CHANGE_NOTHING}
+    return {key: _in_place(value, contents) for key, value in _flat(config) if key not in CHANGE_NOTHING}
 
 
-def table_key(config: Config, stage: str) -> str:
+def _in_place(value: Any, contents: Contents) -> Any:
+    """The value with what is in files, in place of where they lie."""
+    if isinstance(value, Mapping):
+        return {key: _in_place(one, contents) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_in_place(one, contents) for one in value]
+    return contents.get(value, value) if isinstance(value, str) else value
+
+
+def table_key(config: Config, stage: str, contents: Contents) -> str:
     """Digest of what the tables of a stage depend on beside its units."""
-    found = _deciding(as_toml(config))
+    found = _deciding(as_toml(config), contents)
     kept = {key: value for key, value in found.items() if not key.startswith(_LATER[stage])}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -205,6 +221,7 @@ class Opened:
     dropped: Dropped
     inputs: tuple[dict[str, Any], ...]
     folder: RunFolder
+    _named: dict[str, KnownDigest] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def from_config(cls, config: Config, parts: CohortParts | None = None) -> Opened:
@@ -234,8 +251,10 @@ class Opened:
             "phenotype": self.config.cohort.phenotype,
         }
         before = self.folder.configuration()
-        others = differing(before, as_toml(self.config)) if before else []
-        self.folder.begin(self.config, list(self.inputs), facts, self._same_as(before))
+        contents = self.folder.contents(), self._contents()
+        others = differing(before, as_toml(self.config), contents) if before else []
+        same = self._same_as(before, contents[0])
+        self.folder.begin(self.config, list(self.inputs), facts, same, self._named)
         self._share_genotypes()
         notes = list(self.cohort.notes)
         if others:
@@ -244,11 +263,25 @@ class Opened:
         for note in notes:
             self.folder.note(note)
 
-    def _same_as(self, before: Mapping[str, Any]) -> bool:
+    def _contents(self) -> Contents:
+        """Digest of each file that the configuration names and that numbers may depend on."""
+        if not self._named:
+            known, read = self.folder.known_digests(), {one["path"]: one["sha256"] for one in self.inputs}
+            deciding = _deciding(as_toml(self.config), {})
+            for text, paths in named_files(deciding):
+                found = [
+                    KnownDigest(read[p], None) if p in read else digest_of_input(Path(p), known)
+                    for p in paths
+                ]
+                whole = hashlib.sha256("\n".join(one.sha256 for one in found).encode()).hexdigest()
+                self._named[text] = found[0] if len(found) == 1 else KnownDigest(whole, None)
+        return {text: found.sha256 for text, found in self._named.items()}
+
+    def _same_as(self, before: Mapping[str, Any], contents: Contents) -> bool:
         """Whether configuration and inputs are those that the folder was last used with."""
         was = {(entry.get("role"), entry.get("sha256")) for entry in self.folder.record().get("inputs", [])}
         now = {(entry["role"], entry["sha256"]) for entry in self.inputs}
-        return was == now and _deciding(before) == _deciding(as_toml(self.config))
+        return was == now and _deciding(before, contents) == _deciding(as_toml(self.config), self._contents())
 
     def _share_genotypes(self) -> None:
         """Keep in the run folder, unless it is shared, what is decoded of the genotypes: for all workers."""
@@ -259,7 +292,7 @@ class Opened:
 
     def mark_current(self, stage: str) -> None:
         """Record that the tables of a stage are this configuration's."""
-        self.folder.record_tables(stage, table_key(self.config, stage))
+        self.folder.record_tables(stage, table_key(self.config, stage, self._contents()))
 
     def require_current(self, stage: str) -> None:
         """Refuse the tables of a stage that another configuration wrote into this folder.
@@ -269,7 +302,7 @@ class Opened:
         IncompleteError
             They are another's: the stage has to be run again.
         """
-        wanted = table_key(self.config, stage)
+        wanted = table_key(self.config, stage, self._contents())
         if self.folder.record().get("tables", {}).get(stage, wanted) != wanted:
             raise IncompleteError(
                 f"The tables of `hapsight {stage}` are those of another configuration.",

@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -31,6 +31,7 @@ import hapsight
 from hapsight.cohort.tables import write_table
 from hapsight.errors import HapsightError, StoreError, quoted
 from hapsight.files import KnownDigest, file_name, locked, open_own, sweep, write_atomically
+from hapsight.models.own import PREFIX
 from hapsight.report.run_folder import require_record
 from hapsight.run.config import Config, to_toml
 from hapsight.run.store import UnitStore
@@ -174,14 +175,20 @@ class RunFolder:
     def known_digests(self) -> dict[str, KnownDigest]:
         """Digests of the inputs as the record has them, by absolute path."""
         try:
-            inputs = self.record().get("inputs", [])
+            record = self.record()
         except HapsightError:  # told by whoever needs the record
             return {}
+        named = {text.removeprefix(PREFIX): entry for text, entry in record.get("named", {}).items()}
+        inputs = {entry["path"]: entry for entry in record.get("inputs", [])}
         return {
-            os.path.abspath(entry["path"]): KnownDigest(entry["sha256"], tuple(entry["state"]))
-            for entry in inputs
+            os.path.abspath(path): KnownDigest(entry["sha256"], tuple(entry["state"]))
+            for path, entry in (named | inputs).items()
             if isinstance(entry.get("state"), list) and isinstance(entry.get("sha256"), str)
         }
+
+    def contents(self) -> dict[str, str]:
+        """Digests of the files that the configuration last used names, by how it names them."""
+        return {text: entry["sha256"] for text, entry in self.record().get("named", {}).items()}
 
     def predictions(self, model: str, read_out: str) -> UnitStore:
         """The units of a model's predictions, as one read-out gives them."""
@@ -264,7 +271,12 @@ class RunFolder:
             return {}
 
     def begin(
-        self, config: Config, inputs: list[dict[str, Any]], cohort: dict[str, Any], same: bool = False
+        self,
+        config: Config,
+        inputs: list[dict[str, Any]],
+        cohort: dict[str, Any],
+        same: bool = False,
+        named: Mapping[str, KnownDigest] | None = None,
     ) -> None:
         """Save the resolved configuration and start the record; finished stages of a former run stay.
 
@@ -272,8 +284,11 @@ class RunFolder:
         ----------
         same
             Configuration and inputs are those of the former run, so that what its stages noted holds.
+        named
+            Digests of the files that the configuration names, by how it names them.
         """
-        write_atomically(self.path / "config.toml", to_toml(config).encode())
+        here = config.model_copy(update={"output": Path()})  # wherever the folder may be moved
+        write_atomically(self.path / "config.toml", to_toml(here).encode())
         record = self.record()
         noted = {by: texts for by, texts in record.get("noted_by", {}).items() if same and by}
         record |= {
@@ -285,6 +300,7 @@ class RunFolder:
             "seed": config.seed,
             "versions": versions(),
             "inputs": inputs,
+            "named": {text: asdict(found) for text, found in (named or {}).items()},
             "cohort": cohort,
             "models": record.get("models", []),
             "stages": record.get("stages", []),
