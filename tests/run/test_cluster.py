@@ -34,6 +34,13 @@ def slowly(unit: str) -> int:
     return os.getpid()
 
 
+def with_threads(unit: int) -> int:
+    """Loads OpenMP, as a model does."""
+    import torch
+
+    return unit + int(torch.ones(1).sum())
+
+
 def guard_of(folder: Path) -> Guard:
     mark = folder / ".lock"
     mark.write_text("this run")
@@ -180,3 +187,13 @@ def test_a_scheduler_that_comes_back_is_given_the_rest(tmp_path, monkeypatch):
         dask.worker()
         done += list(results)
     assert len(done) == len(units)
+
+
+def test_threads_of_models_do_not_wait_busily_on_workers_started_by_hand(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    with DaskProcesses(tmp_path / "dask", OMP_DISPLAY_ENV="verbose") as processes:
+        processes.scheduler()
+        processes.worker("--no-nanny")
+        crew = Cluster(str(processes.file), guard_of(tmp_path), patience=60)
+        assert list(run_units(with_threads, [1], crew=crew)) == [2]
+        assert "GOMP_SPINCOUNT = '0'" in (tmp_path / "dask" / "dask_worker.log").read_text()

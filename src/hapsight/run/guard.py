@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import pickle
 import platform
 import threading
@@ -187,6 +188,7 @@ def do_parcel(packed: bytes) -> object:
     StoreError
         This is not a good place.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line; read when a model comes
     guard, folder, inner = pickle.loads(packed)
     with _one_at_a_time:
         guard.check()
