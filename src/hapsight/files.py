@@ -160,10 +160,15 @@ def sweep(folder: Path, names: Collection[str]) -> None:
                 Path(entry.path).unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Callable[[Path], None]) -> None:
     """Write a file so that it is either the old one or the whole new one, even if the machine dies.
 
     Several processes, of several hosts, may write one file: each has a temporary name of its own.
+
+    Parameters
+    ----------
+    data
+        What is to be in it, or what writes that under another name.
 
     Raises
     ------
@@ -175,7 +180,10 @@ def write_atomically(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("xb") as file:
-                file.write(data)
+                if callable(data):
+                    data(temporary)
+                else:
+                    file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

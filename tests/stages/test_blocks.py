@@ -1,5 +1,6 @@
 """Units of about equal predicted work: what is in them, and that they are nobody's but the run's."""
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 
@@ -8,16 +9,28 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from hapsight.cohort.nouns import Gene
+from hapsight.cohort.tables import stream_table
 from hapsight.engine.cost import Cost
+from hapsight.errors import IncompleteError
 from hapsight.models.protocol import ReadOut
 from hapsight.run import blocks
 from hapsight.run.baselines import baseline_runs, baseline_units
-from hapsight.run.blocks import blocks_of_size, even_blocks, linear_blocks, model_target
+from hapsight.run.blocks import (
+    KeyedBlock,
+    blocks_of_size,
+    even_blocks,
+    in_gene_order,
+    linear_blocks,
+    model_target,
+    scan_in_gene_order,
+)
 from hapsight.run.config import load_config
 from hapsight.run.crew import staffed
 from hapsight.run.opened import Opened
+from hapsight.run.store import UnitStore
 from hapsight.stages.baseline import fit_baselines
 from hapsight.stages.eqtl import eqtl_units
 from hapsight.stages.predict import load_models
@@ -159,3 +172,25 @@ def test_a_models_units_have_the_size_asked_for_or_even_work(tmp_path, monkeypat
         sizes = [len(unit.genes) for unit in run.units(opened)]
         assert sum(sizes) == 7
         assert len(sizes) > 2
+
+
+@given(st.data())
+def test_a_table_that_is_streamed_is_the_table(tmp_path_factory, data):
+    """Whatever genes each unit holds, and in whatever order."""
+    genes, _ = genes_of([1.0] * 7)
+    order = data.draw(st.permutations(genes))
+    cuts = sorted(data.draw(st.sets(st.integers(1, 6))))
+    held = [order[a:b] for a, b in itertools.pairwise([0, *cuts, 7])]
+    units = [KeyedBlock(f"unit-{n}", "key", tuple(own)) for n, own in enumerate(held)]
+    units = units[: data.draw(st.integers(1, len(units)))]
+    store = UnitStore(tmp_path_factory.mktemp("streamed"))
+    for unit in units:
+        rows = [(gene.gene_id, number) for gene in unit.genes for number in range(3)]
+        table = pl.DataFrame(rows, schema=["gene_id", "row"], orient="row")
+        store.write(unit.name, unit.key, {"effects": table})
+    expected = in_gene_order(store.read(units, "effects"), genes)
+    stream_table(store.folder / "effects.parquet", scan_in_gene_order(store, units, "effects", genes))
+    assert_frame_equal(pl.read_parquet(store.folder / "effects.parquet"), expected)
+    (store.folder / f"{units[0].name}.effects.parquet").write_bytes(b"not as it was sealed")
+    with pytest.raises(IncompleteError, match="not done"):
+        scan_in_gene_order(store, units, "effects", genes)

@@ -109,8 +109,8 @@ def init(
 ) -> None:
     """Look into your files, say what each is, and write a commented configuration that names them.
 
-    Needed are genotypes (phased VCF, BCF or PGEN), the reference (FASTA) and expression (phenotype BED).
-    Genes (GTF, BED6, TSV), covariates and a sample sheet (sample_id, population, sex) may be there.
+    Required: genotypes (phased VCF, BCF or PGEN), the reference (FASTA) and expression (phenotype BED).
+    Optional: genes (GTF, BED6, TSV), covariates and a sample sheet (sample_id, population, sex).
     """
     from hapsight.cli.console import say, say_failure, table
     from hapsight.recipes.cohort_files import ROLES, check_role, sort_files, write_first_config
@@ -186,7 +186,7 @@ def simulate(
     ] = None,
     h2: Annotated[str, typer.Option(help="heritability of expression: a number, or beta:2,5")] = "0.3",
     planted: Annotated[int, typer.Option(help="variants of each gene at which a motif is planted")] = 3,
-    min_maf: Annotated[float, typer.Option(help="least frequency of planted variants")] = 0.05,
+    min_maf: Annotated[float, typer.Option(help="lowest allele frequency of planted variants")] = 0.05,
     reach: Annotated[int, typer.Option(help="bases on either side of the TSS where motifs act")] = 4_000,
     decay: Annotated[float, typer.Option(help="bases over which a motif's effect falls to 1/e")] = 2_000,
     pair_bonus: Annotated[

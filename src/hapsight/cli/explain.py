@@ -91,7 +91,7 @@ def score(
     ] = None,
     include_individuals: Annotated[
         bool,
-        typer.Option("--include-individuals", help="tell of haplotypes that fewer than five people have too"),
+        typer.Option("--include-individuals", help="also show haplotypes that fewer than five people have"),
     ] = False,
 ) -> None:
     """Score the variants of any VCF on all genes whose window they lie in; says which lie in none."""

@@ -77,7 +77,7 @@ def _shown(values: pl.Series, unit: str, digits: int) -> str:
 
 MinROption = Annotated[
     float | None,
-    typer.Option("--min-r", min=-1.0, max=1.0, help="of weights: leave out genes with less held-out R"),
+    typer.Option("--min-r", min=-1.0, max=1.0, help="of weights: leave out genes with a lower held-out R"),
 ]
 CovarianceOption = Annotated[
     Path | None,

@@ -150,10 +150,10 @@ def check(
     config: ConfigPath,
     table: Annotated[
         list[Path] | None,
-        typer.Option("--table", help="a table of weights, effects or QTLs, to be compared with the FASTA"),
+        typer.Option("--table", help="a table of weights, effects or QTLs to compare with the FASTA"),
     ] = None,
 ) -> None:
-    """Open every file, and print what is well, what to know, and what stops a run; writes nothing."""
+    """Open every file and print what is fine, what to note, and what would stop a run; writes nothing."""
     from hapsight.run.opened import parts_of
 
     loaded = load(config)
@@ -194,7 +194,7 @@ def _megabytes(size: float | None) -> str:
 
 @app.command()
 def run(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
-    """Check, predict, fit baselines, map eQTLs, evaluate, and write the report; goes on where it ended."""
+    """Check, predict, fit baselines, map eQTLs, evaluate, and write the report; goes on where an earlier run stopped."""
     _run(load_staffed(config, workers, scheduler))
 
 

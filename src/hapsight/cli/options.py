@@ -45,7 +45,7 @@ __all__ = [
 ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="the run's TOML configuration")]
 WorkersOption = Annotated[
     int | None,
-    typer.Option("--workers", min=0, metavar="N", help="processes of this machine; 0: one per core"),
+    typer.Option("--workers", min=0, metavar="N", help="worker processes on this machine; 0: one per core"),
 ]
 SchedulerOption = Annotated[
     str | None,

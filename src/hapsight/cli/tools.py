@@ -87,7 +87,7 @@ def fetch(
 
 def _add_bench(app: typer.Typer) -> None:
     """Add the command group ``bench`` to `app`."""
-    group = typer.Typer(help="Measure this machine on real windows.", no_args_is_help=True)
+    group = typer.Typer(help="Measure speed and precision on this machine.", no_args_is_help=True)
     group.callback()(_bench_group)
     group.command()(sharing)
     group.command()(precision)
@@ -95,7 +95,7 @@ def _add_bench(app: typer.Typer) -> None:
 
 
 def _bench_group() -> None:
-    """Measure this machine on real windows."""
+    """Measure speed and precision on this machine."""
 
 
 def sharing(
@@ -238,14 +238,14 @@ def _precision_row(row: dict[str, Any]) -> list[str]:
 
 def _add_cluster(app: typer.Typer) -> None:
     """Add the command group ``cluster`` to `app`."""
-    group = typer.Typer(help="Prepare a cluster.", no_args_is_help=True)
+    group = typer.Typer(help="Make certificates for a Dask cluster.", no_args_is_help=True)
     group.callback()(_cluster_group)
     group.command()(certificates)
     app.add_typer(group, name="cluster")
 
 
 def _cluster_group() -> None:
-    """Prepare a cluster."""
+    """Make certificates for a Dask cluster."""
 
 
 def certificates(

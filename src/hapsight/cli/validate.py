@@ -34,7 +34,7 @@ Strands = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the command group ``validate`` to `app`."""
     group = typer.Typer(
-        help="Set the configured models beside measured effects, and beside baselines without a model.",
+        help="Compare the configured models with measured effects, and with baselines that use no model.",
         no_args_is_help=True,
     )
     group.command()(mpra)

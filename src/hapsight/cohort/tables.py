@@ -41,6 +41,7 @@ __all__ = [
     "require_file",
     "require_readable",
     "require_unique",
+    "stream_table",
     "table_of",
     "write_table",
 ]
@@ -122,6 +123,28 @@ def require_readable(path: Path, what: str) -> None:
 def write_table(path: Path, table: pl.DataFrame) -> None:
     """Write a Parquet table atomically."""
     write_atomically(path, as_parquet(table))
+
+
+def stream_table(path: Path, table: pl.LazyFrame) -> None:
+    """Write a Parquet table atomically that may be too large for the memory.
+
+    Raises
+    ------
+    StoreError
+        As `write_atomically`.
+    """
+
+    def fill(temporary: Path) -> None:
+        try:
+            table.sink_parquet(temporary, compression="zstd", row_group_size=_GROUP, maintain_order=True)
+        except pl.exceptions.ComputeError as error:
+            raise OSError(str(error)) from error
+
+    write_atomically(path, fill)
+
+
+_GROUP: Final = 100_000
+"""Rows that are written together."""
 
 
 def as_parquet(table: pl.DataFrame) -> bytes:

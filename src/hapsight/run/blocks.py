@@ -10,9 +10,9 @@ Reading the variants of many windows: each apart, or all at once where windows o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -21,13 +21,15 @@ from hapsight.cohort.effect_fit import SAMPLE
 from hapsight.cohort.genotype_source import Genotypes
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.cohort.reference import Reference
-from hapsight.run.opened import Opened
-from hapsight.run.store import UnitStore, block_key
+from hapsight.cohort.tables import stream_table
+from hapsight.run.opened import Opened, add_dropped
+from hapsight.run.store import NamedUnit, UnitStore, block_key
 
 __all__ = [
     "Block",
     "KeyedBlock",
     "VariantReader",
+    "WholeTables",
     "blocks_of_size",
     "even_blocks",
     "in_gene_order",
@@ -36,6 +38,7 @@ __all__ = [
     "largest_genes",
     "linear_blocks",
     "model_target",
+    "scan_in_gene_order",
 ]
 
 Block = tuple[str, Sequence[Gene]]
@@ -145,6 +148,10 @@ class _Unit(Protocol):
         """Of the block."""
 
 
+class _StoredUnit(_Unit, NamedUnit, Protocol):
+    pass
+
+
 Unit = TypeVar("Unit", bound=_Unit)
 
 
@@ -160,6 +167,67 @@ def in_gene_order(table: pl.DataFrame, genes: Sequence[Gene], column: str = "gen
     place = pl.DataFrame({column: [gene.gene_id for gene in genes], "place": range(len(genes))})
     placed = table.join(place, on=column, how="left", maintain_order="left")
     return placed.sort("place", maintain_order=True).drop("place")
+
+
+def scan_in_gene_order(
+    store: UnitStore, units: Sequence[_StoredUnit], table: str, genes: Sequence[Gene]
+) -> pl.LazyFrame:
+    """A table of all units as `in_gene_order` has it, not read yet.
+
+    Raises
+    ------
+    IncompleteError
+        Some units are not done.
+    """
+    paths = dict(zip((unit.name for unit in units), store.paths(units, table), strict=True))
+    held = {gene.gene_id for unit in units for gene in unit.genes}
+    turns = list(in_turn(units, [gene for gene in genes if gene.gene_id in held]))
+    if [(unit.name, own) for unit, own in turns] == [(unit.name, list(unit.genes)) for unit in units]:
+        return pl.scan_parquet(list(paths.values()))
+    ones = ((paths[unit.name], gene.gene_id) for unit, own in turns for gene in own)
+    return pl.concat(pl.scan_parquet(path).filter(pl.col("gene_id") == gene) for path, gene in ones)
+
+
+@dataclass(frozen=True, slots=True)
+class WholeTables:
+    """The tables of all units of a stage, genes in the cohort's order, which may be too large for the memory.
+
+    Attributes
+    ----------
+    schemas
+        By name, of the tables.
+    """
+
+    opened: Opened
+    store: UnitStore
+    units: Sequence[_StoredUnit]
+    schemas: Mapping[str, Any]
+    _scans: dict[str, pl.LazyFrame] = field(default_factory=dict, init=False)
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        """One of them, not read yet; it is looked at once whether it is as it was sealed.
+
+        Raises
+        ------
+        IncompleteError
+            Some units are not done.
+        """
+        if name not in self._scans:
+            order = self.opened.cohort.genes
+            found = scan_in_gene_order(self.store, self.units, name, order) if self.units else None
+            self._scans[name] = pl.LazyFrame(schema=self.schemas[name]) if found is None else found
+        return self._scans[name]
+
+    def rows(self, name: str) -> int:
+        """How many rows one of them has."""
+        return int(self.scan(name).select(pl.len()).collect().item())
+
+    def write(self) -> None:
+        """Write them beside the units, and add what was left out to what other stages left out."""
+        for name in self.schemas:
+            stream_table(self.store.folder / f"{name}.parquet", self.scan(name))
+        if self.units:
+            add_dropped(self.opened, self.store.read(self.units, "dropped"))
 
 
 def model_target(device: str) -> float:

@@ -191,9 +191,20 @@ class UnitStore:
         IncompleteError
             Some units are not done; they are listed.
         """
-        found = [(unit.name, self._sealed_table(unit, table)) for unit in units]
-        self._refuse([name for name, part in found if part is None], len(found))
-        return pl.concat([part for _, part in found if part is not None])
+        found = [(unit.name, self._sealed(unit, table)) for unit in units]
+        self._refuse([name for name, data in found if data is None], len(found))
+        return pl.concat([pl.read_parquet(io.BytesIO(data)) for _, data in found if data is not None])
+
+    def paths(self, units: Sequence[NamedUnit], table: str) -> list[Path]:
+        """The file of each unit with one table, as it was sealed: for what is too large to be read whole.
+
+        Raises
+        ------
+        IncompleteError
+            As `read`.
+        """
+        self._refuse([unit.name for unit in units if self._sealed(unit, table) is None], len(units))
+        return [self._table(unit.name, table) for unit in units]
 
     def require(self, units: Sequence[NamedUnit]) -> None:
         """Refuse units that are not done, by their seals: before work that would read them in the end.
@@ -217,15 +228,15 @@ class UnitStore:
             fix=f"{command}: finished units are kept, the rest is computed",
         )
 
-    def _sealed_table(self, unit: NamedUnit, table: str) -> pl.DataFrame | None:
-        """A table of a unit; None where it is not there, of another key, or not as it was sealed."""
+    def _sealed(self, unit: NamedUnit, table: str) -> bytes | None:
+        """The file of a table of a unit; None where it is not there, or not as the seal has it."""
         try:
             seal = json.loads(self._seal(unit.name).read_bytes())
             data = self._table(unit.name, table).read_bytes()
             same = seal["key"] == unit.key and seal["tables"][table] == hashlib.sha256(data).hexdigest()
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        return pl.read_parquet(io.BytesIO(data)) if same else None
+        return data if same else None
 
     def _table(self, unit: str, name: str) -> Path:
         return self.folder / f"{unit}.{name}.parquet"

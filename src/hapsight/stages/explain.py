@@ -30,16 +30,16 @@ from hapsight.run.blocks import (
     Block,
     KeyedBlock,
     VariantReader,
+    WholeTables,
     blocks_of_size,
     even_blocks,
-    in_gene_order,
     keyed_blocks,
     model_target,
 )
 from hapsight.run.crew import SetAside, compute_here, work_in_words
 from hapsight.run.effects import EffectsRun, laid_effects
 from hapsight.run.models import ModelCard
-from hapsight.run.opened import Opened, Progress, add_dropped, dropped_table, gene_keys
+from hapsight.run.opened import Opened, Progress, dropped_table, gene_keys
 from hapsight.run.store import StoredUnit, UnitStore, run_first
 from hapsight.stages.predict import ModelRun, sequence_models
 from hapsight.stages.saturation import saturation_unit, tss_centre
@@ -147,18 +147,18 @@ def _explain_effects(opened: Opened, run: EffectsRun, progress: Progress, genes:
     with opened.folder.stage(f"{label} ({run.read_out.name})") as stage:
         store, units = explain_store(opened, run), explain_blocks(opened, run, genes)
         computed = compute_here(store, units, partial(_given_tables, opened, run), label, progress)
-        tables = _whole_tables(opened, store, units)
+        tables = WholeTables(opened, store, units, _SCHEMAS)
         if not genes:
-            _write_whole(opened, store, units, tables)
-            _note_signs(opened, run, tables["effects"])
+            tables.write()
+            _note_signs(opened, run, tables)
         if opened.config.explain.saturation is not None or opened.config.explain.gradients:
             opened.folder.note(
                 f"{run.label} is a table of effects: what single bases are worth is not known."
             )
         stage["computed"] = computed
         stage["detail"] = (
-            f"{plural(len(tables['effects']), 'effect')} on "
-            f"{plural(tables['additivity']['gene_id'].n_unique(), 'gene')}, as "
+            f"{plural(tables.rows('effects'), 'effect')} on "
+            f"{plural(tables.scan('additivity').collect()['gene_id'].n_unique(), 'gene')}, as "
             f"the table has them; {work_in_words(computed, len(units))}"
         )
 
@@ -169,10 +169,10 @@ def _explain(opened: Opened, run: ModelRun, progress: Progress, genes: Sequence[
         store, units = explain_store(opened, run), explain_units(opened, run, genes)
         with aside.later():
             computed = compute_values(opened, run, label, units, progress)
-            tables = _whole_tables(opened, store, units, _schemas(run.model))
+            tables = WholeTables(opened, store, units, _schemas(run.model))
             if not genes:
-                _write_whole(opened, store, units, tables)
-                _note_signs(opened, run, tables["effects"])
+                tables.write()
+                _note_signs(opened, run, tables)
         with aside.later():
             arrays = explain_bases(opened, run, [gene for unit in units for gene in unit.genes], progress)
         aside.report()
@@ -180,10 +180,11 @@ def _explain(opened: Opened, run: ModelRun, progress: Progress, genes: Sequence[
         stage["detail"] = _in_words(tables, computed, len(units) - computed, arrays)
 
 
-def _note_signs(opened: Opened, run: ModelCard, effects: pl.DataFrame) -> None:
+def _note_signs(opened: Opened, run: ModelCard, tables: WholeTables) -> None:
     """Say in the report where most effects of all variants have one sign, as the check says it of some."""
-    parts = effects.partition_by("track", as_dict=True)
-    by_track = {str(name): own["effect"].to_numpy() for (name,), own in parts.items()}
+    sign, own = pl.col("effect").sign(), [pl.col("track") == track for track in run.track_names]
+    signs = [tables.scan("effects").filter(one).select(sign).collect()["effect"].to_numpy() for one in own]
+    by_track = {track: found for track, found in zip(run.track_names, signs, strict=True) if len(found)}
     found = sign_check(run.label, by_track, "effects of ALT on the reference", LEANS)
     if found.status == "warn":
         opened.folder.note(f"{run.label}: {found.message}; {', '.join(found.details)}.")
@@ -449,33 +450,15 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _whole_tables(
-    opened: Opened, store: UnitStore, units: _Units, schemas: dict[str, Any] = _SCHEMAS
-) -> dict[str, pl.DataFrame]:
-    """The tables of all units, genes in the cohort's order."""
-    order = opened.cohort.genes
-    return {
-        name: in_gene_order(store.read(units, name) if units else pl.DataFrame(schema=schema), order)
-        for name, schema in schemas.items()
-    }
-
-
-def _write_whole(opened: Opened, store: UnitStore, units: _Units, tables: dict[str, pl.DataFrame]) -> None:
-    """The tables of the stage, and what it left out beside what others did."""
-    for name, table in tables.items():
-        opened.folder.write(f"{store.folder.relative_to(opened.folder.path)}/{name}.parquet", table)
-    if units:
-        add_dropped(opened, store.read(units, "dropped"))
-
-
-def _in_words(tables: dict[str, pl.DataFrame], computed: int, kept: int, arrays: int) -> str:
-    genes = tables["additivity"].unique("gene_id")
+def _in_words(tables: WholeTables, computed: int, kept: int, arrays: int) -> str:
+    additivity = tables.scan("additivity").collect()
+    genes = additivity.unique("gene_id")
     asked, distinct = int(genes["asked"].sum()), int(genes["distinct"].sum())
     saved = f"{asked / max(distinct, 1):.1f}x fewer" if distinct <= asked else "with people's own haplotypes"
-    r = tables["additivity"]["pearson_r"].median()
+    r = additivity["pearson_r"].median()
     additive = f"median additivity r {r:.3f}" if isinstance(r, float) else "no additivity r"
     return (
-        f"{plural(len(tables['effects']), 'effect')} on {plural(len(genes), 'gene')}, {asked:,} sequences, "
+        f"{plural(tables.rows('effects'), 'effect')} on {plural(len(genes), 'gene')}, {asked:,} sequences, "
         f"{distinct:,} distinct ({saved}); {additive}; "
         f"{plural(computed, 'unit')} computed, {kept} kept"
         + (f"; {plural(arrays, 'array')} of single bases" if arrays else "")
