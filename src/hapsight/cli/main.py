@@ -194,7 +194,7 @@ def _megabytes(size: float | None) -> str:
 
 @app.command()
 def run(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
-    """Check, predict, fit baselines, map eQTLs, evaluate, and write the report; goes on where an earlier run stopped."""
+    """Check, predict, fit baselines, map eQTLs, evaluate, and write the report; goes on where the last one stopped."""
     _run(load_staffed(config, workers, scheduler))
 
 
