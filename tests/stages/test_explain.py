@@ -409,5 +409,4 @@ def test_scoring_a_vcf_that_does_not_fit(planted):
 @pytest.mark.parametrize(("asked", "said"), [(40, "2.0x fewer"), (8, "with people's own haplotypes")])
 def test_a_saving_is_said_where_there_is_one(asked, said):
     additivity = pl.DataFrame({"gene_id": ["a"], "asked": [asked], "distinct": [20], "pearson_r": [0.5]})
-    tables = {"effects": pl.DataFrame({"effect": [0.1, 0.2]}), "additivity": additivity}
-    assert f"{asked} sequences, 20 distinct ({said})" in in_words(tables, 1, 0, 0)
+    assert f"{asked} sequences, 20 distinct ({said})" in in_words(2, additivity, 1, 0, 0)

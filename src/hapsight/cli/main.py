@@ -194,7 +194,7 @@ def _megabytes(size: float | None) -> str:
 
 @app.command()
 def run(config: ConfigPath, workers: WorkersOption = None, scheduler: SchedulerOption = None) -> None:
-    """Check, predict, fit baselines, map eQTLs, evaluate, and write the report; goes on where the last one stopped."""
+    """Check, predict, fit baselines, map eQTLs, evaluate, report; goes on where the last run stopped."""
     _run(load_staffed(config, workers, scheduler))
 
 

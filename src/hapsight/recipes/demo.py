@@ -34,7 +34,8 @@ def demo_config(output: Path, fetch: bool = False) -> tuple[Config, list[str]]:
             reason = error.details.get("got", error.what)
             why = f"its weights are not here and could not be fetched ({reason})" if fetch else error.what
             remedy = error.details.get("to mend", "") if fetch else "`hapsight demo --fetch` downloads them."
-            remarks.append(f"{model.name} was left out: {why[0].lower()}{why[1:].rstrip('.')}. {remedy}".rstrip())
+            why = f"{why[0].lower()}{why[1:]}".rstrip(".")
+            remarks.append(f"{model.name} was left out: {why}. {remedy}".rstrip())
     return config.model_copy(update={"output": output.resolve(), "models": tuple(kept)}), remarks
 
 

@@ -177,7 +177,8 @@ def _explain(opened: Opened, run: ModelRun, progress: Progress, genes: Sequence[
             arrays = explain_bases(opened, run, [gene for unit in units for gene in unit.genes], progress)
         aside.report()
         stage["computed"] = computed + arrays
-        stage["detail"] = _in_words(tables, computed, len(units) - computed, arrays)
+        effects, additivity = tables.rows("effects"), tables.scan("additivity").collect()
+        stage["detail"] = _in_words(effects, additivity, computed, len(units) - computed, arrays)
 
 
 def _note_signs(opened: Opened, run: ModelCard, tables: WholeTables) -> None:
@@ -450,15 +451,14 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _in_words(tables: WholeTables, computed: int, kept: int, arrays: int) -> str:
-    additivity = tables.scan("additivity").collect()
+def _in_words(effects: int, additivity: pl.DataFrame, computed: int, kept: int, arrays: int) -> str:
     genes = additivity.unique("gene_id")
     asked, distinct = int(genes["asked"].sum()), int(genes["distinct"].sum())
     saved = f"{asked / max(distinct, 1):.1f}x fewer" if distinct <= asked else "with people's own haplotypes"
     r = additivity["pearson_r"].median()
     additive = f"median additivity r {r:.3f}" if isinstance(r, float) else "no additivity r"
     return (
-        f"{plural(tables.rows('effects'), 'effect')} on {plural(len(genes), 'gene')}, {asked:,} sequences, "
+        f"{plural(effects, 'effect')} on {plural(len(genes), 'gene')}, {asked:,} sequences, "
         f"{distinct:,} distinct ({saved}); {additive}; "
         f"{plural(computed, 'unit')} computed, {kept} kept"
         + (f"; {plural(arrays, 'array')} of single bases" if arrays else "")
