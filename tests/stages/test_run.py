@@ -279,6 +279,15 @@ class TestMoved:
             path.write_text(before)
             hapsight("pages", planted.config, "up1")
 
+    def test_a_record_of_an_earlier_version_is_of_the_same_configuration(self, copied):
+        path = copied.folder / "run/run.json"
+        hapsight("eqtl", copied.config)  # where it was copied to
+        record = json.loads(path.read_text())
+        del record["named"]
+        path.write_text(json.dumps(record))
+        hapsight("eqtl", copied.config)
+        assert "differs in" not in path.read_text()
+
     def test_its_own_configuration_is_of_the_folder_where_it_lies(self, moved, tmp_path):
         """Inputs stay where they are."""
         planted, seals = moved

@@ -251,9 +251,10 @@ class Opened:
             "phenotype": self.config.cohort.phenotype,
         }
         before = self.folder.configuration()
-        contents = self.folder.contents(), self._contents()
+        known, own = self.folder.contents(), self._contents()
+        contents = (known, own) if known else ({}, {})  # a record of an earlier version has none
         others = differing(before, as_toml(self.config), contents) if before else []
-        same = self._same_as(before, contents[0])
+        same = self._same_as(before, contents)
         self.folder.begin(self.config, list(self.inputs), facts, same, self._named)
         self._share_genotypes()
         notes = list(self.cohort.notes)
@@ -277,11 +278,11 @@ class Opened:
                 self._named[text] = found[0] if len(found) == 1 else KnownDigest(whole, None)
         return {text: found.sha256 for text, found in self._named.items()}
 
-    def _same_as(self, before: Mapping[str, Any], contents: Contents) -> bool:
+    def _same_as(self, before: Mapping[str, Any], contents: tuple[Contents, Contents]) -> bool:
         """Whether configuration and inputs are those that the folder was last used with."""
         was = {(entry.get("role"), entry.get("sha256")) for entry in self.folder.record().get("inputs", [])}
         now = {(entry["role"], entry["sha256"]) for entry in self.inputs}
-        return was == now and _deciding(before, contents) == _deciding(as_toml(self.config), self._contents())
+        return was == now and _deciding(before, contents[0]) == _deciding(as_toml(self.config), contents[1])
 
     def _share_genotypes(self) -> None:
         """Keep in the run folder, unless it is shared, what is decoded of the genotypes: for all workers."""
