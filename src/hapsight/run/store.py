@@ -191,9 +191,13 @@ class UnitStore:
         IncompleteError
             Some units are not done; they are listed.
         """
-        found = [(unit.name, self._sealed(unit, table)) for unit in units]
-        self._refuse([name for name, data in found if data is None], len(found))
-        return pl.concat([pl.read_parquet(io.BytesIO(data)) for _, data in found if data is not None])
+        found = [(unit.name, self._frame(unit, table)) for unit in units]
+        self._refuse([name for name, part in found if part is None], len(found))
+        return pl.concat([part for _, part in found if part is not None])
+
+    def _frame(self, unit: NamedUnit, table: str) -> pl.DataFrame | None:
+        data = self._sealed(unit, table)
+        return None if data is None else pl.read_parquet(io.BytesIO(data))
 
     def paths(self, units: Sequence[NamedUnit], table: str) -> list[Path]:
         """The file of each unit with one table, as it was sealed: for what is too large to be read whole.
