@@ -112,7 +112,7 @@ def test_predictions_that_are_missing_are_told_before_anything_is_trained(plante
     path = configured(planted, "unpredicted")
     opened, models = opened_with_models(path)
     opened.begin()
-    with pytest.raises(IncompleteError, match=r"2 of 2 units[\s\S]*`hapsight predict` with this"):
+    with pytest.raises(IncompleteError, match=r"2 of 2 units[\s\S]*or only `hapsight predict`"):
         portability(opened, arms_of(opened, models), "population", quiet)
     assert not (planted.folder / "unpredicted/portability").exists()
 
