@@ -1,9 +1,9 @@
 #!/bin/sh
-# Question: are the standard errors of glimix-core's fast scanner, which limix and its eQTL pipelines report, those of
-# least squares where the kinship is the identity?
+# Question: are the standard errors of glimix-core's fast scanner, the engine of limix, those of least squares where
+# the kinship is the identity?
 #
-# Guess, written before the run: effect and standard error are those of least squares, but for the degrees of freedom
-# (maximum likelihood divides by n).
+# Guess, written before the run: the effect is that of least squares. (Of its error nothing was written; the same was
+# expected, but for the degrees of freedom, as maximum likelihood divides by n.)
 #
 # Versions: glimix-core 3.1.14, numpy-sugar 1.5.5, numpy 2.4.6, scipy 1.17.1, statsmodels 0.15.0.
 #
@@ -12,7 +12,8 @@
 # the share of variance that the variant leaves: an eQTL that explains two thirds of a gene has 1.65 times its
 # standard error, and whatever is made of effect and error (z, fine-mapping, colocalisation, meta-analysis) shrinks
 # with it. Effects and likelihoods, hence p-values, are right. `scan`, which tests a set of variants, is right for the
-# same variant and the same covariates. The documentation calls both the effects' standard errors.
+# same variant and the same covariates. The documentation calls both the effects' standard errors, and public eQTL
+# pipelines report the fast one.
 #
 # Output (200 people, kinship the identity, a variant that explains two thirds; errors divided by those of maximum
 # likelihood):

@@ -37,7 +37,8 @@ with contextlib.redirect_stdout(io.StringIO()):
 
     found = gwaslab.Sumstats(
         "x.tsv", snpid="SNPID", chrom="CHR", pos="POS", ea="EA", nea="NEA", eaf="EAF", beta="BETA", se="SE", p="P",
-        n="N", beta_95L="BL", beta_95U="BU", OR="OR", OR_95L="OL", OR_95U="OU", direction="DIR", build="19", verbose=False)
+        n="N", beta_95L="BL", beta_95U="BU", OR="OR", OR_95L="OL", OR_95U="OU", direction="DIR", build="19",
+        verbose=False)
 
 
 def shown(name):

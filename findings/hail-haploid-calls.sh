@@ -1,8 +1,8 @@
 #!/bin/sh
 # Question: do hail's quality statistics count men's haploid calls on chrX as heterozygous, homozygous or neither?
 #
-# Guess, written before the run: neither; its counts of alleles take them as one allele each, and `is_hom_var`, which
-# asks for two identical alternate alleles, is false.
+# Guess, written before the run: allele counts take them as one allele each, and `is_hom_var`, which asks for two
+# identical alternate alleles, is false for them, so that they are neither. (Of n_het by itself nothing was written.)
 #
 # Versions: hail 0.2.139 with pyspark 3.5.9, numpy 2.4.6, Java 17 (hail asks for 11, and says so).
 #

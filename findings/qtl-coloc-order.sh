@@ -1,5 +1,6 @@
 #!/bin/sh
-# Question: does `qtl.coloc.abf` need the two tables of variants in the same order, as coloc.abf of R does not?
+# Question: does `qtl.coloc.abf` need the two tables of variants in the same order, as coloc.abf of R, given
+# identifiers, does not?
 #
 # Guess: no; variants are paired by their identifiers. (Held, not written down, before the package's code was read;
 # the code was read before the run.)
