@@ -10,7 +10,7 @@
 # that of homozygous ones, and homozygote_count has diploid calls alone. `sample_qc` has the same calls as
 # homozygotes, and `is_hom_var` of a haploid 1 is true. So sites of chrX show an excess of heterozygotes of half the
 # cohort, in a table where the Hardy-Weinberg test beside it leaves men out, as documented. n_het is documented as the
-# number of heterozygous calls.
+# number of heterozygous samples.
 #
 # Output (three men, two women: 1, 0, 1, 0|1, 1|1):
 #   variant_qc: AC 2 5, homozygotes 0 1, n_called 5, n_het 4
