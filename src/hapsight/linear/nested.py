@@ -177,9 +177,9 @@ def fit_together(
     found = [_Found.empty(len(expression), n_folds) for _ in methods]
     for k in range(n_folds):
         test = outer_folds == k
-        training = data.training(may & ~test, test)
+        training, of_test = data.training(may & ~test, test), dosage.compress(test, axis=1)
         for own, each in zip(found, methods, strict=True):
-            own.keep(k, test, training.observed, own.fitted(training, each[k], (rng_seed, k)), dosage)
+            own.keep(k, test, training.observed, own.fitted(training, each[k], (rng_seed, k)), of_test)
     training = data.training(may, everyone)
     return [
         own.finished(own.fitted(training, each[-1], (rng_seed, n_folds)), data, outer_folds, each[-1].min_maf)
@@ -265,8 +265,8 @@ class _Found:
     def keep(
         self, k: int, test: NDArray[np.bool_], observed: Floats, model: LinearFit, dosage: Dosage
     ) -> None:
-        """What a fold's model says of the fold's people."""
-        self.observed[test], self.predicted[test] = observed, model.predict(dosage[:, test])
+        """What a fold's model says of the fold's people, who have these dosages."""
+        self.observed[test], self.predicted[test] = observed, model.predict(dosage)
         self.fold_lambda[k] = model.penalty
         self.fold_r[k] = _pearson(observed, self.predicted[test])
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, replace
 from typing import Final, Self
 
@@ -129,7 +130,7 @@ class Mini(SharedModel):
             S not a multiple of 32.
         """
         require_stretch(self, "mini", codes, STRIDE)
-        with evaluation():
+        with evaluation(), _one_thread():
             return self.network.embed(one_hot(codes).to(self._dtype)).transpose(1, 2)
 
     def read(self, embedding: torch.Tensor, read_out: ReadOut) -> torch.Tensor:
@@ -145,7 +146,7 @@ class Mini(SharedModel):
         ranges = self._ranges(read_out)
         shape = (ranges[0][1] - ranges[0][0], self.grid.channels)
         require_positions(self, "mini", embedding, read_out, shape)
-        with evaluation():
+        with evaluation(), _one_thread():
             x = embedding.transpose(1, 2)  # (B, channels, P)
             for layer, d, before, after in zip(
                 self.network.residuals, DILATIONS, ranges[:-1], ranges[1:], strict=True
@@ -185,6 +186,17 @@ class Mini(SharedModel):
 
     def _check(self, read_out: ReadOut) -> None:
         require_read_out(self, "mini", read_out, BINS, (LOG1P_SUM, MEAN_LINEAR))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread on a CPU: stretches and read-outs are so small that several would wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def read_outs_of(tracks: Sequence[Track]) -> dict[str, ReadOut]:

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from hapsight.report import direction_charts, words
 from hapsight.report.figure import MOST_POINTS, Figure, Panel, gene_label, in_words, nothing, numbers
@@ -63,17 +63,23 @@ def _line(x: Float, r: Float, right: bool) -> Line:
     n = len(x)
     if n < 2 or is_constant(x):
         return Line(right, n)
-    fit = stats.linregress(x, r)
-    low, high = float(x.min()), float(x.max())
-    half = float(stats.t.ppf(0.975, n - 2) * fit.stderr) if n > 2 else None
+    from_mean = x - x.mean()
+    spread = float(from_mean @ from_mean)
+    slope = float(from_mean @ r) / spread
+    fitted = r.mean() + slope * from_mean
+    low, high = int(np.argmin(x)), int(np.argmax(x))
+    half = None
+    if n > 2:
+        error = math.sqrt(float(np.sum((r - fitted) ** 2)) / (n - 2) / spread)
+        half = float(scipy.special.stdtrit(n - 2, 0.975)) * error
     return Line(
         right=right,
         n=n,
-        slope=float(fit.slope),
-        ci_low=None if half is None else float(fit.slope) - half,
-        ci_high=None if half is None else float(fit.slope) + half,
-        start=(low, float(fit.intercept + fit.slope * low)),
-        end=(high, float(fit.intercept + fit.slope * high)),
+        slope=slope,
+        ci_low=None if half is None else slope - half,
+        ci_high=None if half is None else slope + half,
+        start=(float(x[low]), float(fitted[low])),
+        end=(float(x[high]), float(fitted[high])),
     )
 
 

@@ -358,13 +358,14 @@ def _pool_of(count: int) -> Iterator[ProcessPoolExecutor]:
                 _end(pool, error)
                 raise
         return
-    pool = _sound(kept.pop(count, None)) or _new_pool(count)
+    size = min((size for size in kept if size >= count), default=count)
+    pool = _sound(kept.pop(size, None)) or _new_pool(size)
     try:
         yield pool
     except BaseException as error:
         _end(pool, error)
         raise
-    kept[count] = pool
+    kept[size] = pool
 
 
 def _end(pool: ProcessPoolExecutor, error: BaseException) -> None:

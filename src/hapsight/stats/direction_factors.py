@@ -9,8 +9,9 @@ Tables of R beside eQTLs, from the rows of genes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -104,7 +105,7 @@ def logistic(columns: Float, outcome: NDArray[np.bool_]) -> Fit | None:
     se = np.sqrt(np.diagonal(np.linalg.inv(_derivatives(design, y, beta)[0])))[1:]
     mean = y.mean()
     null = -2.0 * len(y) * (scipy.special.xlogy(mean, mean) + scipy.special.xlogy(1 - mean, 1 - mean))
-    return _fit(beta[1:], se, scipy.stats.norm(), deviance, float(null))
+    return _fit(beta[1:], se, scipy.special.ndtri, scipy.special.ndtr, deviance, float(null))
 
 
 def linear(columns: Float, outcome: Float) -> Fit | None:
@@ -131,7 +132,8 @@ def linear(columns: Float, outcome: Float) -> Fit | None:
     se = np.sqrt(variance * np.diagonal(np.linalg.inv(design.T @ design)))[1:]
     centred = outcome - outcome.mean()
     kept = np.asarray(beta[1:], np.float64)
-    return _fit(kept, se, scipy.stats.t(dof), float(left @ left), float(centred @ centred))
+    quantile, below = partial(scipy.special.stdtrit, dof), partial(scipy.special.stdtr, dof)
+    return _fit(kept, se, quantile, below, float(left @ left), float(centred @ centred))
 
 
 def _deviance(design: Float, y: Float, beta: Float) -> float:
@@ -145,9 +147,17 @@ def _derivatives(design: Float, y: Float, beta: Float) -> tuple[Float, Float]:
     return design.T @ (design * (p * (1 - p))[:, None]), design.T @ (y - p)
 
 
-def _fit(beta: Float, se: Float, law: scipy.stats.rv_frozen, deviance: float, null: float) -> Fit:
-    half = law.ppf(0.975) * se
-    pval = np.asarray(2.0 * law.sf(np.abs(beta) / np.where(se > 0, se, np.nan)), np.float64)
+def _fit(
+    beta: Float,
+    se: Float,
+    quantile: Callable[[float], float],
+    below: Callable[[Float], Float],
+    deviance: float,
+    null: float,
+) -> Fit:
+    """With the quantiles of the law of ``beta / se``, symmetric about 0, and the probability below."""
+    half = quantile(0.975) * se
+    pval = np.asarray(2.0 * below(-np.abs(beta) / np.where(se > 0, se, np.nan)), np.float64)
     return Fit(beta, beta - half, beta + half, pval, deviance, null)
 
 

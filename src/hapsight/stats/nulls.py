@@ -130,9 +130,12 @@ def _null_of_people(
 ) -> Float:
     """`random_weights_null` of (V, N) dosages, N numbers drawn for each prediction instead of V."""
     root, order = _root(genotype)
-    predicted = rng.standard_normal((draws, root.shape[1])) @ root.T
-    spread = np.sqrt(np.einsum("dn,dn->d", predicted, predicted)) * np.linalg.norm(centred)
-    return np.asarray(np.minimum(np.abs(predicted @ centred[order]) / spread, 1.0), np.float64)
+    rank = root.shape[1]
+    drawn = rng.standard_normal((draws, rank)).T
+    above = scipy.linalg.blas.dtrmm(1.0, root[:rank], drawn, lower=1)  # half of the products
+    predicted = np.vstack([above, root[rank:] @ drawn])  # (N, draws)
+    spread = np.sqrt(np.einsum("nd,nd->d", predicted, predicted)) * np.linalg.norm(centred)
+    return np.asarray(np.minimum(np.abs(centred[order] @ predicted) / spread, 1.0), np.float64)
 
 
 def _root(genotype: NDArray[np.uint8]) -> tuple[Float, NDArray[np.intp]]:
