@@ -24,7 +24,11 @@ _KEPT: Final = 32 << 20
 _SPARE: Final = 64 << 20
 """Bytes of memory no longer used that are not handed back."""
 
-_MALLOPT: Final = {"MALLOC_TRIM_THRESHOLD_": (-1, _SPARE), "MALLOC_MMAP_THRESHOLD_": (-3, _KEPT)}
+_MALLOPT: Final = {
+    "MALLOC_TRIM_THRESHOLD_": (-1, _SPARE),
+    "MALLOC_MMAP_THRESHOLD_": (-3, _KEPT),
+    "MALLOC_ARENA_MAX": (-8, 1),  # else each thread keeps memory of its own
+}
 """The variables in which a user may say it, with glibc's number of the setting and our value."""
 
 
