@@ -4,6 +4,7 @@ Each attack recovers people exactly from numbers in full digits; here it must do
 what the report is there to tell.
 """
 
+import json
 from importlib.util import find_spec
 
 import numpy as np
@@ -164,13 +165,24 @@ def test_no_persons_own_correlation_is_in_the_report(tmp_path):
 
 def test_no_digest_of_a_file_of_people_can_be_guessed_at(cohort):
     """Who has a list but for one cell of it can try what the cell is, where the digest is published."""
-    import json
-
     folder, whole, _, _ = cohort
     text = (whole.parent / "report.html").read_text()
     record = json.loads((folder / "run" / "run.json").read_text())
     shown = {entry["role"]: entry["sha256"] in text for entry in record["inputs"]}
     assert shown == {role: role in ("reference", "genes") for role in shown}
+    of_all_inputs = [digest for digest in (*record["tables"].values(), record["finished"]) if digest]
+    assert of_all_inputs
+    assert not any(digest in text for digest in of_all_inputs)
+
+
+def test_notes_are_published_by_the_rule_alone(cohort):
+    """What the run keeps of them beside, by stage, has the numbers as they were."""
+    folder, whole, _, _ = cohort
+    record = json.loads((folder / "run" / "run.json").read_text())
+    assert record["noted_by"]
+    text = (whole.parent / "report.html").read_text()
+    assert not [name for name in ("noted_by", "named") if f"<dt>{name}</dt>" in text]
+    assert "<dt>versions</dt>" in text
 
 
 def test_a_chart_marks_a_median_of_genes_no_finer_than_the_r_of_one(cohort):

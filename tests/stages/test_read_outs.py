@@ -354,11 +354,13 @@ def test_explain_notes_effects_of_one_sign() -> None:
     """A track that leans, and one that does not; the note of the report says which."""
     notes: list[str] = []
     opened: Any = SimpleNamespace(folder=SimpleNamespace(note=notes.append))
-    run: Any = SimpleNamespace(label="toy")
-    effects = pl.DataFrame({"track": ["a", "b"] * 40, "effect": [1.0, 1.0, 1.0, -1.0] * 20})
-    _note_signs(opened, run, effects.filter(pl.col("track") == "b"))
+    run: Any = SimpleNamespace(label="toy", track_names=("a", "b"))
+    effects = pl.LazyFrame({"track": ["a", "b"] * 40, "effect": [1.0, 1.0, 1.0, -1.0] * 20})
+    of_one: Any = SimpleNamespace(scan={"effects": effects.filter(pl.col("track") == "b")}.get)
+    _note_signs(opened, run, of_one)
     assert notes == []
-    _note_signs(opened, run, effects)
+    of_both: Any = SimpleNamespace(scan={"effects": effects}.get)
+    _note_signs(opened, run, of_both)
     (note,) = notes
     assert note.startswith("toy: 100% of 40 effects of ALT on the reference are positive")
     assert "(track a, of 2 the one that leans most)" in note

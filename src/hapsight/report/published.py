@@ -100,9 +100,13 @@ def _rule(run: RunFolder) -> Disclosure:
     return Disclosure(int(people or most or 1), spread, hanging(run.per_gene))  # type: ignore[arg-type]
 
 
+_OWN_BOOKS: Final = ("named", "noted_by", "tables", "finished")
+"""By which a run knows what it has done: digests of files of people, notes as they were before a rule."""
+
+
 def _record(record: dict[str, Any], people: int) -> dict[str, Any]:
     """``run.json`` without counts that one person changes, and digests that a guess can be held against."""
-    shown = dict(record)
+    shown = {name: value for name, value in record.items() if name not in _OWN_BOOKS}
     if isinstance(record.get("cohort"), dict):
         shown["cohort"] = {**record["cohort"], "populations": _populations(record["cohort"])}
     shown["notes"] = [_some_people(note, people) for note in record.get("notes") or []]
