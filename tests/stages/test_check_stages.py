@@ -96,7 +96,7 @@ def test_models_that_could_not_be_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("explain", "message"),
     [
-        ({"genes": ["g1", "none"]}, "1 of the genes to explain are not among"),
+        ({"genes": ["g1", "none"]}, "1 of the genes to explain is not among"),
         ({"run": True, "saturation": [-5000, 3]}, "reaches out of the model's window"),
         ({"run": True, "sign_priors": "none.tsv"}, "is not there"),
         ({"run": True, "conservation": "none.bw"}, "is not there"),

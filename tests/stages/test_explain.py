@@ -218,7 +218,7 @@ def test_genes_are_chosen_by_r(planted, tmp_path):
 
 def test_an_unknown_gene_is_refused(planted):
     opened, (run,) = opened_with(planted, genes=("up1", "upp"))
-    with pytest.raises(ConfigError, match="1 of the genes to explain are not among") as caught:
+    with pytest.raises(ConfigError, match="1 of the genes to explain is not among") as caught:
         explain_units(opened, run)
     assert "upp" in str(caught.value)
 

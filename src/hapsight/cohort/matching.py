@@ -160,8 +160,9 @@ def genes_of_cohort(genes: Sequence[Gene], names: Sequence[str], purpose: str) -
     """
     found, unknown = find_genes(names, genes)
     if unknown:
+        verb = "is" if len(unknown) == 1 else "are"
         raise ConfigError(
-            f"{len(unknown)} of the genes {purpose} are not among the cohort's genes.",
+            f"{len(unknown)} of the genes {purpose} {verb} not among the cohort's genes.",
             expected=f"identifiers or names, such as {', '.join(gene.gene_id for gene in genes[:3])}",
             got=", ".join(unknown[:5]),
         )
