@@ -102,7 +102,10 @@ class Likelihood:
 
     @classmethod
     def of(cls, kernel: Float, vector: Float, squares: float, directions: int, of_variants: bool) -> Self:
-        """Of a kernel (K, K): of people and their outcome, or of variants and their products with it (K,)."""
+        """Of a kernel (K, K): of people and their outcome, or of variants and their products with it (K,).
+
+        Only the kernel's lower triangle is looked at.
+        """
         size = len(kernel)
         reflected, diagonal, beside, tau, _ = scipy.linalg.lapack.dsytrd(kernel, lower=1, lwork=_PANEL * size)
         reflections = (reflected[1:, :-1], tau)
@@ -244,11 +247,14 @@ def cis_heritability(
 
 
 def _of_people(rows: NDArray[Any], outcome: Float, design: Design, mean: Float, scale: Float) -> Likelihood:
-    """Of the relationship ``Z' Z`` of people, Z being ``(rows - mean) / scale`` (V, N)."""
-    standard = (rows - mean[:, None]) / scale[:, None]
-    kinship = standard.T @ standard
-    left = design.residuals(design.residuals(kinship).T)  # of rows and columns, fewer than the variants
-    return Likelihood.of(left, outcome, float(outcome @ outcome), len(outcome) - design.rank, False)
+    """Of the relationship ``R' R`` of people, R being the residuals of ``(rows - mean) / scale`` (V, N)."""
+    kinship = np.zeros((len(outcome), len(outcome)), order="F")
+    size = max(1, _TOGETHER // (8 * len(outcome)))
+    for some in (slice(first, first + size) for first in range(0, len(rows), size)):
+        left = (rows[some] - mean[some, None]) / scale[some, None]
+        left -= (left @ design.basis) @ design.basis.T
+        kinship = scipy.linalg.blas.dsyrk(1.0, left.T, beta=1.0, c=kinship, lower=1, overwrite_c=1)
+    return Likelihood.of(kinship, outcome, float(outcome @ outcome), len(outcome) - design.rank, False)
 
 
 def _of_variants(rows: NDArray[Any], outcome: Float, design: Design, mean: Float, scale: Float) -> Likelihood:
