@@ -6,10 +6,10 @@
 #
 # Versions: bpnet-lite 1.1.0, torch 2.13.0 (CPU), scipy 1.17.1, numpy 2.4.6.
 #
-# Seen: no. Tied values are ranked by where they stand, in both profiles alike. Where most positions are 0, that is nearly the whole
-# ranking: two unrelated profiles with a count at every fiftieth position correlate at 0.91. It goes down where there are more
-# counts, so deep data look worse than shallow data. Where only one side is tied, a real correlation becomes smaller, and turning both
-# profiles round changes it. (Reported as issue 32 and kept on purpose, as in the first BPNet; the docstring does not say so.)
+# Seen: no. Tied values are ranked by where they stand, in both profiles alike. Where most positions are 0, that is nearly the
+# whole ranking: two unrelated profiles with a count at every fiftieth position correlate at 0.91. It goes down where there
+# are more counts, so deep data look worse than shallow data. Where only one side is tied, a real correlation becomes smaller, and
+# turning both profiles round changes it. (Reported as issue 32, where it is said to follow the first BPNet.)
 #
 # Output (mean of 20 pairs of independent Poisson profiles of 1,000 positions; then of a prediction and counts drawn from it):
 #   0.02 a position: bpnet-lite 0.91, scipy 0.01

@@ -7,9 +7,9 @@
 #
 # Seen: it finds too many and too few. In the index below (ncls) a negative start counts as another orientation: a window from
 # -100 to 10 overlaps 50-120, and one from -500 to 2000, which covers all, does not overlap 1000-1100. `intersect` then gives an
-# interval from 50 to 10. Nothing is said. pyranges' own `extend` cuts off at 0 (and `ncls`'s author has written in issue 14 that it
-# is not meant for negative positions); a window that was made in pandas, or read from a BED file, is taken as it is. Models with inputs
-# of half a million bases have such windows for the first genes of every chromosome.
+# interval from 50 to 10. Nothing is said. pyranges' own `extend` cuts off at 0 (and the author of ncls has written in issue 14
+# that it is not meant for negative positions); a window that was made in pandas is taken as it is. Models with inputs of half a
+# million bases have such windows for the first genes of every chromosome.
 #
 # Output (the window, the intervals among 0-30, 50-120, 200-300 and 1000-1100 that it overlaps):
 #   -100 to 10: join 0-30 50-120; cut off at 0: 0-30

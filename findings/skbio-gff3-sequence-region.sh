@@ -6,10 +6,10 @@
 #
 # Versions: scikit-bio 0.7.4, numpy 2.4.6.
 #
-# Seen: no. Read as DNA, records are taken by their order, and each `##sequence-region` line counts as one. With one such line the
-# first sequence has no genes and the second has the first one's, at places that belong to another chromosome; with a line for each of
-# two, both have none. Without those lines, or read as IntervalMetadata by `seq_id`, all is right. No error, no warning; the
-# format's documentation does not hold the word sequence-region.
+# Seen: no. Read as DNA, records are taken by their order, and each `##sequence-region` line counts as one. With one such line
+# the first sequence has no genes and the second has the first one's, at places that belong to another chromosome; with a line
+# for each of two, both have none. Without those lines, or read as IntervalMetadata by `seq_id`, all is right. No error, no
+# warning; the format's documentation does not hold the word sequence-region.
 #
 # Output (genes g at 2-8 of chr1 and h at 1-5 of chr2):
 #   no such line: chr1 g 2-8; chr2 h 1-5
