@@ -213,10 +213,9 @@ def make_folds(n: int, k: int, rng: np.random.Generator) -> Ints:
     if not 1 <= k <= n:
         raise ConfigError(
             "People cannot be divided into these folds.",
-            where="outer_folds under [baseline]",
             expected=f"1 to {n} folds, of as many people",
             got=k,
-            fix="set fewer, or take more people",
+            fix="set fewer (outer_folds and inner_folds under [baseline]), or take more people",
         )
     return rng.permutation(np.arange(n, dtype=np.int64) % k)
 

@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-import scipy
 from numpy.typing import NDArray
 
 from hapsight.report import direction_charts, words
@@ -16,6 +15,7 @@ from hapsight.report.figure import MOST_POINTS, Figure, Panel, gene_label, in_wo
 from hapsight.report.published import published
 from hapsight.report.run_folder import Arm, RunFolder, read_table
 from hapsight.stats.correlation import is_constant
+from hapsight.stats.direction_factors import linear
 from hapsight.tables import DIRECTION_GENES
 
 __all__ = ["Line", "beside_eqtls", "lines_by_sign", "read_genes", "seed_figure"]
@@ -64,23 +64,13 @@ def _line(x: Float, r: Float, right: bool) -> Line:
     if n < 2 or is_constant(x):
         return Line(right, n)
     from_mean = x - x.mean()
-    spread = float(from_mean @ from_mean)
-    slope = float(from_mean @ r) / spread
-    fitted = r.mean() + slope * from_mean
+    slope = float(from_mean @ r) / float(from_mean @ from_mean)
+    fit = linear(x[:, None], r)
     low, high = int(np.argmin(x)), int(np.argmax(x))
-    half = None
-    if n > 2:
-        error = math.sqrt(float(np.sum((r - fitted) ** 2)) / (n - 2) / spread)
-        half = float(scipy.special.stdtrit(n - 2, 0.975)) * error
-    return Line(
-        right=right,
-        n=n,
-        slope=slope,
-        ci_low=None if half is None else slope - half,
-        ci_high=None if half is None else slope + half,
-        start=(float(x[low]), float(fitted[low])),
-        end=(float(x[high]), float(fitted[high])),
-    )
+    start, end = ((float(x[at]), float(r.mean() + slope * from_mean[at])) for at in (low, high))
+    if fit is None:
+        return Line(right, n, slope, start=start, end=end)
+    return Line(right, n, slope, float(fit.ci_low[0]), float(fit.ci_high[0]), start, end)
 
 
 _MARK: Final = -math.log10(0.05)
