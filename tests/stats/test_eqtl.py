@@ -129,7 +129,7 @@ def test_copies_of_a_variant_and_of_its_other_allele_have_the_effects_that_each_
     found, half = scan(dosage, expression, covariates), np.arange(40) < 25
     cis = CisDosage.of(dosage, Design.of(40, covariates))
     of_half = half_scan(dosage, expression, covariates, half, cis.distinct)
-    assert len(cis.centred) < len(dosage) == len(cis.tested)
+    assert len(cis.rows) < len(dosage) == len(cis.tested)
     for variant, row in enumerate(dosage):
         one = scan(row[None], expression, covariates)
         one_of_half = half_scan(row[None], expression, covariates, half)

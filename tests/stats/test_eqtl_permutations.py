@@ -35,7 +35,7 @@ def test_single_precision_gives_the_p_values_of_double():
     dosage, _, design, rng = prepared(n_variants=400, n=200)
     cis = CisDosage.of(dosage, design)
     permutations = draw_permutations(200, 999, rng)
-    unit = cis.centred / cis.norm[:, None]
+    unit = (cis.rows - cis.mean[:, None]) / cis.norm[:, None]
     for effect in (0.0, 0.15, 0.5):
         expression = design.residuals(effect * dosage[7] + rng.standard_normal(200))
         found = map_gene(cis, expression, permutations)

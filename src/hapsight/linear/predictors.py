@@ -80,7 +80,7 @@ def fit_blup(predictors: Predictors, outcome: Floats, variances: Floats | None =
 def _solve_people(predictors: Predictors, root: Floats, outcome: Floats) -> tuple[float, Floats]:
     """Genetic share of variance, and (P,) ``Z (Z' Z + penalty)^-1 outcome`` of rows times their root, Z."""
     scaled = predictors.rows * root[:, None]
-    kernel = scaled.T @ scaled  # of trace n; the mean is of eigenvalue 0
+    kernel = (scaled.T @ scaled).T  # of trace n; the mean is of eigenvalue 0
     likelihood = Likelihood.of(kernel, outcome, float(outcome @ outcome), len(outcome) - 1, False)
     share = likelihood.best()
     return share, scaled @ likelihood.effects(share)
@@ -92,12 +92,11 @@ def _solve_variants(predictors: Predictors, root: Floats, outcome: Floats) -> tu
     products = products_of_variants(
         predictors.dosage[first], predictors.mean[first], predictors.deviation, outcome
     )
+    kernel = products.kernel
+    kernel *= root
+    kernel *= root[:, None]
     likelihood = Likelihood.of(
-        products.kernel * np.outer(root, root),
-        products.covariance * root,
-        float(outcome @ outcome),
-        len(outcome) - 1,
-        of_variants=True,
+        kernel, products.covariance * root, float(outcome @ outcome), len(outcome) - 1, of_variants=True
     )
     share = likelihood.best()
     return share, likelihood.effects(share)

@@ -7,7 +7,7 @@ Two halves of the people: an effect that was not estimated from the people it is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +37,9 @@ Float = NDArray[np.float64]
 LEAST_NORM = 1e-4
 """Share of a dosage's norm that covariates must leave; below it the variant is one of the covariates."""
 
+_ROWS = 512
+"""Variants that are looked at together."""
+
 TIE = 1e-10
 """Squared correlations that differ by less, relative to the largest, count as equal."""
 
@@ -50,22 +53,22 @@ class CisDosage:
 
     Attributes
     ----------
-    centred
-        (P, N) ALT dosages of the first of each group of copies, less their mean.
+    rows
+        (P, N) ALT dosages of the first of each group of copies.
+    mean
+        (P,) of each of them.
     norm
         (P,) Euclidean norm of each one's residual on the design; 0 where none is left.
     design
         What `norm` was made with.
-    dosage
-        (V, N) as they were given.
     distinct
         Which variants are copies of each other.
     """
 
-    centred: Float
+    rows: NDArray[Any]
+    mean: Float
     norm: Float
     design: Design
-    dosage: NDArray[Any]
     distinct: DistinctRows
 
     @classmethod
@@ -73,12 +76,19 @@ class CisDosage:
         """From (V, N) ALT dosages, 0 to 2, and which are copies, where that is known."""
         distinct = distinct_rows(dosage) if distinct is None else distinct
         rows = dosage[distinct.first]
-        centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
-        return cls(centred, _norms(centred, design), design, dosage, distinct)
+        mean = rows.mean(axis=1, dtype=np.float64)
+        return cls(rows, mean, np.empty(0), design, distinct).under(design)
 
     def under(self, design: Design) -> CisDosage:
         """The same variants with other covariates projected out."""
-        return replace(self, norm=_norms(self.centred, design), design=design)
+        parts = [_norms(centred, design) for _, centred in self.centred()]
+        return replace(self, norm=np.concatenate([np.empty(0), *parts]), design=design)
+
+    def centred(self) -> Iterator[tuple[slice, Float]]:
+        """Rows less their mean, and which they are: so many at a time that they stay in the cache."""
+        for start in range(0, len(self.rows), _ROWS):
+            some = slice(start, start + _ROWS)
+            yield some, self.rows[some] - self.mean[some, None]
 
     @property
     def tested(self) -> NDArray[np.bool_]:
@@ -124,7 +134,8 @@ def nominal_scan(cis: CisDosage, expression: Float) -> NominalScan:
     outcome, dof = cis.design.residuals(expression), cis.design.dof
     size = float(np.linalg.norm(outcome)) or float("nan")
     norm = np.where(cis.norm > 0, cis.norm, np.nan)
-    r = np.clip(cis.centred @ outcome / (norm * size), -1.0, 1.0)
+    products = np.concatenate([np.empty(0), *(centred @ outcome for _, centred in cis.centred())])
+    r = np.clip(products / (norm * size), -1.0, 1.0)
     slope, slope_se = r * size / norm, np.sqrt((1.0 - r**2) / dof) * size / norm
     with np.errstate(divide="ignore"):
         t = slope / slope_se

@@ -136,9 +136,6 @@ def _shapes(pvalues: Float) -> tuple[float, float] | None:
     return None
 
 
-_ROWS = 512
-"""Variants of a product, so that it stays in the processor's cache."""
-
 _DOUBTFUL = 1e-4
 """Difference of r^2 from the observed within which single precision does not decide which is larger."""
 
@@ -200,10 +197,12 @@ def permutation_maxima(
     shuffled /= np.linalg.norm(shuffled, axis=1, keepdims=True)
     columns = np.ascontiguousarray(shuffled.T, dtype=precision)  # (N, P)
     largest = np.zeros(len(permutations), precision)
-    tested = np.flatnonzero(cis.norm > 0)
-    for start in range(0, len(tested), _ROWS):
-        rows = tested[start : start + _ROWS]
-        r = (cis.centred[rows] / cis.norm[rows, None]).astype(precision) @ columns  # (rows, P)
+    for some, centred in cis.centred():
+        norm = cis.norm[some]
+        if not (tested := norm > 0).any():
+            continue
+        unit = centred[tested] / norm[tested, None]
+        r = unit.astype(precision) @ columns  # (rows, P)
         np.maximum(largest, np.maximum(r.max(axis=0), -r.min(axis=0)), out=largest)
     return np.minimum(largest.astype(np.float64) ** 2, 1.0)
 
@@ -229,7 +228,8 @@ def map_gene(cis: CisDosage, expression: Float, permutations: NDArray[np.int64])
     r2 = float(scan.r[top] ** 2)
     null = permutation_maxima(cis, expression, permutations)
     near = np.flatnonzero(np.abs(null - r2) < _DOUBTFUL)  # ties among them: of few carriers, of few values
-    null[near] = permutation_maxima(cis, expression, permutations[near], np.float64)
+    if len(near):
+        null[near] = permutation_maxima(cis, expression, permutations[near], np.float64)
     return GeneTest(
         variant=top,
         num_var=int(cis.tested.sum()),

@@ -32,8 +32,8 @@ _CANCELLED = 1e-12
 
 _EPSILON = float(np.finfo(np.float64).eps)
 
-_TOGETHER = 4_000_000
-"""Dosages of a block of people, as numbers of 8 bytes."""
+_TOGETHER = 1_000_000
+"""Dosages that are looked at together, as numbers of 8 bytes."""
 
 _PANEL = 64
 """Columns that LAPACK works on together."""
@@ -104,11 +104,15 @@ class Likelihood:
     def of(cls, kernel: Float, vector: Float, squares: float, directions: int, of_variants: bool) -> Self:
         """Of a kernel (K, K): of people and their outcome, or of variants and their products with it (K,).
 
-        Only the kernel's lower triangle is looked at.
+        Only the kernel's lower triangle is looked at. It is written over where its columns lie together
+        (Fortran's order), and copied where they do not.
         """
         size = len(kernel)
-        reflected, diagonal, beside, tau, _ = scipy.linalg.lapack.dsytrd(kernel, lower=1, lwork=_PANEL * size)
-        reflections = (reflected[1:, :-1], tau)
+        reflected, diagonal, beside, tau, _ = scipy.linalg.lapack.dsytrd(
+            kernel, lower=1, lwork=_PANEL * size, overwrite_a=1
+        )
+        below = reflected.ravel(order="K")[1:][: size * (size - 1)]  # columns a row on; nothing is copied
+        reflections = (below.reshape((size, size - 1), order="F"), tau)
         turned = _reflect(vector, reflections, "T")
         return cls(diagonal, beside, turned, squares, directions, of_variants, reflections)
 
@@ -205,7 +209,7 @@ def _mean_and_spread(dosage: NDArray[Any]) -> tuple[Float, Float]:
 
 
 def blocks_of_people(variants: int, people: int) -> Iterator[slice]:
-    """Stretches of people whose dosages are looked at together, as numbers of 8 bytes: 32 MB."""
+    """Stretches of people whose dosages are looked at together, as numbers of 8 bytes: 8 MB."""
     size = max(1, _TOGETHER // max(variants, 1))
     return (slice(first, first + size) for first in range(0, people, size))
 
@@ -249,7 +253,7 @@ def cis_heritability(
 def _of_people(rows: NDArray[Any], outcome: Float, design: Design, mean: Float, scale: Float) -> Likelihood:
     """Of the relationship ``R' R`` of people, R being the residuals of ``(rows - mean) / scale`` (V, N)."""
     kinship = np.zeros((len(outcome), len(outcome)), order="F")
-    size = max(1, _TOGETHER // (8 * len(outcome)))
+    size = max(1, _TOGETHER // (2 * len(outcome)))
     for some in (slice(first, first + size) for first in range(0, len(rows), size)):
         left = (rows[some] - mean[some, None]) / scale[some, None]
         left -= (left @ design.basis) @ design.basis.T
@@ -263,8 +267,9 @@ def _of_variants(rows: NDArray[Any], outcome: Float, design: Design, mean: Float
     ``R R' = Z Z' - (Z Q) (Z Q)'`` of the residuals R of the rows Z beside the design's basis Q.
     """
     products = products_of_variants(rows, mean, scale, outcome, design.basis)
-    kernel = products.kernel - products.explained @ products.explained.T
-    gone = np.diag(kernel) <= _CANCELLED * np.diag(products.kernel)
+    kernel, whole = products.kernel, np.diag(products.kernel).copy()
+    scipy.linalg.blas.dsyrk(-1.0, products.explained, beta=1.0, c=kernel, lower=1, overwrite_c=1)
+    gone = np.diag(kernel) <= _CANCELLED * whole
     kernel[gone] = kernel[:, gone] = 0.0
     covariance = np.where(gone, 0.0, products.covariance)
     return Likelihood.of(
@@ -275,7 +280,7 @@ def _of_variants(rows: NDArray[Any], outcome: Float, design: Design, mean: Float
 class VariantProducts(NamedTuple):
     """What standardised dosages Z (V, N) have to do with each other, with an outcome and with a basis."""
 
-    kernel: Float  # (V, V) Z Z'
+    kernel: Float  # (V, V) Z Z': the lower triangle, in Fortran's order
     covariance: Float  # (V,) Z outcome
     explained: Float  # (V, K) Z basis
 
@@ -304,12 +309,12 @@ def products_of_variants(
     middle, scale = np.reshape(mean, (-1, 1)), np.reshape(spread, (-1, 1))
     basis = np.empty((people, 0)) if basis is None else basis
     found = VariantProducts(
-        np.zeros((variants, variants)), np.zeros(variants), np.zeros((variants, basis.shape[1]))
+        np.zeros((variants, variants), order="F"), np.zeros(variants), np.zeros((variants, basis.shape[1]))
     )
     for block in blocks_of_people(variants, people):
         rows = dosage[:, block] - middle
         rows /= scale
-        found.kernel[:] += rows @ rows.T
+        scipy.linalg.blas.dsyrk(1.0, rows.T, trans=1, beta=1.0, c=found.kernel, lower=1, overwrite_c=1)
         found.covariance[:] += rows @ outcome[block]
         found.explained[:] += rows @ basis[block]
     return found
