@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from hapsight.least_squares import Design
 from hapsight.linear.fits import Predictors
@@ -62,8 +62,8 @@ def test_variants_and_people_say_the_same(h2, n_variants):
         assert variants.standard_error(at) == pytest.approx(people.standard_error(at), rel=1e-8)
     assert variants.haseman_elston() == pytest.approx(people.haseman_elston(), rel=1e-8)
     found = cis_heritability(dosage, expression, design)
-    assert found.h2 == pytest.approx(variants.best(), abs=1e-6)  # as far as it is sought
-    assert variants.best() == pytest.approx(people.best(), abs=1e-6)
+    assert found.h2 == pytest.approx(variants.best(), abs=1e-10)
+    assert variants.best() == pytest.approx(people.best(), abs=1e-10)
     assert found.num_var == len(dosage)
 
 
@@ -79,14 +79,38 @@ def test_the_tridiagonal_form_says_what_the_whole_kernel_says(size, rank, share)
     np.testing.assert_allclose(found.effects(share), share * solved, rtol=1e-9, atol=1e-10)
     twin = -0.5 * (size * np.log(vector @ solved / size) + np.linalg.slogdet(variance)[1])
     assert found.log_likelihood(share) == pytest.approx(twin, rel=1e-10, abs=1e-9)
+    change = kernel - np.eye(size)
+    slope = -0.5 * (
+        np.trace(np.linalg.solve(variance, change)) - size * (solved @ change @ solved) / (vector @ solved)
+    )
+    assert found.slope(share) == pytest.approx(slope, rel=1e-9, abs=1e-8)
     values = np.linalg.eigvalsh(kernel)
     np.testing.assert_allclose(found.eigenvalues(), values, atol=1e-12 * values[-1])
     assert found._along_kernel() == pytest.approx(vector @ kernel @ vector, rel=1e-10)
     of_variants = Likelihood.of(rows @ rows.T, rows @ vector, squares, size, True)
     assert of_variants.log_likelihood(share) == pytest.approx(twin, rel=1e-9, abs=1e-9)
+    assert of_variants.slope(share) == pytest.approx(slope, rel=1e-9, abs=1e-8)
     np.testing.assert_allclose(rows.T @ of_variants.effects(share), kernel @ found.effects(share), atol=1e-9)
     np.testing.assert_allclose(of_variants.eigenvalues(), values, atol=1e-12 * values[-1])
     assert of_variants._along_kernel() == pytest.approx(vector @ kernel @ vector, rel=1e-10)
+
+
+@pytest.mark.parametrize("h2", [0.1, 0.5, 0.9])
+def test_the_best_share_is_the_root_of_the_slope_in_eigenvectors(h2):
+    """To 1e-10, where values of the likelihood tell shares apart to some 1e-7."""
+    dosage, expression, covariates = simulate(h2, n=150, seed=11)
+    kinship, _ = relationship(dosage)
+    basis = np.linalg.qr(np.column_stack([np.ones(150), covariates]), mode="complete")[0][:, 6:]
+    values, vectors = np.linalg.eigh(basis.T @ kinship @ basis)
+    z2 = (vectors.T @ basis.T @ expression) ** 2
+
+    def slope(share):
+        variance, change = share * values + 1 - share, values - 1
+        return len(z2) * (z2 * change / variance**2).sum() / (z2 / variance).sum() - (change / variance).sum()
+
+    found = cis_heritability(dosage, expression, Design.of(150, covariates))
+    assert 0 < found.h2 < 0.99
+    assert found.h2 == pytest.approx(optimize.brentq(slope, found.h2 - 1e-3, found.h2 + 1e-3), abs=1e-10)
 
 
 def test_no_matrix_of_people_is_made():

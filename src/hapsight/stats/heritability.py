@@ -41,6 +41,9 @@ _PANEL = 64
 _FLAT = 1e-9
 """Difference of two log-likelihoods that is rounding."""
 
+_NARROW = 4.0 * _EPSILON
+"""Share of a share to which the best is sought."""
+
 _GRID = 33
 """Shares among which the best is refined, since a likelihood may have two peaks."""
 
@@ -117,28 +120,54 @@ class Likelihood:
         return cls(diagonal, beside, turned, squares, directions, of_variants, reflections)
 
     def best(self) -> float:
-        """Share with the largest likelihood; 0 where none does better."""
+        """Share with the largest likelihood; 0 where none does better.
+
+        Where the likelihood is flat its values are the same to rounding, over some 1e-7: so the root of its
+        slope is sought among the shares beside the grid's best.
+        """
         grid = np.linspace(0.0, _MOST, _GRID)
         at = int(np.argmax([self.log_likelihood(share) for share in grid]))
-        around = (grid[max(at - 1, 0)], grid[min(at + 1, _GRID - 1)])
-        fine = scipy.optimize.minimize_scalar(
-            lambda share: -self.log_likelihood(share),
-            bounds=around,
-            method="bounded",
-            options={"xatol": 1e-8},
-        )
-        best = max((_MOST, float(grid[at]), float(fine.x)), key=self.log_likelihood)
+        around = (float(grid[max(at - 1, 0)]), float(grid[min(at + 1, _GRID - 1)]))
+        tried = [_MOST, float(grid[at])]
+        if self.slope(around[0]) > 0.0 > self.slope(around[1]):
+            tried.append(float(scipy.optimize.brentq(self.slope, *around, xtol=_NARROW, rtol=_NARROW)))
+        best = max(tried, key=self.log_likelihood)
         return best if self.log_likelihood(best) > self.log_likelihood(0.0) + _FLAT else 0.0
 
     def log_likelihood(self, share: float) -> float:
         """At its best scale, up to a constant."""
         solved, pivots = self._solved(share)
         along = float(self.coordinates @ solved)
-        if self.of_variants:  # what they leave of the outcome is more than rounding
-            along = max(self.squares - share * along, _EPSILON * self.squares) / (1.0 - share)
+        if self.of_variants:
+            along = self._left(share, along)
         others = (self.directions - len(pivots)) * np.log(1.0 - share)
         scale = np.log(along / self.directions)
         return float(-0.5 * (self.directions * scale + np.log(pivots).sum() + others))
+
+    def slope(self, share: float) -> float:
+        """Of `log_likelihood` at a share."""
+        solved, pivots = self._solved(share)
+        along, slope = float(self.coordinates @ solved), -self._along_form(solved) + float(solved @ solved)
+        if self.of_variants:
+            along, slope = self._left(share, along), -along - share * slope
+            slope = (slope + along) / (1.0 - share)
+        others = (self.directions - len(pivots)) / (1.0 - share)
+        return -0.5 * (self.directions * slope / along + self._trace(share, pivots) - others)
+
+    def _left(self, share: float, along: float) -> float:
+        """What variants leave of the outcome by Woodbury's identity, which is more than rounding."""
+        return max(self.squares - share * along, _EPSILON * self.squares) / (1.0 - share)
+
+    def _trace(self, share: float, pivots: Float) -> float:
+        """Of ``(share form + 1 - share)^-1 (form - 1)``: the slope of the logarithm of its determinant.
+
+        The diagonal of an inverse comes from pivots from above and from below.
+        """
+        diagonal = share * self.diagonal + (1.0 - share)
+        below = _factors(diagonal[::-1], share * self.beside[::-1])[::-1]
+        inverse = 1.0 / (pivots + below - diagonal)
+        besides = -share * self.beside / pivots[:-1] * inverse[1:]
+        return float((self.diagonal - 1.0) @ inverse + 2.0 * self.beside @ besides)
 
     def effects(self, share: float) -> Float:
         """(K,) ``(kernel + (1 - share) / share)^-1`` times the outcome, or variants' products with it."""
@@ -178,9 +207,16 @@ class Likelihood:
     def _along_kernel(self) -> float:
         """The outcome times the kernel of people times the outcome."""
         z = self.coordinates
-        if self.of_variants:
-            return float(z @ z)
-        return float(self.diagonal @ z**2 + 2.0 * (self.beside * z[1:]) @ z[:-1])
+        return float(z @ z) if self.of_variants else self._along_form(z)
+
+    def _along_form(self, vector: Float) -> float:
+        """A vector in the form's coordinates times the form times the vector."""
+        return float(self.diagonal @ vector**2 + 2.0 * (self.beside * vector[1:]) @ vector[:-1])
+
+
+def _factors(diagonal: Float, beside: Float) -> Float:
+    """Pivots of a tridiagonal matrix's LDL' factors, from above."""
+    return np.asarray(scipy.linalg.lapack.dpttrf(diagonal, beside if len(beside) else np.zeros(1))[0])
 
 
 def _reflect(vector: Float, reflections: tuple[Float, Float], turn: str) -> Float:
