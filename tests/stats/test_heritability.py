@@ -1,6 +1,8 @@
 """Heritability: dense textbook twins, and recovery of what was simulated."""
 
+import gc
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -111,6 +113,21 @@ def test_the_best_share_is_the_root_of_the_slope_in_eigenvectors(h2):
     found = cis_heritability(dosage, expression, Design.of(150, covariates))
     assert 0 < found.h2 < 0.99
     assert found.h2 == pytest.approx(optimize.brentq(slope, found.h2 - 1e-3, found.h2 + 1e-3), abs=1e-10)
+
+
+def test_a_likelihood_goes_with_its_last_user():
+    """Its reflections are as large as the kernel, and garbage is sought seldom."""
+    rng = np.random.default_rng(4)
+    rows, vector = rng.standard_normal((60, 40)), rng.standard_normal(40)
+    gc.disable()
+    try:
+        found = Likelihood.of(rows.T @ rows / 60, vector + rows[0], 80.0, 40, False)
+        assert 0 < found.best() < 0.99
+        reflections = weakref.ref(found._reflections[0])
+        del found
+        assert reflections() is None
+    finally:
+        gc.enable()
 
 
 def test_no_matrix_of_people_is_made():

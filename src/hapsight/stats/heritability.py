@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -130,7 +130,9 @@ class Likelihood:
         around = (float(grid[max(at - 1, 0)]), float(grid[min(at + 1, _GRID - 1)]))
         tried = [_MOST, float(grid[at])]
         if self.slope(around[0]) > 0.0 > self.slope(around[1]):
-            tried.append(float(scipy.optimize.brentq(self.slope, *around, xtol=_NARROW, rtol=_NARROW)))
+            # SciPy's wrapper holds itself, and what it is given, until garbage is sought: not the reflections
+            bare = replace(self, _reflections=(np.empty((0, 0)), np.empty(0)))
+            tried.append(float(scipy.optimize.brentq(bare.slope, *around, xtol=_NARROW, rtol=_NARROW)))
         best = max(tried, key=self.log_likelihood)
         return best if self.log_likelihood(best) > self.log_likelihood(0.0) + _FLAT else 0.0
 
