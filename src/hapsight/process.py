@@ -21,7 +21,7 @@ _WAITING: Final = {"OMP_WAIT_POLICY": "passive", "OPENBLAS_NUM_THREADS": "1"}
 _KEPT: Final = 32 << 20
 """Arrays below this size (bytes) lie in memory that the process keeps; glibc knows no higher limit."""
 
-_SPARE: Final = 64 << 20
+_SPARE: Final = 128 << 20
 """Bytes of memory no longer used that are not handed back."""
 
 _MALLOPT: Final = {

@@ -191,10 +191,11 @@ def test_one_variant_explains_everything():
     assert found.h2 > 0.99
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.float64])
 @pytest.mark.parametrize("block", [1, 7, 90, 4_000_000])
-def test_products_of_variants_add_up_over_blocks_of_people(block, monkeypatch):
+def test_products_of_variants_add_up_over_blocks_of_people(block, kind, monkeypatch):
     rng = np.random.default_rng(block)
-    dosage = rng.integers(0, 3, (12, 90)).astype(np.uint8)
+    dosage = rng.integers(0, 3, (12, 90)).astype(kind)
     outcome, basis = rng.standard_normal(90), np.linalg.qr(rng.standard_normal((90, 4)))[0]
     monkeypatch.setattr(heritability, "_TOGETHER", 12 * block)
     mean, spread = dosage.mean(axis=1), dosage.std(axis=1)
@@ -208,6 +209,15 @@ def test_products_of_variants_add_up_over_blocks_of_people(block, monkeypatch):
     assert one is not None
     twin = cis_heritability(dosage, outcome, Design.of(90, basis))
     assert (one.h2, one.h2_he) == pytest.approx((twin.h2, twin.h2_he), abs=1e-6)
+
+
+def test_products_of_whole_numbers_are_added_up_in_single_precision_only_where_that_is_exact():
+    rng = np.random.default_rng(2)
+    dosage = rng.integers(250, 256, (3, 400)).astype(np.uint8)  # sums of products above 2^24
+    mean, outcome = dosage.mean(axis=1), rng.standard_normal(400)
+    whole = dosage - mean[:, None]
+    found = products_of_variants(dosage, mean, 1.0, outcome)
+    np.testing.assert_allclose(np.tril(found.kernel), np.tril(whole @ whole.T), rtol=1e-10, atol=1e-8)
 
 
 def test_variants_that_the_covariates_explain_have_no_part():

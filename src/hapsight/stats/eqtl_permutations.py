@@ -136,6 +136,9 @@ def _shapes(pvalues: Float) -> tuple[float, float] | None:
     return None
 
 
+_ORDERS = 128
+"""Orders of people that are residualised together."""
+
 _DOUBTFUL = 1e-4
 """Difference of r^2 from the observed within which single precision does not decide which is larger."""
 
@@ -193,9 +196,11 @@ def permutation_maxima(
     -------
     (P,) float64
     """
-    shuffled = cis.design.residuals(expression[permutations])
-    shuffled /= np.linalg.norm(shuffled, axis=1, keepdims=True)
-    columns = np.ascontiguousarray(shuffled.T, dtype=precision)  # (N, P)
+    columns = np.empty(permutations.shape[::-1], precision)  # (N, P)
+    for start in range(0, len(permutations), _ORDERS):
+        some = slice(start, start + _ORDERS)
+        shuffled = cis.design.residuals(expression[permutations[some]])
+        columns[:, some] = (shuffled / np.linalg.norm(shuffled, axis=1, keepdims=True)).T
     largest = np.zeros(len(permutations), precision)
     for some, centred in cis.centred():
         norm = cis.norm[some]

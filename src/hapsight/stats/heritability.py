@@ -325,18 +325,22 @@ class VariantProducts(NamedTuple):
 
 def products_of_variants(
     dosage: NDArray[Any],
-    mean: Float | float,
+    mean: Float,
     spread: Float | float,
     outcome: Float,
     basis: Float | None = None,
 ) -> VariantProducts:
     """Products of ``(dosage - mean) / spread``, added up over blocks of people: all of it is never held.
 
+    Those of whole numbers add up without rounding in single precision, at twice the speed.
+
     Parameters
     ----------
     dosage
         (V, N), of any type.
-    mean, spread
+    mean
+        (V,) of each row.
+    spread
         (V,) of each row, or one number for all.
     outcome
         (N,).
@@ -346,13 +350,24 @@ def products_of_variants(
     variants, people = dosage.shape
     middle, scale = np.reshape(mean, (-1, 1)), np.reshape(spread, (-1, 1))
     basis = np.empty((people, 0)) if basis is None else basis
-    found = VariantProducts(
-        np.zeros((variants, variants), order="F"), np.zeros(variants), np.zeros((variants, basis.shape[1]))
-    )
+    whole = _adds_up_exactly(dosage)
+    add = scipy.linalg.blas.ssyrk if whole else scipy.linalg.blas.dsyrk
+    kernel = np.zeros((variants, variants), np.float32 if whole else np.float64, order="F")
+    covariance, explained = np.zeros(variants), np.zeros((variants, basis.shape[1]))
     for block in blocks_of_people(variants, people):
-        rows = dosage[:, block] - middle
-        rows /= scale
-        scipy.linalg.blas.dsyrk(1.0, rows.T, trans=1, beta=1.0, c=found.kernel, lower=1, overwrite_c=1)
-        found.covariance[:] += rows @ outcome[block]
-        found.explained[:] += rows @ basis[block]
-    return found
+        rows = (dosage[:, block] - middle) / scale
+        covariance += rows @ outcome[block]
+        explained += rows @ basis[block]
+        counts = dosage[:, block].astype(np.float32) if whole else rows
+        kernel = add(1.0, counts.T, trans=1, beta=1.0, c=kernel, lower=1, overwrite_c=1)
+    if whole:
+        kernel = scipy.linalg.blas.dsyr(-people, mean, lower=1, a=kernel.astype(np.float64), overwrite_a=1)
+        kernel /= scale
+        kernel /= scale.T
+    return VariantProducts(kernel, covariance, explained)
+
+
+def _adds_up_exactly(dosage: NDArray[Any]) -> bool:
+    """Whether single precision has every sum of products of two rows: of whole numbers below 2^24."""
+    whole = np.issubdtype(dosage.dtype, np.integer)
+    return bool(whole) and float(dosage.max(initial=0)) ** 2 * dosage.shape[1] < 2**24
