@@ -167,3 +167,19 @@ def test_a_gene_page_fits_on_paper(page, gene_page) -> None:
     page.open(gene_page, width=688, media="print")
     seen = page.run(PRINTED)
     assert (seen["closed"], seen["wide"]) == (0, [])
+
+
+DRAWN_FOR_PAPER = """(() => {
+  window.dispatchEvent(new Event("beforeprint"));
+  const drawn = () => [...document.querySelectorAll(".chart svg")].map((svg) => svg.getAttribute("viewBox"));
+  return new Promise((done) => setTimeout(() => done(drawn()), 200));
+})()"""
+
+
+def test_a_printed_gene_page_is_the_same_from_any_window(page, gene_page) -> None:
+    drawn = []
+    for width in (800, 1366):
+        page.open(gene_page, width=width)
+        drawn.append(page.run(DRAWN_FOR_PAPER))
+    assert len(drawn[0]) >= 5
+    assert drawn[0] == drawn[1]

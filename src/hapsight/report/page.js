@@ -38,10 +38,10 @@
     window.dispatchEvent(new Event("resize"));
   });
 
-  // Width in pixels between the margins of A4, whole or in two columns, and the greatest height there.
+  // Width in pixels between the margins of A4, whole, in two columns or in three, and the greatest height there.
   function onPaper(place) {
-    if (place.closest(".people")) return {}; // three in a row: scaled by the style
-    const most = place.closest("#summary") ? 150 : place.closest(".places") ? 80 : 300;
+    if (place.closest(".people")) return { width: place.closest("figure:first-child") ? 330 : 162, most: 115 };
+    const most = place.closest("#summary") ? 150 : place.closest(".places") ? 100 : 300;
     return { width: place.closest(".several") ? 330 : 680, most };
   }
 
