@@ -106,6 +106,14 @@ def test_what_is_missing_leaves_the_rest(tmp_path, given):
 
 
 @pytest.mark.usefixtures("light")
+def test_what_is_to_be_typed_is_set_apart(tmp_path):
+    text = written(tmp_path, view(motif=None, logo_note="With `saturation` <set>.")).read_text()
+    assert "With <code>saturation</code> &lt;set&gt;." in text
+    assert "<code>hapsight drivers</code> does it" in text
+    assert "`" not in text.partition("<main")[2].partition("<script")[0]
+
+
+@pytest.mark.usefixtures("light")
 def test_hostile_names_are_text_and_stay_in_the_folder(tmp_path):
     hostile = view(model=EVIL, variants=variants(name=EVIL), logo_note=EVIL, observed=EVIL)
     path = written(tmp_path / "genes", hostile, name=EVIL, gene_id=f"../../{EVIL}")

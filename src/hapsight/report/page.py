@@ -15,7 +15,7 @@ from typing import Any, Final
 import altair
 import jinja2
 import platformdirs
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hapsight.errors import StoreError
 from hapsight.files import write_atomically
@@ -60,10 +60,16 @@ def _compiled(template: str, peaks: bool) -> jinja2.Template:
         name: getattr(words, name)
         for name in ("count", "decimal", "duration", "listed", "percent", "plural", "size")
     }
+    environment.filters["typed"] = _typed
     environment.filters["embedded_json"] = (
         (lambda value: embedded_json(words.spec_of_peaks(value))) if peaks else embedded_json
     )
     return environment.from_string(_part(template))
+
+
+def _typed(text: str) -> Markup:
+    """Words with what is to be typed between backticks: a command, a key."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _contents(page: str) -> str:
