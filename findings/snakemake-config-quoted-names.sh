@@ -8,8 +8,8 @@
 #
 # Seen: whatever Python reads as a number is one: 1_2 is 12, 012 is 12, 1E5 is 100000.0, so that the workflow of
 # person 1_2 reads and writes the files of person 12. The quotes of the documentation are taken off before, so that
-# '"1_2"' is 12 as well; it was text up to version 7. What is left is a list of one value, whose members stay text, or
-# a configuration file. (There, by YAML 1.1, 1_2 without quotes is 12 and 012 is 10.) No warning.
+# '"1_2"' is 12 as well. What is left is a list of one value, whose members stay text, or a configuration file. (There,
+# by YAML 1.1, 1_2 without quotes is 12 and 012 is 10.) No warning.
 #
 # Output (what config["sample"] is):
 #   --config sample=1_2: 12 int

@@ -34,7 +34,8 @@ from itertools import product
 import pyensembl
 import varcode
 
-AMINO = dict(zip(map("".join, product("TCAG", repeat=3)), "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"))
+LETTERS = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
+AMINO = dict(zip(map("".join, product("TCAG", repeat=3)), LETTERS))
 BEFORE, CODING, BEHIND = "CCGACC", "ATGAAACCGTCTGCTGATTAA", "CGTACTTCACTTCGGTAGCCATTT"
 MESSAGE = BEFORE + CODING + BEHIND
 FIRST, START = 101, 101 + len(BEFORE)  # of the transcript and of the start codon, counting from 1

@@ -55,7 +55,8 @@ print(
     f"in a range 0 to 0.05: {number(chart.transform_filter(alt.FieldRangePredicate('p', range=[0, 0.05])))}"
 )
 print(f"-log10 of p: {' '.join(drawn(chart, 'round(-1000 * log(datum.p) / LN10) / 1000'))}")
-means = chart.transform_calculate(twice="2 * datum.effect").transform_aggregate(once="mean(effect)", twice="mean(twice)")
+doubled = chart.transform_calculate(twice="2 * datum.effect")
+means = doubled.transform_aggregate(once="mean(effect)", twice="mean(twice)")
 print(f"mean of the effect {drawn(means, 'datum.once')[0]}, of twice the effect {drawn(means, 'datum.twice')[0]}")
 print(f"filter with isValid: {number(chart.transform_filter('isValid(datum.p) && datum.p < 0.05'))}")
 PY
