@@ -7,8 +7,8 @@
 #
 # Seen: one row from the first base of the first part to the last of the last one: the introns are coding sequence,
 # with phase 0. What reads the file translates through the introns, counts their reads and their variants as exonic,
-# and takes lengths that are too long. mRNA and all other joined features likewise. Of a gene over the origin of a
-# circular genome, the row spans everything. No warning.
+# and takes lengths that are too long. Of a gene over the origin of a circular genome, the row spans everything. No
+# warning.
 #
 # Output (CDS as GenBank says it, and the rows of the GFF3):
 #   plus: join(101..150,201..249); GFF3 101-249, 99 bases become 149

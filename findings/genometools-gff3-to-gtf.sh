@@ -10,8 +10,7 @@
 # no table of which was which, also where the GFF3 has the attributes gene_id and transcript_id, as Ensembl's. The
 # same gene has another number in the next file, so that counts of two files can be merged by gene_id and do not
 # belong together. And the CDS holds the stop codon, without a stop_codon row: a reader that adds the stop codon,
-# as GTF needs it, ends three bases into the 3' UTR. No warning, and nothing of this in the
-# description.
+# as GTF needs it, ends three bases into the 3' UTR. No warning, and nothing of this in the help text.
 #
 # Output (gene ENSG2 alone and behind ENSG1 in a file; its CDS is 151-249 with the stop codon at 247-249):
 #   alone: gene_id "1" CDS 151-249, rows of stop codons 0

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Question: `binned_average` of the Python package genomicranges gives bins the mean of a score. Of what is it the mean?
 #
-# Guess, written before the run: as Bioconductor's `binnedAverage`, whose name it has: the mean over the bases of the bin.
+# Guess, written before the run: it equals the slow way, the mean over the bases of the bin, as Bioconductor's
+# `binnedAverage`, whose name it has.
 #
 # Versions: genomicranges 0.9.0, iranges 0.7.3, biocutils 0.5.0, biocframe 0.8.1, numpy 2.4.6.
 #

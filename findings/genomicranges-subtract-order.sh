@@ -2,7 +2,7 @@
 # Question: does `subtract` of the Python package genomicranges take the ranges away that it is given, in whatever order
 # they stand?
 #
-# Guess, written before the run: yes.
+# Guess (the comparison was written down before, the guess was not): yes.
 #
 # Versions: genomicranges 0.9.0, iranges 0.7.3, biocutils 0.5.0, biocframe 0.8.1, numpy 2.4.6.
 #

@@ -8,8 +8,8 @@
 #
 # Seen: every intron beside the shared exon has both as parents, as its attributes are put together from those of the
 # two exons around it. So a transcript gets introns of another one, that lie over its own exons. Of exons that both
-# share, each intron comes twice, so that counts per intron are doubled. `create_splice_sites` likewise. With
-# merge_attributes=False there is no parent at all. No warning.
+# share, each intron comes twice, so that counts per intron are doubled. `create_splice_sites` likewise. No
+# warning.
 #
 # Output (t1 has an exon at 301-400, t2 one at 251-280; both have those at 101-200, 501-600 and 701-800):
 #   intron 201-250: parents t1 t2, should be t2

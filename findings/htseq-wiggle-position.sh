@@ -7,10 +7,9 @@
 # Versions: HTSeq 2.1.2, pysam 0.24.1, numpy 2.4.6; pyBigWig 0.3.29 and HTSeq's own `GFF_Reader` compare.
 #
 # Seen: the position is taken as it stands, so that every value lies one base to the right of its own. The first base
-# of a block has no value, the base behind it has the last one; a signal of one base over a splice site or a
-# transcription start site is on its neighbour, on the minus strand downstream and on the plus strand too. An exon
-# that `GFF_Reader` read from the same positions does not meet its own signal. No warning, and nothing about it in the
-# description. (`VCF_Reader` has another fault of this kind: htseq-vcf-position.sh.)
+# of a block has no value, the base behind it has the last one; a signal of one base, of a splice site or a
+# transcription start site, is on its neighbour. An exon that `GFF_Reader` read from the same positions does not meet
+# its own signal. No warning, and the class has no description. (`VCF_Reader` has another fault of this kind: htseq-vcf-position.sh.)
 #
 # Output (values 1 2 3 at positions 11 to 13, and 9 at 21; an exon of the GFF at 11-13):
 #   fixedStep: [11,12) 1, [12,13) 2, [13,14) 3

@@ -6,7 +6,7 @@
 #
 # Versions: lightmotif 0.10.1.
 #
-# Seen: the background is not used, in whatever form it is given: the scores are those against 1/4 each. Every
+# Seen: the background is not used: the scores are those against 1/4 each. Every
 # threshold, hit and p-value that follows from them is one for another genome: here an A scores 1.81 where it should
 # score 1.13, a C -1.24 where it should score 0.08. Frequencies that do not add up to 1 raise an error, so they are
 # read. The description says that the matrix is rescaled by them. No warning.

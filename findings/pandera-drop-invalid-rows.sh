@@ -9,7 +9,7 @@
 # Seen: with pandas, all rows that share an index label with one that fails. `pd.concat` leaves each table's labels as
 # they are, so that one bad variant takes the variants of the same row number on every chromosome with it; a table
 # that is indexed by gene loses a gene's good variants with a bad one. All that is left is valid, so that nothing
-# looks wrong. With polars only the rows that fail go. No warning, and nothing about it on the page on this option.
+# looks wrong. With polars only the rows that fail go. No warning.
 #
 # Output (two chromosomes of three variants; chromosome 1's second variant has p = 7; indexed by gene, A A B B C C):
 #   pd.concat: kept 1:10 1:30 2:10 2:30

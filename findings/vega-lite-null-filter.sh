@@ -9,9 +9,8 @@
 #
 # Seen: null counts as 0. A missing p passes `p < 0.05`, as text, as `alt.datum` and as `FieldLTPredicate`, also a
 # range that holds 0, and its -log10 is Infinity; a missing effect, doubled, is an effect of 0 that lowers the mean.
-# `mean` and `count` of the column as it was leave it out. So untested variants are drawn and counted among the
-# significant ones. JavaScript compares so; the pages of Vega-Lite on filters do not say it (`isValid`, or
-# `FieldValidPredicate` beside the other, mends it). No warning.
+# The mean of the column as it was leaves it out. So untested variants are drawn and counted among the significant
+# ones. JavaScript compares so; `isValid` beside the comparison mends it. No warning.
 #
 # Output (p: 0.01, 0.04, 0.5 and two missing; effects 1 2 3 and two missing):
 #   pandas: 2 of p < 0.05
