@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 __all__ = [
+    "AS_TOML",
     "ConfigError",
     "HapsightError",
     "HapsightWarning",
@@ -20,6 +21,7 @@ __all__ = [
     "StoreError",
     "TrainingError",
     "WeightsError",
+    "at_line",
     "in_shell",
     "plural",
     "quoted",
@@ -66,6 +68,26 @@ def in_shell(*words: object) -> str:
     """
     texts = (f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else word for word in words)
     return shlex.join(map(str, texts))
+
+
+AS_TOML: Final = (
+    "text stands in straight quotes, true and false have small letters, a key and a section are there once; "
+    "a path with backslashes stands in single quotes"
+)
+"""What is mostly wrong where a file is not TOML."""
+
+
+def at_line(error: Exception, text: str) -> str:
+    r"""What a parser says of a text, with the line that it means.
+
+    Examples
+    --------
+    >>> at_line(ValueError("Invalid value (at line 2, column 5)"), "a = 1\nb = x.bed\n")
+    'Invalid value (at line 2, column 5): b = x.bed'
+    """
+    found = re.search(r"at line (\d+)", str(error))
+    lines = text.splitlines()[int(found[1]) - 1 :][:1] if found else []
+    return ": ".join([str(error), *(line.strip() for line in lines)])
 
 
 def quoted(text: object, most: int = _MOST_OF_OTHERS) -> str:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from hapsight.cohort.genotypes import GenotypePolicy
 from hapsight.cohort.join import Cohort, CohortFiles, open_cohort
-from hapsight.cohort.matching import find_genes, match_genes, match_people, without_version
+from hapsight.cohort.matching import find_genes, match_genes, without_version
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
+from hapsight.cohort.people import match_people
 from hapsight.errors import ConfigError, InputError
 from tests.cohort.files import (
     CONTIG,

@@ -18,7 +18,7 @@ from hapsight.cohort.genotype_source import ACROSS_SETS, Genotypes, people_acros
 from hapsight.cohort.genotype_store import lenient_policy
 from hapsight.cohort.join import CohortFiles, CohortParts, join_genes, join_people
 from hapsight.cohort.nouns import Dropped, Gene, Interval, count_overlaps, merge_intervals
-from hapsight.cohort.people import Covariates, join_covariates, leverage_in_words
+from hapsight.cohort.people import Covariates, join_covariates, leverage_in_words, respelled
 from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.policies import HARD_CALLS, PLOIDY_CONFLICT, UNKNOWN_CALLS, GenotypePolicy
 from hapsight.cohort.reference import Reference
@@ -37,6 +37,9 @@ Status = Literal["pass", "warn", "fail"]
 
 _STRETCH: Final = 2_000_000
 _SHOWN: Final = 20
+_MOST_OF_LOGS: Final = 25
+"""Logarithms of counts and TPM are smaller."""
+_IF_LOGS: Final = '; if they are logs already: transform = "none" under [expression]'
 _OTHER_REF: Final = ("REF differs from the FASTA",)
 _NO_DNA: Final = (
     "symbolic allele",
@@ -236,9 +239,13 @@ class _Check:
             sheet, populations = self.parts.sheet, self.parts.files.populations
             return join_people(measured.samples, genotypes.samples_in_file, sheet, dropped, populations)
 
-        return self.open(
-            "people", join, lambda kept: _left_out("people", plural(len(kept), "people"), dropped)
-        )
+        def say(kept: tuple[str, ...]) -> CheckResult:
+            sides = {"expression": measured.samples, "genotypes": genotypes.samples_in_file}
+            alike = respelled(sides) if dropped.counts else None
+            notes = (f"{alike[0]} and {alike[1]} look like one person",) if alike else ()
+            return _left_out("people", plural(len(kept), "people"), dropped, notes)
+
+        return self.open("people", join, say)
 
     def covariates(self, samples: Sequence[str] | None) -> Covariates | None:
         path = self.parts.files.covariates
@@ -452,7 +459,9 @@ def _scale(measured: Expression) -> CheckResult:
     low, high = float(measured.values.min()), float(measured.values.max())
     message = f"values from {low:.4g} to {high:.4g}"
     if low >= 0:
-        return CheckResult("expression scale", "pass", f"{message}: not yet transformed, by their range")
+        hint = _IF_LOGS if high < _MOST_OF_LOGS else ""
+        message += f": not yet transformed, by their range{hint}"
+        return CheckResult("expression scale", "pass", message)
     spread = measured.values.std(axis=1)
     standard = np.abs(measured.values.mean(axis=1)) < 0.05
     share = float((standard & (np.abs(spread - 1) < 0.1)).mean())

@@ -12,7 +12,16 @@ from typing import Final
 from hapsight.dna import plain_contig
 from hapsight.errors import InputError
 
-__all__ = ["build_named", "build_of", "find_contig", "plain_contig", "plink_contigs", "resolve_contig"]
+__all__ = [
+    "ACCESSIONS",
+    "build_named",
+    "build_of",
+    "find_contig",
+    "is_accession",
+    "plain_contig",
+    "plink_contigs",
+    "resolve_contig",
+]
 
 _SHOWN = 12
 
@@ -26,6 +35,26 @@ def find_contig(name: str, contigs: Collection[str]) -> str | None:
         return name
     plain = plain_contig(name)
     return next((contig for contig in contigs if plain_contig(contig) == plain), None)
+
+
+ACCESSIONS: Final = (
+    "RefSeq and GenBank name contigs by accession (NC_000022.11 is chr22 of GRCh38): rename them by the "
+    "assembly report, or use files of Ensembl, GENCODE or UCSC"
+)
+"""How to mend files of which one has accessions."""
+
+_ACCESSION: Final = re.compile(r"(?:NC_\d{6}|CM\d{6}|NT_\d{6}|NW_\d+)\.\d+")
+
+
+def is_accession(name: str) -> bool:
+    """Whether a contig is called by its accession in RefSeq or GenBank.
+
+    Examples
+    --------
+    >>> is_accession("NC_000022.11"), is_accession("chr22")
+    (True, False)
+    """
+    return _ACCESSION.fullmatch(name) is not None
 
 
 def plink_contigs(names: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -115,7 +115,8 @@ def require_indexed(path: Path) -> None:
             "The genotype file has no index.",
             where=path,
             expected=f"{path}.tbi or {path}.csi",
-            fix=f"bcftools index {in_shell(path)} (or tabix -p vcf {in_shell(path)})",
+            fix=f"bcftools index {in_shell(path)} (or tabix -p vcf {in_shell(path)}); if it is not sorted, "
+            "index and give what this writes: bcftools sort -Oz -o NEW.vcf.gz FILE",
         )
 
 

@@ -30,10 +30,12 @@ Phenotype = Literal["genes", "peaks"]
 """What the rows of a phenotype BED are: genes, read at their TSS, or peaks, read at their centre."""
 
 _CONTIG: Final = ("#chr", "chr", "#chrom", "chrom")
-_GENE: Final = ("phenotype_id", "gene_id", "gene", "pid", "id", "trid")
+_GENE: Final = ("phenotype_id", "gene_id", "gene", "pid", "id", "trid", "targetid", "molecular_trait_id")
 _LAST_BASE: Final = 2**40
+_OF_MATRIX: Final = (
+    "of a matrix (GCT, salmon, RSEM, featureCounts): docs/formats.md has the lines that make one"
+)
 _NOT_PEOPLE: Final = frozenset({"gid", "strand", "score", "group_id"})
-_STRANDS: Final = {"+": Strand.PLUS, "-": Strand.MINUS, ".": None, "": None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +129,7 @@ def read_expression(path: Path | str, phenotype: Phenotype = "genes") -> Express
             where=path,
             expected="columns #chr, start, end, phenotype_id, then one for each person",
             got=", ".join(table.columns[:6]),
+            fix=_OF_MATRIX,
         )
     people = table[:, 4 + _extra_columns(table.columns[4:]) :]
     _require_people(path, people.columns)
@@ -232,14 +235,11 @@ def _strands(path: Path, extra: pl.DataFrame, gene_ids: list[str]) -> list[Stran
     column = next((name for name in extra.columns if name.lower() == "strand"), None)
     if column is None:
         return [None] * len(gene_ids)
-    texts = [str(text or "").strip() for text in extra[column]]
-    if unknown := [row for row, text in enumerate(texts) if text not in _STRANDS]:
-        raise InputError(
-            "A strand is neither + nor -.",
-            where=f"{path}, row {gene_ids[unknown[0]]}, column {column}",
-            got=repr(texts[unknown[0]]),
-        )
-    return [_STRANDS[text] for text in texts]
+    texts = (str(text or "") for text in extra[column])
+    return [
+        Strand.parse(text, f"{path}, row {gene_id}, column {column}")
+        for gene_id, text in zip(gene_ids, texts, strict=True)
+    ]
 
 
 def _require_people(path: Path, columns: list[str]) -> None:

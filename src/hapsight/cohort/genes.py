@@ -17,8 +17,10 @@ __all__ = ["GeneFormat", "gene_format", "gtf_rows", "read_genes"]
 GeneFormat = Literal["gtf", "bed", "tsv", "phenotype_bed"]
 
 _TSV_COLUMNS: Final = ("gene_id", "chrom", "tss", "strand")
-_DIGITS: Final = 10
-"""Of the largest place."""
+_WHOLE: Final = re.compile(r"([0-9]{1,10})(?:\.0+)?")
+"""A place; as pandas writes it where others of its column are not known."""
+_NO_GFF3: Final = "GFF3 is not read: use the GTF of the same release"
+_TABLE: Final = "name the columns gene_id, chrom, tss (from 1) and strand (+ or -), with tabs between them"
 _ATTRIBUTE: Final = re.compile(r'(?<!\w)(gene_id|gene_name|gene) "([^"]*)"')
 """`gene` is RefSeq's name of a gene."""
 _FIRST: Final = re.compile(r'gene_id "([^"]+)"')
@@ -38,7 +40,7 @@ def gene_format(path: Path | str) -> GeneFormat:
     if ".gtf" in path.suffixes[-2:]:
         return "gtf"
     first = next(_rows(path), [])
-    if set(_TSV_COLUMNS) <= set(first):
+    if set(_TSV_COLUMNS) <= set(_cells(first, path)):
         return "tsv"
     if phenotype_columns(first) and [name.lower() for name in first[4:6]] != ["score", "strand"]:
         return "phenotype_bed"
@@ -51,8 +53,14 @@ def gene_format(path: Path | str) -> GeneFormat:
         where=path,
         expected="GTF; BED6; a TSV with gene_id, chrom, tss, strand; or a phenotype BED",
         got="\t".join(first[:6]) or "no rows",
-        fix="GFF3 is not read: use the GTF of the same release",
+        fix=_NO_GFF3 if len(first) == 9 else _TABLE,
     )
+
+
+def _cells(first: list[str], path: Path) -> list[str]:
+    """Names of columns in a header as `read_table` reads it."""
+    cells = "\t".join(first).split(",") if ".csv" in path.suffixes else first
+    return [cell.strip().strip('"').strip() for cell in cells]
 
 
 def read_genes(path: Path | str, repeats: bool = False) -> list[Gene]:
@@ -80,6 +88,7 @@ def read_genes(path: Path | str, repeats: bool = False) -> list[Gene]:
             "The gene file has no genes.",
             where=path,
             expected="rows of genes; in a GTF, of transcripts at least",
+            fix="use a GTF that has them: GENCODE's, or Ensembl's from release 75 on",
         )
     _require_places(genes, path)
     if not repeats:
@@ -126,7 +135,13 @@ def _read_tsv(path: Path) -> list[Gene]:
         where = f"{path}, gene {row['gene_id']}"
         tss = _integer(row["tss"], "tss", where) - 1
         genes.append(
-            Gene(row["gene_id"], row["chrom"], tss, _strand(row["strand"], where), row.get("gene_name") or "")
+            Gene(
+                row["gene_id"],
+                row["chrom"],
+                tss,
+                Strand.parse(row["strand"], where),
+                row.get("gene_name") or "",
+            )
         )
     return genes
 
@@ -142,7 +157,14 @@ def _bed_gene(row: list[str], where: str) -> Gene:
             "A BED row is too short.", where=where, expected="4 columns or more", got="\t".join(row)
         )
     start, end = _integer(row[1], "start", where), _integer(row[2], "end", where)
-    strand = _strand(row[5] if len(row) > 5 else None, where)
+    if end <= start:
+        raise InputError(
+            "A gene does not end behind its start.",
+            where=where,
+            expected="a start that counts from 0, before the end, on both strands",
+            got=f"start {start}, end {end}",
+        )
+    strand = Strand.parse(row[5] if len(row) > 5 else None, where)
     if strand is None and end != start + 1:
         raise InputError(
             "A gene of a BED has no strand, so its TSS is not known.",
@@ -201,20 +223,24 @@ def _gtf_gene(path: Path, rows: list[list[str]]) -> Gene:
     attributes = _attributes(path, rows[0])
     gene_id = attributes["gene_id"]
     where = f"{path}, gene {gene_id}"
-    strand = _strand(rows[0][6], where)
+    strand = Strand.parse(rows[0][6], where)
     if strand is None:
         raise InputError("A gene of a GTF has no strand.", where=where, expected="+ or -", got=rows[0][6])
-    if strand is Strand.PLUS:
-        tss = min(_integer(row[3], "start", where) for row in rows) - 1
-    else:
-        tss = max(_integer(row[4], "end", where) for row in rows) - 1
+    spans = [_span(row[3], row[4], where) for row in rows]
+    tss = min(start for start, _ in spans) - 1 if strand is Strand.PLUS else max(end for _, end in spans) - 1
     return Gene(gene_id, rows[0][0], tss, strand, attributes.get("gene_name") or attributes.get("gene", ""))
 
 
 def _attributes(path: Path, row: list[str]) -> dict[str, str]:
     attributes = dict(_ATTRIBUTE.findall(row[8]))
     if not attributes.get("gene_id"):
-        raise InputError("A GTF row has no gene_id.", where=f"{path}, {row[0]}:{row[3]}", got=row[8][:80])
+        raise InputError(
+            "A GTF row has no gene_id.",
+            where=f"{path}, {row[0]}:{row[3]}",
+            expected='gene_id "..."; among its attributes',
+            got=row[8][:80],
+            fix=_NO_GFF3 if "=" in row[8] and '"' not in row[8] else None,
+        )
     return attributes
 
 
@@ -226,16 +252,21 @@ def _is_bed_header(row: list[str]) -> bool:
     return [name.lower() for name in row[1:3]] in (["start", "end"], ["chromstart", "chromend"])
 
 
-def _strand(text: str | None, where: str) -> Strand | None:
-    if text in (None, "", "."):
-        return None
-    if text not in ("+", "-"):
-        raise InputError("A strand is neither + nor -.", where=where, got=repr(text))
-    return Strand(text)
+def _span(start: str, end: str, where: str) -> tuple[int, int]:
+    """First and last base of a GTF's row, from 1."""
+    first, last = _integer(start, "start", where), _integer(end, "end", where)
+    if last < first:
+        raise InputError(
+            "A gene ends before it starts.",
+            where=where,
+            expected="start before end, on both strands",
+            got=f"start {first}, end {last}",
+        )
+    return first, last
 
 
 def _integer(text: str | None, what: str, where: str) -> int:
-    digits = (text or "").strip()  # of more kinds of spaces than int() takes
-    if not digits.isdecimal() or len(digits) > _DIGITS:
+    found = _WHOLE.fullmatch((text or "").strip())  # of more kinds of spaces than int() takes
+    if found is None:
         raise InputError(f"A gene's {what} is not a whole number.", where=where, got=repr(text)[:80])
-    return int(digits)
+    return int(found[1])

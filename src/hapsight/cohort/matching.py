@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from hapsight.cohort.contigs import find_contig, plain_contig
+from hapsight.cohort.contigs import ACCESSIONS, find_contig, is_accession, plain_contig
 from hapsight.cohort.nouns import Dropped, Gene, Interval
 from hapsight.cohort.people import SampleSheet
 from hapsight.cohort.tables import read_lines
@@ -27,7 +27,6 @@ __all__ = [
     "genes_of_cohort",
     "genes_within",
     "match_genes",
-    "match_people",
     "near_genes",
     "parse_region",
     "people_of",
@@ -39,46 +38,6 @@ _VERSION: Final = re.compile(r"^(ENS[A-Z]*\d+)(?:\.\d+)?(?:_\d+(?=_|$))?(_PAR_Y)
 """Identifier, version, number of a mapping to GRCh37 (before or behind ``_PAR_Y``)."""
 _FAR: Final = 1_000_000
 _SHOWN: Final = 5
-
-
-def match_people(sides: Mapping[str, Sequence[str]], dropped: Dropped) -> tuple[str, ...]:
-    """People who are on every side, in the first side's order; the others are counted in `dropped`.
-
-    Parameters
-    ----------
-    sides
-        People of each file, by the file's part in the cohort, such as ``"expression"``.
-
-    Raises
-    ------
-    InputError
-        Nobody is on every side; shows the first names of each.
-    """
-    sets = {side: set(people) for side, people in sides.items()}
-    everyone = dict.fromkeys(person for people in sides.values() for person in people)
-    kept = []
-    for person in everyone:
-        absent = [side for side, people in sets.items() if person not in people]
-        if absent:
-            dropped.add("sample", "not in the " + " and the ".join(absent), person)
-        else:
-            kept.append(person)
-    if not kept:
-        raise _nobody(sides)
-    return tuple(kept)
-
-
-def _nobody(sides: Mapping[str, Sequence[str]]) -> InputError:
-    first, *others = sides.values()
-    pairs = ((a, b) for other in others for a in first[:50] if a not in other for b in other)
-    alike = next(((a, b) for a, b in pairs if a in b or b in a), None)
-    return InputError(
-        f"No person is in all of: {', '.join(sides)}.",
-        expected="the same sample names in these files",
-        got="; ".join(f"{side}: {', '.join(people[:3])} ..." for side, people in sides.items()),
-        fix="rename the samples on one side (bcftools reheader --samples)"
-        + (f"; {alike[0]} and {alike[1]} look like one person" if alike else ""),
-    )
 
 
 def without_version(gene_id: str) -> str:
@@ -227,10 +186,20 @@ def match_genes(
             where=where,
             expected=", ".join(gene.gene_id for gene in measured[:3]),
             got=", ".join(gene.gene_id for gene in table[:3]),
+            fix=_other_identifiers(measured, table),
         )
     _require_once(measured, found, where)
     notes = _compare(measured, found, where, bodies or {})
     return {i: _renamed(gene, measured[i].gene_id) for i, gene in found.items()}, notes
+
+
+def _other_identifiers(measured: Sequence[Gene], table: Sequence[Gene]) -> str:
+    known = {without_version(gene.gene_id): gene.gene_id for gene in table}
+    for gene in measured[:_SHOWN]:
+        parts = (without_version(part) for part in re.split(r"[|_;:/ ]", gene.gene_id))
+        if inside := next((known[part] for part in parts if part in known), None):
+            return f"give identifiers alone: {gene.gene_id} of the expression file is {inside} there"
+    return "name genes alike in both files: by identifier, or by the names of the table's gene_name"
 
 
 def _nearest(gene: Gene, candidates: Sequence[Gene]) -> list[Gene]:
@@ -288,7 +257,9 @@ def _compare(
             where=f"{where}, gene {b.gene_id}",
             expected=f"{a.contig}:{a.tss + 1}, as in the expression file",
             got=f"{b.contig}:{b.tss + 1}",
-            fix="use a gene table of the expression file's genome build",
+            fix=ACCESSIONS
+            if is_accession(b.contig) != is_accession(a.contig)
+            else "use a gene table of the expression file's genome build",
         )
     return tuple(_differences(pairs, [gap for gap in gaps if gap], bodies))
 

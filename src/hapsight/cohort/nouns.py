@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,32 @@ class Strand(StrEnum):
 
     PLUS = "+"
     MINUS = "-"
+
+    @classmethod
+    def parse(cls, text: str | None, where: object) -> Strand | None:
+        """The strand as files have it, BioMart's 1 and -1 too; ``None`` where they have none.
+
+        Raises
+        ------
+        InputError
+            It is no strand.
+
+        Examples
+        --------
+        >>> Strand.parse("-1", "genes.tsv"), Strand.parse(".", "genes.bed")
+        (<Strand.MINUS: '-'>, None)
+        """
+        word = (text or "").strip()
+        if word not in _STRANDS:
+            raise InputError("A strand is neither + nor -.", where=where, got=repr(text))
+        return _STRANDS[word]
+
+
+_STRANDS: Final = {
+    **dict.fromkeys(("+", "1", "+1"), Strand.PLUS),
+    **dict.fromkeys(("-", "-1"), Strand.MINUS),
+    **dict.fromkeys(("", ".", "*"), None),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""The sample sheet: who the people are.
+"""The sample sheet: who the people are, and who of them is in all files.
 
 Covariates in tensorQTL's form, covariates x people, or PLINK's, people x covariates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,8 +15,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hapsight.cohort.nouns import Dropped
 from hapsight.cohort.ploidy import Sex, parse_sexes
-from hapsight.cohort.tables import numbers, read_lines, read_table, require_unique, table_of
+from hapsight.cohort.tables import numbers, read_lines, read_table, require_unique, table_of, without_comments
 from hapsight.errors import InputError, plural
 from hapsight.least_squares import Design, independent
 
@@ -24,8 +26,10 @@ __all__ = [
     "SampleSheet",
     "join_covariates",
     "leverage_in_words",
+    "match_people",
     "read_covariates",
     "read_sample_sheet",
+    "respelled",
 ]
 
 
@@ -65,16 +69,22 @@ class SampleSheet:
 def read_sample_sheet(path: Path | str) -> SampleSheet:
     """Read a table with a column ``sample_id`` and perhaps ``population``, ``super_population`` and ``sex``.
 
+    The columns may have the names of 1000 Genomes' tables and PLINK's (`_CALLED`), in any case.
+
     Raises
     ------
     InputError
-        No column ``sample_id``, an empty one, or a person twice.
+        No column ``sample_id``, an empty one, a person twice, or two columns that could be one of these.
     """
     path = Path(path)
-    table = read_table(path, "sample sheet")
+    table = _named(read_table(path, "sample sheet"), path)
     if "sample_id" not in table.columns:
         raise InputError(
-            "The sample sheet has no column sample_id.", where=path, got=", ".join(table.columns[:8])
+            "The sample sheet has no column sample_id.",
+            where=path,
+            expected="sample_id, and where known population, super_population and sex",
+            got=", ".join(table.columns[:8]),
+            fix="call the column of the people's names sample_id",
         )
     samples = _column(table, "sample_id")
     if None in samples:
@@ -83,6 +93,34 @@ def read_sample_sheet(path: Path | str) -> SampleSheet:
     require_unique(names, "sample_id", path)
     population, above = (_labels(table, name) for name in ("population", "super_population"))
     return SampleSheet(names, population, _column(table, "sex"), above, path)
+
+
+_CALLED: Final = {
+    "sample_id": ("sample", "sample_name", "iid"),
+    "population": ("pop", "population_code"),
+    "super_population": ("super_pop", "superpop", "superpopulation", "superpopulation_code"),
+    "sex": ("gender",),
+}
+"""What others call the columns of a sample sheet: 1000 Genomes (panel, IGSR's export), PLINK."""
+
+
+def _named(table: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """The table, its columns by our names; one that has our name as it is comes first."""
+    plain = {name: name.lstrip("#").strip().lower().replace(" ", "_") for name in table.columns}
+    ours: dict[str, str] = {}
+    for name, others in _CALLED.items():
+        found = [column for column in table.columns if plain[column] in (name, *others)]
+        if name in table.columns or not found:
+            continue
+        if len(found) > 1:
+            raise InputError(
+                f"Two columns of the sample sheet could be {name}.",
+                where=path,
+                got=", ".join(found),
+                fix=f"call one of them {name}",
+            )
+        ours[found[0]] = name
+    return table.rename(ours)
 
 
 _UNKNOWN: Final = frozenset({"na", "n/a", "nan", "none", "null", ".", "-9"})
@@ -99,6 +137,65 @@ def _column(table: pl.DataFrame, name: str) -> tuple[str | None, ...]:
         return (None,) * len(table)
     values = (None if value is None else str(value).strip() for value in table[name])
     return tuple(value or None for value in values)
+
+
+def match_people(sides: Mapping[str, Sequence[str]], dropped: Dropped) -> tuple[str, ...]:
+    """People who are on every side, in the first side's order; the others are counted in `dropped`.
+
+    Parameters
+    ----------
+    sides
+        People of each file, by the file's part in the cohort, such as ``"expression"``.
+
+    Raises
+    ------
+    InputError
+        Nobody is on every side; shows the first names of each.
+    """
+    sets = {side: set(people) for side, people in sides.items()}
+    everyone = dict.fromkeys(person for people in sides.values() for person in people)
+    kept = []
+    for person in everyone:
+        absent = [side for side, people in sets.items() if person not in people]
+        if absent:
+            dropped.add("sample", "not in the " + " and the ".join(absent), person)
+        else:
+            kept.append(person)
+    if not kept:
+        raise _nobody(sides)
+    return tuple(kept)
+
+
+def _nobody(sides: Mapping[str, Sequence[str]]) -> InputError:
+    first, *others = sides.values()
+    pairs = ((a, b) for other in others for a in first[:50] if a not in other for b in other)
+    alike = next(((a, b) for a, b in pairs if a in b or b in a), None) or respelled(sides)
+    return InputError(
+        f"No person is in all of: {', '.join(sides)}.",
+        expected="the same sample names in these files",
+        got="; ".join(f"{side}: {', '.join(people[:3])} ..." for side, people in sides.items()),
+        fix="rename the samples on one side (bcftools reheader --samples)"
+        + (f"; {alike[0]} and {alike[1]} look like one person" if alike else ""),
+    )
+
+
+def respelled(sides: Mapping[str, Sequence[str]]) -> tuple[str, str] | None:
+    """Two names, of people of two sides, that differ in signs or case only, as R's ``make.names`` makes them.
+
+    Examples
+    --------
+    >>> respelled({"expression": ["GTEX.111", "X07"], "genotypes": ["GTEX-111", "07"]})
+    ('GTEX.111', 'GTEX-111')
+    """
+    first, *others = sides.values()
+    ours, known = {_bare(name): name for name in first}, set(first)
+    pairs = ((ours.get(_bare(name)), name) for other in others for name in other if name not in known)
+    return next(((mine, name) for mine, name in pairs if mine is not None), None)
+
+
+def _bare(name: str) -> str:
+    """A name without signs and case, and without the X that R puts before a digit."""
+    return re.sub(r"^x(?=\d)", "", re.sub(r"[\W_]", "", name.lower()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +247,8 @@ def read_covariates(path: Path | str, samples: Collection[str]) -> tuple[Covaria
     ----------
     path
         A table whose first column has names; tab-separated, or comma-separated where called ``.csv``. Or an
-        ``.eigenvec`` of PLINK or GCTA: tabs or spaces; ``FID`` and ``IID``, or ``IID``; a header or none.
+        ``.eigenvec`` of PLINK or GCTA: tabs or spaces; ``FID`` and ``IID``, or ``IID``; a header or none. Or
+        EIGENSOFT's ``.evec``.
     samples
         People of the cohort, by whose names the orientation is known.
 
@@ -171,11 +269,16 @@ def read_covariates(path: Path | str, samples: Collection[str]) -> tuple[Covaria
     first, header = [str(name) for name in table[:, 0]], table.columns[1:]
     require_unique(first, "row", path)
     transposed = _is_transposed(path, header, first, set(samples))
-    values = numbers(table[:, 1:], first, path)
+    values = numbers(table[:, 1:], first, path, _WORDS)
     if transposed:
         return Covariates(tuple(header), tuple(first), values), True
     return Covariates(tuple(first), tuple(header), np.ascontiguousarray(values.T)), False
 
+
+_WORDS: Final = (
+    "a covariate of words, such as batches, becomes a covariate of 0 and 1 for each of its words but one; "
+    "where a value is not known, leave the person or the covariate out of the file"
+)
 
 _MUCH_LEVERAGE: Final = 0.5
 
@@ -230,6 +333,9 @@ def _read(path: Path, samples: set[str]) -> pl.DataFrame:
     if path.suffix == ".parquet" or ".csv" in path.suffixes:
         return read_table(path, "covariates")
     lines = [line for line in read_lines(path, "covariates") if line and not line.startswith("##")]
+    lines = list(without_comments(lines, "\t"))
+    if lines and lines[0].split()[0] == "#eigvals:":  # smartpca's .evec, each line of which ends in a label
+        lines = [line.rsplit(None, 1)[0] for line in lines[1:]]
     if lines and "\t" not in lines[0]:
         lines = ["\t".join(line.split()) for line in lines]
     rows = [line.split("\t") for line in lines]

@@ -97,6 +97,10 @@ class PgenFile:
         """The file's own name of a contig; an error that lists its contigs where it has none."""
         return resolve_contig(contig, self.contigs, self._pvar.path)
 
+    def names_in_file(self, contig: str) -> tuple[str, ...]:
+        """PLINK 2's contigs that one of `contigs` consists of, such as PAR1 and X."""
+        return self._parts[contig]
+
     def keeping(self, samples: Sequence[str], policy: GenotypePolicy) -> PgenFile:
         """The same file, read for these people and by this policy; its sites are not gone through again.
 

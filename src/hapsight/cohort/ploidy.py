@@ -25,9 +25,9 @@ class Sex(StrEnum):
     MALE = "male"
 
 
-_MALE: Final = frozenset({"1", "m", "male", "man", "xy"})
-_FEMALE: Final = frozenset({"2", "f", "female", "woman", "xx"})
-_UNKNOWN: Final = frozenset({"", "0", "-9", ".", "na", "n/a", "nan", "none", "null", "u", "unknown"})
+_MALE: Final = frozenset({"1", "1.0", "m", "male", "man", "xy"})
+_FEMALE: Final = frozenset({"2", "2.0", "f", "female", "woman", "xx"})
+_UNKNOWN: Final = frozenset({"", "0", "0.0", "-9", ".", "na", "n/a", "nan", "none", "null", "u", "unknown"})
 
 
 class Build(NamedTuple):

@@ -270,7 +270,12 @@ class RowFilter:
             where=f"{self.path}, {rows.name(row)}",
             expected=f"{there} (in {reference.path}{exchanged})",
             got=f"REF {rows.ref[row]}; so do {bad.sum():,} of the {len(rows):,} variants read with it",
-            fix="use the FASTA of the VCF's genome build; or drop such variants: ref_mismatch = 'drop'",
+            fix=(
+                "use a FASTA that is not hard-masked (soft-masked: dna_sm, lower-case); or "
+                if there[:1] == "N"
+                else ""
+            )
+            + "use the FASTA of the VCF's genome build; or drop such variants: ref_mismatch = 'drop'",
         )
 
 

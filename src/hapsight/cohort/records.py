@@ -355,7 +355,14 @@ class RecordReader:
         except Exception:  # cyvcf2 raises no narrower one
             genotype = None
         if genotype is None:
-            raise InputError("A record has no genotypes (GT).", where=f"{self.path}, {self._at(record)}")
+            raise InputError(
+                "A record has no genotypes (GT).",
+                where=f"{self.path}, {self._at(record)}",
+                expected="FORMAT with GT, such as GT:DS:HDS",
+                got=f"FORMAT {':'.join(record.FORMAT or ()) or '(none)'}",
+                fix="dosages and probabilities (DS, GP) are no haplotypes: let the imputation write GT too "
+                "(Minimac4: --format GT,DS,HDS)",
+            )
         calls: NDArray[np.int16] = genotype.array()[self.order]
         if calls.shape[1] != 3:
             calls = _two_alleles(calls)

@@ -6,13 +6,14 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.cohort.contigs import find_contig, plain_contig, resolve_contig
+from hapsight.cohort.contigs import find_contig, plain_contig, plink_contigs, resolve_contig
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.nouns import Dropped, Interval, Variants
 from hapsight.cohort.pgen import PgenFile
@@ -59,13 +60,14 @@ class SplitGenotypes:
     Raises
     ------
     InputError
-        Two files have records of one contig, or other people, or the same in another order.
+        Two files have records of one contig (parts of X in PGENs apart), or other people, or the same in
+        another order.
     """
 
     def __init__(self, parts: Sequence[GenotypeFile | PgenFile]) -> None:
         self._parts = tuple(parts)
         _require_same_people(self._parts)
-        self._part_of = _by_contig(self._parts)
+        self._parts_of = _by_contig(self._parts)
 
     def __repr__(self) -> str:
         return f"SplitGenotypes({plural(len(self._parts), 'file')}, {plural(len(self.samples), 'people')})"
@@ -83,7 +85,7 @@ class SplitGenotypes:
     @property
     def contigs(self) -> tuple[str, ...]:
         """Contigs that have records, file by file."""
-        return tuple(self._part_of)
+        return tuple(self._parts_of)
 
     @property
     def policy(self) -> GenotypePolicy:
@@ -120,8 +122,8 @@ class SplitGenotypes:
         return any(part.has_phase_sets for part in self._parts)
 
     def phase_sets(self, variants: Variants) -> NDArray[np.int64]:
-        """As `GenotypeFile.phase_sets`, from the file that has the contig."""
-        return self._part_of[self.resolve(variants.contig)].phase_sets(variants)
+        """As `GenotypeFile.phase_sets`, from the file that has the contig; of PGENs, none has any."""
+        return self._parts_of[self.resolve(variants.contig)][0].phase_sets(variants)
 
     def expected_records(self, interval: Interval) -> float:
         """About how many records lie in `interval`, from indexes alone; 0 where these do not say.
@@ -132,19 +134,23 @@ class SplitGenotypes:
             An index cannot be read.
         """
         contig = find_contig(interval.contig, self.contigs)
-        return self._part_of[contig].expected_records(interval) if contig is not None else 0.0
+        parts = self._parts_of[contig] if contig is not None else ()
+        return sum(part.expected_records(interval) for part in parts)
 
     def read(
         self, interval: Interval, reference: Reference | None = None, dropped: Dropped | None = None
     ) -> tuple[Variants, Dropped]:
-        """As `GenotypeFile.read`, from the file that has the contig.
+        """As `GenotypeFile.read`, from the file that has the contig, or all that have a part of it.
 
         Raises
         ------
         InputError
             As there, or no file has the contig.
         """
-        return self._part_of[self.resolve(interval.contig)].read(interval, reference, dropped)
+        dropped = Dropped() if dropped is None else dropped
+        parts = self._parts_of[self.resolve(interval.contig)]
+        found = [part.read(interval, reference, dropped)[0] for part in parts]
+        return (found[0] if len(found) == 1 else _in_order(found, self.policy)), dropped
 
 
 def _listed(given: Path | Sequence[Path]) -> Sequence[Path]:
@@ -182,7 +188,8 @@ def _open_one(path: Path, policy: GenotypePolicy) -> GenotypeFile | PgenFile:
 
 
 def _require_chromosome(chromosome: str, path: Path, contigs: Sequence[str]) -> None:
-    if find_contig(chromosome, contigs) is None:
+    names = (chromosome, *plink_contigs([chromosome]))  # PAR1 is of X
+    if not any(find_contig(name, contigs) for name in names):
         raise InputError(
             f"The genotype file named for chromosome {chromosome} has no records of it.",
             where=path,
@@ -225,21 +232,64 @@ def _at(people: Sequence[str], place: int) -> str:
     return people[place] if place < len(people) else "nobody"
 
 
-def _by_contig(parts: Sequence[GenotypeFile | PgenFile]) -> dict[str, GenotypeFile | PgenFile]:
-    found: dict[str, GenotypeFile | PgenFile] = {}
-    taken: dict[str, Path] = {}
+_Part = GenotypeFile | PgenFile
+
+
+def _by_contig(parts: Sequence[_Part]) -> dict[str, tuple[_Part, ...]]:
+    """The file of each contig; several where they are PGENs, each with other parts of X."""
+    having: dict[str, list[tuple[str, _Part]]] = {}
     for part in parts:
         for contig in part.contigs:
-            other = taken.setdefault(plain_contig(contig), part.path)
-            if other != part.path:
-                raise InputError(
-                    f"Two genotype files have records of contig {contig}.",
-                    where=_named([other, part.path]),
-                    expected="each contig in one file",
-                    fix="join them with bcftools concat, or leave one out",
-                )
-            found[contig] = part
-    return found
+            having.setdefault(plain_contig(contig), []).append((contig, part))
+    for same in having.values():
+        _require_apart(same)
+    # chrX before X, as which PAR1 alone is known
+    return {max((name for name, _ in same), key=len): _each_once(same) for same in having.values()}
+
+
+def _each_once(same: Sequence[tuple[str, _Part]]) -> tuple[_Part, ...]:
+    return tuple(dict.fromkeys(part for _, part in same))
+
+
+def _require_apart(same: Sequence[tuple[str, _Part]]) -> None:
+    """Refuse two files of one contig, unless PLINK 2 cut it into them."""
+    contig, paths = same[0][0], [part.path for part in _each_once(same)]
+    names = [part.names_in_file(name) if isinstance(part, PgenFile) else (contig,) for name, part in same]
+    if len(paths) > 1 and len(set(chain(*names))) < sum(map(len, names)):
+        raise InputError(
+            f"Two genotype files have records of contig {contig}.",
+            where=_named(paths),
+            expected="each contig in one file",
+            fix=_one_file(paths),
+        )
+
+
+def _one_file(paths: Sequence[Path]) -> str:
+    if any(path.suffix == ".pgen" for path in paths):
+        return "leave one out; or make one PGEN of both (plink2 --pmerge-list), and give that"
+    return (
+        f"leave one out; or, if each has another part of it: bcftools concat -a -Oz -o NEW.vcf.gz "
+        f"{in_shell(*paths)} && bcftools index -t NEW.vcf.gz, and give NEW.vcf.gz"
+    )
+
+
+def _in_order(found: Sequence[Variants], policy: GenotypePolicy) -> Variants:
+    """Variants of parts of one contig, by position."""
+    position = np.concatenate([one.position for one in found])
+    order = np.argsort(position, kind="stable")
+    ref, alt, names = (
+        [text for one in found for text in getattr(one, of)] for of in ("ref", "alt", "variant_id")
+    )
+    return Variants(
+        found[0].contig,
+        position[order],
+        tuple(ref[i] for i in order),
+        tuple(alt[i] for i in order),
+        tuple(names[i] for i in order),
+        np.concatenate([one.alleles for one in found])[order],
+        found[0].samples,
+        policy.ploidy.one_copy(found[0].contig, position[order], found[0].samples),
+    )
 
 
 def _named(paths: Iterable[Path]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import subprocess
 import sys
 import zlib
@@ -24,7 +25,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.errors import InputError
+from hapsight.errors import InputError, in_shell
 from hapsight.files import write_atomically
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "require_unique",
     "stream_table",
     "table_of",
+    "without_comments",
     "write_table",
 ]
 
@@ -170,6 +172,7 @@ def read_lines(path: Path, what: str) -> Iterator[str]:
         The file is missing, cut off, no UTF-8, or unpacks to far more than any table does.
     """
     require_file(path, what)
+    _require_text(path, what)
     compressed = is_gzip(path)
     if compressed and is_bgzip(path):
         require_end(path)
@@ -182,6 +185,33 @@ def read_lines(path: Path, what: str) -> Iterator[str]:
         raise InputError(f"The {what} file is no text in UTF-8.", where=path, got=error, fix=fix) from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"The {what} file is damaged or no text.", where=path, got=error) from error
+
+
+_OTHERS: Final = {
+    rb"\x28\xb5\x2f\xfd": ("compressed by zstd", "zstd -d {}"),
+    rb"BZh[1-9]1AY": ("compressed by bzip2", "bunzip2 -k {}"),
+    rb"\xfd7zXZ\x00": ("compressed by xz", "unxz -k {}"),
+    rb"PK\x03\x04": (
+        "a ZIP archive, as .xlsx is",
+        "of Excel: save it as Text (Tab delimited); else: unzip {}",
+    ),
+    rb"PAR1\x15": ("Parquet", "give it a name that ends in .parquet: mv {} NEW.parquet"),
+    rb"\x89HDF": ("HDF5", "write its table as text with tabs"),
+}
+"""How files begin that are no text, what they are, and what makes text of them."""
+
+
+def _require_text(path: Path, what: str) -> None:
+    """Refuse files that other programs pack, by how they begin."""
+    head = _head(path, 8)
+    for begin, (kind, fix) in _OTHERS.items():
+        if re.match(begin, head, re.DOTALL):
+            raise InputError(
+                f"The {what} file is no text: it is {kind}.",
+                where=path,
+                expected="text, gzipped or not",
+                fix=fix.format(in_shell(path)),
+            )
 
 
 def _text(path: Path, raw: IO[bytes], compressed: bool) -> io.TextIOWrapper:
@@ -227,9 +257,12 @@ def read_table(path: Path, what: str) -> pl.DataFrame:
 
 def table_of(lines: Sequence[str], path: Path, what: str) -> pl.DataFrame:
     """The table of these lines of a file, the first of which is the header; as `read_table`."""
+    separator = "," if ".csv" in path.suffixes else "\t"
+    lines = without_comments(lines, separator)
     if len(lines) < 2:
         raise InputError(f"The {what} file has no rows.", where=path, expected="a header line and rows")
-    separator = "," if ".csv" in path.suffixes else "\t"
+    _require_separated(path, lines[0], separator, what)
+    lines = _without_nameless(lines, separator)
     _require_even(path, lines, separator)
     header = [name.strip().strip('"').strip() for name in lines[0].split(separator)]
     require_unique(header, "column", path)
@@ -237,6 +270,52 @@ def table_of(lines: Sequence[str], path: Path, what: str) -> pl.DataFrame:
     if len(header) > 1 and not header[-1] and table[:, -1].is_null().all():  # each line ends in a separator
         table = table[:, :-1]
     return table.rename(lambda name: name.strip())
+
+
+_GCT: Final = re.compile(r"#1\.[23]\s*")
+
+
+def without_comments(lines: Sequence[str], separator: str) -> Sequence[str]:
+    """The lines from the header on: before it may be lines that begin with ``#`` and have one cell.
+
+    GCT has its version there, and a line of two counts.
+    """
+    if len(lines) > 2 and _GCT.fullmatch(lines[0]):
+        return lines[2:]
+    first = next((i for i, line in enumerate(lines) if separator in line or not line.startswith("#")), 0)
+    return lines[first:] if lines and separator in lines[first] else lines
+
+
+def _without_nameless(lines: Sequence[str], separator: str) -> Sequence[str]:
+    """The lines, without separators at the header's end that no row has (1000 Genomes' panel)."""
+    header = lines[0].rstrip(separator)
+    if header == lines[0] or any(line.count(separator) != header.count(separator) for line in lines[1:]):
+        return lines
+    return [header, *lines[1:]]
+
+
+_SEPARATORS: Final = {
+    "\t": ("tabs", "call it .tsv"),
+    ",": ("commas", "call it .csv, or write it with tabs"),
+    ";": ("semicolons", "save it with tabs, and points in numbers (of Excel: Text (Tab delimited))"),
+    " ": ("spaces", "awk -v OFS='\\t' '{{$1 = $1; print}}' {} > NEW.tsv, and give that"),
+}
+"""What stands between columns, and what to do where it is not what the file's name says."""
+
+
+def _require_separated(path: Path, header: str, separator: str, what: str) -> None:
+    """Refuse a header that is one cell by this separator, and three or more by another one."""
+    other = next((sign for sign in _SEPARATORS if len(header.split(sign)) > 2), None)
+    if separator in header or other is None:
+        return
+    (name, fix), wanted = _SEPARATORS[other], _SEPARATORS[separator][0]
+    raise InputError(
+        f"The columns of the {what} file are not separated by {wanted}.",
+        where=path,
+        expected="tabs; commas in a file that is called .csv",
+        got=f"a header with {name}, and without {wanted}",
+        fix=fix.format(in_shell(path)),
+    )
 
 
 def _parsed(path: Path, lines: Sequence[str], separator: str) -> pl.DataFrame:
@@ -307,7 +386,12 @@ def require_unique(names: Iterable[str], what: str, where: object) -> None:
         )
 
 
-def numbers(table: pl.DataFrame, rows: Sequence[str], where: object) -> NDArray[np.float64]:
+_GIVE_NUMBERS: Final = "give every value a number, or leave the row or the column out"
+
+
+def numbers(
+    table: pl.DataFrame, rows: Sequence[str], where: object, fix: str = _GIVE_NUMBERS
+) -> NDArray[np.float64]:
     """All cells (R, C) as float64; the row's name and the column of one that is no finite number are told.
 
     Raises
@@ -325,7 +409,7 @@ def numbers(table: pl.DataFrame, rows: Sequence[str], where: object) -> NDArray[
             where=f"{where}, row {rows[row]}, column {table.columns[column]}",
             expected="a number",
             got=f"{table[row, column]!r}; {bad.sum():,} such of {bad.size:,} values",
-            fix="give every value a number, or leave the row or the column out",
+            fix=fix,
         )
     return values
 

@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from hapsight.cohort.matching import gene_names, region_of
-from hapsight.errors import ConfigError
+from hapsight.errors import AS_TOML, ConfigError, at_line
 from hapsight.models.catalogue import PROTOCOL_OPTIONS, PROTOCOL_READ_OUTS, EffectsKeys
 from hapsight.models.own import PREFIX
 from hapsight.run.sections import (
@@ -319,8 +319,10 @@ def load_config(path: Path) -> Config:
     ConfigError
         The file is not there, not TOML, or has a key or value that hapsight does not know.
     """
+    text = ""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        data = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError("There is no such configuration file.", where=path, fix=_WRITES_ONE) from None
     except IsADirectoryError:
@@ -333,7 +335,8 @@ def load_config(path: Path) -> Config:
         fix = "save the file as text in UTF-8"
         raise ConfigError("The configuration is no text in UTF-8.", where=path, got=error, fix=fix) from None
     except (ValueError, RecursionError) as error:  # what tomllib raises, its own error included
-        raise ConfigError("The configuration is not TOML.", where=path, got=error) from None
+        said = at_line(error, text)
+        raise ConfigError("The configuration is not TOML.", where=path, got=said, fix=AS_TOML) from None
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
@@ -395,6 +398,11 @@ def _first_complaints(error: ValidationError, whole: object = None) -> tuple[str
         if found["type"] == "extra_forbidden":
             section = section_at(whole or Config, found["loc"][:-1])
             text = "unknown key" + _did_you_mean(str(found["loc"][-1]), section)
+        elif found["type"] == "tuple_type" and isinstance(found["input"], dict | str):
+            one = found["input"]
+            text = (
+                f"is there several times: write [[{key}]]" if isinstance(one, dict) else f'a list: ["{one}"]'
+            )
         elif found["type"] != "missing" and found["loc"]:
             text += f", got {found['input']!r}"
         lines.append(f"  {key}: {text}")

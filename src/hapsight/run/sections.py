@@ -10,13 +10,14 @@ The sections ``[priors]``, ``[cluster]`` and ``[report]`` of the configuration.
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hapsight.errors import IncompleteError
 
@@ -96,6 +97,14 @@ class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, and nothing is changed in place."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def from_home(cls, value: Any) -> Any:
+        """``~/`` of a path, or of paths in a list, is the home folder, as to a shell."""
+        if isinstance(value, list):
+            return [cls.from_home(one) for one in value]
+        return os.path.expanduser(value) if isinstance(value, str) and value.startswith("~/") else value
 
 
 class ExpressionConfig(Section):

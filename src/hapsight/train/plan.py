@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.nouns import Interval
-from hapsight.errors import ConfigError
+from hapsight.errors import AS_TOML, ConfigError, at_line
 from hapsight.models.mini_net import CONTEXT_BINS, REACH, STRIDE, Channels
 from hapsight.models.protocol import Track
 from hapsight.train.loop import TrainArguments
@@ -263,7 +263,8 @@ def load_plan(path: Path, **changes: object) -> ReferencePlan:
         The file is missing, is not TOML, or a key is unknown, missing or out of range.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        found = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError("There is no plan of a training at this path.", where=path) from None
     except UnicodeDecodeError as error:
@@ -272,7 +273,8 @@ def load_plan(path: Path, **changes: object) -> ReferencePlan:
             "A plan of a training is no text in UTF-8.", where=path, got=error, fix=fix
         ) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError("A plan of a training is not TOML.", where=path, got=error) from None
+        said = at_line(error, text)
+        raise ConfigError("A plan of a training is not TOML.", where=path, got=said, fix=AS_TOML) from None
     fit: dict[str, Any] = found.setdefault("fit", {})
     fit |= {name: value for name, value in changes.items() if value is not None}
     try:

@@ -1,0 +1,412 @@
+"""Files as pipelines really write them: read as their tidy twins are, or refused with a cure that works."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pysam
+import pytest
+
+from hapsight.cohort.check import check_cohort
+from hapsight.cohort.expression import read_expression
+from hapsight.cohort.genes import read_genes
+from hapsight.cohort.genotypes import GenotypeFile
+from hapsight.cohort.join import CohortFiles, open_cohort
+from hapsight.cohort.matching import match_genes
+from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
+from hapsight.cohort.people import match_people, read_covariates, read_sample_sheet
+from hapsight.cohort.ploidy import Sex
+from hapsight.cohort.policies import GenotypePolicy
+from hapsight.cohort.split import open_genotypes
+from hapsight.cohort.tables import read_table
+from hapsight.errors import InputError
+from tests.cohort.files import (
+    CONTIG,
+    PEOPLE,
+    SEQUENCE,
+    Record,
+    write_cohort,
+    write_fasta,
+    write_table,
+    write_vcf,
+)
+from tests.cohort.pgen_files import write_pgen, write_pvar
+
+VALUES = [1.0, 2.0, 3.0, 4.5]
+BED = [["#chr", "start", "end", "phenotype_id", *PEOPLE], [CONTIG, 39, 40, "ENSG01.1", *VALUES]]
+COVARIATES = [["id", *PEOPLE], ["PC1", 0.1, 0.2, -0.3, 0.4], ["PC2", 1, 0, 1, 1]]
+
+
+def as_text(rows: list[list[object]], separator: str = "\t") -> str:
+    return "".join(separator.join(map(str, row)) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "# made by a colleague\n",
+        "# Program:featureCounts v2; Command:x\n",
+        "## two\n# lines\n",
+        "#1.2\n1\t4\n",
+    ],
+)
+def test_lines_before_the_header_are_passed_over(tmp_path, head):
+    path = tmp_path / "e.bed"
+    path.write_text(head + as_text(BED))
+    assert read_expression(path).values.tolist() == [VALUES]
+    path.write_text(head + as_text(COVARIATES))
+    assert read_covariates(path, PEOPLE)[0].names == ("PC1", "PC2")
+
+
+def test_a_header_of_one_cell_is_no_comment(tmp_path):
+    (tmp_path / "s.tsv").write_text("#IID\nann\nbob\n")
+    assert read_sample_sheet(tmp_path / "s.tsv").samples == ("ann", "bob")
+
+
+@pytest.mark.parametrize(
+    ("name", "separator", "cure"),
+    [("e.bed", ",", "call it .csv"), ("e.csv", "\t", "call it .tsv"), ("e.csv", ";", "save it with tabs")],
+)
+def test_other_separators_are_told(tmp_path, name, separator, cure):
+    path = write_table(tmp_path / name, BED, separator)
+    with pytest.raises(InputError, match="are not separated by") as error:
+        read_expression(path)
+    assert cure in error.value.details["to mend"]
+    renamed = {",": ".csv", "\t": ".tsv"}.get(separator)
+    if renamed:
+        assert read_expression(path.rename(path.with_suffix(renamed))).values.tolist() == [VALUES]
+
+
+def test_spaces_are_made_tabs_by_the_command_that_is_printed(tmp_path):
+    path = write_table(tmp_path / "my e.bed", BED, " ")
+    with pytest.raises(InputError, match="with spaces, and without tabs") as error:
+        read_expression(path)
+    command = error.value.details["to mend"].removesuffix(", and give that")
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    assert read_expression(tmp_path / "NEW.tsv").values.tolist() == [VALUES]
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "cure"),
+    [
+        (b"\x28\xb5\x2f\xfd\x04", "zstd", "zstd -d "),
+        (b"BZh91AY&SY", "bzip2", "bunzip2 -k "),
+        (b"\xfd7zXZ\x00\x00", "xz", "unxz -k "),
+        (b"PK\x03\x04", "xlsx", "Text (Tab delimited)"),
+        (b"PAR1\x15\x04", "Parquet", "mv "),
+        (b"\x89HDF\r\n\x1a\n", "HDF5", "as text with tabs"),
+    ],
+)
+def test_files_that_are_no_text_are_called_what_they_are(tmp_path, head, kind, cure):
+    (tmp_path / "e").write_bytes(head + bytes(range(256)))
+    with pytest.raises(InputError, match=f"is no text: it is .*{kind}") as error:
+        read_expression(tmp_path / "e")
+    assert cure in error.value.details["to mend"]
+
+
+def test_parquet_by_another_name(tmp_path):
+    pl.DataFrame(BED[1:], schema=BED[0], orient="row").write_parquet(tmp_path / "e.bed")
+    with pytest.raises(InputError, match="it is Parquet"):
+        read_expression(tmp_path / "e.bed")
+    assert read_expression((tmp_path / "e.bed").rename(tmp_path / "e.parquet")).values.tolist() == [VALUES]
+
+
+@pytest.mark.parametrize("name", ["TargetID", "molecular_trait_id", "ID"])
+def test_fastqtl_and_the_eqtl_catalogue_call_genes_otherwise(tmp_path, name):
+    rows = [["#Chr", "start", "end", name, *PEOPLE], BED[1]]
+    assert read_expression(write_table(tmp_path / "e.bed", rows)).samples == PEOPLE
+
+
+def test_a_matrix_is_told_where_to_look(tmp_path):
+    rows = [["Name", "Description", *PEOPLE], ["ENSG01.1", "ONE", *VALUES]]
+    (tmp_path / "e.gct").write_text("#1.2\n1\t4\n" + as_text(rows))
+    with pytest.raises(InputError, match=r"not a phenotype BED[\s\S]*got: Name, Description, ann"):
+        read_expression(tmp_path / "e.gct")
+
+
+def matrix_of_docs() -> str:
+    text = (Path(__file__).parents[2] / "docs/formats.md").read_text()
+    return text.split("```python\n# a phenotype BED of a matrix\n")[1].split("```")[0]
+
+
+@pytest.mark.parametrize("form", ["gct", "salmon", "featureCounts"])
+def test_the_lines_of_the_docs_make_a_bed_of_a_matrix(tmp_path, monkeypatch, form):
+    monkeypatch.chdir(tmp_path)
+    code = matrix_of_docs()
+    columns = {"gct": ["Name", "Description"], "salmon": ["gene_id", "gene_name"]}.get(
+        form, ["Geneid", "Chr", "Start", "End", "Strand", "Length"]
+    )
+    rows = [[*columns, *PEOPLE], ["ENSG01.1", *"x" * (len(columns) - 1), *VALUES]]
+    head = {"gct": "#1.2\n1\t4\n", "featureCounts": "# Program:featureCounts\n"}.get(form, "")
+    (tmp_path / "matrix.tsv").write_text(head + as_text(rows))
+    gtf = f'{CONTIG}\tx\tgene\t20\t40\t.\t-\t.\tgene_id "ENSG01.1";\n'
+    (tmp_path / "genes.gtf").write_text(gtf)
+    exec(code, {})
+    found = read_expression(tmp_path / "expression.bed")
+    assert (found.samples, found.values.tolist()) == (PEOPLE, [VALUES])
+    assert [(g.gene_id, g.contig, g.tss) for g in found.genes] == [("ENSG01.1", CONTIG, 39)]
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "extra"),
+    [
+        ("sample\tpop\tsuper_pop\tgender\t\t", "{}\tGBR\tEUR\tmale", ""),
+        ("Sample name\tSex\tBiosample ID\tPopulation code\tSuperpopulation code", "{}\tM\tx\tGBR\tEUR", ""),
+        ("#IID\tSEX\tSuperPop\tPopulation", "{}\t1\tEUR\tGBR", ""),
+        ("FID\tIID\tPAT\tMAT\tSEX\tPopulation\tsuper_population", "f\t{}\t0\t0\t1.0\tGBR\tEUR", ""),
+        ("Sample_ID\tPOPULATION\tSuper_Population\tSex", "{}\tGBR\tEUR\tmale", ""),
+    ],
+    ids=["panel", "IGSR", "psam", "ped", "capitals"],
+)
+def test_sample_sheets_by_the_names_that_others_give(tmp_path, header, row, extra):
+    (tmp_path / "s.tsv").write_text("\n".join([header, *(row.format(one) for one in PEOPLE)]) + "\n")
+    found = read_sample_sheet(tmp_path / "s.tsv")
+    assert (found.samples, set(found.population), set(found.super_population)) == (PEOPLE, {"GBR"}, {"EUR"})
+    assert set(found.sexes().values()) == {Sex.MALE}
+
+
+def test_our_own_names_come_first_and_two_others_are_refused(tmp_path):
+    rows = [["sample_id", "IID", "pop", "population"], ["ann", "x", "y", "GBR"]]
+    found = read_sample_sheet(write_table(tmp_path / "s.tsv", rows))
+    assert (found.samples, found.population) == (("ann",), ("GBR",))
+    twice = write_table(tmp_path / "t.tsv", [["IID", "sample"], ["ann", "x"]])
+    with pytest.raises(InputError, match=r"Two columns[\s\S]*IID, sample[\s\S]*call one of them sample_id"):
+        read_sample_sheet(twice)
+
+
+def test_a_header_that_ends_in_tabs_is_no_longer_than_its_rows(tmp_path):
+    path = tmp_path / "s.tsv"
+    path.write_text("a\tb\t\t\n1\t2\n3\t4\n")
+    assert read_table(path, "table").rows() == [("1", "2"), ("3", "4")]
+    path.write_text("a\tb\t\t\n1\t2\n3\t4\t5\n")
+    with pytest.raises(InputError, match="longer or shorter"):
+        read_table(path, "table")
+
+
+def test_covariates_of_eigensoft(tmp_path):
+    lines = ["           #eigvals:     5.1     3.2"]
+    lines += [f"         {one}     0.{n}    -1e-3           Case" for n, one in enumerate(PEOPLE)]
+    (tmp_path / "pca.evec").write_text("\n".join(lines) + "\n")
+    found, transposed = read_covariates(tmp_path / "pca.evec", PEOPLE)
+    assert transposed
+    assert (found.samples, found.values[:, 0].tolist()) == (PEOPLE, [0.0, 0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("words", [["b1", "b2", "b2", "b3"], ["TRUE", "FALSE", "TRUE", "TRUE"], list("MFMM")])
+def test_covariates_of_words_are_told_how_to_become_numbers(tmp_path, words):
+    path = write_table(tmp_path / "c.tsv", [*COVARIATES, ["batch", *words]])
+    with pytest.raises(InputError, match="row batch, column ann") as error:
+        read_covariates(path, PEOPLE)
+    assert "a covariate of 0 and 1 for each of its words but one" in error.value.details["to mend"]
+    numbers = [[f"batch {word}", *(int(word == one) for one in words)] for word in sorted(set(words))[1:]]
+    found = read_covariates(write_table(path, [COVARIATES[0], *numbers]), PEOPLE)[0]
+    assert not found.redundant
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (["GTEX.ann", "GTEX.bob"], ["GTEX-ann", "GTEX-bob"]),
+        (["X07", "X12"], ["07", "12"]),
+        (["HG_1", "HG_2"], ["hg-1", "hg-2"]),
+    ],
+)
+def test_people_whom_r_renamed(theirs, ours):
+    with pytest.raises(InputError, match=f"{theirs[0]} and {ours[0]} look like one person"):
+        match_people({"expression": theirs, "genotypes": ours}, Dropped())
+
+
+def test_some_people_whom_r_renamed_are_told_by_the_check(tmp_path):
+    files = write_cohort(tmp_path)
+    people = ["ann", "bob", "cyd", "d-an"]
+    files = CohortFiles(
+        write_vcf(tmp_path / "g.vcf.gz", [Record(10, SEQUENCE[9], "T", ["0|1"] * 4)], people),
+        files.reference,
+        write_table(tmp_path / "e.bed", [[*BED[0][:-1], "d.an"], BED[1]]),
+    )
+    found = check_cohort(files, GenotypePolicy(), lambda gene: gene.cis(20))
+    told = next(result for result in found if result.name == "people")
+    assert told.details[-1] == "d.an and d-an look like one person"
+
+
+TSV = [["gene_id", "gene_name", "chrom", "tss", "strand"], ["ENSG01", "ONE", CONTIG, 40, "-"]]
+GENE = Gene("ENSG01", CONTIG, 39, Strand.MINUS, "ONE")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("g.csv", as_text(TSV, ",")),
+        ("g.tsv", "\n".join("\t".join(f'"{cell}"' for cell in row) for row in TSV) + "\n"),
+        ("g.tsv", as_text([TSV[0], ["ENSG01", "ONE", CONTIG, "40.0", "-1"]])),
+        ("g.bed", f"{CONTIG}\t9\t40\tENSG01\t0\t-1\n"),
+        (
+            "g.gtf",
+            f'{CONTIG}\tx\tgene\t10\t40\t.\t-\t.\ttag "a"; tag "b"; gene_name "ONE"; gene_id "ENSG01";\n',
+        ),
+    ],
+    ids=["csv", "quotes", "pandas and BioMart", "BED of BioMart's strand", "GTF with tags"],
+)
+def test_gene_tables_as_other_programs_write_them(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    found = read_genes(tmp_path / name)
+    assert [(g.gene_id, g.contig, g.tss, g.strand) for g in found] == [
+        (GENE.gene_id, GENE.contig, GENE.tss, GENE.strand)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "cure"),
+    [
+        (f'{CONTIG}\tx\tgene\t40\t10\t.\t+\t.\tgene_id "a";\n', "ends before it starts", None),
+        (f"{CONTIG}\tx\tgene\t10\t40\t.\t+\t.\tID=a;gene_id=a\n", "no gene_id", "use the GTF of the same"),
+        (f'{CONTIG}\tx\texon\t10\t40\t.\t+\t.\tgene_id "a";\n', "has no genes", "from release 75 on"),
+    ],
+)
+def test_gtfs_that_cannot_be_used(tmp_path, text, what, cure):
+    (tmp_path / "g.gtf").write_text(text)
+    with pytest.raises(InputError, match=what) as error:
+        read_genes(tmp_path / "g.gtf")
+    assert cure is None or cure in error.value.details["to mend"]
+
+
+def test_a_gene_of_a_bed_that_ends_before_it_starts(tmp_path):
+    path = write_table(tmp_path / "g.bed", [[CONTIG, 40, 10, "a", 0, "+"]])
+    with pytest.raises(InputError, match=r"does not end behind its start[\s\S]*start 40, end 10"):
+        read_genes(path)
+
+
+def test_a_table_of_biomart_is_told_the_names_of_columns(tmp_path):
+    rows = [["Gene stable ID", "Chromosome/scaffold name", "TSS", "Strand"], ["ENSG01", "1", 40, -1]]
+    with pytest.raises(InputError, match="no format") as error:
+        read_genes(write_table(tmp_path / "g.txt", rows))
+    assert "gene_id, chrom, tss (from 1) and strand" in error.value.details["to mend"]
+    names = ["gene_id", "chrom", "tss", "strand"]
+    assert read_genes(write_table(tmp_path / "g.txt", [names, *rows[1:]]))[0].tss == 39
+
+
+@pytest.mark.parametrize("name", ["ENSG00000100001.7|ONE", "ENSG00000100001_ONE", "ONE;ENSG00000100001.3"])
+def test_identifiers_with_names_are_told(name):
+    measured, table = Gene(name, CONTIG, 39), Gene("ENSG00000100001.7", CONTIG, 39, Strand.PLUS)
+    with pytest.raises(InputError, match="No gene of the expression file") as error:
+        match_genes([measured], [table], "genes.gtf", Dropped())
+    assert error.value.details["to mend"].endswith(f"{name} of the expression file is {table.gene_id} there")
+    again = Gene("ENSG00000100001", CONTIG, 39)
+    assert match_genes([again], [table], "genes.gtf", Dropped())[0][0].tss == 39
+
+
+def test_contigs_by_accession_are_told():
+    measured = Gene("ONE", CONTIG, 39)
+    table = Gene("ONE", "NC_000001.11", 39, Strand.PLUS)
+    with pytest.raises(InputError, match="by accession"):
+        match_genes([measured], [table], "genes.gtf", Dropped())
+
+
+def test_a_fasta_by_accession_is_told(tmp_path):
+    files = write_cohort(tmp_path)
+    fasta = write_fasta(tmp_path / "nc.fa", {"NC_000001.11": SEQUENCE})
+    with pytest.raises(InputError, match=r"No gene lies on a contig[\s\S]*by accession"):
+        open_cohort(CohortFiles(files.genotypes, fasta, files.expression), GenotypePolicy())
+
+
+def test_a_hard_masked_fasta_is_told(tmp_path):
+    files = write_cohort(tmp_path)
+    fasta = write_fasta(tmp_path / "rm.fa", {CONTIG: "N" * 20 + SEQUENCE[20:]})
+    cohort, _ = open_cohort(CohortFiles(files.genotypes, fasta, files.expression), GenotypePolicy())
+    with pytest.raises(InputError, match="hard-masked"):
+        cohort.genotypes.read(Interval(CONTIG, 0, 200), cohort.reference)
+
+
+def test_dosages_without_calls_are_told(tmp_path):
+    path = write_vcf(
+        tmp_path / "g.vcf.gz",
+        [Record(10, SEQUENCE[9], "T", ["0.1"] * 4)],
+        header=['##FORMAT=<ID=DS,Number=1,Type=Float,Description="Dosage">'],
+    )
+    text = gzip.decompress(path.read_bytes()).decode().replace("\tGT\t", "\tDS\t")
+    path = tmp_path / "ds.vcf.gz"
+    _bgzip(path, text)
+    with pytest.raises(InputError, match=r"no genotypes \(GT\)[\s\S]*got: FORMAT DS[\s\S]*write GT too"):
+        GenotypeFile(path).read(Interval(CONTIG, 0, 200))
+
+
+def _bgzip(path: Path, text: str) -> None:
+    plain = path.with_suffix("")
+    plain.write_text(text)
+    pysam.tabix_compress(str(plain), str(path), force=True)
+    pysam.tabix_index(str(path), preset="vcf", force=True)
+
+
+def test_an_unsorted_vcf_is_sorted_by_the_command_that_is_printed(tmp_path):
+    records = [Record(p, SEQUENCE[p - 1], "GG", ["0|1"] * 4) for p in (50, 10)]
+    path = write_vcf(tmp_path / "g.vcf.gz", records, index=False)
+    with pytest.raises(InputError, match="has no index") as error:
+        GenotypeFile(path)
+    sort = error.value.details["to mend"].split("what this writes: ")[1].replace("FILE", path.name)
+    command = f"{sort} && bcftools index NEW.vcf.gz"
+    subprocess.run(command, shell=True, check=True, capture_output=True, cwd=tmp_path)
+    found, _ = GenotypeFile(tmp_path / "NEW.vcf.gz").read(Interval(CONTIG, 0, 200))
+    assert found.position.tolist() == [9, 49]
+
+
+PLACES = (10, 50, 60, 70)
+
+
+def _x() -> list[Record]:
+    return [Record(p, SEQUENCE[p - 1], "GG", ["0|1", "1|0", "0|0", "1|1"], contig="chrX") for p in PLACES]
+
+
+def _x_in_parts(folder: Path, names: list[str], write: Callable[[Path, list[Record]], Path]) -> list[Path]:
+    parts: dict[str, list[Record]] = {}
+    for name, record in zip(names, _x(), strict=True):
+        parts.setdefault(name, []).append(record)
+    return [write(folder / f"chr{name}", records) for name, records in parts.items()]
+
+
+@pytest.mark.parametrize(
+    "names", [["PAR1", "X", "X", "PAR2"], ["PAR1", "chrX", "chrX", "chrX"], ["XY", "23", "23", "XY"]]
+)
+@pytest.mark.parametrize("pattern", [False, True])
+def test_pgens_of_the_parts_of_x_are_one_contig(tmp_path, names, pattern):
+    """As ``plink2 --split-par`` and then ``--chr`` leave them."""
+
+    def write(path: Path, records: list[Record]) -> Path:
+        vcf = write_vcf(path.with_suffix(".vcf.gz"), records, contigs={"chrX": 200})
+        pgen = write_pgen(vcf, path.with_suffix(".pgen"))
+        name = path.name.removeprefix("chr")
+        rows = [[name, r.position, ".", r.ref, r.alt, "PASS"] for r in records]
+        write_pvar(pgen.with_suffix(".pvar"), rows)
+        return pgen
+
+    whole = write_vcf(tmp_path / "whole.vcf.gz", _x(), contigs={"chrX": 200})
+    expected, _ = GenotypeFile(whole).read(Interval("chrX", 0, 200))
+    paths = _x_in_parts(tmp_path, names, write)
+    found = open_genotypes(tmp_path / "chr{chrom}.pgen" if pattern else paths)
+    assert len(found.contigs) == 1
+    for contig in ("X", "chrX"):
+        mine, _ = found.read(Interval(contig, 0, 200))
+        assert mine.position.tolist() == expected.position.tolist()
+        assert np.array_equal(mine.alleles, expected.alleles)
+        assert found.expected_records(Interval(contig, 0, 200)) == pytest.approx(len(PLACES))
+        assert not found.phase_sets(mine).any()
+    assert found.read(Interval("X", 45, 65))[0].position.tolist() == [49, 59]
+
+
+def test_vcfs_of_the_parts_of_x_are_joined_by_the_command_that_is_printed(tmp_path):
+    """As imputation servers give them; their contig has one name, so nothing says that they are parts."""
+
+    def write(path: Path, records: list[Record]) -> Path:
+        return write_vcf(path.with_suffix(".vcf.gz"), records, contigs={"chrX": 200})
+
+    paths = _x_in_parts(tmp_path, ["PAR1", "nonPAR", "nonPAR", "PAR1"], write)
+    with pytest.raises(InputError, match="Two genotype files have records of contig chrX") as error:
+        open_genotypes(paths)
+    command = error.value.details["to mend"].split("part of it: ")[1].removesuffix(", and give NEW.vcf.gz")
+    subprocess.run(command, shell=True, check=True, capture_output=True, cwd=tmp_path)
+    found, _ = open_genotypes(tmp_path / "NEW.vcf.gz").read(Interval("chrX", 0, 200))
+    assert found.position.tolist() == [p - 1 for p in PLACES]
