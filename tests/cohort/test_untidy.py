@@ -22,6 +22,7 @@ from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
 from hapsight.cohort.people import match_people, read_covariates, read_sample_sheet
 from hapsight.cohort.ploidy import Sex
 from hapsight.cohort.policies import GenotypePolicy
+from hapsight.cohort.reference import Reference
 from hapsight.cohort.split import open_genotypes
 from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError
@@ -410,3 +411,41 @@ def test_vcfs_of_the_parts_of_x_are_joined_by_the_command_that_is_printed(tmp_pa
     subprocess.run(command, shell=True, check=True, capture_output=True, cwd=tmp_path)
     found, _ = open_genotypes(tmp_path / "NEW.vcf.gz").read(Interval("chrX", 0, 200))
     assert found.position.tolist() == [p - 1 for p in PLACES]
+
+
+def _with_columns(folder: Path, change: Callable[[str], str]) -> GenotypeFile:
+    """A VCF of which a function changes each line of calls."""
+    path = write_vcf(folder / "g.vcf.gz", [Record(10, SEQUENCE[9], "GG", ["0|1", "0|0", "0|0", "1|1"])])
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    _bgzip(path, "\n".join(change(line) if line[0] != "#" else line for line in lines) + "\n")
+    return GenotypeFile(path)
+
+
+@pytest.mark.parametrize("more", ["\t0|1", "\t.", "\t0|1\t0|1\t"])
+def test_more_columns_than_the_header_has_people_are_refused(tmp_path, more):
+    """bcftools takes the first ones for everybody's, whoever it was that the header has lost."""
+    found = _with_columns(tmp_path, lambda line: line + more)
+    with pytest.raises(InputError, match=r"more calls than[\s\S]*expected: 4 calls[\s\S]*got: [56]"):
+        found.read(Interval(CONTIG, 0, 200))
+
+
+@pytest.mark.parametrize("end", ["\t", "\r", "\t\t\r"])
+def test_what_stands_at_the_end_of_lines_is_no_call(tmp_path, end):
+    found, _ = _with_columns(tmp_path, lambda line: line + end).read(Interval(CONTIG, 0, 200))
+    assert found.alleles.tolist() == [[[0, 1], [0, 0], [0, 0], [1, 1]]]
+
+
+@pytest.mark.parametrize("text", [">chr1\nACGT\n", "1\trs1\t0\t10\tA\tC\n", "bgen"])
+def test_genotypes_that_are_none_are_not_told_to_be_indexed(tmp_path, text):
+    for name, content in (("g", text.encode()), ("g.gz", gzip.compress(text.encode()))):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match="is no VCF or BCF"):
+            GenotypeFile(tmp_path / name)
+
+
+def test_a_reference_that_is_none_is_not_told_to_be_indexed(tmp_path):
+    for path in (write_cohort(tmp_path).genotypes, tmp_path / "a.2bit"):
+        if not path.exists():
+            path.write_bytes(b"\x43\x27\x41\x1a" + bytes(12))
+        with pytest.raises(InputError, match="The reference is no FASTA"):
+            Reference(path)

@@ -19,7 +19,7 @@ import pysam
 from numpy.typing import NDArray
 
 from hapsight.cohort.nouns import Interval
-from hapsight.cohort.tables import is_bgzip, require_end, require_file
+from hapsight.cohort.tables import is_bgzip, require_end, require_file, unpacked_head
 from hapsight.errors import InputError, in_shell
 
 __all__ = [
@@ -101,6 +101,7 @@ def require_indexed(path: Path) -> None:
         They are.
     """
     require_file(path, "genotype")
+    _require_variants(path)
     if not is_bgzip(path):
         new = path.with_name(f"{path.name.removesuffix('.gz').removesuffix('.vcf')}.bgzipped.vcf.gz")
         raise InputError(
@@ -118,6 +119,23 @@ def require_indexed(path: Path) -> None:
             fix=f"bcftools index {in_shell(path)} (or tabix -p vcf {in_shell(path)}); if it is not sorted, "
             "index and give what this writes: bcftools sort -Oz -o NEW.vcf.gz FILE",
         )
+
+
+def _require_variants(path: Path) -> None:
+    """Refuse what does not begin as a VCF or BCF does; a damaged file is told later."""
+    head = unpacked_head(path, len(_VCF))
+    if head and not head.startswith((_VCF, b"BCF")):
+        raise InputError(
+            "The genotype file is no VCF or BCF.",
+            where=path,
+            expected=f"a phased VCF or BCF with its index, or a .pgen; a VCF begins with {_VCF.decode()}",
+            got=f"{head.decode(errors='replace')} ..." if head.isascii() else "other bytes",
+            fix="plink2 --make-pgen makes a PGEN of phased .bgen (--bgen FILE and ref-first or ref-last) "
+            "and .haps (--haps); PLINK 1's .bed has no phase",
+        )
+
+
+_VCF: Final = b"##fileformat=VCF"
 
 
 def require_own_index(path: Path) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "people_across_sets",
     "phase_set_tag",
     "phase_sets_of",
+    "require_no_more_calls",
     "require_people_once",
 ]
 
@@ -231,3 +232,19 @@ def require_people_once(path: Path) -> None:
                 fix=f"bcftools reheader -s names.txt -o NEW.vcf.gz {in_shell(path)}, "
                 "names.txt with a name of its own for each column, one a line; then index it",
             )
+
+
+def require_no_more_calls(path: Path, line: str, people: int) -> None:
+    """Refuse a line of a VCF with more calls than its header has people, of which htslib takes the first.
+
+    Tabs at the end are no calls.
+    """
+    columns = line.rstrip("\t\r").count("\t") + 1 - _COLUMNS
+    if columns > people:
+        raise InputError(
+            "A line of the VCF has more calls than its header has people: whose each is, is not known.",
+            where=f"{path}, {':'.join(line.split(None, 2)[:2])[:60]}",
+            expected=f"{people:,} calls, in columns of their own",
+            got=f"{columns:,}",
+            fix="put the lines and the header of one file together; look at #CHROM for names that are lost",
+        )

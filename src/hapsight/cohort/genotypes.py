@@ -31,6 +31,7 @@ from hapsight.cohort.genotype_source import (
     keep_few_open,
     phase_set_tag,
     phase_sets_of,
+    require_no_more_calls,
     require_people_once,
 )
 from hapsight.cohort.nouns import Dropped, Interval, Variants
@@ -255,6 +256,7 @@ class GenotypeFile:
                 try:
                     yield parser.parsed(line) if record is None else record
                 except Exception:  # cyvcf2 raises no narrower one; its message holds the calls
+                    require_no_more_calls(self.path, line, len(self.samples_in_file))
                     site = " ".join(line.split("\t", 5)[:5])
                     raise self._damaged(interval, "a record of VCF", f"{site[:60]} ...") from None
 
@@ -372,10 +374,12 @@ class _Lines:
         Raises
         ------
         Exception
-            Of whatever kind: it is damaged. cyvcf2 does not miss columns behind those of the kept people.
+            Of whatever kind: it is damaged. cyvcf2 misses no columns behind those of the kept people, nor
+            the names of columns that are too many.
         """
-        if _SITE <= line.count("\t") < _SITE + self._people:
-            raise ValueError("too few columns")
+        calls = line.count("\t") - _SITE
+        if -1 < calls < self._people or line.rstrip("\t\r").count("\t") - _SITE > self._people:
+            raise ValueError("other columns than the header's")
         try:
             return self._whole.variant_from_string(_ascii(line))
         except Exception:  # cyvcf2 raises no narrower one

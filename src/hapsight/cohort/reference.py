@@ -11,7 +11,7 @@ import pysam
 
 from hapsight.cohort.contigs import resolve_contig
 from hapsight.cohort.nouns import Interval
-from hapsight.cohort.tables import is_bgzip, is_gzip, require_end, require_file
+from hapsight.cohort.tables import is_bgzip, is_gzip, require_end, require_file, unpacked_head
 from hapsight.dna import N_CODE, Codes, encode
 from hapsight.errors import InputError, in_shell
 
@@ -160,6 +160,7 @@ def ref_fits(ref: str, there: str) -> bool:
 
 def _require_indexed(path: Path) -> None:
     require_file(path, "reference FASTA")
+    _require_fasta(path)
     suffixes = [".fai"]
     if is_gzip(path):
         if not is_bgzip(path):
@@ -179,6 +180,19 @@ def _require_indexed(path: Path) -> None:
                 expected=f"{path}{suffix}",
                 fix=f"samtools faidx {in_shell(path)}",
             )
+
+
+def _require_fasta(path: Path) -> None:
+    """Refuse what does not begin as a FASTA does; a damaged file is told later."""
+    head = unpacked_head(path, _HEADER).lstrip()
+    if head and not head.startswith((b">", b";")):
+        raise InputError(
+            "The reference is no FASTA.",
+            where=path,
+            expected="> and the name of a contig, then its bases",
+            got=f"{head[:16].decode()} ..." if head[:16].isascii() else "other bytes",
+            fix="of a .2bit: twoBitToFa FILE.2bit NEW.fa && samtools faidx NEW.fa",
+        )
 
 
 def _require_own_index(path: Path) -> None:

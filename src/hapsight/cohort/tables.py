@@ -44,6 +44,7 @@ __all__ = [
     "require_unique",
     "stream_table",
     "table_of",
+    "unpacked_head",
     "without_comments",
     "write_table",
 ]
@@ -71,6 +72,17 @@ def is_bgzip(path: Path) -> bool:
     """Whether the file begins as block gzip (BGZF), the kind that can be indexed."""
     head = _head(path, 18)
     return head[:4] == b"\x1f\x8b\x08\x04" and head[12:14] == b"BC"
+
+
+def unpacked_head(path: Path, count: int) -> bytes:
+    """The first bytes of a file, or of what it unpacks to; none of a gzip file that is damaged."""
+    if not is_gzip(path):
+        return _head(path, count)
+    try:
+        with gzip.open(path) as file:
+            return file.read(count)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def require_end(path: Path) -> None:
