@@ -14,6 +14,7 @@ from hapsight.cohort.effect_tables import read_effect_table
 from hapsight.cohort.nouns import Gene, Variants
 from hapsight.cohort.predictdb import EXTRA, WEIGHTS, write_predictdb
 from hapsight.errors import InputError
+from tests.cohort.files import write_table
 
 GENES = [
     Gene("ENSG00000000001.5", "chr22", 100, None, "ONE"),
@@ -261,3 +262,16 @@ def test_builds():
         *["GRCh37"] * 3, *["GRCh38"] * 3, None, None
     ]  # fmt: skip
     assert (build_of(GRCH37), build_of(GRCH38), build_of({"chr22": 51324926})) == ("GRCh37", "GRCh38", None)
+
+
+@pytest.mark.parametrize("column", ["A1", "effect_allele", "tested_allele", "eff_allele"])
+def test_values_are_of_the_allele_that_the_table_names(tmp_path, column):
+    """PLINK 2's ``--glm`` gives BETA of A1, which is REF where ALT is the commoner allele."""
+    header = ["#CHROM", "POS", "ID", "REF", "ALT", column, "BETA"]
+    rows = [["1", 10, "rs1", "A", "G", "G", 0.5], ["1", 20, "rs2", "C", "T", "c", 0.25]]
+    found = read_effect_table(write_table(tmp_path / "e.tsv", [header, *rows]), "effects").table
+    assert found.select("ref", "alt", "value").rows() == [("A", "G", 0.5), ("C", "T", -0.25)]
+    for cell in ("T", "", "NA"):
+        rows[0][5] = cell
+        with pytest.raises(InputError, match=rf"row 1, column {column.lower()}[\s\S]*expected: A or G"):
+            read_effect_table(write_table(tmp_path / "e.tsv", [header, *rows]), "effects")

@@ -241,3 +241,15 @@ def test_shapes_of_the_gap():
     with pytest.raises(InputError, match="one effect, two slopes"):
         modality_gap(np.ones(3), np.ones(3), np.ones(2), np.arange(3))
     assert gap_of([], [], [])[0]["gap"] is None
+
+
+def test_slopes_are_of_the_allele_that_the_table_names(tmp_path, reference):
+    rows = [
+        ["chrom", "pos", "ref", "alt", "A1", "beta"],
+        ["1", 1, "A", "G", "G", 2],
+        ["1", 2, "C", "T", "C", 3],
+    ]
+    found, _ = read(tmp_path, reference, rows)
+    assert found.select("ref", "alt", "slope").rows() == [("A", "G", 2.0), ("C", "T", -3.0)]
+    with pytest.raises(InputError, match=r"neither REF nor ALT[\s\S]*row 2, column A1"):
+        read(tmp_path, reference, [rows[0], ["1", 1, "A", "G", "T", 2]])

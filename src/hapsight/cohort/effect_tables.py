@@ -13,7 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hapsight.cohort.alleles import Place, WeightRow
 from hapsight.cohort.contigs import build_named, build_of, plain_contig
@@ -23,7 +25,16 @@ from hapsight.cohort.predictdb import is_sqlite, read_predictdb
 from hapsight.cohort.tables import numbers, read_table
 from hapsight.errors import InputError
 
-__all__ = ["ROWS", "VALUES", "EffectTable", "effect_table", "read_effect_table", "weight_rows"]
+__all__ = [
+    "ROWS",
+    "VALUES",
+    "EffectTable",
+    "effect_table",
+    "read_effect_table",
+    "side_of",
+    "tested_column",
+    "weight_rows",
+]
 
 ROWS: Final = {
     "gene_id": pl.String,
@@ -50,6 +61,7 @@ _SYNONYMS: Final = {
     "ref_allele": "ref",
     "eff_allele": "alt",
 }
+_TESTED: Final = ("a1", "effect_allele", "tested_allele", "eff_allele")
 _FORMS: Final = (
     "alleles ref, alt, and a place: chrom, pos (from 1), or contig, position (from 0), or variant_id, as "
     "chr22_1000_A_G or an rsID; of variant_id as chr22_1000_A_G, the alleles too"
@@ -294,11 +306,53 @@ def _typed(path: Path, table: pl.DataFrame, what: str, value: str, has: set[str]
     _require_whole(path, rows, table)
     _require_dna(path, rows, what)
     amount = numbers(table.select(value), [str(row + 1) for row in range(table.height)], path)[:, 0]
+    amount *= _sides(path, table, rows)
     extra = [text["track"]] if "track" in has else []
     if _LEVEL in has:
         level = numbers(table.select(_LEVEL), [str(row + 1) for row in range(table.height)], path)[:, 0]
         extra.append(pl.Series(_LEVEL, level))
     return rows.with_columns(pl.Series("value", amount), *extra).cast(ROWS)  # type: ignore[arg-type]
+
+
+def tested_column(columns: Sequence[str]) -> str | None:
+    """The column that names the allele which values are of, such as PLINK 2's A1, which may be REF."""
+    return next((name for name in columns if name.lower() in _TESTED), None)
+
+
+def side_of(tested: str, ref: str, alt: str, where: str) -> int:
+    """1 where a value is of ALT, -1 where it is of REF.
+
+    Raises
+    ------
+    InputError
+        It is of neither.
+
+    Examples
+    --------
+    >>> side_of("a", "A", "G", "qtl.tsv, row 1")
+    -1
+    """
+    sides = {ref: -1, alt: 1}
+    if tested.upper() not in sides:
+        raise InputError(
+            "An effect is of an allele that is neither REF nor ALT.",
+            where=where,
+            expected=f"{ref} or {alt}",
+            got=tested or "nothing",
+            fix="name the allele of the effect in each row; or leave the column out, and give effects of ALT",
+        )
+    return sides[tested.upper()]
+
+
+def _sides(path: Path, table: pl.DataFrame, rows: pl.DataFrame) -> NDArray[np.int64]:
+    """(n,) 1 where a row's value is of ALT, -1 where a column says that it is of REF."""
+    column = tested_column(table.columns)
+    if column is None:
+        return np.ones(len(rows), np.int64)
+    cells = (str(cell or "").strip() for cell in table[column])
+    of = zip(cells, rows["ref"], rows["alt"], strict=True)
+    sides = [side_of(*one, f"{path}, row {n}, column {column}") for n, one in enumerate(of, start=1)]
+    return np.array(sides, np.int64)
 
 
 def _parsed_ids(text: pl.DataFrame) -> pl.DataFrame:

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import build_named, build_of, find_contig, plain_contig
+from hapsight.cohort.effect_tables import side_of, tested_column
 from hapsight.cohort.nouns import Dropped, Interval
 from hapsight.cohort.reference import Reference, ref_fits
 from hapsight.cohort.tables import read_table
@@ -82,7 +83,8 @@ def read_qtls(path: Path, reference: Reference) -> tuple[pl.DataFrame, Dropped]:
     """Read a table of QTLs: sites of `reference`, or pairs of sequences of any place.
 
     Sites: ``chrom, pos`` (1-based), ``ref, alt``, or ``variant_id`` (``chr22_1000_A_G``); ``beta`` or
-    ``slope`` per ALT; where there are, ``af``, and ``peak_start, peak_end`` (0-based, half-open). Pairs:
+    ``slope`` per ALT, or per the allele that a column such as ``A1`` or ``effect_allele`` names; where there
+    are, ``af``, and ``peak_start, peak_end`` (0-based, half-open). Pairs:
     ``chrom, high, low``, two sequences of one length that differ in one base, the first with the higher
     signal. Left out, and named: contigs that the FASTA lacks, a REF that is not the FASTA's, names that give
     no place, slopes of 0, a variant's second row, pairs that do not differ in one base.
@@ -153,6 +155,7 @@ def _sites(
     if not placed:
         _column(table, ("variant_id",), path)
     name = next((column for column in _IDS if column in table.columns), None)
+    tested = tested_column(table.columns)
     for number, row in enumerate(table.iter_rows(named=True), start=2):
         where = f"{path}, row {number}"
         place = _placed(row, where) if placed else _named(str(row["variant_id"]), reference)
@@ -165,7 +168,12 @@ def _sites(
         elif isinstance(site, str):
             dropped.add("qtl", site, called)
         else:
-            yield called, *site, value, _maf(row, where), _centre(row, where), None, None
+            side = (
+                1
+                if tested is None
+                else side_of(str(row[tested] or ""), *site[2:], f"{where}, column {tested}")
+            )
+            yield called, *site, side * value, _maf(row, where), _centre(row, where), None, None
 
 
 def _placed(row: dict[str, Any], where: str) -> tuple[str, int, str, str] | str:
