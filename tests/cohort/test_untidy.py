@@ -315,6 +315,23 @@ def test_a_fasta_by_accession_is_told(tmp_path):
         open_cohort(CohortFiles(files.genotypes, fasta, files.expression), GenotypePolicy())
 
 
+def test_contigs_that_plink_numbers_are_renamed_by_the_command_that_is_printed(tmp_path):
+    vcf = write_vcf(
+        tmp_path / "g.vcf.gz",
+        [Record(10, SEQUENCE[9], "GG", ["0|1"] * 4, contig="23")],
+        contigs={"22": 200, "23": 200},
+    )
+    fasta = write_fasta(tmp_path / "x.fa", {"chrX": SEQUENCE})
+    bed = write_table(tmp_path / "e.bed", [BED[0], ["chrX", *BED[1][1:]]])
+    with pytest.raises(InputError, match="PLINK numbers X") as error:
+        open_cohort(CohortFiles(vcf, fasta, bed), GenotypePolicy())
+    command = error.value.details["to mend"].split("26: ")[1].removesuffix(", and index that")
+    command = f"{command.replace('FILE', vcf.name)} && bcftools index NEW.vcf.gz"
+    subprocess.run(command, shell=True, check=True, capture_output=True, cwd=tmp_path)
+    cohort, _ = open_cohort(CohortFiles(tmp_path / "NEW.vcf.gz", fasta, bed), GenotypePolicy())
+    assert len(cohort.genotypes.read(Interval("chrX", 0, 200))[0]) == 1
+
+
 def test_a_hard_masked_fasta_is_told(tmp_path):
     files = write_cohort(tmp_path)
     fasta = write_fasta(tmp_path / "rm.fa", {CONTIG: "N" * 20 + SEQUENCE[20:]})

@@ -13,11 +13,10 @@ from hapsight.dna import plain_contig
 from hapsight.errors import InputError
 
 __all__ = [
-    "ACCESSIONS",
     "build_named",
     "build_of",
     "find_contig",
-    "is_accession",
+    "one_naming",
     "plain_contig",
     "plink_contigs",
     "resolve_contig",
@@ -37,24 +36,30 @@ def find_contig(name: str, contigs: Collection[str]) -> str | None:
     return next((contig for contig in contigs if plain_contig(contig) == plain), None)
 
 
-ACCESSIONS: Final = (
-    "RefSeq and GenBank name contigs by accession (NC_000022.11 is chr22 of GRCh38): rename them by the "
-    "assembly report, or use files of Ensembl, GENCODE or UCSC"
-)
-"""How to mend files of which one has accessions."""
-
 _ACCESSION: Final = re.compile(r"(?:NC_\d{6}|CM\d{6}|NT_\d{6}|NW_\d+)\.\d+")
+_NUMBERED: Final = frozenset({"23", "24", "25", "26"})
 
 
-def is_accession(name: str) -> bool:
-    """Whether a contig is called by its accession in RefSeq or GenBank.
+def one_naming(contigs: Iterable[str]) -> str | None:
+    """How to mend files that call contigs by different systems; ``None`` where these names show none.
 
     Examples
     --------
-    >>> is_accession("NC_000022.11"), is_accession("chr22")
-    (True, False)
+    >>> print(one_naming(["chr22", "NC_000022.11"]))
+    RefSeq and GenBank name contigs by accession (NC_000022.11 is chr22 of GRCh38): rename them ...
     """
-    return _ACCESSION.fullmatch(name) is not None
+    names = {plain_contig(name) for name in contigs}
+    if any(map(_ACCESSION.fullmatch, names)):
+        return (
+            "RefSeq and GenBank name contigs by accession (NC_000022.11 is chr22 of GRCh38): rename them by "
+            "the assembly report, or use files of Ensembl, GENCODE or UCSC"
+        )
+    if names & _NUMBERED and not names >= _NUMBERED:
+        return (
+            "PLINK numbers X, Y and MT as 23, 24 and 26: printf '23 X\\n24 Y\\n26 MT\\n' > names.txt && "
+            "bcftools annotate --rename-chrs names.txt -Oz -o NEW.vcf.gz FILE, and index that"
+        )
+    return None
 
 
 def plink_contigs(names: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -29,10 +29,10 @@ __all__ = [
     "ROWS",
     "VALUES",
     "EffectTable",
+    "allele_column",
     "effect_table",
     "read_effect_table",
     "side_of",
-    "tested_column",
     "weight_rows",
 ]
 
@@ -314,7 +314,7 @@ def _typed(path: Path, table: pl.DataFrame, what: str, value: str, has: set[str]
     return rows.with_columns(pl.Series("value", amount), *extra).cast(ROWS)  # type: ignore[arg-type]
 
 
-def tested_column(columns: Sequence[str]) -> str | None:
+def allele_column(columns: Sequence[str]) -> str | None:
     """The column that names the allele which values are of, such as PLINK 2's A1, which may be REF."""
     return next((name for name in columns if name.lower() in _TESTED), None)
 
@@ -346,7 +346,7 @@ def side_of(tested: str, ref: str, alt: str, where: str) -> int:
 
 def _sides(path: Path, table: pl.DataFrame, rows: pl.DataFrame) -> NDArray[np.int64]:
     """(n,) 1 where a row's value is of ALT, -1 where a column says that it is of REF."""
-    column = tested_column(table.columns)
+    column = allele_column(table.columns)
     if column is None:
         return np.ones(len(rows), np.int64)
     cells = (str(cell or "").strip() for cell in table[column])

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hapsight.cohort.contigs import ACCESSIONS, find_contig, is_accession
+from hapsight.cohort.contigs import find_contig, one_naming
 from hapsight.cohort.expression import (
     Expression,
     Phenotype,
@@ -422,7 +422,8 @@ def join_genes(
             "No gene lies on a contig that the FASTA and the genotypes have.",
             expected=f"contigs such as {', '.join(sorted({gene.contig for gene in found.values()})[:5])}",
             got=f"FASTA {', '.join(list(reference.contigs)[:5])}; genotypes {', '.join(genotyped[:5])}",
-            fix=_one_naming([*(gene.contig for gene in found.values()), *reference.contigs, *genotyped]),
+            fix=one_naming([*(gene.contig for gene in found.values()), *reference.contigs, *genotyped])
+            or "use files of one genome, with the same contigs",
         )
     notes += _contig_notes(placed, reference, genotyped)
     named = {i: replace(gene, contig=reference.resolve(gene.contig)) for i, gene in placed.items()}
@@ -432,10 +433,6 @@ def join_genes(
     rank = {contig: i for i, contig in enumerate(reference.contigs)}
     ordered = sorted(named.items(), key=lambda item: (rank[item[1].contig], item[1].tss, item[1].gene_id))
     return dict(ordered), notes
-
-
-def _one_naming(contigs: Sequence[str]) -> str:
-    return ACCESSIONS if any(map(is_accession, contigs)) else "use files of one genome, with the same contigs"
 
 
 def _has_contig(gene: Gene, reference: Reference, genotyped: Sequence[str], dropped: Dropped) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from hapsight.cohort.contigs import ACCESSIONS, find_contig, is_accession, plain_contig
+from hapsight.cohort.contigs import find_contig, one_naming, plain_contig
 from hapsight.cohort.nouns import Dropped, Gene, Interval
 from hapsight.cohort.people import SampleSheet
 from hapsight.cohort.tables import read_lines
@@ -257,9 +257,7 @@ def _compare(
             where=f"{where}, gene {b.gene_id}",
             expected=f"{a.contig}:{a.tss + 1}, as in the expression file",
             got=f"{b.contig}:{b.tss + 1}",
-            fix=ACCESSIONS
-            if is_accession(b.contig) != is_accession(a.contig)
-            else "use a gene table of the expression file's genome build",
+            fix=one_naming([a.contig, b.contig]) or "use a gene table of the expression file's genome build",
         )
     return tuple(_differences(pairs, [gap for gap in gaps if gap], bodies))
 

@@ -25,7 +25,7 @@ from hapsight.cohort.pvar import Pvar, Site, map_text, read_pvar
 from hapsight.cohort.records import MISSING, NO_HARD_CALL, RecordReader
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.tables import read_lines, require_file, require_unique
-from hapsight.errors import InputError, MissingExtraError, plural
+from hapsight.errors import InputError, MissingExtraError, in_shell, plural
 
 __all__ = ["PgenFile"]
 
@@ -287,7 +287,8 @@ def _beside(path: Path, *suffixes: str) -> Path:
         f"The PGEN has no {suffixes[0]} beside it.",
         where=path,
         expected=" or ".join(str(path.with_suffix(suffix)) for suffix in suffixes),
-        fix="put the three files of one plink2 --make-pgen into one folder, under one name",
+        fix="put the three files of one plink2 --make-pgen into one folder, under one name (with .bim and "
+        f".fam: plink2 --bpfile {in_shell(path.with_suffix(''))} --make-pgen --out NEW)",
     )
 
 

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import build_named, build_of, find_contig, plain_contig
-from hapsight.cohort.effect_tables import side_of, tested_column
+from hapsight.cohort.effect_tables import allele_column, side_of
 from hapsight.cohort.nouns import Dropped, Interval
 from hapsight.cohort.reference import Reference, ref_fits
 from hapsight.cohort.tables import read_table
@@ -155,7 +155,7 @@ def _sites(
     if not placed:
         _column(table, ("variant_id",), path)
     name = next((column for column in _IDS if column in table.columns), None)
-    tested = tested_column(table.columns)
+    tested = allele_column(table.columns)
     for number, row in enumerate(table.iter_rows(named=True), start=2):
         where = f"{path}, row {number}"
         place = _placed(row, where) if placed else _named(str(row["variant_id"]), reference)
