@@ -20,6 +20,7 @@ __all__ = [
     "DistinctRows",
     "distinct_rows",
     "independent",
+    "nearly_dependent",
     "residualise",
     "residuals",
     "row_means",
@@ -29,6 +30,9 @@ Floats = NDArray[np.float64]
 
 _TOLERANCE: Final = 1e-7
 """Share of its norm that a covariate must keep beside those before it: ``tol`` of R's ``lm``."""
+
+_BY_ROUNDING: Final = 0.01
+"""Share of its spread that a covariate of its own keeps beside those before it: R-squared of .9999."""
 
 _ROUNDING: Final = 1e-10
 """Share of an outcome's norm below which a residual is rounding."""
@@ -146,6 +150,18 @@ def residualise(
 def independent(covariates: Floats) -> NDArray[np.bool_]:
     """(C,) which of (N, C) covariates add a dimension to the intercept and those before them."""
     return _decomposed(_columns(len(covariates), covariates))[1][1:]
+
+
+def nearly_dependent(covariates: Floats) -> NDArray[np.bool_]:
+    """(C,) which of (N, C) covariates only rounding makes independent of the intercept and those before.
+
+    Shares that sum to 1, printed with a few digits: R's ``lm`` takes what rounding leaves for a covariate.
+    """
+    _, used, triangle = _decomposed(_columns(len(covariates), covariates))
+    found = np.zeros(covariates.shape[1], np.bool_)
+    spread = np.linalg.norm(covariates - covariates.mean(axis=0), axis=0)[used[1:]]
+    found[used[1:]] = np.abs(np.diagonal(triangle))[1:] < _BY_ROUNDING * spread
+    return found
 
 
 def _columns(n: int, covariates: Floats | None) -> Floats:

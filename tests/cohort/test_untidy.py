@@ -17,9 +17,9 @@ from hapsight.cohort.expression import read_expression
 from hapsight.cohort.genes import read_genes
 from hapsight.cohort.genotypes import GenotypeFile
 from hapsight.cohort.join import CohortFiles, open_cohort
-from hapsight.cohort.matching import match_genes
+from hapsight.cohort.matching import gene_names, match_genes
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
-from hapsight.cohort.people import match_people, read_covariates, read_sample_sheet
+from hapsight.cohort.people import join_covariates, match_people, read_covariates, read_sample_sheet
 from hapsight.cohort.ploidy import Sex
 from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.reference import Reference
@@ -466,3 +466,27 @@ def test_a_reference_that_is_none_is_not_told_to_be_indexed(tmp_path):
             path.write_bytes(b"\x43\x27\x41\x1a" + bytes(12))
         with pytest.raises(InputError, match="The reference is no FASTA"):
             Reference(path)
+
+
+@pytest.mark.parametrize("digits", [3, 6])
+def test_shares_that_sum_to_1_but_for_rounding_are_told(tmp_path, digits):
+    rng = np.random.default_rng(1)
+    people = [f"P{n}" for n in range(30)]
+    shares = rng.dirichlet([4, 3, 2], 30).T
+    rows = [["id", *people], *([f"cell{n}", *one.round(digits)] for n, one in enumerate(shares))]
+    rows += [
+        ["year", *(1980 + rng.integers(0, 30, 30))],
+        ["date", *(20_230_000 + rng.integers(100, 1300, 30))],
+    ]
+    covariates, notes = join_covariates(write_table(tmp_path / "c.tsv", rows), people)
+    assert covariates.nearly_redundant == ("cell2",)
+    assert not covariates.redundant
+    assert len(notes) == 1
+    assert "but for rounding: cell2;" in notes[0]
+    assert join_covariates(write_table(tmp_path / "c.tsv", [*rows[:3], *rows[4:]]), people)[1] == ()
+
+
+@pytest.mark.parametrize("header", ["hgnc_symbol", "Ensembl_gene_id", "Gene name"])
+def test_headers_of_lists_of_genes(tmp_path, header):
+    (tmp_path / "genes.txt").write_text(f"{header}\nONE\n")
+    assert gene_names(["genes.txt"], tmp_path) == ("ONE",)

@@ -49,6 +49,22 @@ def test_files_are_known_by_what_is_in_them(planted, tmp_path):
     assert {role: paths[0] for role, paths in found.paths.items()} == names
 
 
+def test_a_sheet_of_others_is_one_and_covariates_with_a_sex_are_not(planted, tmp_path):
+    names = renamed(planted, tmp_path)
+    header, rows = names["samples"].read_text().split("\n", 1)
+    names["samples"].write_text(
+        header.replace("sample_id\tpopulation", "Sample name\tPopulation code") + f"\n{rows}"
+    )
+    people = [row.split("\t")[0] for row in rows.splitlines()]
+    names["covariates"] = tmp_path / "pca"
+    names["covariates"].write_text(
+        "\n".join(["#FID\tIID\tSEX\tPC1", *(f"0\t{one}\t{n % 2}\t{n}" for n, one in enumerate(people))])
+        + "\n"
+    )
+    found = sort_files(names.values())
+    assert {role: paths[0] for role, paths in found.paths.items()} == names
+
+
 def test_what_is_written_opens_the_same_cohort(planted, tmp_path):
     renamed(planted, tmp_path)
     (tmp_path / "README.md").write_text("# not of the cohort\n")

@@ -300,7 +300,12 @@ def _renamed(gene: Gene, gene_id: str) -> Gene:
 
 _LISTS: Final = (".txt", ".tsv", ".csv", ".list", ".gz")
 """How names of files end that are no names of genes."""
-_HEADERS: Final = frozenset({"gene_id", "gene_name", "gene", "genes", "symbol", "phenotype_id", "id", "name"})
+_HEADERS: Final = frozenset(
+    {
+        *("gene_id", "gene_name", "gene", "genes", "symbol", "phenotype_id", "id", "name"),
+        *("gene_symbol", "hgnc_symbol", "ensembl_gene_id", "ensembl_id", "geneid"),
+    }
+)
 _BEYOND: Final = 2**31 - 1
 """Longer than any contig that BAM or tabix can name."""
 

@@ -19,7 +19,7 @@ from hapsight.cohort.nouns import Dropped
 from hapsight.cohort.ploidy import Sex, parse_sexes
 from hapsight.cohort.tables import numbers, read_lines, read_table, require_unique, table_of, without_comments
 from hapsight.errors import InputError, plural
-from hapsight.least_squares import Design, independent
+from hapsight.least_squares import Design, independent, nearly_dependent
 
 __all__ = [
     "Covariates",
@@ -30,6 +30,7 @@ __all__ = [
     "read_covariates",
     "read_sample_sheet",
     "respelled",
+    "sheet_columns",
 ]
 
 
@@ -77,7 +78,8 @@ def read_sample_sheet(path: Path | str) -> SampleSheet:
         No column ``sample_id``, an empty one, a person twice, or two columns that could be one of these.
     """
     path = Path(path)
-    table = _named(read_table(path, "sample sheet"), path)
+    table = read_table(path, "sample sheet")
+    table = table.rename(sheet_columns(table.columns, path))
     if "sample_id" not in table.columns:
         raise InputError(
             "The sample sheet has no column sample_id.",
@@ -104,14 +106,23 @@ _CALLED: Final = {
 """What others call the columns of a sample sheet: 1000 Genomes (panel, IGSR's export), PLINK."""
 
 
-def _named(table: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """The table, its columns by our names; one that has our name as it is comes first."""
-    plain = {name: name.lstrip("#").strip().lower().replace(" ", "_") for name in table.columns}
+def sheet_columns(columns: Sequence[str], path: Path) -> dict[str, str]:
+    """Our name of each column of a sample sheet that has one; a column of our name comes before others.
+
+    Raises
+    ------
+    InputError
+        Two columns could be one of ours.
+
+    Examples
+    --------
+    >>> sheet_columns(["#IID", "SEX", "age", "Population"], Path("a.psam"))
+    {'#IID': 'sample_id', 'Population': 'population', 'SEX': 'sex'}
+    """
+    plain = {name: name.lstrip("#").strip().lower().replace(" ", "_") for name in columns}
     ours: dict[str, str] = {}
     for name, others in _CALLED.items():
-        found = [column for column in table.columns if plain[column] in (name, *others)]
-        if name in table.columns or not found:
-            continue
+        found = [name] if name in columns else [c for c in columns if plain[c] in (name, *others)]
         if len(found) > 1:
             raise InputError(
                 f"Two columns of the sample sheet could be {name}.",
@@ -119,8 +130,8 @@ def _named(table: pl.DataFrame, path: Path) -> pl.DataFrame:
                 got=", ".join(found),
                 fix=f"call one of them {name}",
             )
-        ours[found[0]] = name
-    return table.rename(ours)
+        ours |= dict.fromkeys(found, name)
+    return ours
 
 
 _UNKNOWN: Final = frozenset({"na", "n/a", "nan", "none", "null", ".", "-9"})
@@ -230,6 +241,12 @@ class Covariates:
         return tuple(name for name, flag in zip(self.names, used, strict=True) if not flag)
 
     @property
+    def nearly_redundant(self) -> tuple[str, ...]:
+        """Covariates that would follow from those before them if they were not rounded."""
+        flags = nearly_dependent(self.values)
+        return tuple(name for name, flag in zip(self.names, flags, strict=True) if flag)
+
+    @property
     def constant(self) -> tuple[str, ...]:
         """Covariates that have one value in all people; they explain nothing."""
         same = (self.values == self.values[:1]).all(axis=0)
@@ -325,6 +342,11 @@ def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariat
     follow = [name for name in covariates.redundant if name not in covariates.constant]
     if follow and len(covariates.names) - len(covariates.redundant) < len(samples) - 1:  # else all people do
         notes.append(f"covariates that follow from those before them, and are not used: {', '.join(follow)}")
+    if nearly := covariates.nearly_redundant:
+        notes.append(
+            f"covariates that follow from those before them but for rounding: {', '.join(nearly)}; what "
+            "rounding leaves is fitted too, so leave them out"
+        )
     return covariates, tuple(notes)
 
 

@@ -18,7 +18,7 @@ import tomli_w
 from hapsight.cohort.check import CheckResult
 from hapsight.cohort.expression import phenotype_columns, read_expression
 from hapsight.cohort.genes import gene_format, read_genes
-from hapsight.cohort.people import read_covariates, read_sample_sheet
+from hapsight.cohort.people import read_covariates, read_sample_sheet, sheet_columns
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.split import open_genotypes
 from hapsight.cohort.tables import read_lines
@@ -161,6 +161,8 @@ def _by_header(path: Path) -> str | None:
     if "sample_id" in fields and ({"population", "sex"} & set(fields) or len(fields) == 1):
         return "samples"
     try:
+        if {"sample_id", "population"} <= set(sheet_columns(fields, path).values()):
+            return "samples"
         return "genes" if gene_format(path) != "phenotype_bed" else "expression"
     except HapsightError:
         return None
