@@ -106,3 +106,34 @@ def test_a_transcript_that_is_asked_for_comes_first(tmp_path, there, named):
     found, _ = read_exons(write(tmp_path, rows), GENES, [named, "no such"])
     assert found["ENSG1.3"] == ((100, 200), (300, 400))
     assert found["G2"] == ((500, 600), (900, 1000))
+
+
+def named(line, gene_name, key="gene_name"):
+    return f'{line} {key} "{gene_name}"; ref_gene_id "OTHER"; orig_transcript_id "gnl|x";'
+
+
+@pytest.mark.parametrize("key", ["gene_name", "gene"])
+def test_genes_that_are_measured_by_name(tmp_path, key):
+    rows = [
+        named(line, {"ENSG1": "ONE", "G2": "TWO"}.get(line.split('"')[1], "ELSE"), key) for line in ROWS[1:]
+    ]
+    genes = [Gene("ONE", "chr1", 99, Strand.PLUS), Gene("TWO", "chr1", 999, Strand.MINUS)]
+    by_name, dropped = read_transcripts(write(tmp_path, rows), genes)
+    by_id, _ = read_transcripts(write(tmp_path, rows), GENES[:2])
+    for name, gene_id in (("ONE", "ENSG1.3"), ("TWO", "G2")):
+        one, other = by_name[name], by_id[gene_id]
+        assert (one.transcript_id, one.exons, one.cds) == (other.transcript_id, other.exons, other.cds)
+    assert not dropped.counts
+    assert list(read_exons(write(tmp_path, rows), genes)[0]) == ["ONE", "TWO"]
+
+
+def test_a_name_of_two_genes_of_a_strand_is_neither(tmp_path):
+    again = (row("G9", "T9", "exon", 501, 600), row("G9", "T9", "CDS", 501, 560))
+    rows = [named(line, "ONE") for line in (*ROWS[1:3], *again)]
+    for read in (read_transcripts, read_exons):
+        found, dropped = read(write(tmp_path, rows), [Gene("ONE", "chr1", 99, Strand.PLUS)])
+        assert not found
+        assert dropped.names == {("gene", "several genes of the GTF have its name"): ["ONE"]}
+    other_strand = [*rows[:2], named(row("G9", "T9", "exon", 501, 600, "-"), "ONE")]
+    found, _ = read_exons(write(tmp_path, other_strand), [Gene("ONE", "chr1", 99, Strand.PLUS)])
+    assert found == {"ONE": ((100, 400),)}

@@ -35,7 +35,7 @@ __all__ = [
 TAGS: Final = ("MANE_Select", "Ensembl_canonical")
 """Tags that choose a gene's transcript, the first one first; then the longest coding part."""
 
-_ATTRIBUTE: Final = re.compile(r'(gene_id|transcript_id|tag) "([^"]*)"')
+_ATTRIBUTE: Final = re.compile(r'(?<!\w)(gene_id|gene_name|gene|transcript_id|tag) "([^"]*)"')
 _PARTS: Final = ("exon", "CDS")
 
 Span = tuple[int, int]
@@ -86,6 +86,7 @@ class Transcript:
 class _Found:
     """What the GTF says of one transcript."""
 
+    gene_id: str
     transcript_id: str
     contig: str
     strand: str
@@ -104,7 +105,8 @@ def read_transcripts(path: Path, genes: Sequence[Gene]) -> tuple[dict[str, Trans
     """Read a coding transcript of each gene: the MANE or else Ensembl's canonical one, else the longest.
 
     Of several (or none) with a tag of `TAGS`, that of the longest coding part, then of the longest exons,
-    then the first by name.
+    then the first by name. A gene is found by its identifier without version, else by its name, where that
+    is one gene's on its contig and strand.
 
     Returns
     -------
@@ -119,13 +121,12 @@ def read_transcripts(path: Path, genes: Sequence[Gene]) -> tuple[dict[str, Trans
     found = _read(path, wanted)
     chosen, dropped = dict[str, Transcript](), Dropped()
     for name, gene in wanted.items():
-        here = found.get(name, {}).values()
-        coding = [one for one in here if one.coding and _at_home(one, gene)]
-        if coding:
-            chosen[gene.gene_id] = _transcript(min(coding, key=_Found.rank), gene)
-        else:
-            reason = "no coding transcript on its contig and strand" if here else "not in the GTF"
+        coding = [one for one in _at_home(found[name].values(), gene) if one.coding]
+        if not coding:
+            reason = "no coding transcript on its contig and strand" if found[name] else "not in the GTF"
             dropped.add("gene", reason, gene.gene_id)
+        elif _of_one_gene(coding, gene, dropped):
+            chosen[gene.gene_id] = _transcript(min(coding, key=_Found.rank), gene)
     return chosen, dropped
 
 
@@ -152,32 +153,44 @@ def read_exons(
     first, found = {without_version(name) for name in named}, _read(path, wanted)
     chosen, dropped = dict[str, tuple[Span, ...]](), Dropped()
     for name, gene in wanted.items():
-        here = [one for one in found.get(name, {}).values() if one.exons and _at_home(one, gene)]
-        if here:
+        here = [one for one in _at_home(found[name].values(), gene) if one.exons]
+        if not here:
+            dropped.add("gene", "no exon in the GTF on its contig and strand", gene.gene_id)
+        elif _of_one_gene(here, gene, dropped):
             best = min(here, key=lambda one: (without_version(one.transcript_id) not in first, one.rank()))
             chosen[gene.gene_id] = tuple(sorted(set(best.exons)))
-        else:
-            dropped.add("gene", "no exon in the GTF on its contig and strand", gene.gene_id)
     return chosen, dropped
 
 
-def _at_home(one: _Found, gene: Gene) -> bool:
-    same = plain_contig(one.contig) == plain_contig(gene.contig)
-    return same and one.strand in ("+", "-") and gene.strand in (None, one.strand)
+def _at_home(found: Iterable[_Found], gene: Gene) -> list[_Found]:
+    """Transcripts on the gene's contig and strand."""
+    strands = ("+", "-") if gene.strand is None else (gene.strand,)
+    contig = plain_contig(gene.contig)
+    return [one for one in found if plain_contig(one.contig) == contig and one.strand in strands]
+
+
+def _of_one_gene(here: Sequence[_Found], gene: Gene, dropped: Dropped) -> bool:
+    """Whether transcripts are of one gene; else the name is several genes', and that is counted."""
+    if len({one.gene_id for one in here}) < 2:
+        return True
+    dropped.add("gene", "several genes of the GTF have its name", gene.gene_id)
+    return False
 
 
 def _read(path: Path, wanted: Iterable[str]) -> dict[str, dict[tuple[str, str], _Found]]:
-    """Gene without version -> transcript and contig (X and Y share names) -> what is said of it."""
+    """Gene (without version) or its name -> transcript and contig (as of PARs) -> what is said of it."""
     found: dict[str, dict[tuple[str, str], _Found]] = {name: {} for name in wanted}
     for where, row in gtf_rows(path, "transcript", _PARTS):
         attributes = _ATTRIBUTE.findall(row[8])
         names = dict(attributes)
-        gene = without_version(names.get("gene_id", ""))
-        if gene not in found:
+        own = without_version(names.get("gene_id", ""))
+        called = (own, names.get("gene_name"), names.get("gene"))
+        gene = next((one for one in called if one in found), None)
+        if gene is None:
             continue
         start, end, phase = _numbers(row, where)
         name = names.get("transcript_id", "")
-        one = found[gene].setdefault((name, row[0]), _Found(name, row[0], row[6]))
+        one = found[gene].setdefault((name, row[0]), _Found(own, name, row[0], row[6]))
         one.tags |= {value.replace(" ", "_") for key, value in attributes if key == "tag"}
         if row[2] == "exon":
             one.exons.append((start, end))
