@@ -490,3 +490,17 @@ def test_shares_that_sum_to_1_but_for_rounding_are_told(tmp_path, digits):
 def test_headers_of_lists_of_genes(tmp_path, header):
     (tmp_path / "genes.txt").write_text(f"{header}\nONE\n")
     assert gene_names(["genes.txt"], tmp_path) == ("ONE",)
+
+
+def test_cells_that_r_has_padded(tmp_path):
+    """As ``write.table(format(x), sep = "\\t")`` writes them."""
+    padded = [[f" {cell}  " for cell in row] for row in BED]
+    found = read_expression(write_table(tmp_path / "e.bed", padded))
+    plain = read_expression(write_table(tmp_path / "p.bed", BED))
+    assert (found.genes, found.samples, found.values.tolist()) == (plain.genes, PEOPLE, [VALUES])
+    rows = [[f"{cell} " for cell in row] for row in COVARIATES]
+    covariates, _ = read_covariates(write_table(tmp_path / "c.tsv", rows), PEOPLE)
+    assert (covariates.names, covariates.values.T.tolist()) == (
+        ("PC1", "PC2"),
+        [row[1:] for row in COVARIATES[1:]],
+    )

@@ -134,7 +134,7 @@ def read_expression(path: Path | str, phenotype: Phenotype = "genes") -> Express
     people = table[:, 4 + _extra_columns(table.columns[4:]) :]
     _require_people(path, people.columns)
     _require_named(path, table)
-    gene_ids = [str(name) for name in table[:, 3]]
+    gene_ids = [str(name).strip() for name in table[:, 3]]
     require_unique(gene_ids, "gene", path)
     places = _places(path, table, gene_ids)
     strands = _strands(path, table[:, 4 : -people.width], gene_ids)
@@ -210,7 +210,7 @@ def _places(path: Path, table: pl.DataFrame, gene_ids: list[str]) -> list[Interv
             got=f"start {starts[row]}, end {ends[row]}; {(ends <= starts).sum():,} such rows",
             fix="write starts that count from 0, and ends that count from 1",
         )
-    contigs = table[:, 0].cast(pl.String).to_list()
+    contigs = table[:, 0].cast(pl.String).str.strip_chars().to_list()
     return list(map(Interval, contigs, starts.tolist(), ends.tolist()))
 
 

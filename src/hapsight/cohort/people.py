@@ -283,7 +283,7 @@ def read_covariates(path: Path | str, samples: Collection[str]) -> tuple[Covaria
     """
     path = Path(path)
     table = _without_families(_read(path, set(samples)))
-    first, header = [str(name) for name in table[:, 0]], table.columns[1:]
+    first, header = [str(name).strip() for name in table[:, 0]], table.columns[1:]
     require_unique(first, "row", path)
     transposed = _is_transposed(path, header, first, set(samples))
     values = numbers(table[:, 1:], first, path, _WORDS)

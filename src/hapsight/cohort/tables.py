@@ -411,8 +411,9 @@ def numbers(
     InputError
         A cell is empty, not numeric, NaN or infinite.
     """
-    cast = table.select(pl.all().cast(pl.Float64, strict=False))
-    values = np.array(cast.to_numpy(), dtype=np.float64, order="C")
+    values = _cast(table)
+    if not np.isfinite(values).all():  # numbers that R's format() has padded
+        values = _cast(table.with_columns(pl.col(pl.String).str.strip_chars()))
     bad = ~np.isfinite(values)
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
@@ -424,6 +425,12 @@ def numbers(
             fix=fix,
         )
     return values
+
+
+def _cast(table: pl.DataFrame) -> NDArray[np.float64]:
+    """All cells (R, C) as float64, NaN where one is no number."""
+    cast = table.select(pl.all().cast(pl.Float64, strict=False))
+    return np.array(cast.to_numpy(), dtype=np.float64, order="C")
 
 
 _FORMULA: Final = r"^[=+\-@\t\r]"
