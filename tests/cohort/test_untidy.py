@@ -386,24 +386,24 @@ def _x_in_parts(folder: Path, names: list[str], write: Callable[[Path, list[Reco
     return [write(folder / f"chr{name}", records) for name, records in parts.items()]
 
 
+def _write_part(path: Path, records: list[Record]) -> Path:
+    """A PGEN whose contig is called as its file: ``PAR1`` in ``chrPAR1.pgen``."""
+    vcf = write_vcf(path.with_suffix(".vcf.gz"), records, contigs={"chrX": 200})
+    pgen = write_pgen(vcf, path.with_suffix(".pgen"))
+    name = path.name.removeprefix("chr")
+    write_pvar(pgen.with_suffix(".pvar"), [[name, r.position, ".", r.ref, r.alt, "PASS"] for r in records])
+    return pgen
+
+
 @pytest.mark.parametrize(
     "names", [["PAR1", "X", "X", "PAR2"], ["PAR1", "chrX", "chrX", "chrX"], ["XY", "23", "23", "XY"]]
 )
 @pytest.mark.parametrize("pattern", [False, True])
 def test_pgens_of_the_parts_of_x_are_one_contig(tmp_path, names, pattern):
     """As ``plink2 --split-par`` and then ``--chr`` leave them."""
-
-    def write(path: Path, records: list[Record]) -> Path:
-        vcf = write_vcf(path.with_suffix(".vcf.gz"), records, contigs={"chrX": 200})
-        pgen = write_pgen(vcf, path.with_suffix(".pgen"))
-        name = path.name.removeprefix("chr")
-        rows = [[name, r.position, ".", r.ref, r.alt, "PASS"] for r in records]
-        write_pvar(pgen.with_suffix(".pvar"), rows)
-        return pgen
-
     whole = write_vcf(tmp_path / "whole.vcf.gz", _x(), contigs={"chrX": 200})
     expected, _ = GenotypeFile(whole).read(Interval("chrX", 0, 200))
-    paths = _x_in_parts(tmp_path, names, write)
+    paths = _x_in_parts(tmp_path, names, _write_part)
     found = open_genotypes(tmp_path / "chr{chrom}.pgen" if pattern else paths)
     assert len(found.contigs) == 1
     for contig in ("X", "chrX"):
@@ -413,6 +413,15 @@ def test_pgens_of_the_parts_of_x_are_one_contig(tmp_path, names, pattern):
         assert found.expected_records(Interval(contig, 0, 200)) == pytest.approx(len(PLACES))
         assert not found.phase_sets(mine).any()
     assert found.read(Interval("X", 45, 65))[0].position.tolist() == [49, 59]
+
+
+def test_pgens_of_which_x_still_has_its_ends_are_refused(tmp_path):
+    paths = [_write_part(tmp_path / "chrPAR1", _x()[:1]), _write_part(tmp_path / "chrX", _x())]
+    with pytest.raises(InputError, match=r"have the same variant[\s\S]*chrX:10 C>GG"):
+        open_genotypes(paths).read(Interval("chrX", 0, 200))
+    vcf = write_vcf(tmp_path / "x.vcf.gz", _x()[1:], contigs={"chrX": 200})
+    with pytest.raises(InputError, match="Two genotype files have records of contig X"):
+        open_genotypes([paths[0], vcf])
 
 
 def test_vcfs_of_the_parts_of_x_are_joined_by_the_command_that_is_printed(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -253,9 +254,11 @@ def _each_once(same: Sequence[tuple[str, _Part]]) -> tuple[_Part, ...]:
 
 def _require_apart(same: Sequence[tuple[str, _Part]]) -> None:
     """Refuse two files of one contig, unless PLINK 2 cut it into them."""
-    contig, paths = same[0][0], [part.path for part in _each_once(same)]
-    names = [part.names_in_file(name) if isinstance(part, PgenFile) else (contig,) for name, part in same]
-    if len(paths) > 1 and len(set(chain(*names))) < sum(map(len, names)):
+    contig, parts = same[0][0], _each_once(same)
+    names = [part.names_in_file(name) for name, part in same if isinstance(part, PgenFile)]
+    apart = len(names) == len(same) and len(set(chain(*names))) == sum(map(len, names))
+    if len(parts) > 1 and not apart:
+        paths = [part.path for part in parts]
         raise InputError(
             f"Two genotype files have records of contig {contig}.",
             where=_named(paths),
@@ -274,12 +277,27 @@ def _one_file(paths: Sequence[Path]) -> str:
 
 
 def _in_order(found: Sequence[Variants], policy: GenotypePolicy) -> Variants:
-    """Variants of parts of one contig, by position."""
+    """Variants of parts of one contig, by position.
+
+    Raises
+    ------
+    InputError
+        Two parts have the same variant.
+    """
     position = np.concatenate([one.position for one in found])
     order = np.argsort(position, kind="stable")
     ref, alt, names = (
         [text for one in found for text in getattr(one, of)] for of in ("ref", "alt", "variant_id")
     )
+    sites = Counter(zip(position.tolist(), ref, alt, strict=True))
+    if len(sites) < len(position):
+        (place, *alleles), _ = sites.most_common(1)[0]
+        raise InputError(
+            "Two genotype files have the same variant.",
+            where=f"{found[0].contig}:{place + 1} {'>'.join(alleles)}",
+            expected="pseudo-autosomal variants in the file of PAR1 or PAR2, not in that of X too",
+            fix="leave one file out, or make the file of X again from what plink2 --split-par writes",
+        )
     return Variants(
         found[0].contig,
         position[order],
