@@ -215,9 +215,16 @@ def test_covariates_of_words_are_told_how_to_become_numbers(tmp_path, words):
         (["GTEX.ann", "GTEX.bob"], ["GTEX-ann", "GTEX-bob"]),
         (["X07", "X12"], ["07", "12"]),
         (["HG_1", "HG_2"], ["hg-1", "hg-2"]),
+        (["7", "12"], ["007", "012"]),
     ],
 )
-def test_people_whom_r_renamed(theirs, ours):
+def test_people_whom_r_renamed(tmp_path, theirs, ours):
+    covariates = write_table(tmp_path / "c.tsv", [["id", *theirs], ["PC1", 1, 2]])
+    with pytest.raises(InputError, match=f"{ours[0]} and {theirs[0]} look like one person"):
+        join_covariates(covariates, ours)
+    some = write_table(tmp_path / "s.tsv", [["id", theirs[0], ours[1]], ["PC1", 1, 2]])
+    with pytest.raises(InputError, match=f"1 of 2 people have no[\\s\\S]*{ours[0]} and {theirs[0]} look"):
+        join_covariates(some, ours)
     with pytest.raises(InputError, match=f"{theirs[0]} and {ours[0]} look like one person"):
         match_people({"expression": theirs, "genotypes": ours}, Dropped())
 

@@ -191,7 +191,9 @@ def _nobody(sides: Mapping[str, Sequence[str]]) -> InputError:
 
 
 def respelled(sides: Mapping[str, Sequence[str]]) -> tuple[str, str] | None:
-    """Two names, of people of two sides, that differ in signs or case only, as R's ``make.names`` makes them.
+    """Two names, of people of two sides, that are one but for signs, case or zeros in front.
+
+    R's ``make.names`` and spreadsheets change them so.
 
     Examples
     --------
@@ -205,8 +207,8 @@ def respelled(sides: Mapping[str, Sequence[str]]) -> tuple[str, str] | None:
 
 
 def _bare(name: str) -> str:
-    """A name without signs and case, and without the X that R puts before a digit."""
-    return re.sub(r"^x(?=\d)", "", re.sub(r"[\W_]", "", name.lower()))
+    """A name without signs and case, the X that R puts before a digit, and zeros that numbers lose."""
+    return re.sub(r"^x(?=\d)", "", re.sub(r"[\W_]", "", name.lower())).lstrip("0") or "0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -333,7 +335,8 @@ def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariat
             where=path,
             expected="covariates of everyone with expression and genotypes",
             got=f"{plural(len(table.samples), 'people')} in the file",
-            fix="add them to the covariates, or leave them out with a sample sheet of the people to use",
+            fix="add them to the covariates, or leave them out with a sample sheet of the people to use; or "
+            + _rename(absent, table.samples),
         )
     covariates = table.take(np.array([column[person] for person in samples], dtype=np.intp))
     notes = ["the covariates file is people x covariates: turned round"] if transposed else []
@@ -403,5 +406,13 @@ def _is_transposed(path: Path, header: list[str], first: list[str], samples: set
             where=path,
             expected=f"people such as {', '.join(sorted(samples)[:3])} in the header line",
             got=f"header {', '.join(header[:3])} ...; first column {', '.join(first[:3])} ...",
+            fix=_rename(sorted(samples), [*header, *first]),
         )
     return down > across
+
+
+def _rename(samples: Sequence[str], theirs: Sequence[str]) -> str:
+    """How to mend covariates of people whom the cohort calls otherwise."""
+    alike = respelled({"cohort": samples, "covariates": theirs})
+    said = f"; {alike[0]} and {alike[1]} look like one person" if alike else ""
+    return f"name people as the expression file does{said}"
