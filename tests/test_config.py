@@ -102,6 +102,29 @@ def test_a_wrong_entry_of_a_list_is_one_mistake(tmp_path):
         load_config(write(tmp_path, MINIMAL + "[baseline]\nmethods = []"))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("", '[models]\nname = "mini"\n'), r"models: is there several times: write \[\[models\]\]"),
+        (("", 'keep_genes = "ONE"\n'), r'keep_genes: a list: \["ONE"\]'),
+        (('"g.vcf.gz"', "g.vcf.gz"), r"got: .*line 5.*\n +genotypes = g\.vcf\.gz\n.*straight quotes"),
+        (('"g.vcf.gz"', '"C:\\data\\g.vcf"'), r"got: .*line 5.*\n +genotypes = .C:[\s\S]*single quotes"),
+    ],
+)
+def test_toml_that_means_something_else(tmp_path, change, message):
+    text = MINIMAL.replace(*change) if change[0] else MINIMAL + change[1]
+    with pytest.raises(ConfigError, match=message):
+        load_config(write(tmp_path, text))
+
+
+def test_the_home_folder_as_a_shell_knows_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    text = MINIMAL.replace('"g.vcf.gz"', '["~/1.bcf", "2.bcf"]').replace('"e.bed.gz"', '"~/e.bed"')
+    cohort = load_config(write(tmp_path, text.replace('"run"', '"~/run"'))).cohort
+    assert cohort.genotypes == (tmp_path / "home/1.bcf", tmp_path / "2.bcf")
+    assert cohort.expression == tmp_path / "home/e.bed"
+
+
 def test_no_file(tmp_path):
     with pytest.raises(ConfigError, match=r"no such configuration[\s\S]*`hapsight init FOLDER`"):
         load_config(tmp_path / "none.toml")

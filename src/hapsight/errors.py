@@ -77,17 +77,17 @@ AS_TOML: Final = (
 """What is mostly wrong where a file is not TOML."""
 
 
-def at_line(error: Exception, text: str) -> str:
-    r"""What a parser says of a text, with the line that it means.
+def at_line(error: Exception, text: str) -> list[str]:
+    r"""What a parser says of a text, and the line that it means.
 
     Examples
     --------
     >>> at_line(ValueError("Invalid value (at line 2, column 5)"), "a = 1\nb = x.bed\n")
-    'Invalid value (at line 2, column 5): b = x.bed'
+    ['Invalid value (at line 2, column 5)', 'b = x.bed']
     """
     found = re.search(r"at line (\d+)", str(error))
     lines = text.splitlines()[int(found[1]) - 1 :][:1] if found else []
-    return ": ".join([str(error), *(line.strip() for line in lines)])
+    return [str(error), *(line.strip() for line in lines)]
 
 
 def quoted(text: object, most: int = _MOST_OF_OTHERS) -> str:

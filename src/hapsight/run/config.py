@@ -319,7 +319,6 @@ def load_config(path: Path) -> Config:
     ConfigError
         The file is not there, not TOML, or has a key or value that hapsight does not know.
     """
-    text = ""
     try:
         text = path.read_text(encoding="utf-8-sig")
         data = tomllib.loads(text)
@@ -398,8 +397,7 @@ def _first_complaints(error: ValidationError, whole: object = None) -> tuple[str
         if found["type"] == "extra_forbidden":
             section = section_at(whole or Config, found["loc"][:-1])
             text = "unknown key" + _did_you_mean(str(found["loc"][-1]), section)
-        elif found["type"] == "tuple_type" and isinstance(found["input"], dict | str):
-            one = found["input"]
+        elif found["type"] == "tuple_type" and isinstance(one := found["input"], dict | str):
             text = (
                 f"is there several times: write [[{key}]]" if isinstance(one, dict) else f'a list: ["{one}"]'
             )
