@@ -6,9 +6,9 @@
 # Versions: bcftools 1.16 (Debian 12; later versions were not tried).
 #
 # Seen: from PL or GL, which are taken first where the file has them, every man is missing (-1), however certain his
-# call, and the GT beside it is not asked. With `-t GT` he has his dosage. So of a file of a caller (which has PL) a column of
-# women has dosages on chrX, a column of men has none. From GT a half-missing call is -1 with the gap in front (`.|1`,
-# `./1`), and with the gap behind (`1|.`, `1/.`) the gap counts as a reference allele. No warning.
+# call, and the GT beside it is not asked. With `-t GT` he has his dosage. So of a file of a caller (which has PL) a
+# column of women has dosages on chrX, a column of men has none. From GT a half-missing call is -1 with the gap in
+# front (`.|1`, `./1`), and with the gap behind (`1|.`, `1/.`) the gap counts as a reference allele. No warning.
 #
 # Output (dosages of a man 0, a man 1, a woman 0|1, then .|1 ./1 1/. and 1|. by tag):
 #   PL: -1.0 -1.0 1.0

@@ -6,14 +6,14 @@
 #
 # Versions: beagle 220722 (5.4, Debian 12; the manual page of 241217 says the same, the program was not tried).
 #
-# Seen: one unphased call in the file, of one person at one site, and everybody is phased anew: most people's
-# haplotypes change, whatever phased them before (reads, parents). If all calls of the file have a bar, nothing is
-# changed. So adding one array sample to a cohort phased by trios, or one `./.` from a merge, undoes it. Of a
-# half-missing call both alleles are thrown away and imputed, `.|0` where all others are `1|1` becomes `1|1`. The log
-# says neither, exit status 0.
+# Seen: one unphased or missing call in the file (`.|.` as well), of one person at one site, and everybody is phased
+# anew: most people's haplotypes change, whatever phased them before (reads, parents). If all calls are phased and
+# present, nothing is changed. So adding one array sample to a cohort phased by trios, or one `./.` from a merge,
+# undoes it. Of a half-missing call both alleles are thrown away and imputed, `.|0` where all others are `1|1` becomes
+# `1|1`. The log says neither, exit status 0.
 #
-# Output (30 people at 40 sites, without a panel; switches between neighbouring heterozygous calls of the 29 people who
-# have no unphased call; then a site where all others are 1|1, with the gaps named):
+# Output (30 people at 40 sites, without a panel; switches between neighbouring heterozygous calls of the 29 people
+# who have no unphased call; then a site where all others are 1|1, with the gaps named):
 #   all phased: 499 heterozygous calls, 0 switches in 0 people
 #   one call of one person unphased: 499 heterozygous calls, 91 switches in 28 people
 #   0|. becomes 1|1, .|0 becomes 1|1

@@ -6,10 +6,10 @@
 # Versions: CrossMap 0.7.4.
 #
 # Seen: of a transcript of one exon the thick part (the coding one) keeps its distance from the left end, so it is not
-# turned round: coding bases 205-290 of an exon 200-300 become 505-590, where 510-595 are the same bases. Transcripts of two or
-# more exons all go to the .unmap file, although each exon maps whole, to one chromosome and strand; as BED6 or GFF the same exons
-# are mapped. So a gene model that is lifted loses its spliced transcripts in inverted regions, and the others
-# have wrong coding parts. Exit status 0, no message.
+# turned round: coding bases 205-290 of an exon 200-300 become 505-590, where 510-595 are the same bases. Transcripts
+# of two or more exons all go to the .unmap file, although each exon maps whole, to one chromosome and strand; as BED6
+# or GFF the same exons are mapped. So a gene model that is lifted loses its spliced transcripts in inverted regions,
+# and the others have wrong coding parts. Exit status 0, no message.
 #
 # Output (the chain turns 100-600 into 200-700; start, end, strand, thick part, sizes and starts of the blocks):
 #   one exon: 500 600 - 505 590 100 0
@@ -30,7 +30,8 @@ lift() {
 {
     echo "one exon: $(echo 'chr1 200 300 tx 0 + 205 290 0 1 100, 0,' | lift 2,3,6-8,11,12)"
     echo "two exons: $(echo 'chr1 200 300 tx 0 + 205 290 0 2 20,30, 0,70,' | lift 2,3,6-8,11,12)"
-    echo "its exons as BED6: $(printf '%s\n' 'chr1 200 220 a 0 +' 'chr1 270 300 b 0 +' | lift 2,3,6 | paste -s -d '&' | sed 's/&/ and /')"
+    exons=$(printf '%s\n' 'chr1 200 220 a 0 +' 'chr1 270 300 b 0 +' | lift 2,3,6 | paste -s -d '&')
+    echo "its exons as BED6: $exons" | sed 's/&/ and /'
 } | tee seen
 cat > expected <<'TXT'
 one exon: 500 600 - 505 590 100 0

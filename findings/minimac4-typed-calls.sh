@@ -1,16 +1,17 @@
 #!/bin/sh
 # Question: does minimac4 give back the calls that were typed, and does it mind a target that is not phased?
 #
-# Guess, written before the run: typed calls come out as they went in; unphased ones are refused, for imputation needs phase.
+# Guess, written before the run: typed calls come out as they went in; unphased ones are refused, for imputation needs
+# phase.
 #
 # Versions: minimac4 4.1.2, bcftools 1.16 (Debian 12).
 #
-# Seen: typed calls are imputed, too, and written over. Where few of the panel's haplotypes have the ALT, and not those that
-# match around it, a carrier who was typed comes out as 0|0 with a dosage near 0: here all five. The record is
-# marked TYPED, the calls that went in are in no field. So of rare variants, typed by array or exome, the
-# carriers are lost. (Upstream's issue 83 asks for the typed calls; --empirical-output has them, in another file.) Unphased calls are taken
-# as phased, the allele in front as the first haplotype: a person's two haplotypes are mixed by the order of writing, the
-# dosages that come of it differ from those of the phased calls, and the ouput has bars. No warning, exit status 0.
+# Seen: typed calls are imputed, too, and written over. Where few of the panel's haplotypes have the ALT, and not
+# those that match around it, a carrier who was typed comes out as 0|0 with a dosage near 0: here all five. The record
+# is marked TYPED, the calls that went in are in no field. So of rare variants, typed by array or exome, the carriers
+# are lost. (Upstream's issue 83 asks for the typed calls.) Unphased calls are taken as phased, the allele in front as
+# the first haplotype: a person's two haplotypes are mixed by the order of writing, the dosages that come of it differ
+# from those of the phased calls, and the output has bars. No warning, exit status 0.
 #
 # Output (a panel of 50; 12 people typed at every third of 60 sites, at one of them five are carriers; then the same
 # people with all calls unphased, the lower allele in front):
@@ -64,12 +65,14 @@ def impute(name):
     subprocess.run(order, check=True, capture_output=True)
     with open("out.vcf") as lines:
         rows = [line.rstrip("\n").split("\t") for line in lines if not line.startswith("#")]
-    return {int(row[1]) // 5000 - 1: (row[7], [dict(zip(row[8].split(":"), c.split(":"))) for c in row[9:]]) for row in rows}
+    calls = [[dict(zip(row[8].split(":"), call.split(":"))) for call in row[9:]] for row in rows]
+    return {int(row[1]) // 5000 - 1: (row[7], made) for row, made in zip(rows, calls)}
 
 
 write("panel", panel, range(SITES), lambda a, b: f"{a}|{b}")
 with open("panel.msav", "wb") as out:
-    subprocess.run(["minimac4", "--compress-reference", "panel.bcf"], check=True, stdout=out, stderr=subprocess.DEVNULL)
+    order = ["minimac4", "--compress-reference", "panel.bcf"]
+    subprocess.run(order, check=True, stdout=out, stderr=subprocess.DEVNULL)
 typed = range(0, SITES, 3)
 write("phased", target, typed, lambda a, b: f"{a}|{b}")
 write("unphased", target, typed, lambda a, b: f"{min(a, b)}/{max(a, b)}")
@@ -77,10 +80,12 @@ phased, unphased = impute("phased"), impute("unphased")
 print(f"typed carriers: {sum(a[RARE] + b[RARE] > 0 for a, b in target)} of {TARGET}")
 info, calls = phased[RARE]
 low = "below 0.2" if all(float(c["DS"]) < 0.2 for c in calls[:5]) else [c["DS"] for c in calls[:5]]
-print(f"after imputation: {sum('1' in c['GT'] for c in calls)} of {TARGET}, dosages {low}, {'TYPED' if 'TYPED' in info else ''}")
+carriers = sum("1" in c["GT"] for c in calls)
+print(f"after imputation: {carriers} of {TARGET}, dosages {low}, {'TYPED' if 'TYPED' in info else ''}")
 bars = all("|" in c["GT"] for _, row in unphased.values() for c in row)
 pairs = [(float(x["DS"]), float(y["DS"])) for s in phased for x, y in zip(phased[s][1], unphased[s][1])]
-print(f"unphased: bars in all calls {bars}, dosages that differ by more than 0.5: {sum(abs(x - y) > 0.5 for x, y in pairs)} of {len(pairs)}")
+far = sum(abs(x - y) > 0.5 for x, y in pairs)
+print(f"unphased: bars in all calls {bars}, dosages that differ by more than 0.5: {far} of {len(pairs)}")
 PY
 python3 run.py | tee seen
 cat > expected <<'TXT'

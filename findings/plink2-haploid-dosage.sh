@@ -5,12 +5,12 @@
 #
 # Versions: plink2 2.00a3.5 (Debian 12).
 #
-# Seen: the dosage is doubled for keeping, and the hard call made of it as a woman's: what lies within the threshold of 1 is a heterozygous
-# call. So a man with even chances (0.45 to 0.55), the least certain of all, is not missing but
+# Seen: the dosage is doubled for keeping, and the hard call made of it as a woman's: what lies within the threshold
+# of 1 is a heterozygous call. So a man with even chances (0.45 to 0.55), the least certain of all, is not missing but
 # `0/1`, and `--export vcf vcf-dosage=DS` writes him as a diploid with a DS of 0.9 to 1.1 on the scale 0 to 2, between
-# his other sites on the scale 0 to 1. A reader that takes DS as the copies that a man carries sees twice
-# as many there, and one that tells sex or ploidy by GT sees both kinds in one person. `--make-bed` has him heterozygous on chrX. No
-# warning at import or export.
+# his other sites on the scale 0 to 1. A reader that takes DS as the copies that a man carries sees twice as many
+# there, and one that tells sex or ploidy by GT sees both kinds in one person. `--make-bed` has him heterozygous on
+# chrX. No warning at import or export.
 #
 # Output (a man's calls as given, as exported with DS, and his hard calls from --make-bed):
 #   given: 0:0.05 0:0.3 0:0.45 1:0.5 1:0.55 1:0.7 1:0.95

@@ -6,19 +6,19 @@
 #
 # Versions: shapeit4 4.2.2, bcftools 1.16 (Debian 12).
 #
-# Seen: a haploid `1` comes out as a heterozygous call: every allele of a man that is not the reference is a pair of both, so
-# men are carriers of half of what they carry, and their phase is drawn at random. `1|.` is taken for `1|0`: at a site
-# where everybody has the ALT on both haplotypes it comes out with the reference allele, which nobody has. With the gap in front (`.|1`, `.|0`) the
-# whole call is thrown away and imputed: a called reference allele becomes ALT. No warning, exit status 0. (Upstream's
-# issue 24 says that haploid calls were never tested; the help and the log do not.)
+# Seen: a haploid `1` comes out as a heterozygous call, wherever a man has the ALT, so he has half of what he carries,
+# on a haplotype that is chosen for him. `1|.` is taken for `1|0`: at a site where everybody has the ALT on both
+# haplotypes it comes out with the reference allele, which nobody has. With the gap in front (`.|1`, `.|0`) the whole
+# call is thrown away and imputed: a called reference allele becomes ALT. No warning, exit status 0. (Upstream's issue
+# 24 says that haploid calls were never tested; the help and the log do not.)
 #
 # Output (ten men of 30 people at 40 sites; then a site where all others are 1|1, with the gaps named):
 #   haploid 0: 0|0 in 202 of 202
 #   haploid 1: het in 198 of 198
 #   1|. becomes het, .|1 becomes 1|1, .|0 becomes 1|1
 set -eu
-shapeit4 --help > /dev/null 2>&1 || { echo 'needs shapeit4 4.2.2 (Debian 12)' >&2; exit 2; }
-dpkg-query -W -f '${Version}' shapeit4 2> /dev/null | grep -q '^4\.2\.2' || { echo 'needs shapeit4 4.2.2 (Debian 12)' >&2; exit 2; }
+dpkg-query -W -f '${Version}' shapeit4 2> /dev/null | grep -q '^4\.2\.2' ||
+    { echo 'needs shapeit4 4.2.2 (Debian 12)' >&2; exit 2; }
 bcftools --version | head -n 1 | grep -qx 'bcftools 1.16' || { echo 'needs bcftools 1.16 (Debian 12)' >&2; exit 2; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -46,7 +46,8 @@ def phased(contig, calls):
     order = ["shapeit4", "--input", "x.bcf", "--region", contig, "--output", "y.bcf", "--seed", "1"]
     subprocess.run(order, check=True, capture_output=True)
     order = ["bcftools", "query", "-f", "[%GT ]\\n", "y.bcf"]
-    return [line.split() for line in subprocess.run(order, check=True, capture_output=True, text=True).stdout.splitlines()]
+    said = subprocess.run(order, check=True, capture_output=True, text=True).stdout
+    return [line.split() for line in said.splitlines()]
 
 
 def pairs(site, sep="/"):

@@ -5,11 +5,12 @@
 #
 # Versions: vcflib 1.0.3 (Debian 12).
 #
-# Seen: every diploid call of a record that is split, or has several ALTs, is written with a bar: `0/1` becomes `0|1`, `1/0`
-# becomes `1|0`. The order in which a caller happened to write the alleles is now a phase, between the parts of one record
-# as between records: two unphased heterozygous MNPs 20 kb apart become one haplotype. Records of one simple
-# ALT are left as they are, so the file looks as if phased in part. Half-missing and missing calls: `./1` becomes
-# `.|1` or `.|0`, `./.` becomes `.|.`. No warning; the help says that genotype-level annotations are kept.
+# Seen: every diploid call of a record that is split, or has several ALTs, is written with a bar: `0/1` becomes `0|1`,
+# `1/0` becomes `1|0`. The order in which a caller happened to write the alleles is now a phase, between the parts of
+# one record as between records: two unphased heterozygous MNPs 20 kb apart become one haplotype. Records of one
+# simple ALT are left as they are, so the file looks as if phased in part. Half-missing and missing calls: `./1`
+# becomes `.|1` or `.|0`, `./.` becomes `.|.`. No warning; the help says that genotype-level annotations are kept (and
+# asks for caution, as with INFO, where a file has several people; one alone fares the same).
 #
 # Output (each record that comes out, and its calls; the calls of all three that go in are 0/1 1/0 0|1 ./1 ./. 1/1):
 #   10 C>T 0/1 1/0 0|1 ./1 ./. 1/1
@@ -17,7 +18,7 @@
 #   21 C>T 0|1 1|0 0|1 .|1 .|. 1|1
 #   30 A>G,T 0|1 1|0 0|1 .|1 .|. 1|1
 set -eu
-{ dpkg-query -W -f '${Version}' libvcflib-tools 2> /dev/null | grep -q '^1\.0\.3' && command -v vcfallelicprimitives > /dev/null; } ||
+dpkg-query -W -f '${Version}' libvcflib-tools 2> /dev/null | grep -q '^1\.0\.3' ||
     { echo 'needs libvcflib-tools 1.0.3 (Debian 12)' >&2; exit 2; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

@@ -8,11 +8,11 @@
 # Versions: vcftools 0.1.16 (Debian 12; the last release).
 #
 # Seen: where a missing allele stands behind the bar, the call is cut there. `1|.` is written as `1` and `.|.` as `.`:
-# on an autosome a diploid person becomes haploid, and the gap is gone. `.|1`, `1/.` and `./.` stay whole. `--missing-site`
-# cuts them too: for `1|.` no allele is missing (0 of 7), for `.|1` one of 8, for `.|.` one of 7, for `./.` two of 8.
-# `--max-missing` counts rightly in the first step, not in the file that was written: `--max-missing 0.8` drops a site with
-# `.|.` and keeps it in the second step; `--max-missing 1` does the same with `1|.`. Such calls come from merging
-# phased files and from masking them. No warning.
+# on an autosome a diploid person becomes haploid, and the gap is gone. `.|1`, `1/.` and `./.` stay whole.
+# `--missing-site` cuts them too: for `1|.` no allele is missing (0 of 7), for `.|1` one of 8, for `.|.` one of 7, for
+# `./.` two of 8. `--max-missing` counts rightly in the first step, not in the file that was written: `--max-missing
+# 0.8` drops a site with `.|.` and keeps it in the second step; `--max-missing 1` does the same with `1|.`. Such calls
+# come from merging phased files and from masking them. No warning.
 #
 # Output (three people as 0|0 0|1 1|1, or the same with a slash, and a fourth with the call named; what is written of
 # it, N_MISS and N_DATA of --missing-site, and which --max-missing keep the site, asked of the file and of its copy):
@@ -47,7 +47,8 @@ for call in '1|.' '.|1' '.|.' '1/.' './.'; do
     } > x.vcf
     recode x.vcf > copy.vcf
     missing=$(vcftools --vcf x.vcf --missing-site --stdout 2> said | awk 'NR == 2 {print $5 " of " $3}')
-    echo "$call written as $(tail -n 1 copy.vcf | cut -f 13), missing $missing, kept by$(kept x.vcf), the copy by$(kept copy.vcf)"
+    echo "$call written as $(tail -n 1 copy.vcf | cut -f 13), missing $missing, kept by$(kept x.vcf), the copy" \
+        "by$(kept copy.vcf)"
 done | tee seen
 cat > expected <<'TXT'
 1|. written as 1, missing 0 of 7, kept by 0.8, the copy by 0.8 1

@@ -1,15 +1,16 @@
 #!/bin/sh
 # Question: what kinship does `vcftools --relatedness2` give of one person sequenced twice, with calls missing?
 #
-# Guess, written before the run: what KING gives, 0.5 as near as makes no difference, from the sites that both have.
+# Guess, written before the run: what KING's formula gives (which counts sites that both have).
 #
 # Versions: vcftools 0.1.16 (Debian 12; the last release).
 #
 # Seen: a person's heterozygous sites are counted wherever he was called, those that two people share only where both
 # were. So missing calls lower the kinship by their share: with 30% missing in each sample a duplicate has 0.35 (a
-# parent or child, by KING's bounds), and a parent and child have 0.17 (second degree); with 50%, 0.26 and 0.12. By the
-# same formula at the sites that both have it is 0.5 and 0.25. That is ordinary at low coverage, or where samples of two
-# platforms are merged: swapped and doubled samples are not found. No warning; the manual names KING's paper only.
+# parent or child, by KING's bounds), and a parent and child have 0.17 (second degree); with 50%, 0.26 and 0.12. By
+# the same formula at the sites that both have it is 0.5 and 0.25. That is ordinary at low coverage, or where samples
+# of two platforms are merged: swapped and doubled samples are not found. No warning; the manual names KING's paper
+# only.
 #
 # Output (share of missing calls in each sample; kinship as written and, in brackets, by the formula at the sites that
 # both have):
@@ -52,8 +53,8 @@ for share in (0, 0.1, 0.3, 0.5):
             calls = [{None: "./.", 0: "0/0", 1: "0/1", 2: "1/1"}[copies[site]] for copies in people.values()]
             out.write("\t".join(["1", str(10 * site + 10), ".", "A", "G", ".", "PASS", ".", "GT", *calls]) + "\n")
     order = ["vcftools", "--vcf", "x.vcf", "--relatedness2", "--stdout"]
-    rows = [line.split() for line in subprocess.run(order, check=True, capture_output=True, text=True).stdout.splitlines()]
-    phi = {(row[0], row[1]): float(row[-1]) for row in rows[1:]}
+    table = subprocess.run(order, check=True, capture_output=True, text=True).stdout
+    phi = {(row[0], row[1]): float(row[-1]) for row in map(str.split, table.splitlines()[1:])}
     said = [f"{label} {phi['one', other]:.3f} ({kinship(people['one'], people[other]):.3f})"
             for label, other in (("duplicate", "again"), ("child", "child"))]
     print(f"{share:.0%}: {', '.join(said)}")
