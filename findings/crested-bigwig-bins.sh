@@ -19,7 +19,9 @@ set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
-{ python3 -m venv env && env/bin/pip install --quiet crested==1.11.0 keras==3.15.1 pybigtools==0.3.0 pyBigWig==0.3.29 torch==2.13.0 numpy==2.4.6; } || { echo 'could not install' >&2; exit 2; }
+{ python3 -m venv env && env/bin/pip install --quiet crested==1.11.0 keras==3.15.1 pybigtools==0.3.0 pyBigWig==0.3.29 \
+    torch==2.13.0 numpy==2.4.6; } ||
+    { echo 'could not install' >&2; exit 2; }
 
 cat > run.py <<'PY'
 import os

@@ -7,7 +7,7 @@
 # Versions: seqpro 0.23.0, numpy 2.4.6.
 #
 # Seen: not with axes counted from the end. The one-hot axis is taken away before `length_axis` is used, so -2 is then the
-# axis of the sequences: at every position the bases are shuffled across the batch. No sequence keeps its composition; of three
+# axis of the sequences: at every position the bases are shuffled across the batch. Hardly a sequence keeps its k-mers; of three
 # sequences, k = 2 gives back the very same three, so a "shuffled" background is the sequences themselves. Nothing is said, the shapes
 # are right, and `reverse_complement`, for one, takes the same two axes as they are meant.
 #
