@@ -6,10 +6,10 @@
 #
 # Versions: crested 1.11.0, keras 3.15.1, torch 2.13.0 (CPU), numpy 2.4.6.
 #
-# Seen: the sum of the windows is divided by the same number everywhere. A model that predicts 1 whatever it is shown has scores that
-# rise from 0.05 to 1 and fall again over 950 bases (1,000 in the middle of each window, a window every 50), and 0 in the
-# outermost 557 bases of a model of 2,114, which no window scores. With an upstream or downstream of a few thousand bases, as one takes it for
-# a promoter, most of the flank is an edge, and activity seems to gather at the gene.
+# Seen: the sum of the windows is divided by the same number everywhere. A model that predicts 1 whatever it is shown has scores
+# that rise from 0.05 to 1 and fall again over 950 bases (1,000 in the middle of each window count, a window begins every 50), and
+# 0 in the outermost 557 bases of a model of 2,114, which no window scores. With a few thousand bases upstream and downstream,
+# as one takes them for a promoter, much of the flank is an edge, and activity seems to gather at the gene.
 #
 # Output (a gene of 2,000 bases, 2,500 upstream, 1,500 downstream; scores at a distance from either end):
 #   6500 to 12500, TSS 9000, a prediction of 1 for every window
@@ -24,7 +24,8 @@ set -eu
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
-{ python3 -m venv env && env/bin/pip install --quiet crested==1.11.0 keras==3.15.1 torch==2.13.0 numpy==2.4.6; } || { echo 'could not install' >&2; exit 2; }
+{ python3 -m venv env && env/bin/pip install --quiet crested==1.11.0 keras==3.15.1 torch==2.13.0 numpy==2.4.6; } ||
+    { echo 'could not install' >&2; exit 2; }
 
 cat > run.py <<'PY'
 import os

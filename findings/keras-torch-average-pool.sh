@@ -1,14 +1,14 @@
 #!/bin/sh
 # Question: does Keras 3's `AveragePooling1D(padding="same")` give the same on its torch backend as on its jax backend?
 #
-# Guess, written before the run: yes; padding is left out of the mean, as TensorFlow does.
+# Guess, written before the run: yes; padding is left out of the mean.
 #
 # Versions: keras 3.15.1, torch 2.13.0 (CPU), jax 0.10.2, numpy 2.4.6.
 #
 # Seen: only where the padding is as long on both sides. Where it is not (a length that the stride does not divide, an even width
-# with stride 1), torch's backend repeats the edge and counts it: a window of 1 and 1, cut after two positions, has a third 1. jax's, as
-# TensorFlow's, takes the mean of what is there. So a model that was trained on one backend has other values in its first and
-# last bins on the other. MaxPooling1D and all convolutions agreed in the same comparison.
+# with stride 1), torch's backend repeats the edge and counts it: the last window, which holds 9 and 1, is the mean of 9, 1 and 1.
+# jax's takes the mean of what is there. So a model that was trained on one backend has other values in its first and last bins
+# on the other. MaxPooling1D and all convolutions agreed in the same comparison.
 #
 # Output (pooling of 9 0 3 6 0 3 9 1):
 #   torch: width 3, stride 3: 4, 3, 3.67

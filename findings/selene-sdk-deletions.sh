@@ -8,7 +8,8 @@
 # Seen: for SNVs and insertions yes; no deletion is the carrier's. What is left out begins two bases too far to the right, and
 # the ALT allele is put in before it: of GT>G the sequence keeps GT, gets another G, and loses the two bases after. So a deletion
 # of one base is scored as a change of its neighbours. The number of bases left out is right, so the window has its width;
-# `ref_match` is True and nothing is said. The two windows are also cut differently: each is centred on its own allele.
+# `ref_match` is True and nothing is said. The two windows are also cut differently, each is centred on its own
+# allele. Sei's script for variants is a run of this function.
 #
 # Output (a window of 12 bases; the genome around the site is TGCGTTTAGC GTAGAATCTAAG, the site its eleventh base):
 #   SNV: G>A: reference TTAGCGTAGAAT, alternate TTAGCATAGAAT, of the carrier: True
