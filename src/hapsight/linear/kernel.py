@@ -85,6 +85,22 @@ def _with_room(active: Active, wanted: int) -> Active:
     return larger
 
 
+@compiled(fastmath=True)
+def _write_products(columns: Floats, place: int, out: Floats) -> None:
+    """Inner products of the column at this place with itself and those before it."""
+    own = columns[place]
+    for a in range(0, place + 1, 4):
+        b, c, d = min(a + 1, place), min(a + 2, place), min(a + 3, place)
+        one, two, three, four = columns[a], columns[b], columns[c], columns[d]
+        first = second = third = fourth = 0.0
+        for i in range(len(own)):
+            first += own[i] * one[i]
+            second += own[i] * two[i]
+            third += own[i] * three[i]
+            fourth += own[i] * four[i]
+        out[a], out[b], out[c], out[d] = first, second, third, fourth
+
+
 @compiled(inline="always")
 def _enter(data: Data, active: Active, q: int, predictor: int, gradient: float) -> None:
     """Let a predictor into problem q, which has room: its column, and its products with those there."""
@@ -93,10 +109,9 @@ def _enter(data: Data, active: Active, q: int, predictor: int, gradient: float) 
     columns, gram = active.columns[q], active.gram[q]
     for i in range(len(row)):
         columns[place, i] = (row[i] - mean) / norm * data.kept[q, i]
-    for other in range(place + 1):
-        product = dot(columns[other], columns[place])
-        gram[place, other] = product
-        gram[other, place] = product
+    _write_products(columns, place, gram[place])
+    for other in range(place):
+        gram[other, place] = gram[place, other]
     active.which[q, place] = predictor
     active.beta[q, place] = 0.0
     active.gradient[q, place] = gradient
