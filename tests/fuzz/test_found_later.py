@@ -166,3 +166,22 @@ def test_a_pattern_with_a_digit_behind_its_second_chromosome(tmp_path):
 def test_a_name_that_no_system_takes_is_not_there(tmp_path):
     with pytest.raises(InputError, match="is not there"):
         open_genotypes(tmp_path / ("x" * 5000))
+
+
+@pytest.mark.parametrize(("end", "column"), [(b"\t\tGRCh38", "Element"), (b'\tGP"1BB', "Release")])
+def test_a_row_of_an_mpra_table_without_an_element_or_a_release_is_refused(tmp_path, end, column):
+    """A last row that was cut off, with a quote in it, was left out and not counted."""
+    target = TARGETS["mpra"]
+    path = written(tmp_path, target.filename, target.good().removesuffix(b"\tGP1BB\tGRCh38\n") + end)
+    with pytest.raises(InputError, match=rf"has no {column}"):
+        target.attempt(path)
+
+
+def test_allele_counts_of_a_person_of_another_name_are_no_lost_sites(tmp_path):
+    target = TARGETS["allele_counts"]
+    spoilt = target.good().replace(b"\tann\t", b"\tan n\t").replace(b"\t1|0:4,5\n", b"\tq|0:4,5\n", 1)
+    assert survives(target, spoilt, tmp_path)
+
+
+def test_covariates_of_an_eigenvec_without_a_header_are_all_its_rows(tmp_path):
+    assert survives(TARGETS["covariates"], b"1 ann 0.1 2\n2 bob 0.2 3\n".replace(b" ", b"\t"), tmp_path)

@@ -119,7 +119,8 @@ def read_mpra(
     ConfigError
         The table has no such release or element.
     InputError
-        A column is missing or holds no numbers, most Refs differ from the FASTA, or no variant is left.
+        A column is missing or holds no numbers, a row names no element or release, most Refs differ from the
+        FASTA, or no variant is left.
     """
     table = _asked(_typed(read_table(path, "MPRA"), path), release, elements, path)
     dropped, kept = Dropped(), dict[str, dict[tuple[int, str], dict[str, Any]]]()
@@ -149,7 +150,22 @@ def _typed(table: pl.DataFrame, path: Path) -> pl.DataFrame:
                 expected="a number",
                 got=repr(table[name][int(bad[0])]),
             )
+    _require_named(typed, path)
     return typed.with_columns(pl.col("Ref", "Alt").str.to_uppercase())
+
+
+def _require_named(table: pl.DataFrame, path: Path) -> None:
+    """A row that is cut off belongs to no release, and would not be missed."""
+    for name in ("Element", "Release"):
+        empty = np.flatnonzero(table[name].is_null())
+        if len(empty):
+            raise InputError(
+                f"A row of the MPRA table has no {name}.",
+                where=f"{path}, row {empty[0] + 2}",
+                expected=f"a value in the column {name}",
+                got="nothing: the row ends early, or the cell is empty",
+                fix="Download the table again if its last row is cut off; otherwise fill the cell.",
+            )
 
 
 def _asked(table: pl.DataFrame, release: str, elements: Sequence[str], path: Path) -> pl.DataFrame:
