@@ -100,9 +100,10 @@ def test_a_file_without_the_people_or_of_another_kind_is_refused(tmp_path):
         read(path, samples=("eve",))
     with pytest.raises(InputError, match="not from a BCF"):
         read(tmp_path / "as.bcf")
-    (tmp_path / "bare.vcf").write_text("chr1\t10\t.\tA\tC\t.\t.\t.\tGT:AS\t0|1:1,2\n")
-    with pytest.raises(InputError, match="no header line"):
-        read(tmp_path / "bare.vcf")
+    for text in ("chr1\t10\t.\tA\tC\t.\t.\t.\tGT:AS\t0|1:1,2\n", "##fileformat=VCFv4.2\n", ""):
+        (tmp_path / "bare.vcf").write_text(text)
+        with pytest.raises(InputError, match="no header line"):
+            read(tmp_path / "bare.vcf")
     header = "#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT ann bob".replace(" ", "\t")
     for name, line, said in (
         ("short", "chr1\t10\t.\tA\tC\t.\t.\t.\tGT:AS\t0|1:1,2\n", "shorter than its header"),

@@ -11,6 +11,7 @@ import pytest
 from hapsight.cohort.expression import read_expression
 from hapsight.cohort.nouns import Gene
 from hapsight.cohort.people import SampleSheet, read_covariates, read_sample_sheet
+from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError
 from hapsight.files import file_digest
 from tests.cohort.files import write_bed, write_table
@@ -230,3 +231,17 @@ def test_real_tables(shared_data: Path) -> None:
     assert covariates.values.shape == (358, 53)
     assert not transposed
     assert set(read_sample_sheet(folder / "samples.tsv").population) == {"CEU", "FIN", "GBR", "TSI"}
+
+
+@pytest.mark.parametrize("row", ['y\tGP"1BB', '"y\tz"\t1', 'y\t1\t"2"\t3'])
+def test_a_row_with_quotes_has_as_many_cells_as_the_header(tmp_path, row):
+    path = tmp_path / "t.tsv"
+    path.write_text(f"a\tb\tc\nx\t1\t2\n{row}\n")
+    with pytest.raises(InputError, match="longer or shorter"):
+        read_table(path, "test")
+
+
+def test_a_separator_within_quotes_is_none(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_text('a\tb\tc\n"x\ty"\t1\tGP"1BB\n')
+    assert read_table(path, "test").rows() == [("x\ty", "1", 'GP"1BB')]

@@ -232,13 +232,13 @@ def _vcf_reads(
         if line.startswith("#"):
             continue
         if columns is None:
-            raise InputError(
-                "The VCF of allele counts has no header line.", where=path, expected="#CHROM ..."
-            )
+            break
         row = line.split("\t", 2)
         where = f"{path}, {':'.join(row[:2])[:100]}"
         if inside(row[0], _place_of(row[1] if len(row) == 3 else "", where) - 1):
             yield from _record_reads(_whole(line, columns, where), columns, tag, where, dropped)
+    if columns is None:
+        raise InputError("The VCF of allele counts has no header line.", where=path, expected="#CHROM ...")
 
 
 def _whole(line: str, columns: Mapping[int, str], where: str) -> list[str]:

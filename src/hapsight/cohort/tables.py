@@ -9,6 +9,7 @@ Text tables that a spreadsheet may open: no cell of them is run as a formula.
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import os
@@ -358,17 +359,28 @@ _ROW_NAMES: Final = (
 
 
 def _require_even(path: Path, lines: Sequence[str], separator: str) -> None:
-    wanted = lines[0].count(separator)
-    one_more = all(line.count(separator) == wanted + 1 for line in lines[1:])
-    for number, line in enumerate(lines, start=1):
-        if line.count(separator) != wanted and '"' not in line:
+    fields = [_fields(line, separator) for line in lines]
+    wanted = fields[0] or lines[0].count(separator) + 1
+    one_more = all(found == wanted + 1 for found in fields[1:])
+    for number, (line, found) in enumerate(zip(lines, fields, strict=True), start=1):
+        if found not in (wanted, None):
             raise InputError(
                 "A row is longer or shorter than the header.",
                 where=f"{path}, row {number} ({line.split(separator)[0]})",
-                expected=f"{wanted + 1} fields, separated by {'a comma' if separator == ',' else 'a tab'}",
-                got=f"{line.count(separator) + 1} fields",
+                expected=f"{wanted} fields, separated by {'a comma' if separator == ',' else 'a tab'}",
+                got=f"{found} fields",
                 fix=_ROW_NAMES if one_more else None,
             )
+
+
+def _fields(line: str, separator: str) -> int | None:
+    """How many cells a line has; ``None`` where a quote is open, of which `_parsed` says more."""
+    if '"' not in line:
+        return line.count(separator) + 1
+    try:
+        return len(next(csv.reader([line], delimiter=separator, strict=True)))
+    except csv.Error:
+        return None
 
 
 def require_columns(table: pl.DataFrame, columns: Collection[str], what: str, where: object) -> None:
