@@ -111,6 +111,9 @@ class TestCohort:
         found = hs.haplotypes(cohort, "up1", model.window)
         shown = [repr(one) for one in (cohort, found, hs.predict(model, found), hs.read_run(run))]
         assert shown[0] == "Cohort(60 people, 7 genes, 1 covariate)"
+        null = hs.random_weights_null(found.dosage, cohort.observed("up1"), draws=99)
+        shown += [repr(model), repr(null)]
+        assert shown[-1].startswith("RandomWeights(99 draws, mean abs(r) 0.")
         assert all(len(text) < 150 and "P00" not in text for text in shown)
         assert "P00" not in repr(hs.elastic_net(cohort, "up1", 1_000, inner_folds=3))
 
@@ -273,8 +276,28 @@ class TestEvaluate:
             hs.evaluate(cohort, [ToyModel(), ToyModel(seed=1)])
         with pytest.raises(ConfigError, match="1 for 2 models"):
             hs.evaluate(cohort, [ToyModel(), ToyModel(seed=1)], read_outs=["default"])
-        with pytest.raises(ConfigError, match=r"baseline.methods.0: .*got 'ridge'"):
+        with pytest.raises(ConfigError, match=r"no linear method 'ridge'\.\s+expected: elastic_net, lasso"):
             hs.evaluate(cohort, ["ridge"])
+
+    def test_one_model_and_one_gene_need_no_list(self, cohort):
+        found = hs.evaluate(cohort, ToyModel(), "up1", null_draws=99, permutations=99)
+        assert_frame_equal(found, hs.evaluate(cohort, [ToyModel()], ["up1"], null_draws=99, permutations=99))
+
+    def test_another_kind_of_thing_is_told_with_what_to_give(self, cohort):
+        network, window = torch.nn.Linear(80, 1), ToyModel().window
+        for call, expected, fix in (
+            (lambda: hs.evaluate(cohort, [network]), "expected: SequenceModel", "TorchModel"),
+            (lambda: hs.evaluate(cohort, ["toy"]), "expected: elastic_net", "load_model"),
+            (
+                lambda: hs.predict(network, hs.haplotypes(cohort, "up1", window)),
+                "SequenceModel",
+                "TorchModel",
+            ),
+            (lambda: hs.predict(ToyModel(), "up1"), "got: up1", r"haplotypes\(cohort"),
+            (lambda: hs.haplotypes(cohort, "up1", 20), "expected: ModelWindow", "model.window"),
+        ):
+            with pytest.raises(ConfigError, match=rf"(?s){expected}.*to mend: .*{fix}"):
+                call()
 
     def test_a_models_fault_names_it_and_the_gene(self, cohort):
         network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 1))

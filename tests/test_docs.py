@@ -213,6 +213,13 @@ class TestPython:
         assert len(names["effects"]) == len(names["haplotypes"].variants) > 0
         exec(self.blocks[1], names)
         assert names["mine_table"]["model"].to_list() == ["my-cnn"] * 2 + ["xpresso/GM12878"] * 2
+        people = names["cohort"].samples
+        rows = [f"PACSIN2,{one},{value}" for one, value in zip(people, names["predicted"].person[:, 0])]
+        rows = ["gene_name,sample_id,prediction", *reversed(rows)]
+        (there / "predictions.csv").write_text("\n".join([*rows, f"DESI1,{people[0]},0.5"]))
+        exec(self.blocks[3], names)
+        assert names["elsewhere_found"] == names["found"]
+        assert names["elsewhere_p"] == names["null"].test(names["found"]).pval_empirical
         (there / "mymodel.py").write_text(self.blocks[2])
         again = names["hs"].load_model("file:mymodel.py", device="cpu", channels=4)
         assert (again.name, again.window) == ("my-cnn", names["mine"].window)

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack, get_args
 
 import polars as pl
 
@@ -21,9 +21,9 @@ from hapsight.cohort.expression import Phenotype, Transform
 from hapsight.cohort.join import Cohort
 from hapsight.cohort.matching import gene_names
 from hapsight.cohort.nouns import Gene
-from hapsight.errors import ConfigError, HapsightWarning, plural
+from hapsight.errors import ConfigError, HapsightWarning, plural, require_kind
 from hapsight.linear.methods import MethodName
-from hapsight.models.protocol import SequenceModel
+from hapsight.models.protocol import MODEL, SequenceModel
 from hapsight.models.weights import device_of
 from hapsight.run.arms import arms_of
 from hapsight.run.config import CohortConfig, Config, ExpressionConfig, config_part
@@ -134,8 +134,8 @@ def open_cohort(
 
 def evaluate(
     cohort: Cohort,
-    models: Sequence[SequenceModel | MethodName],
-    genes: Sequence[Gene | str] | None = None,
+    models: SequenceModel | MethodName | Sequence[SequenceModel | MethodName],
+    genes: Gene | str | Sequence[Gene | str] | None = None,
     *,
     read_outs: Sequence[str | None] = (),
     cis_window: int = 1_000_000,
@@ -151,9 +151,10 @@ def evaluate(
     Parameters
     ----------
     models
-        Sequence models, and linear methods by name, such as ``[model, "elastic_net"]``.
+        Sequence models, and linear methods by name, such as ``[model, "elastic_net"]``; or one of them.
     genes
-        Of the cohort, also by name or identifier; all where not given. q-values are over these.
+        Of the cohort, also by name or identifier, or one of them; all where not given. q-values are over
+        these.
     read_outs
         Of each sequence model in turn; their defaults where not given.
     cis_window
@@ -186,8 +187,11 @@ def evaluate(
     >>> hs.evaluate(cohort, [model, "elastic_net"], genes=cohort.genes[:50])  # doctest: +SKIP
     """
     show: Progress = progress or (lambda label, done, of: None)
+    models = (models,) if isinstance(models, SequenceModel | str) else models
+    genes = (genes,) if isinstance(genes, Gene | str) else genes
     networks = [model for model in models if not isinstance(model, str)]
     methods = tuple(model for model in models if isinstance(model, str))
+    _require_models(networks, methods)
     wanted = read_outs or [None] * len(networks)
     _require_read_outs(networks, wanted)
     some = cohort if genes is None else cohort.of_genes([cohort.gene(gene) for gene in genes])
@@ -203,6 +207,16 @@ def evaluate(
         baseline(opened, show)
         evaluate_stage(opened, arms_of(opened, runs), show)
         return pl.read_parquet(opened.folder.path / "evaluation" / "per_gene.parquet")
+
+
+def _require_models(networks: Sequence[SequenceModel], methods: Sequence[str]) -> None:
+    for model in networks:
+        require_kind(model, SequenceModel, "evaluate, models", fix=MODEL)
+    known = get_args(MethodName)
+    for name in methods:
+        if name not in known:
+            fix = f"a sequence model is given loaded: {MODEL}"
+            raise ConfigError(f"There is no linear method {name!r}.", expected=", ".join(known), fix=fix)
 
 
 def _require_read_outs(models: Sequence[SequenceModel], read_outs: Sequence[str | None]) -> None:

@@ -175,6 +175,15 @@ def _detail(name: str, value: object) -> str:
     return quoted(value, most)
 
 
+def require_kind(value: object, kind: type, where: str, fix: str) -> None:
+    """Refuse a thing of another class, by name and with what to give instead: for callers of Python."""
+    if not isinstance(value, kind):
+        got = value if isinstance(value, str) else type(value).__name__
+        raise ConfigError(
+            "This is another kind of thing.", where=where, expected=kind.__name__, got=got, fix=fix
+        )
+
+
 class InputError(HapsightError):
     """A cohort file is broken, or does not fit the others."""
 

@@ -18,12 +18,12 @@ from hapsight.cohort.join import Cohort
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Variants
 from hapsight.dna import Codes
 from hapsight.engine.views import Sequences, window_of
-from hapsight.errors import ConfigError, InputError, MissingExtraError, plural
+from hapsight.errors import ConfigError, InputError, MissingExtraError, plural, require_kind
 from hapsight.explain.tables import EXPLAIN_EFFECTS
 from hapsight.linear.fits import make_folds
 from hapsight.linear.methods import MethodName, method_named
 from hapsight.linear.nested import fit_held_out
-from hapsight.models.protocol import ModelWindow, SequenceModel
+from hapsight.models.protocol import MODEL, ModelWindow, SequenceModel
 from hapsight.models.weights import device_of
 from hapsight.run.baselines import gene_seed, net_options
 from hapsight.run.blocks import VariantReader
@@ -140,6 +140,7 @@ def haplotypes(cohort: Cohort, gene: Gene | str, window: ModelWindow) -> GeneHap
     >>> found = hs.haplotypes(cohort, "PACSIN2", model.window)  # doctest: +SKIP
     >>> found.distinct[found.index].shape  # (N, 2, L)  # doctest: +SKIP
     """
+    require_kind(window, ModelWindow, "haplotypes, window", fix="model.window")
     gene = cohort.gene(gene)
     place = window_of(gene, window)
     reader = _reader(cohort, place.interval.widen(_MARGIN, _MARGIN))
@@ -275,6 +276,8 @@ def predict(
 
 
 def _require_window(model: SequenceModel, haplotypes: GeneHaplotypes) -> None:
+    require_kind(model, SequenceModel, "predict, model", fix=MODEL)
+    require_kind(haplotypes, GeneHaplotypes, "predict", fix="haplotypes(cohort, gene, model.window)")
     if haplotypes.window != model.window:
         raise ConfigError(
             "The haplotypes are of another window than the model's.",
@@ -300,6 +303,9 @@ class RandomWeights:
     """
 
     r: Float
+
+    def __repr__(self) -> str:
+        return f"RandomWeights({len(self.r):,} draws, mean abs(r) {self.r.mean():.3f})"
 
     def test(self, r: float | Correlation) -> nulls.NullTest:
         """How abs(r) stands against the draws: ``pval_empirical``, ``z``, ``pval_z``, ``null_mean``.

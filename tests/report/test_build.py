@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,6 +12,8 @@ from fake_run import Plan, write_run
 from hapsight.errors import MissingExtraError
 from hapsight.report import build
 from hapsight.report.build import build_report
+from hapsight.report.first_page import answers
+from hapsight.report.run_folder import read_run
 
 needs_extra = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("altair", "jinja2", "vl_convert")),
@@ -115,6 +118,8 @@ def test_how_models_are_read_has_a_table_of_its_own(tmp_path) -> None:
             "TSSs do not stand out: AUROC 0.51 [0.42, 0.60]",
             ["to look at: the crop"],
         ),
+        ("strand", "warn", "not tested: 12 genes, fewer than 40", []),
+        ("other strand", "warn", "not tested: 12 genes, fewer than 40", []),
         ("signs", "warn", "100% of 193 effects are positive; 7 more are 0", ["to look at: the column"]),
     ]
     for asks, status, message, details in told:
@@ -133,6 +138,35 @@ def test_how_models_are_read_has_a_table_of_its_own(tmp_path) -> None:
         assert text.count("bins 447-449") == 1  # and not among the checks of the input
         assert "Look at how xpresso/GM12878 is read (positive control)." in text
         assert "Look at how xpresso/GM12878 is read (read-out)." not in text
+        untested = (
+            "How xpresso/GM12878 is read was not tested (strand, other strand): 12 genes, fewer than 40."
+        )
+        assert text.count(untested) == 1
+
+
+@pytest.mark.parametrize(
+    ("share", "low", "high", "beside"),
+    [
+        (0.25, 0.089, 0.532, "consistent with"),
+        (0.2, 0.1, 0.4, "better than"),
+        (0.8, 0.6, 0.9, "worse than"),
+    ],
+)
+def test_the_question_is_answered_at_the_top(tmp_path, share, low, high, beside) -> None:
+    write_run(tmp_path)
+    run = read_run(tmp_path)
+    mine = (pl.col("model") == run.models[0].model) & (pl.col("quantity") == "share_negative")
+    said = {"value": share, "ci_low": low, "ci_high": high}
+    table = run.summary.with_columns(
+        pl.when(mine).then(pl.lit(value)).otherwise(pl.col(name)).alias(name) for name, value in said.items()
+    )
+    first, *others = answers(replace(run, summary=table))
+    assert first[0] == run.models[0].label
+    percent = f"{share:.1%}".replace("%", " %")
+    assert first[1].startswith(
+        f"wrong direction (R < 0) in {percent} of genes, {beside} a coin’s 50 % (95 % CI "
+    )
+    assert [label for label, _ in others][-1] == run.baseline.label
 
 
 @needs_extra

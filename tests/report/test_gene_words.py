@@ -24,7 +24,7 @@ def test_a_wrong_sign_is_told_from_driver_to_people():
     told = story(with_variant(view(), tss_distance=-87, variant_id="rs123"))
     assert told.startswith(
         "xpresso/GM12878 says that more ALT alleles of rs123 (87 bp upstream of the TSS) raise expression; "
-        "people with them express less (eQTL slope −0.210, p 2.0e−9). It breaks a KLF5 site. "
+        "people with them express less (eQTL slope −0.210, p 2.0e−9). ALT breaks a KLF5 site. "
         "Over people the prediction goes the wrong way: R −0.450 [−0.600, −0.250], n 60."
     )
     assert "strongest eQTL is another variant, rs0" in told
@@ -102,7 +102,7 @@ def test_motifs_in_words():
     assert "Broken: JASPAR motif KLF5 (MA1), score 12.3 bits with REF, 4.1 with ALT." in motif_words(view())
     assert "No JASPAR motif" in motif_words(view(motif=Motif("none")))
     assert "pip install 'hapsight[motifs]'" in motif_words(view(motif=None))
-    assert "It makes or breaks no known motif." in story(view(motif=Motif("none")))
+    assert "ALT makes or breaks no known motif." in story(view(motif=Motif("none")))
 
 
 def test_names_and_places():

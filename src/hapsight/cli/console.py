@@ -450,8 +450,8 @@ def _say_withheld(config: Config) -> None:
     by_model = few.group_by("model", maintain_order=True).agg(pl.col("gene_id").n_unique())
     of_each = ", ".join(f"{model} {plural(genes, 'gene')}" for model, genes in by_model.iter_rows())
     say(
-        f"the report's numbers are without R's that fewer than {FEWEST} people make, which are in those "
-        f"above: {of_each} (docs/disclosure.md)"
+        f"the report leaves out each R that rests on fewer than {FEWEST} people, so its numbers differ from "
+        f"those above: {of_each} (docs/disclosure.md)"
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hapsight.errors import ConfigError
+from hapsight.errors import ConfigError, plural
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +27,9 @@ __all__ = [
 
 Precision = Literal["float32", "float16x3", "tf32", "bfloat16"]
 """The arithmetic that a model computes in; see `hapsight.engine.arithmetic`."""
+
+MODEL = 'load_model("xpresso"), or TorchModel(network, name, upstream=..., downstream=...)'
+"""Where a model comes from, for those who gave something else."""
 
 WINDOWS_TOGETHER = 16
 """Windows of a haplotype that `WindowedModel.read` runs at a time: a batch for speed, a bound for memory."""
@@ -160,6 +163,10 @@ class SequenceModel(ABC):
     no_tss_control: str = ""
     fingerprint: str
     flop_per_pass: float
+
+    def __repr__(self) -> str:
+        size = f"{self.window.length:,} bases, {plural(len(self.tracks), 'track')}"
+        return f"{type(self).__name__}({self.name}: {size})"
 
     @abstractmethod
     def predict(self, codes: torch.Tensor, read_out: ReadOut) -> torch.Tensor:

@@ -252,7 +252,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         reliability_sentences,
         stratum_rows,
     )
-    from hapsight.report.first_page import compared_with, in_words, lead
+    from hapsight.report.first_page import answers, compared_with, in_words, lead
     from hapsight.report.training import HOW_TO_READ as TRAINING_HOW
     from hapsight.report.training import arm_rows, ceilings, four_cells, split_sentences
     from hapsight.report.validations import (
@@ -275,6 +275,7 @@ def _context(run: RunFolder, figures: tuple[Figure, ...]) -> dict[str, Any]:
         "figures": figures,
         "lead": first,
         "cards": cards(run, first) if first else (),
+        "answers": answers(run),
         "in_words": in_words(run),
         "summary_rows": summary_rows(run),
         "statistic": protocol.statistic,

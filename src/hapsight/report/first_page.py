@@ -9,15 +9,33 @@ from hapsight.report.cards import Value, both_tests, values_of
 from hapsight.report.run_folder import Arm, RunFolder
 from hapsight.stats.protocols import Protocol, protocol_named
 
-__all__ = ["arithmetic", "in_words", "lead"]
+__all__ = ["answers", "arithmetic", "in_words", "lead"]
 
 _MOST_MODELS: Final = 3
-"""Models that the paragraph tells of; the table has all."""
+"""Models that the answers and the paragraph tell of; the table has all."""
 
 
 def lead(run: RunFolder) -> Arm | None:
     """The arm of the first page: the first model, else the baseline; None where nothing has results."""
     return run.models[0] if run.models else run.baseline
+
+
+def answers(run: RunFolder) -> list[tuple[str, str]]:
+    """The question of the first page, answered: model or baseline, and how often its direction is wrong."""
+    protocol = protocol_named(run.record.get("protocol"))
+    arms = (*run.models[:_MOST_MODELS], *((run.baseline,) if run.baseline else ()))
+    shares = [(arm.label, values_of(run, arm).get(protocol.share_negative, Value())) for arm in arms]
+    return [(label, _answer(share, protocol)) for label, share in shares if share.ci_low is not None]
+
+
+def _answer(share: Value, protocol: Protocol) -> str:
+    """A share of genes with the wrong sign beside that of a coin."""
+    low, high = share.ci_low or 0.0, 1.0 if share.ci_high is None else share.ci_high
+    beside = "worse than" if low > 0.5 else "better than" if high < 0.5 else "consistent with"
+    return (
+        f"wrong direction ({protocol.correlation} < 0) in {words.percent(share.value)} of genes, "
+        f"{beside} a coin’s 50 % ({share.basis_of_share})."
+    )
 
 
 def in_words(run: RunFolder) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ def _motif(view: ModelView) -> str:
     if motif is None or not view.has_driver:
         return ""
     verb = {"gain": "makes", "loss": "breaks", "change": "changes"}.get(motif.kind)
-    return f"It {verb} a {motif.name} site." if verb else "It makes or breaks no known motif."
+    return f"ALT {verb} a {motif.name} site." if verb else "ALT makes or breaks no known motif."
 
 
 def motif_words(view: ModelView) -> str:

@@ -126,6 +126,7 @@ class _Check(_Entry):
 
 
 _OF_REPLICATES = ("replicates_same_sign", "log_replicates_z", "log_element_effect", "log_activity")
+_UNTESTED: Final = "not tested: "
 _NEW: Final = frozenset({"effective_people", "sd_expression", *_OF_REPLICATES})
 """Columns that earlier runs do not have; they are null there."""
 
@@ -236,7 +237,21 @@ class RunFolder:
 
     @property
     def misread(self) -> list[dict[str, Any]]:
-        """Those of them that warn."""
+        """Those of them that were made and warn."""
+        return [check for check in self._warnings if not check["message"].startswith(_UNTESTED)]
+
+    @property
+    def unread(self) -> list[tuple[str, str, str]]:
+        """Those that could not be made: model, what was to be tested, and why not."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for check in self._warnings:
+            if check["message"].startswith(_UNTESTED):
+                why = check["message"].removeprefix(_UNTESTED)
+                found.setdefault((check["model"], why), []).append(check["asks"])
+        return [(model, ", ".join(asks), why) for (model, why), asks in found.items()]
+
+    @property
+    def _warnings(self) -> list[dict[str, Any]]:
         return [check for rows in self.read_outs.values() for check in rows if check["status"] != "pass"]
 
     @property
