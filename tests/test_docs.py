@@ -214,7 +214,10 @@ class TestPython:
         exec(self.blocks[1], names)
         assert names["mine_table"]["model"].to_list() == ["my-cnn"] * 2 + ["xpresso/GM12878"] * 2
         people = names["cohort"].samples
-        rows = [f"PACSIN2,{one},{value}" for one, value in zip(people, names["predicted"].person[:, 0])]
+        rows = [
+            f"PACSIN2,{one},{value}"
+            for one, value in zip(people, names["predicted"].person[:, 0], strict=True)
+        ]
         rows = ["gene_name,sample_id,prediction", *reversed(rows)]
         (there / "predictions.csv").write_text("\n".join([*rows, f"DESI1,{people[0]},0.5"]))
         exec(self.blocks[3], names)

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hapsight.explain.reliability import ridge_logistic
+from hapsight.explain.reliability import FEWEST, ridge_logistic
 from hapsight.stats.ranks import Estimate
 from hapsight.stats.summary import SIGNIFICANT
 
@@ -34,7 +34,7 @@ __all__ = [
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-TOO_FEW = "Too few genes with a sign of either kind to estimate a reliability."
+TOO_FEW = f"Too few genes with a right or with a wrong sign to estimate a reliability ({FEWEST} of each to learn from)."
 
 
 @dataclass(frozen=True, slots=True)
