@@ -34,7 +34,7 @@ __all__ = [
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-TOO_FEW = f"Too few genes with a right or with a wrong sign to estimate a reliability ({FEWEST} of each to learn from)."
+TOO_FEW = f"Too few genes with a right or a wrong sign to estimate a reliability: it takes {FEWEST} of each."
 
 
 @dataclass(frozen=True, slots=True)
