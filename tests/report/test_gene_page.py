@@ -57,6 +57,8 @@ def test_everything_is_on_the_page(tmp_path):
 @pytest.mark.usefixtures("light")
 def test_people_have_no_names_and_no_order(tmp_path):
     text = written(tmp_path, individuals=True).read_text()
+    assert "<dt>q</dt>" in text
+    assert "<dt>q, rounded</dt>" in written(tmp_path / "coarse").read_text()
     scatter = specs(text)[0]
     rows = points(scatter, scatter["layer"][0])
     assert set(rows[0]) == {*PEOPLE, "alleles"}

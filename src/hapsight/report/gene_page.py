@@ -240,12 +240,13 @@ def _view(page: GenePage, view: ModelView) -> dict[str, Any]:
 
 def _facts(page: GenePage, view: ModelView) -> list[tuple[str, str]]:
     result, strand = view.result, (page.strand or "?").replace("-", "−")
+    coarse = "" if page.individuals else ", rounded"
     return [
         ("Model", f"{view.model} ({view.read_out})"),
         ("Protocol", view.protocol),
         ("People", words.count(result["n"])),
-        ("R, 95 % interval", _r(result)),
-        ("q", words.p_value(result["qval"])),
+        (f"R, 95 % interval{coarse}", _r(result)),
+        (f"q{coarse}", words.p_value(result["qval"])),
         ("Additivity, r", words.decimal(view.additivity)),
         ("Variants in the window", words.count(len(view.variants.filter("in_window")))),
         ("Drivers", words.count(view.n_drivers)),
