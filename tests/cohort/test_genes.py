@@ -138,7 +138,7 @@ def test_gene_files_that_cannot_be_used(tmp_path: Path, rows: list[list[object]]
 
 def test_gtf_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no genes"):
-        read_genes(write_table(tmp_path / "a.gtf", [gtf_row("exon", 1, 2, "+", "g", "G")]))
+        read_genes(write_table(tmp_path / "a.gtf", [gtf_row("CDS", 1, 2, "+", "g", "G")]))
     with pytest.raises(InputError, match="not 9 columns"):
         read_genes(write_table(tmp_path / "a.gtf", [["chr1", "x", "gene"]]))
     with pytest.raises(InputError, match="no gene_id"):

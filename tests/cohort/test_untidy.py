@@ -20,12 +20,13 @@ from hapsight.cohort.join import CohortFiles, open_cohort
 from hapsight.cohort.matching import gene_names, match_genes
 from hapsight.cohort.nouns import Dropped, Gene, Interval, Strand
 from hapsight.cohort.people import join_covariates, match_people, read_covariates, read_sample_sheet
-from hapsight.cohort.ploidy import Sex
+from hapsight.cohort.ploidy import Ploidy, Sex
 from hapsight.cohort.policies import GenotypePolicy
 from hapsight.cohort.reference import Reference
 from hapsight.cohort.split import open_genotypes
 from hapsight.cohort.tables import read_table
 from hapsight.errors import InputError
+from hapsight.least_squares import residuals
 from tests.cohort.files import (
     CONTIG,
     PEOPLE,
@@ -273,7 +274,7 @@ def test_gene_tables_as_other_programs_write_them(tmp_path, name, text):
     [
         (f'{CONTIG}\tx\tgene\t40\t10\t.\t+\t.\tgene_id "a";\n', "ends before it starts", None),
         (f"{CONTIG}\tx\tgene\t10\t40\t.\t+\t.\tID=a;gene_id=a\n", "no gene_id", "use the GTF of the same"),
-        (f'{CONTIG}\tx\texon\t10\t40\t.\t+\t.\tgene_id "a";\n', "has no genes", "from release 75 on"),
+        (f'{CONTIG}\tx\tCDS\t10\t40\t.\t+\t.\tgene_id "a";\n', "has no genes", "GENCODE's, or Ensembl's"),
     ],
 )
 def test_gtfs_that_cannot_be_used(tmp_path, text, what, cure):
@@ -372,7 +373,9 @@ def test_an_unsorted_vcf_is_sorted_by_the_command_that_is_printed(tmp_path):
     path = write_vcf(tmp_path / "g.vcf.gz", records, index=False)
     with pytest.raises(InputError, match="has no index") as error:
         GenotypeFile(path)
-    sort = error.value.details["to mend"].split("what this writes: ")[1].replace("FILE", path.name)
+    sort = (
+        error.value.details["to mend"].split("what this writes: ")[1].split(";")[0].replace("FILE", path.name)
+    )
     command = f"{sort} && bcftools index NEW.vcf.gz"
     subprocess.run(command, shell=True, check=True, capture_output=True, cwd=tmp_path)
     found, _ = GenotypeFile(tmp_path / "NEW.vcf.gz").read(Interval(CONTIG, 0, 200))
@@ -520,3 +523,175 @@ def test_cells_that_r_has_padded(tmp_path):
         ("PC1", "PC2"),
         [row[1:] for row in COVARIATES[1:]],
     )
+
+
+def _gtf(path: Path, kind: str, rows: list[tuple[str, str, str, int, int, str]]) -> Path:
+    lines = (
+        [contig, "x", kind, start, end, ".", strand, ".", f'gene_id "{gene}"; transcript_id "{transcript}";']
+        for gene, transcript, contig, start, end, strand in rows
+    )
+    path.write_text(as_text(list(lines)))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["exon", "transcript"])
+def test_genes_of_which_a_gtf_has_no_record(tmp_path, kind):
+    """Ensembl's up to release 74 and the UCSC Table Browser's have exons alone."""
+    rows = [
+        ("plus", "t1", "chr1", 500, 600, "+"),
+        ("plus", "t1", "chr1", 100, 200, "+"),
+        ("plus", "t2", "chr1", 150, 900, "+"),
+        ("minus", "t3", "chr1", 100, 200, "-"),
+        ("minus", "t4", "chr1", 500, 600, "-"),
+        ("par", "t5", "chrX", 100, 200, "+"),
+        ("par", "t5", "chrY", 300, 400, "+"),
+        ("both", "t6", "chr1", 100, 200, "+"),
+        ("both", "t6", "chr1", 100, 200, "-"),
+    ]
+    found = [(g.gene_id, g.contig, g.tss) for g in read_genes(_gtf(tmp_path / "g.gtf", kind, rows), True)]
+    assert found == [
+        ("plus", "chr1", 99),
+        ("minus", "chr1", 599),
+        ("par", "chrX", 99),
+        ("par", "chrY", 299),
+        ("both", "chr1", 99),
+        ("both", "chr1", 199),
+    ]
+
+
+def test_an_intron_is_no_border_between_genes_and_copies_of_a_gene_are_told(tmp_path):
+    rows = [
+        ("long", "t1", "chr1", 100, 200, "+"),
+        ("long", "t1", "chr1", 900_000, 900_100, "+"),
+        ("copies", "t2", "chr1", 100, 200, "-"),
+        ("copies", "t3", "chr1", 900_000, 900_100, "-"),
+        ("alike", "t4", "chr1", 100, 200, "-"),
+        ("alike", "t4", "chr1", 9_000_000, 9_000_100, "-"),
+    ]
+    table = read_genes(_gtf(tmp_path / "g.gtf", "exon", rows), repeats=True)
+    assert [(g.gene_id, g.tss) for g in table] == [
+        ("long", 99),
+        ("copies", 199),
+        ("copies", 900_099),
+        ("alike", 199),
+        ("alike", 9_000_099),
+    ]
+    measured = [Gene("copies", "chr1", 900_099), Gene("alike", "chr1", 199)]
+    matched, _ = match_genes(measured, table, "g.gtf", Dropped())
+    assert [gene.tss for gene in matched.values()] == [900_099, 199]
+    with pytest.raises(InputError, match="Gene copies could be several genes"):
+        match_genes([Gene("copies", "chr1", 5)], table, "g.gtf", Dropped())
+
+
+def test_a_bcf_that_cannot_be_indexed_becomes_a_vcf_by_the_command_that_is_printed(tmp_path):
+    records = [
+        Record(10, SEQUENCE[9], "GG", ["0|1"] * 4),
+        Record(20, SEQUENCE[19], "<DEL>", ["0|1"] * 4, info="END=900000000"),
+    ]
+    vcf = write_vcf(tmp_path / "g.vcf.gz", records, index=False)
+    path = tmp_path / "g.bcf"
+    with pysam.VariantFile(str(vcf)) as old, pysam.VariantFile(str(path), "wb", header=old.header) as new:
+        for record in old:
+            new.write(record)
+    assert subprocess.run(["bcftools", "index", path], check=False, capture_output=True).returncode
+    with pytest.raises(InputError, match="has no index") as error:
+        GenotypeFile(path)
+    command = error.value.details["to mend"].split("cannot be indexed: ")[1].replace("FILE", path.name)
+    command = command.removesuffix(", and give NEW.vcf.gz")
+    subprocess.run(command, shell=True, check=True, capture_output=True, cwd=tmp_path)
+    found, _ = GenotypeFile(tmp_path / "NEW.vcf.gz").read(Interval(CONTIG, 0, 200))
+    assert found.position.tolist() == [9]
+
+
+@pytest.mark.parametrize("parts", ["all", "X alone"])
+def test_genes_of_a_par_whose_file_was_not_given_are_told(tmp_path, parts):
+    """As from the PGEN that ``plink2 --chr X`` makes after ``--split-par``."""
+    places = [10, 20, 30, *range(60, 200, 2)]
+    records = [Record(p, SEQUENCE[p - 1], "GG", ["0|1", "1|0", "0|0", "1|1"], contig="chrX") for p in places]
+    paths = [_write_part(tmp_path / "chrPAR1", records[:3]), _write_part(tmp_path / "chrX", records[3:])]
+    rows = [BED[0], ["chrX", 24, 25, "PAR", *VALUES], ["chrX", 120, 121, "X", *VALUES]]
+    sheet = [["sample_id", "sex"], *([one, "M" if one == "cyd" else "F"] for one in PEOPLE)]
+    files = CohortFiles(
+        tuple(paths) if parts == "all" else paths[1],
+        write_fasta(tmp_path / "x.fa", {"chrX": SEQUENCE}),
+        write_table(tmp_path / "e.bed", rows),
+        samples=write_table(tmp_path / "s.tsv", sheet),
+    )
+    policy = GenotypePolicy(
+        ploidy=Ploidy(par=((0, 50),)),
+    )
+    for reach in (20, 100):
+        told = {r.name: r for r in check_cohort(files, policy, lambda gene, reach=reach: gene.cis(reach))}
+        found = told["variants"]
+        if parts == "all":
+            assert (found.status, found.details) == ("pass", ())
+        else:
+            assert found.status == "warn"
+            assert "plink2 --split-par" in found.details[0]
+            assert ("none in 1 of 2: chrX:5-45" in found.message) is (reach == 20)
+
+
+@pytest.mark.parametrize("values", [[1, 2, -9, 1], [30.5, -9, 0, -9], [-999, 1, 0, 0]])
+def test_codes_of_what_is_not_known_among_covariates(tmp_path, values):
+    path = write_table(tmp_path / "c.tsv", [*COVARIATES, ["age", *values]])
+    with pytest.raises(InputError, match=r"PLINK says that one is not known[\s\S]*covariate age") as error:
+        join_covariates(path, PEOPLE)
+    code = min(values)
+    assert f"add {-code} to every value" in error.value.details["to mend"]
+    write_table(path, [*COVARIATES, ["age", *(value - code for value in values)]])
+    found, notes = join_covariates(path, PEOPLE)
+    assert (found.values[:, 2] + code).tolist() == values
+    assert not notes
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([0.5, -9, -0.25, 1], True),
+        ([-10, -9, -8, 1], False),
+        ([-9, -8.5, -8, 1], False),
+        ([-9.5, -9, 3, 2], False),
+        ([-9, -9, -9, -9], False),
+    ],
+)
+def test_a_minus_9_that_may_be_a_number(tmp_path, values, told):
+    path = write_table(tmp_path / "c.tsv", [*COVARIATES, ["score", *values]])
+    found, notes = join_covariates(path, PEOPLE)
+    assert found.values[:, 2].tolist() == values
+    assert any("score: -9 of 1 person, taken as a number" in note for note in notes) is told
+
+
+def test_batches_by_number_are_told(tmp_path):
+    people = [f"P{n}" for n in range(12)]
+    levels = [n % 4 for n in range(12)]
+    names = {"seqBatch": levels, "site": levels, "age": levels, "composite": levels, "plate": range(12)}
+    names |= {"centered_age": levels, "batch": [n % 2 for n in range(12)], "lab": [n / 2 for n in levels]}
+    rows = [["id", *people], *([name, *values] for name, values in names.items())]
+    _, notes = join_covariates(write_table(tmp_path / "c.tsv", rows), people)
+    assert [note.split(":")[0] for note in notes if "whole numbers are taken" in note] == ["seqBatch", "site"]
+
+
+def test_covariates_far_from_zero_count(tmp_path):
+    """R's ``lm`` takes seconds since 1970 for constant, where people differ by a few."""
+    rng = np.random.default_rng(0)
+    people = [f"P{n}" for n in range(20)]
+    seconds, pc = rng.integers(0, 7, 20), rng.normal(size=20).round(3)
+    values = rng.normal(size=20) + seconds
+
+    def residual(name: str, row: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+        path = write_table(tmp_path / name, [["id", *people], ["PC1", *pc], ["time", *row]])
+        found, notes = join_covariates(path, people)
+        return residuals(values, found.values), notes
+
+    plain, nothing = residual("a.tsv", seconds)
+    moved, notes = residual("b.tsv", 1_600_000_000 + seconds)
+    x = np.column_stack([np.ones(20), pc, seconds])
+    expected = values - x @ np.linalg.lstsq(x, values, rcond=None)[0]
+    np.testing.assert_allclose(moved, expected, atol=1e-12)
+    np.testing.assert_allclose(moved, plain, atol=1e-12)
+    assert not nothing
+    assert len(notes) == 1
+    assert "least value was subtracted" in notes[0]
+    for row in (1980 + seconds, 0.3333333 + seconds / 1e10):  # as they were: years, and what rounding leaves
+        path = write_table(tmp_path / "c.tsv", [["id", *people], ["time", *row]])
+        assert join_covariates(path, people)[0].values[:, 0].tolist() == row.tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import find_contig
 from hapsight.cohort.expression import Expression
@@ -22,7 +23,7 @@ from hapsight.cohort.people import Covariates, join_covariates, leverage_in_word
 from hapsight.cohort.ploidy import Ploidy
 from hapsight.cohort.policies import HARD_CALLS, PLOIDY_CONFLICT, UNKNOWN_CALLS, GenotypePolicy
 from hapsight.cohort.reference import Reference
-from hapsight.cohort.sexes import crosses_par, is_on, join_sexes, lacks_sex, without_chry
+from hapsight.cohort.sexes import crosses_par, is_on, join_sexes, lacks_sex, without_chry, without_par
 from hapsight.errors import HapsightError, plural
 
 __all__ = [
@@ -86,15 +87,16 @@ def scan_sites(genotypes: Genotypes, reference: Reference, windows: Sequence[Int
         The file is damaged, or a call is not diploid.
     """
     lenient = genotypes.keeping(genotypes.samples, lenient_policy(genotypes.policy))
-    dropped, overlaps, count = Dropped(), Counter[str](), 0
-    for stretch in _stretches(merge_intervals(windows)):
+    dropped, overlaps, places = Dropped(), Counter[str](), defaultdict[str, list[NDArray[np.int64]]](list)
+    merged = merge_intervals(windows)
+    for stretch in _stretches(merged):
         variants, left_out = lenient.read(stretch, reference)
-        count += len(variants)
+        places[stretch.contig].append(variants.position)
         dropped.merge(left_out)
         overlaps.update(count_overlaps(variants))
     policy = genotypes.policy
     return [
-        CheckResult("variants", "pass" if count else "fail", f"{count:,} usable variants in the windows"),
+        _variants({name: np.concatenate(found) for name, found in places.items()}, windows, policy.ploidy),
         _verdict("REF", "every REF equals the FASTA", dropped, _OTHER_REF, policy.ref_mismatch),
         *(
             [_verdict("ploidy", "all calls fit", dropped, (PLOIDY_CONFLICT,), policy.ploidy_conflict)]
@@ -108,6 +110,24 @@ def scan_sites(genotypes: Genotypes, reference: Reference, windows: Sequence[Int
         _overlap_verdict(overlaps),
         *_phase_sets(lenient, reference, windows),
     ]
+
+
+def _variants(
+    places: Mapping[str, NDArray[np.int64]], windows: Sequence[Interval], ploidy: Ploidy
+) -> CheckResult:
+    """Where variants begin, and the windows in which none does."""
+    count = sum(map(len, places.values()))
+    empty = [str(window) for window in windows if not _within(places, window)]
+    message, notes = f"{count:,} usable variants in the windows", tuple(without_par(places, windows, ploidy))
+    if count and empty:
+        message += f"; none in {len(empty):,} of {len(windows):,}: {_first(empty)}"
+    status: Status = "fail" if not count else "warn" if notes else "pass"
+    return CheckResult("variants", status, message, notes)
+
+
+def _within(places: Mapping[str, NDArray[np.int64]], window: Interval) -> int:
+    here = places.get(window.contig, np.empty(0, np.int64))
+    return int(np.subtract(*np.searchsorted(here, [window.end, window.start])))
 
 
 def _verdict(name: str, good: str, dropped: Dropped, reasons: tuple[str, ...], policy: str) -> CheckResult:

@@ -117,7 +117,9 @@ def require_indexed(path: Path) -> None:
             where=path,
             expected=f"{path}.tbi or {path}.csi",
             fix=f"bcftools index {in_shell(path)} (or tabix -p vcf {in_shell(path)}); if it is not sorted, "
-            "index and give what this writes: bcftools sort -Oz -o NEW.vcf.gz FILE",
+            "index and give what this writes: bcftools sort -Oz -o NEW.vcf.gz FILE; "
+            "if it is a BCF with END beyond the contig, which cannot be indexed: "
+            "bcftools view -Oz -o NEW.vcf.gz FILE && bcftools index NEW.vcf.gz, and give NEW.vcf.gz",
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -23,6 +23,7 @@ _NO_GFF3: Final = "GFF3 is not read: use the GTF of the same release"
 _TABLE: Final = "name the columns gene_id, chrom, tss (from 1) and strand (+ or -), with tabs between them"
 _ATTRIBUTE: Final = re.compile(r'(?<!\w)(gene_id|gene_name|gene) "([^"]*)"')
 """`gene` is RefSeq's name of a gene."""
+_TRANSCRIPT: Final = re.compile(r'(?<!\w)transcript_id "([^"]+)"')
 _FIRST: Final = re.compile(r'gene_id "([^"]+)"')
 
 
@@ -87,8 +88,8 @@ def read_genes(path: Path | str, repeats: bool = False) -> list[Gene]:
         raise InputError(
             "The gene file has no genes.",
             where=path,
-            expected="rows of genes; in a GTF, of transcripts at least",
-            fix="use a GTF that has them: GENCODE's, or Ensembl's from release 75 on",
+            expected="rows of genes; in a GTF, of transcripts or exons at least",
+            fix="use a GTF that has them: GENCODE's, or Ensembl's",
         )
     _require_places(genes, path)
     if not repeats:
@@ -198,13 +199,15 @@ def gtf_rows(path: Path, what: str, kinds: Collection[str]) -> Iterator[tuple[st
 
 
 def _read_gtf(path: Path) -> list[Gene]:
-    """Genes with a record of their own, then those that have transcripts only."""
+    """Genes with a record of their own, then of transcripts only; where a file has neither, of exons."""
     found: dict[str, list[list[str]]] = {"gene": [], "transcript": []}
     for _, row in gtf_rows(path, "gene", found):
         found[row[2]].append(row)
-    genes = [_gtf_gene(path, [row]) for row in found["gene"]]
+    genes = [_gtf_gene(path, row) for row in found["gene"]]
     recorded = {gene.gene_id for gene in genes}
-    return genes + [_gtf_gene(path, rows) for rows in _by_gene(path, found["transcript"], recorded)]
+    rows = found["transcript"] or ([] if genes else [row for _, row in gtf_rows(path, "gene", ("exon",))])
+    unrecorded = _by_gene(path, rows, recorded)
+    return genes + [_gtf_gene(path, one[0], place) for one in unrecorded for place in _places(path, one)]
 
 
 def _by_gene(path: Path, rows: Iterable[list[str]], recorded: Collection[str]) -> Iterable[list[list[str]]]:
@@ -218,17 +221,45 @@ def _by_gene(path: Path, rows: Iterable[list[str]], recorded: Collection[str]) -
     return groups.values()
 
 
-def _gtf_gene(path: Path, rows: list[list[str]]) -> Gene:
-    """The gene of these rows, all of one gene, contig and strand: the outermost start."""
-    attributes = _attributes(path, rows[0])
+_Span = tuple[int, int]
+_LONGEST_INTRON: Final = 2_000_000
+_APART: Final = 100_000
+"""Bases between transcripts of one name that are not of one gene (copies of it, in UCSC's tables)."""
+
+
+def _places(path: Path, rows: Sequence[list[str]]) -> list[_Span]:
+    """Where transcripts, or exons, of one name, contig and strand lie: a gene, or copies of one."""
+    transcripts: dict[str, list[_Span]] = {}
+    for row in rows:
+        found = _TRANSCRIPT.search(row[8])
+        span = _span(row[3], row[4], f"{path}, {row[0]}:{row[3]}")
+        transcripts.setdefault(found[1] if found else "", []).append(span)
+    whole = (span for spans in transcripts.values() for span in _joined(spans, _LONGEST_INTRON))
+    return _joined(whole, _APART)
+
+
+def _joined(spans: Iterable[_Span], most: int) -> list[_Span]:
+    """Spans, those in one between which `most` bases lie or fewer."""
+    joined: list[_Span] = []
+    for start, end in sorted(spans):
+        if joined and start - joined[-1][1] <= most:
+            joined[-1] = joined[-1][0], max(joined[-1][1], end)
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _gtf_gene(path: Path, row: list[str], span: _Span | None = None) -> Gene:
+    """The gene of a row, from its first base to its last one; those of the row, unless given."""
+    attributes = _attributes(path, row)
     gene_id = attributes["gene_id"]
     where = f"{path}, gene {gene_id}"
-    strand = Strand.parse(rows[0][6], where)
+    strand = Strand.parse(row[6], where)
     if strand is None:
-        raise InputError("A gene of a GTF has no strand.", where=where, expected="+ or -", got=rows[0][6])
-    spans = [_span(row[3], row[4], where) for row in rows]
-    tss = min(start for start, _ in spans) - 1 if strand is Strand.PLUS else max(end for _, end in spans) - 1
-    return Gene(gene_id, rows[0][0], tss, strand, attributes.get("gene_name") or attributes.get("gene", ""))
+        raise InputError("A gene of a GTF has no strand.", where=where, expected="+ or -", got=row[6])
+    first, last = span or _span(row[3], row[4], where)
+    tss = (first if strand is Strand.PLUS else last) - 1
+    return Gene(gene_id, row[0], tss, strand, attributes.get("gene_name") or attributes.get("gene", ""))
 
 
 def _attributes(path: Path, row: list[str]) -> dict[str, str]:
@@ -252,7 +283,7 @@ def _is_bed_header(row: list[str]) -> bool:
     return [name.lower() for name in row[1:3]] in (["start", "end"], ["chromstart", "chromend"])
 
 
-def _span(start: str, end: str, where: str) -> tuple[int, int]:
+def _span(start: str, end: str, where: str) -> _Span:
     """First and last base of a GTF's row, from 1."""
     first, last = _integer(start, "start", where), _integer(end, "end", where)
     if last < first:

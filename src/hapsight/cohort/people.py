@@ -6,7 +6,7 @@ Covariates in tensorQTL's form, covariates x people, or PLINK's, people x covari
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -340,6 +340,13 @@ def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariat
         )
     covariates = table.take(np.array([column[person] for person in samples], dtype=np.intp))
     notes = ["the covariates file is people x covariates: turned round"] if transposed else []
+    notes += [*_missing_codes(covariates, path), *_numbered_groups(covariates)]
+    covariates, far = _near_zero(covariates)
+    if far:
+        notes.append(
+            f"covariates whose least value was subtracted, since they hardly differ beside it: "
+            f"{', '.join(far)} (R's lm takes them for constant)"
+        )
     if covariates.constant:
         notes.append(f"covariates with one value in all people: {', '.join(covariates.constant)}")
     follow = [name for name in covariates.redundant if name not in covariates.constant]
@@ -351,6 +358,69 @@ def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariat
             "rounding leaves is fitted too, so leave them out"
         )
     return covariates, tuple(notes)
+
+
+_CODES: Final = (-9.0, -99.0, -999.0, -9999.0)
+
+
+def _missing_codes(covariates: Covariates, path: Path) -> Iterator[str]:
+    """Covariates of which -9, their least value, may say that one is not known, as PLINK has it.
+
+    Raises
+    ------
+    InputError
+        No other value of a covariate is negative.
+    """
+    for name, values in zip(covariates.names, covariates.values.T, strict=True):
+        code, others = float(values.min()), values[values > values.min()]
+        negative = others[others < 0]
+        if code not in _CODES or not len(others) or (negative == np.round(negative)).any():
+            continue
+        of = [one for one, value in zip(covariates.samples, values, strict=True) if value == code]
+        told = f"{code:g} of {plural(len(of), 'people')}"
+        if len(negative):
+            yield f"{name}: {told}, taken as a number: if it says that a value is not known, leave {name} out"
+            continue
+        raise InputError(
+            f"A covariate has {code:g}, and no other negative value: so PLINK says that one is not known.",
+            where=f"{path}, covariate {name}",
+            got=f"{told}: {', '.join(of[:_SHOWN])}",
+            fix="leave out the covariate, or these people by a sample sheet of those to use; if it was "
+            f"measured, add {-code:g} to every value of the covariate, which changes no result",
+        )
+
+
+_SHOWN: Final = 5
+_GROUPS: Final = re.compile(
+    r"batch|plate|platform|flow_?cell|sequencer|cent(?:er|re)(?!ed)|(?<![a-z])(?:lane|pool|site|lab)(?![a-z])",
+    re.IGNORECASE,
+)
+
+
+def _numbered_groups(covariates: Covariates) -> Iterator[str]:
+    """Covariates whose whole numbers are names of groups, by what the covariates are called."""
+    for name, values in zip(covariates.names, covariates.values.T, strict=True):
+        levels = np.unique(values)
+        if _GROUPS.search(name) and 2 < len(levels) < len(values) and (levels == np.round(levels)).all():
+            yield (
+                f"{name}: its {len(levels)} whole numbers are taken as amounts; if they name groups, give "
+                "a covariate of 0 and 1 for each but one"
+            )
+
+
+_FAR: Final = 1e-6
+"""Standard deviation of whole numbers, as a share of the least one, below which that is subtracted."""
+
+
+def _near_zero(covariates: Covariates) -> tuple[Covariates, tuple[str, ...]]:
+    """Covariates whose whole numbers far from 0, such as times, count from the least; and which these are."""
+    values = covariates.values
+    least, spread = values.min(axis=0), values.std(axis=0)
+    far = (spread > 0) & (spread < _FAR * np.abs(least)) & (values == np.round(values)).all(axis=0)
+    if not far.any():
+        return covariates, ()
+    moved = Covariates(covariates.names, covariates.samples, values - np.where(far, least, 0.0))
+    return moved, tuple(name for name, flag in zip(covariates.names, far, strict=True) if flag)
 
 
 def _read(path: Path, samples: set[str]) -> pl.DataFrame:

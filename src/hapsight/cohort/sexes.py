@@ -5,15 +5,16 @@ Whose genotypes are whose: people's expression against everybody's genotypes, at
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hapsight.cohort.contigs import plain_contig
 from hapsight.cohort.genotype_source import Genotypes
-from hapsight.cohort.nouns import Dropped, Gene, Interval
+from hapsight.cohort.nouns import Dropped, Gene, Interval, merge_intervals
 from hapsight.cohort.people import Covariates, SampleSheet
 from hapsight.cohort.ploidy import Ploidy, Sex, build_of
 from hapsight.cohort.reference import Reference
@@ -31,6 +32,7 @@ __all__ = [
     "match_scores",
     "strongest_variant",
     "without_chry",
+    "without_par",
 ]
 
 _EXPLAINED = 0.99
@@ -146,6 +148,36 @@ def crosses_par(window: Interval, ploidy: Ploidy) -> bool:
     if not is_on(window.contig, "X"):
         return False
     return any(window.start < edge < window.end for region in ploidy.par or () for edge in region if edge)
+
+
+def without_par(
+    places: Mapping[str, NDArray[np.int64]], windows: Iterable[Interval], ploidy: Ploidy
+) -> Iterator[str]:
+    """Of pseudo-autosomal regions without a variant, as many as chrX has elsewhere: where they may be.
+
+    Parameters
+    ----------
+    places
+        Where variants of the windows begin, ascending, by contig.
+    """
+    windows = [window for window in merge_intervals(windows) if is_on(window.contig, "X")]
+    found = np.concatenate([np.empty(0, np.int64), *(v for name, v in places.items() if is_on(name, "X"))])
+    outside = int(ploidy.is_outside_par(found).sum())
+    bases = [
+        sum(max(min(w.end, end) - max(w.start, start), 0) for w in windows) for start, end in ploidy.par or ()
+    ]
+    elsewhere = sum(w.end - w.start for w in windows) - sum(bases)
+    for (start, end), size in zip(ploidy.par or (), bases, strict=True):
+        here = ((found >= start) & (found < end)).any()
+        if size and not here and outside * size >= _SURELY * elsewhere:
+            yield (
+                f"none of chrX:{start + 1:,}-{end:,}, a pseudo-autosomal region: plink2 --split-par and "
+                "imputation servers put it into files of its own (PAR1, PAR2, XY): give all as genotypes"
+            )
+
+
+_SURELY: Final = 10
+"""Variants expected where there is none: by chance in e**-10 of cases."""
 
 
 def lacks_sex(covariates: Covariates | None, ploidy: Ploidy, samples: Sequence[str]) -> bool:
