@@ -695,3 +695,76 @@ def test_covariates_far_from_zero_count(tmp_path):
     for row in (1980 + seconds, 0.3333333 + seconds / 1e10):  # as they were: years, and what rounding leaves
         path = write_table(tmp_path / "c.tsv", [["id", *people], ["time", *row]])
         assert join_covariates(path, people)[0].values[:, 0].tolist() == row.tolist()
+
+
+COMMENT = ["# made by me{}today", "#made by me{}today{}at{}noon{}a{}b{}c{}d{}e{}f{}g{}h", "# a\n## b{}c\n#"]
+
+
+@pytest.mark.parametrize("comment", COMMENT)
+@pytest.mark.parametrize(("ending", "separator"), [(".csv", ","), (".tsv", "\t")])
+def test_comments_that_hold_the_separator(tmp_path, comment, ending, separator):
+    head = comment.replace("{}", separator) + "\n"
+    (tmp_path / f"c{ending}").write_text(head + as_text(COVARIATES, separator))
+    assert read_covariates(tmp_path / f"c{ending}", PEOPLE)[0].names == ("PC1", "PC2")
+    for first in ("#chr", "chr"):
+        (tmp_path / f"e{ending}").write_text(head + as_text([[first, *BED[0][1:]], BED[1]], separator))
+        assert read_expression(tmp_path / f"e{ending}").values.tolist() == [VALUES]
+    for first in ("#IID", "sample_id"):
+        sheet = as_text([[first, "sex", "pop"], ["ann", "F", "GBR"]], separator)
+        (tmp_path / f"s{ending}").write_text(head + sheet)
+        assert read_sample_sheet(tmp_path / f"s{ending}").population == ("GBR",)
+    (tmp_path / f"g{ending}").write_text(COMMENT[0].replace("{}", separator) + "\n" + as_text(TSV, separator))
+    assert read_genes(tmp_path / f"g{ending}") == [GENE]
+
+
+@pytest.mark.parametrize("comment", ["# note", "#note\tof\ttwo", "#!x", "#chrom\tchromStart\tchromEnd\tname"])
+def test_comments_in_a_bed_of_genes(tmp_path, comment):
+    (tmp_path / "g.bed").write_text(f"{comment}\n{CONTIG}\t9\t40\tENSG01\t0\t-\n## end\n")
+    assert [(g.gene_id, g.tss) for g in read_genes(tmp_path / "g.bed")] == [("ENSG01", 39)]
+
+
+def test_a_row_that_is_short_under_a_header_with_a_hash_is_not_taken_for_the_header(tmp_path):
+    (tmp_path / "s.tsv").write_text("#IID\tsex\tpop\nann\tF\nbob\tF\tGBR\n")
+    with pytest.raises(InputError, match="longer or shorter"):
+        read_sample_sheet(tmp_path / "s.tsv")
+
+
+def _of_r(rows: list[list[object]], names: bool, separator: str) -> str:
+    """As R's ``write.table`` writes a data frame, with its row names or without, but for the separator."""
+    quoted = [[f'"{cell}"' if isinstance(cell, str) else str(cell) for cell in row] for row in rows]
+    numbered = [[f'"{n}"', *row] if names and n else row for n, row in enumerate(quoted)]
+    return as_text(numbered, separator)
+
+
+@pytest.mark.parametrize("separator", [" ", "\t"])
+@pytest.mark.parametrize(
+    ("read", "rows"),
+    [
+        (read_expression, BED),
+        (read_sample_sheet, [["sample_id", "sex"], ["ann", "F"], ["bob", "M"]]),
+        (read_sample_sheet, [["sample_id", "population"], ["ann", "people of two words"]]),
+        (read_genes, TSV),
+    ],
+)
+def test_tables_of_r_by_default(tmp_path, read, rows, separator):
+    path = tmp_path / "x.txt"
+    for names in (True, False):
+        path.write_text(_of_r(rows, names, separator))
+        if not names and separator == "\t":
+            read(path)
+            continue
+        with pytest.raises(InputError) as error:
+            read(path)
+        assert 'write.table(x, "NEW.tsv", sep = "\\t", quote = FALSE, row.names = FALSE)' in str(error.value)
+    read(write_table(tmp_path / "NEW.tsv", rows))
+
+
+@pytest.mark.parametrize("separator", [" ", "\t"])
+def test_matrices_of_r_by_default(tmp_path, separator):
+    rows = [[f'"{cell}"' if isinstance(cell, str) else cell for cell in row] for row in COVARIATES]
+    rows[1][0] = '"PC 1"'
+    path = write_table(tmp_path / "c.txt", [rows[0][1:], *rows[1:]], separator)
+    with pytest.raises(InputError, match=r"quote = FALSE, col\.names = NA"):
+        read_covariates(path, PEOPLE)
+    found, _ = read_covariates(write_table(path, [['""', *rows[0][1:]], *rows[1:]], separator), PEOPLE)
+    assert (found.names, found.samples) == (("PC 1", "PC2"), PEOPLE)

@@ -61,6 +61,8 @@ def gene_format(path: Path | str) -> GeneFormat:
 def _cells(first: list[str], path: Path) -> list[str]:
     """Names of columns in a header as `read_table` reads it."""
     cells = "\t".join(first).split(",") if ".csv" in path.suffixes else first
+    if len(cells) == 1:  # of another separator, which is told when it is read
+        cells = re.split("[ ,;]", cells[0])
     return [cell.strip().strip('"').strip() for cell in cells]
 
 
@@ -109,10 +111,17 @@ def _require_places(genes: Iterable[Gene], path: Path) -> None:
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
-    """Fields of each line; comments (``##``, ``#!``), track lines and empty lines passed over."""
+    """Fields of each line; comments (``##``, ``#!``), track lines and empty lines passed over.
+
+    Before the first row also any line of ``#`` that is too short for a row or a header.
+    """
+    begun = False
     for line in read_lines(path, "gene"):
-        if line and not line.startswith(("##", "#!", "track", "browser")):
-            yield line.split("\t")
+        row = line.split("\t")
+        comment = line.startswith(("##", "#!")) or (not begun and line.startswith("#") and len(row) < 4)
+        if line and not comment and not line.startswith(("track", "browser")):
+            begun = True
+            yield row
 
 
 def _read_phenotypes(path: Path) -> list[Gene]:

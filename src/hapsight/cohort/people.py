@@ -428,17 +428,22 @@ def _read(path: Path, samples: set[str]) -> pl.DataFrame:
     if path.suffix == ".parquet" or ".csv" in path.suffixes:
         return read_table(path, "covariates")
     lines = [line for line in read_lines(path, "covariates") if line and not line.startswith("##")]
-    lines = list(without_comments(lines, "\t"))
-    if lines and lines[0].split()[0] == "#eigvals:":  # smartpca's .evec, each line of which ends in a label
+    if lines and lines[0].split()[:1] == [
+        "#eigvals:"
+    ]:  # smartpca's .evec, each line of which ends in a label
         lines = [line.rsplit(None, 1)[0] for line in lines[1:]]
-    if lines and "\t" not in lines[0]:
-        lines = ["\t".join(line.split()) for line in lines]
+    if lines and "\t" not in next((line for line in lines if line[0] != "#"), lines[0]):
+        lines = ["\t".join(_CELL.findall(line)) for line in lines]
+    lines = list(without_comments(lines, "\t"))
     rows = [line.split("\t") for line in lines]
     named = next((n for n in (2, 1) if _is_headless(rows, n, samples)), 0)
     if named:
         values = len(rows[0]) - named
         lines.insert(0, "\t".join([*("FID", "IID")[-named:], *(f"PC{n}" for n in range(1, values + 1))]))
     return table_of(lines, path, "covariates")
+
+
+_CELL: Final = re.compile(r'"[^"]*"|\S+')
 
 
 def _is_headless(rows: Sequence[Sequence[str]], named: int, samples: set[str]) -> bool:

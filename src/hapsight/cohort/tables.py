@@ -274,7 +274,7 @@ def table_of(lines: Sequence[str], path: Path, what: str) -> pl.DataFrame:
     lines = without_comments(lines, separator)
     if len(lines) < 2:
         raise InputError(f"The {what} file has no rows.", where=path, expected="a header line and rows")
-    _require_separated(path, lines[0], separator, what)
+    _require_separated(path, lines, separator, what)
     lines = _without_nameless(lines, separator)
     _require_even(path, lines, separator)
     header = [name.strip().strip('"').strip() for name in lines[0].split(separator)]
@@ -289,14 +289,32 @@ _GCT: Final = re.compile(r"#1\.[23]\s*")
 
 
 def without_comments(lines: Sequence[str], separator: str) -> Sequence[str]:
-    """The lines from the header on: before it may be lines that begin with ``#`` and have one cell.
+    """The lines from the header on: before it may be others that begin with ``#``.
 
-    GCT has its version there, and a line of two counts.
+    The header may begin so too: it is the last such line that has as many cells as the first row. GCT has its
+    version there, and a line of two counts.
     """
     if len(lines) > 2 and _GCT.fullmatch(lines[0]):
         return lines[2:]
-    first = next((i for i, line in enumerate(lines) if separator in line or not line.startswith("#")), 0)
-    return lines[first:] if lines and separator in lines[first] else lines
+    marked = next((i for i, line in enumerate(lines) if not line.startswith("#")), 0)
+    if not marked:
+        return lines
+    before, rows = lines[:marked], lines[marked:]
+    wanted = _cells(rows[0], separator) or 0
+    header = next((line for line in reversed(before) if _cells(line, separator) == wanted), None)
+    if header is None and not all(_is_comment(line, separator, wanted) for line in before):
+        header = next(line for line in reversed(before) if not _is_comment(line, separator, wanted))
+    return rows if header is None else [header, *rows]
+
+
+def _cells(line: str, separator: str) -> int | None:
+    """As `_fields`, but for empty cells at its end."""
+    return _fields(line.rstrip(separator), separator)
+
+
+def _is_comment(line: str, separator: str, wanted: int) -> bool:
+    """Whether a line that begins with ``#`` is no header of rows of so many cells, or of one more (R's)."""
+    return re.match(r"#[#\s]", line) is not None or abs((_cells(line, separator) or 0) - wanted) > 1
 
 
 def _without_nameless(lines: Sequence[str], separator: str) -> Sequence[str]:
@@ -316,12 +334,15 @@ _SEPARATORS: Final = {
 """What stands between columns, and what to do where it is not what the file's name says."""
 
 
-def _require_separated(path: Path, header: str, separator: str, what: str) -> None:
-    """Refuse a header that is one cell by this separator, and three or more by another one."""
-    other = next((sign for sign in _SEPARATORS if len(header.split(sign)) > 2), None)
+def _require_separated(path: Path, lines: Sequence[str], separator: str, what: str) -> None:
+    """Refuse a header that is one cell by this separator, and three or more by another one, or R's two."""
+    header = lines[0]
+    other = next((sign for sign in _SEPARATORS if len(header.split(sign)) > 2 or f'"{sign}"' in header), None)
     if separator in header or other is None:
         return
     (name, fix), wanted = _SEPARATORS[other], _SEPARATORS[separator][0]
+    if other == " ":
+        fix = _of_r(lines, other) or (_R_TABS if '"' in header else fix)
     raise InputError(
         f"The columns of the {what} file are not separated by {wanted}.",
         where=path,
@@ -354,14 +375,25 @@ def _misquoted(path: Path, got: str) -> InputError:
 
 
 _ROW_NAMES: Final = (
-    "name the first column too; R's write.table does so with col.names = NA where it writes row names"
+    "name the first column too; R's write.table does so with col.names = NA where it writes row names: "
+    r'write.table(x, "NEW.tsv", sep = "\t", quote = FALSE, col.names = NA)'
 )
+_R_TABS: Final = r'in R: write.table(x, "NEW.tsv", sep = "\t", quote = FALSE, row.names = FALSE)'
+_ROW_NUMBERS: Final = f"leave out the numbers of rows that R's write.table puts first; {_R_TABS}"
+
+
+def _of_r(lines: Sequence[str], separator: str) -> str | None:
+    """What to do with rows that are all one cell longer than the header: R's row names."""
+    wanted = (_cells(lines[0], separator) or 0) + 1
+    if any(_cells(line, separator) != wanted for line in lines[1:]):
+        return None
+    first = [line.split(separator, 1)[0].strip('"') for line in lines[1:]]
+    return _ROW_NUMBERS if first == [str(n) for n in range(1, len(lines))] else _ROW_NAMES
 
 
 def _require_even(path: Path, lines: Sequence[str], separator: str) -> None:
     fields = [_fields(line, separator) for line in lines]
     wanted = fields[0] or lines[0].count(separator) + 1
-    one_more = all(found == wanted + 1 for found in fields[1:])
     for number, (line, found) in enumerate(zip(lines, fields, strict=True), start=1):
         if found not in (wanted, None):
             raise InputError(
@@ -369,7 +401,7 @@ def _require_even(path: Path, lines: Sequence[str], separator: str) -> None:
                 where=f"{path}, row {number} ({line.split(separator)[0]})",
                 expected=f"{wanted} fields, separated by {'a comma' if separator == ',' else 'a tab'}",
                 got=f"{found} fields",
-                fix=_ROW_NAMES if one_more else None,
+                fix=_of_r(lines, separator),
             )
 
 
