@@ -630,6 +630,10 @@ def test_genes_of_a_par_whose_file_was_not_given_are_told(tmp_path, parts):
             assert "plink2 --split-par" in found.details[0]
             assert ("none in 1 of 2: chrX:5-45" in found.message) is (reach == 20)
 
+    unknown = check_cohort(files, GenotypePolicy(), lambda gene: gene.cis(20))
+    told = next(one for one in unknown if one.name == "variants").details
+    assert any("regions are not known: plink2 --split-par" in note for note in told) is (parts != "all")
+
 
 @pytest.mark.parametrize("values", [[1, 2, -9, 1], [30.5, -9, 0, -9], [-999, 1, 0, 0]])
 def test_codes_of_what_is_not_known_among_covariates(tmp_path, values):
@@ -768,3 +772,12 @@ def test_matrices_of_r_by_default(tmp_path, separator):
         read_covariates(path, PEOPLE)
     found, _ = read_covariates(write_table(path, [['""', *rows[0][1:]], *rows[1:]], separator), PEOPLE)
     assert (found.names, found.samples) == (("PC 1", "PC2"), PEOPLE)
+
+
+@pytest.mark.parametrize(("text", "value"), [("1,5", 1.5), ("\u22121", -1), ("1,500.5", 1500.5), ("5%", 5)])
+def test_numbers_as_people_write_them(tmp_path, text, value):
+    path = write_table(tmp_path / "c.tsv", [COVARIATES[0], ["PC1", text, 2, 3, 4]])
+    with pytest.raises(InputError, match="a point, with - for minus, and without commas or %"):
+        read_covariates(path, PEOPLE)
+    write_table(path, [COVARIATES[0], ["PC1", value, 2, 3, 4]])
+    assert read_covariates(path, PEOPLE)[0].values[0, 0] == value

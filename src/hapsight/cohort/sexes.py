@@ -5,7 +5,7 @@ Whose genotypes are whose: people's expression against everybody's genotypes, at
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -151,29 +151,44 @@ def crosses_par(window: Interval, ploidy: Ploidy) -> bool:
 
 
 def without_par(
-    places: Mapping[str, NDArray[np.int64]], windows: Iterable[Interval], ploidy: Ploidy
+    places: Mapping[str, NDArray[np.int64]], windows: Sequence[Interval], ploidy: Ploidy
 ) -> Iterator[str]:
-    """Of pseudo-autosomal regions without a variant, as many as chrX has elsewhere: where they may be.
+    """What may be missing where the windows have no variant of a pseudo-autosomal region.
 
     Parameters
     ----------
     places
         Where variants of the windows begin, ascending, by contig.
     """
-    windows = [window for window in merge_intervals(windows) if is_on(window.contig, "X")]
+    on_x = [window for window in windows if is_on(window.contig, "X")]
     found = np.concatenate([np.empty(0, np.int64), *(v for name, v in places.items() if is_on(name, "X"))])
+    for start, end in _bare_pars(found, merge_intervals(on_x), ploidy):
+        yield f"none of the pseudo-autosomal chrX:{start + 1:,}-{end:,}: {_OWN_FILES}"
+    if ploidy.par is None and any(not _any(found, window.start, window.end) for window in on_x):
+        yield f"windows of chrX have none, and its pseudo-autosomal regions are not known: {_OWN_FILES}"
+
+
+_OWN_FILES: Final = (
+    "plink2 --split-par and imputation servers put these regions into files of their own (PAR1, PAR2, XY); "
+    "give all as genotypes"
+)
+
+
+def _bare_pars(
+    found: NDArray[np.int64], windows: Sequence[Interval], ploidy: Ploidy
+) -> Iterator[tuple[int, int]]:
+    """Regions without a variant where, by the rest of chrX, many are to be expected in the windows."""
+    regions = ploidy.par or ()
+    inside = [sum(max(min(w.end, e) - max(w.start, s), 0) for w in windows) for s, e in regions]
+    elsewhere = sum(len(window) for window in windows) - sum(inside)
     outside = int(ploidy.is_outside_par(found).sum())
-    bases = [
-        sum(max(min(w.end, end) - max(w.start, start), 0) for w in windows) for start, end in ploidy.par or ()
-    ]
-    elsewhere = sum(w.end - w.start for w in windows) - sum(bases)
-    for (start, end), size in zip(ploidy.par or (), bases, strict=True):
-        here = ((found >= start) & (found < end)).any()
-        if size and not here and outside * size >= _SURELY * elsewhere:
-            yield (
-                f"none of chrX:{start + 1:,}-{end:,}, a pseudo-autosomal region: plink2 --split-par and "
-                "imputation servers put it into files of its own (PAR1, PAR2, XY): give all as genotypes"
-            )
+    for region, bases in zip(regions, inside, strict=True):
+        if bases and not _any(found, *region) and outside * bases >= _SURELY * elsewhere:
+            yield region
+
+
+def _any(found: NDArray[np.int64], start: int, end: int) -> bool:
+    return bool(((found >= start) & (found < end)).any())
 
 
 _SURELY: Final = 10

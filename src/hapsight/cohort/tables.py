@@ -445,6 +445,10 @@ def require_unique(names: Iterable[str], what: str, where: object) -> None:
 _GIVE_NUMBERS: Final = "give every value a number, or leave the row or the column out"
 
 
+_OTHERWISE: Final = re.compile(r"[+\-\u2212]?[\d,]*\d(?:\.\d+)?%?")
+_AS_NUMBER: Final = "write numbers with a point, with - for minus, and without commas or %"
+
+
 def numbers(
     table: pl.DataFrame, rows: Sequence[str], where: object, fix: str = _GIVE_NUMBERS
 ) -> NDArray[np.float64]:
@@ -466,7 +470,7 @@ def numbers(
             where=f"{where}, row {rows[row]}, column {table.columns[column]}",
             expected="a number",
             got=f"{table[row, column]!r}; {bad.sum():,} such of {bad.size:,} values",
-            fix=fix,
+            fix=_AS_NUMBER if _OTHERWISE.fullmatch(str(table[row, column]).strip()) else fix,
         )
     return values
 
