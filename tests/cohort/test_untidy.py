@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -781,3 +782,24 @@ def test_numbers_as_people_write_them(tmp_path, text, value):
         read_covariates(path, PEOPLE)
     write_table(path, [COVARIATES[0], ["PC1", value, 2, 3, 4]])
     assert read_covariates(path, PEOPLE)[0].values[0, 0] == value
+
+
+def test_a_variant_that_is_twice_in_a_pgen_is_left_out_by_the_commands_that_are_printed(tmp_path):
+    if not shutil.which("plink2"):
+        pytest.skip("plink2 is not installed")
+    calls = (["0|1", "1|0", "0|0", "1|1"], ["0|1", "1|2", "0|1", "1|1"])
+    records = [
+        Record(50, "C", "G", calls[0]),
+        Record(50, "C", "G", calls[0]),
+        Record(60, "C", "G,T", calls[1]),
+    ]
+    pgen = write_pgen(write_vcf(tmp_path / "g.vcf.gz", records), tmp_path / "g.pgen")
+    whole = Interval(CONTIG, 0, 200)
+    with pytest.raises(InputError, match="A variant is in the file twice") as error:
+        open_genotypes(pgen).read(whole)
+    command = error.value.details["to mend"].split(", and index that")[0] + " && bcftools index NEW.vcf.gz"
+    subprocess.run(command, shell=True, check=True, capture_output=True, cwd=tmp_path)
+    mended, _ = GenotypeFile(tmp_path / "NEW.vcf.gz").read(whole)
+    first, _ = open_genotypes(pgen, GenotypePolicy(duplicates="first")).read(whole)
+    assert (mended.position.tolist(), mended.alt) == ([49, 59, 59], ("G", "G", "T"))
+    assert np.array_equal(mended.alleles, first.alleles)

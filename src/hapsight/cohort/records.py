@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Self
 
 import numpy as np
@@ -302,9 +303,7 @@ class RecordReader:
             raise InputError(
                 "A variant is in the file twice.",
                 where=f"{self.path}, {self._name(position, ref, alt)}",
-                fix=f"bcftools norm -m -any {in_shell(self.path)} "
-                "| bcftools norm --rm-dup exact -Oz -o NEW.vcf.gz -, "
-                "and index that; or duplicates = 'first' to keep the first of them",
+                fix=_without_copies(Path(str(self.path))),
             )
         return True
 
@@ -403,6 +402,20 @@ class RecordReader:
 
     def _at(self, record: Any) -> str:
         return f"{self.interval.contig}:{record.POS}"
+
+
+def _without_copies(path: Path) -> str:
+    """How to leave out a variant that is twice; of a PGEN, in a VCF of it."""
+    vcf, before = in_shell(path), ""
+    if path.suffix == ".pgen":
+        vcf = "COPY.vcf.gz"
+        before = (
+            f"plink2 --pfile {in_shell(path.with_suffix(''))} --export vcf bgz id-paste=iid --out COPY && "
+        )
+    return (
+        f"{before}bcftools norm -m -any {vcf} | bcftools norm --rm-dup exact -Oz -o NEW.vcf.gz -, "
+        "and index that; or duplicates = 'first' to keep the first of them"
+    )
 
 
 def _has_calls_of_nobody(record: Any) -> bool:

@@ -188,7 +188,7 @@ def _bare_pars(
 
 
 def _any(found: NDArray[np.int64], start: int, end: int) -> bool:
-    return bool(((found >= start) & (found < end)).any())
+    return bool(np.searchsorted(found, start) < np.searchsorted(found, end))
 
 
 _SURELY: Final = 10
