@@ -568,6 +568,8 @@ def test_an_intron_is_no_border_between_genes_and_copies_of_a_gene_are_told(tmp_
         ("copies", "t3", "chr1", 900_000, 900_100, "-"),
         ("alike", "t4", "chr1", 100, 200, "-"),
         ("alike", "t4", "chr1", 9_000_000, 9_000_100, "-"),
+        ("NM_1", "NM_1", "chr1", 100, 200, "-"),
+        ("NM_1", "NM_1_dup1", "chr1", 300, 400, "-"),
     ]
     table = read_genes(_gtf(tmp_path / "g.gtf", "exon", rows), repeats=True)
     assert [(g.gene_id, g.tss) for g in table] == [
@@ -576,6 +578,8 @@ def test_an_intron_is_no_border_between_genes_and_copies_of_a_gene_are_told(tmp_
         ("copies", 900_099),
         ("alike", 199),
         ("alike", 9_000_099),
+        ("NM_1", 199),
+        ("NM_1", 399),
     ]
     measured = [Gene("copies", "chr1", 900_099), Gene("alike", "chr1", 199)]
     matched, _ = match_genes(measured, table, "g.gtf", Dropped())
@@ -803,3 +807,25 @@ def test_a_variant_that_is_twice_in_a_pgen_is_left_out_by_the_commands_that_are_
     first, _ = open_genotypes(pgen, GenotypePolicy(duplicates="first")).read(whole)
     assert (mended.position.tolist(), mended.alt) == ([49, 59, 59], ("G", "G", "T"))
     assert np.array_equal(mended.alleles, first.alleles)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_pgen_is_sorted_by_the_command_that_is_printed(tmp_path, packed):
+    if not shutil.which("plink2"):
+        pytest.skip("plink2 is not installed")
+    vcf = write_vcf(tmp_path / "g.vcf.gz", _x(), contigs={"chrX": 200})
+    pgen = write_pgen(vcf, tmp_path / "my g.pgen")
+    parts = zip(["X", "XY", "XY", "X"], _x(), strict=True)
+    pvar = pgen.with_suffix(".pvar")
+    write_pvar(pvar, [[name, r.position, ".", r.ref, r.alt, "PASS"] for name, r in parts])
+    if packed:
+        zstandard = pytest.importorskip("zstandard")
+        Path(f"{pvar}.zst").write_bytes(zstandard.ZstdCompressor().compress(pvar.read_bytes()))
+        pvar.unlink()
+    with pytest.raises(InputError, match="not sorted") as error:
+        open_genotypes(pgen)
+    command = error.value.details["to mend"].split(", and give")[0]
+    subprocess.run(command, shell=True, check=True, capture_output=True, cwd=tmp_path)
+    found, _ = open_genotypes(tmp_path / "NEW.pgen").read(Interval("chrX", 0, 200))
+    assert found.position.tolist() == [p - 1 for p in PLACES]
+    assert np.array_equal(found.alleles, GenotypeFile(vcf).read(Interval("chrX", 0, 200))[0].alleles)

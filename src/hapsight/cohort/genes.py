@@ -231,6 +231,8 @@ def _by_gene(path: Path, rows: Iterable[list[str]], recorded: Collection[str]) -
 
 
 _Span = tuple[int, int]
+_COPY: Final = re.compile(r"_dup\d+$")
+"""How UCSC's tables call a transcript that they have already at another place."""
 _LONGEST_INTRON: Final = 2_000_000
 _APART: Final = 100_000
 """Bases between transcripts of one name that are not of one gene (copies of it, in UCSC's tables)."""
@@ -244,7 +246,8 @@ def _places(path: Path, rows: Sequence[list[str]]) -> list[_Span]:
         span = _span(row[3], row[4], f"{path}, {row[0]}:{row[3]}")
         transcripts.setdefault(found[1] if found else "", []).append(span)
     whole = (span for spans in transcripts.values() for span in _joined(spans, _LONGEST_INTRON))
-    return _joined(whole, _APART)
+    copied = any(_COPY.search(transcript) for transcript in transcripts)
+    return _joined(whole, 0 if copied else _APART)
 
 
 def _joined(spans: Iterable[_Span], most: int) -> list[_Span]:

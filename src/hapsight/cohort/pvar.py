@@ -250,10 +250,12 @@ def _require_new(contig: bytes, blocks: Mapping[str, object], path: Path) -> Non
 
 
 def _unsorted(path: Path, got: str) -> InputError:
+    packed = " vzs" if path.suffix == ".zst" else ""
+    name = in_shell(path.with_name(path.name.removesuffix(".zst").removesuffix(".pvar")))
     return InputError(
         "The .pvar is not sorted by contig and position.",
         where=path,
         expected="rows of a contig together, by position",
         got=got,
-        fix="plink2 --make-pgen --sort-vars",
+        fix=f"plink2 --pfile {name}{packed} --make-pgen --sort-vars --out NEW, and give NEW.pgen",
     )
