@@ -291,8 +291,8 @@ _GCT: Final = re.compile(r"#1\.[23]\s*")
 def without_comments(lines: Sequence[str], separator: str) -> Sequence[str]:
     """The lines from the header on: before it may be others that begin with ``#``.
 
-    The header may begin so too: it is the last such line that has as many cells as the first row. GCT has its
-    version there, and a line of two counts.
+    The header may begin so too: it is the last such line that has as many cells as the first row, or one more
+    or fewer (R's) if ``# `` does not begin it. GCT has its version there, and a line of two counts.
     """
     if len(lines) > 2 and _GCT.fullmatch(lines[0]):
         return lines[2:]
@@ -300,21 +300,15 @@ def without_comments(lines: Sequence[str], separator: str) -> Sequence[str]:
     if not marked:
         return lines
     before, rows = lines[:marked], lines[marked:]
-    wanted = _cells(rows[0], separator) or 0
-    header = next((line for line in reversed(before) if _cells(line, separator) == wanted), None)
-    if header is None and not all(_is_comment(line, separator, wanted) for line in before):
-        header = next(line for line in reversed(before) if not _is_comment(line, separator, wanted))
-    return rows if header is None else [header, *rows]
+    wanted = _cells(rows[0], separator)
+    fits = [line for line in before if _cells(line, separator) == wanted]
+    fits = fits or [x for x in before if x[1:2] not in "# \t" and abs(_cells(x, separator) - wanted) < 2]
+    return [*fits[-1:], *rows]
 
 
-def _cells(line: str, separator: str) -> int | None:
-    """As `_fields`, but for empty cells at its end."""
-    return _fields(line.rstrip(separator), separator)
-
-
-def _is_comment(line: str, separator: str, wanted: int) -> bool:
-    """Whether a line that begins with ``#`` is no header of rows of so many cells, or of one more (R's)."""
-    return re.match(r"#[#\s]", line) is not None or abs((_cells(line, separator) or 0) - wanted) > 1
+def _cells(line: str, separator: str) -> int:
+    """As `_fields`, but for empty cells at its end; 0 where a quote is open."""
+    return _fields(line.rstrip(separator), separator) or 0
 
 
 def _without_nameless(lines: Sequence[str], separator: str) -> Sequence[str]:
@@ -374,17 +368,15 @@ def _misquoted(path: Path, got: str) -> InputError:
     )
 
 
-_ROW_NAMES: Final = (
-    "name the first column too; R's write.table does so with col.names = NA where it writes row names: "
-    r'write.table(x, "NEW.tsv", sep = "\t", quote = FALSE, col.names = NA)'
-)
-_R_TABS: Final = r'in R: write.table(x, "NEW.tsv", sep = "\t", quote = FALSE, row.names = FALSE)'
-_ROW_NUMBERS: Final = f"leave out the numbers of rows that R's write.table puts first; {_R_TABS}"
+_R: Final = r'in R: write.table(x, "NEW.tsv", sep = "\t", quote = FALSE, '
+_ROW_NAMES: Final = f"name the first column, of the names of rows, too; {_R}col.names = NA)"
+_R_TABS: Final = f"{_R}row.names = FALSE)"
+_ROW_NUMBERS: Final = f"leave out the numbers of rows in front; {_R_TABS}"
 
 
 def _of_r(lines: Sequence[str], separator: str) -> str | None:
     """What to do with rows that are all one cell longer than the header: R's row names."""
-    wanted = (_cells(lines[0], separator) or 0) + 1
+    wanted = _cells(lines[0], separator) + 1
     if any(_cells(line, separator) != wanted for line in lines[1:]):
         return None
     first = [line.split(separator, 1)[0].strip('"') for line in lines[1:]]
