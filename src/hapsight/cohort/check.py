@@ -88,8 +88,7 @@ def scan_sites(genotypes: Genotypes, reference: Reference, windows: Sequence[Int
     """
     lenient = genotypes.keeping(genotypes.samples, lenient_policy(genotypes.policy))
     dropped, overlaps, places = Dropped(), Counter[str](), defaultdict[str, list[NDArray[np.int64]]](list)
-    merged = merge_intervals(windows)
-    for stretch in _stretches(merged):
+    for stretch in _stretches(merge_intervals(windows)):
         variants, left_out = lenient.read(stretch, reference)
         places[stretch.contig].append(variants.position)
         dropped.merge(left_out)

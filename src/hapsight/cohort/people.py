@@ -344,7 +344,7 @@ def join_covariates(path: Path | None, samples: Sequence[str]) -> tuple[Covariat
     covariates, far = _near_zero(covariates)
     if far:
         notes.append(
-            f"covariates whose least value was subtracted, since they hardly differ beside it: "
+            "covariates whose least value was subtracted, since they hardly differ beside it: "
             f"{', '.join(far)} (R's lm takes them for constant)"
         )
     if covariates.constant:
@@ -428,9 +428,7 @@ def _read(path: Path, samples: set[str]) -> pl.DataFrame:
     if path.suffix == ".parquet" or ".csv" in path.suffixes:
         return read_table(path, "covariates")
     lines = [line for line in read_lines(path, "covariates") if line and not line.startswith("##")]
-    if lines and lines[0].split()[:1] == [
-        "#eigvals:"
-    ]:  # smartpca's .evec, each line of which ends in a label
+    if lines and lines[0].lstrip().startswith("#eigvals:"):  # smartpca's, each line of which ends in a label
         lines = [line.rsplit(None, 1)[0] for line in lines[1:]]
     if lines and "\t" not in next((line for line in lines if line[0] != "#"), lines[0]):
         lines = ["\t".join(_CELL.findall(line)) for line in lines]
