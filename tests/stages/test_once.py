@@ -92,7 +92,8 @@ def test_it_is_said_that_the_report_leaves_genes_out(tmp_path, capsys):
     pl.read_parquet(path).with_columns(effective_people=few, pearson_r=0.5).write_parquet(path)
     capsys.readouterr()
     say_results(config)
-    assert "differ from those above: elastic_net 1 gene, blup 1 gene, top_snp 1 gene (" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "differ from those above: elastic_net 1 gene, blup 1 gene, top_snp 1 gene (" in said
     shown = config.report.model_copy(update={"include_individuals": True})
     say_results(config.model_copy(update={"report": shown}))
     assert "fewer than 5 people" not in capsys.readouterr().out
